@@ -1,0 +1,48 @@
+"""Non-local block (Wang et al., CVPR 2018) with the embedded Gaussian."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_pancext.architectures.dims import check_spatial_dims
+
+
+class NonLocalBlock(nn.Module):
+    """Adds to each position a weighted mean over all positions (Liao et al., Eq. 1-2).
+
+    y_i = x_i + W_z sum_j softmax_j(theta(x_i)^T phi(x_j)) g(x_j), where theta, phi and g are 1x1 convolutions
+    from C to C/2 channels and W_z is one back to C. W_z starts at zero, so the block starts as the identity.
+
+    The N x N attention matrix over the N positions is never held in memory. The 1x1 convolutions are written
+    as linear maps over positions: that gives attention the memory layout that its fast kernels ask for.
+
+    Shapes: (B, channels, *spatial) to the same.
+
+    Raises:
+        ValueError: `channels` is odd, or `spatial_dims` is neither 2 nor 3.
+    """
+
+    def __init__(self, *, spatial_dims: int, channels: int) -> None:
+        super().__init__()
+        check_spatial_dims(spatial_dims)
+        if channels % 2:
+            raise ValueError(f"A non-local block halves its channels inside; {channels} is odd.")
+        inner = channels // 2
+        self.theta = nn.Linear(channels, inner)
+        self.phi = nn.Linear(channels, inner)
+        self.g = nn.Linear(channels, inner)
+        self.w_z = nn.Linear(inner, channels)
+        nn.init.zeros_(self.w_z.weight)
+        nn.init.zeros_(self.w_z.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        positions = features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, one attention head, N, C)
+        mixed = functional.scaled_dot_product_attention(
+            self.theta(positions),
+            self.phi(positions),
+            self.g(positions),
+            scale=1.0,  # the embedded Gaussian has no 1/sqrt(d)
+        )
+        update = self.w_z(mixed).squeeze(1).transpose(1, 2)
+        return features + update.unflatten(2, features.shape[2:])

@@ -1,0 +1,64 @@
+"""The one lookup that turns `spatial_dims` into PyTorch layers; no other file names a 2D or 3D layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+Strides = Sequence[int]
+
+_CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+_BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+_INTERPOLATION = {2: "bilinear", 3: "trilinear"}
+_GROUPS = 8
+
+NORMS = ("group", "batch", "instance")
+
+
+def check_spatial_dims(spatial_dims: int) -> None:
+    """Raise ValueError unless `spatial_dims` is 2 or 3."""
+    if spatial_dims not in _CONVOLUTION:
+        raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 (slices) or 3 (volumes).")
+
+
+def convolution(
+    *,
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int | Strides = 1,
+    bias: bool = False,
+) -> nn.Module:
+    """Return a convolution that keeps the size (divided by `stride`); `kernel_size` must be odd."""
+    layer = _CONVOLUTION[spatial_dims]
+    stride = stride if isinstance(stride, int) else tuple(stride)
+    return layer(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=bias)
+
+
+def normalisation(kind: str, *, spatial_dims: int, channels: int) -> nn.Module:
+    """Return an affine normalisation layer: GroupNorm with 8 groups, BatchNorm or InstanceNorm.
+
+    Raises:
+        ValueError: `kind` is unknown, or `channels` cannot be divided into 8 groups.
+    """
+    if kind == "group":
+        if channels % _GROUPS:
+            raise ValueError(
+                f"GroupNorm with {_GROUPS} groups needs channels divisible by {_GROUPS}, not {channels}."
+            )
+        return nn.GroupNorm(_GROUPS, channels)
+    if kind == "batch":
+        return _BATCH_NORM[spatial_dims](channels)
+    if kind == "instance":
+        return _INSTANCE_NORM[spatial_dims](channels, affine=True)
+    raise ValueError(f"norm is {kind!r}; it must be one of {', '.join(NORMS)}.")
+
+
+def upsample(features: Tensor, stride: Strides) -> Tensor:
+    """Enlarge (B, C, *spatial) by `stride` per axis, (bi/tri)linearly, corners not aligned."""
+    factors = [float(step) for step in stride]
+    return functional.interpolate(features, scale_factor=factors, mode=_INTERPOLATION[len(factors)])

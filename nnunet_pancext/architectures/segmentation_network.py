@@ -1,0 +1,118 @@
+"""What every network of the package shares: input check, padding, heads and deep supervision."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import accumulate
+from math import ceil
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_pancext.architectures.dims import Strides, check_spatial_dims
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """Base of the encoder-decoder networks.
+
+    `forward` takes (B, in_channels, *spatial) and returns logits (B, num_classes, *spatial), without softmax
+    or sigmoid. With `deep_supervision` it returns a list of logits, finest first; the output at position i is
+    smaller than the input by `output_strides[i]`. The auxiliary heads exist in both modes, so that one
+    checkpoint loads strictly into either.
+
+    Any input size works: inside, the input is padded with zeros at the end of each axis to a multiple of the
+    product of the strides, and the logits are cropped back.
+
+    A subclass builds its layers, sets `head` and fills `auxiliary_heads` (one for each further entry of
+    `decode`'s list that is supervised), and implements `decode`.
+
+    Args:
+        spatial_dims: 2 or 3.
+        strides: one tuple per downsampling, finest first; None means 2 on every axis.
+        num_downsamplings: how many strides the network needs.
+        deep_supervision: return a list of logits instead of the finest alone; may be switched at any time.
+
+    Raises:
+        ValueError: at construction, strides of the wrong number or length; in `forward`, an input with the
+            wrong number of axes or too small for the strides.
+    """
+
+    head: nn.Module
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        strides: Sequence[Strides] | None,
+        num_downsamplings: int,
+        deep_supervision: bool,
+    ) -> None:
+        super().__init__()
+        check_spatial_dims(spatial_dims)
+        if strides is None:
+            strides = [(2,) * spatial_dims] * num_downsamplings
+        self.strides = tuple(tuple(int(step) for step in stride) for stride in strides)
+        if len(self.strides) != num_downsamplings:
+            raise ValueError(
+                f"{type(self).__name__} downsamples {num_downsamplings} times, "
+                f"but got {len(self.strides)} strides: {self.strides}."
+            )
+        if any(len(stride) != spatial_dims or min(stride) < 1 for stride in self.strides):
+            raise ValueError(f"Each stride needs {spatial_dims} numbers of at least 1, got {self.strides}.")
+        self.spatial_dims = spatial_dims
+        self.deep_supervision = deep_supervision
+        self.auxiliary_heads = nn.ModuleList()
+        levels = [(1,) * spatial_dims, *self.strides]
+        self.level_strides = tuple(
+            accumulate(levels, lambda total, step: tuple(a * b for a, b in zip(total, step, strict=True)))
+        )
+        self.smallest_size = self.level_strides[-1]
+
+    @property
+    def output_strides(self) -> tuple[tuple[int, ...], ...]:
+        """How much smaller than the input each output is, finest first, with deep supervision on."""
+        return self.level_strides[: 1 + len(self.auxiliary_heads)]
+
+    @abstractmethod
+    def decode(self, image: Tensor) -> list[Tensor]:
+        """Return the decoder's features, finest first, for an image whose size the strides divide."""
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        size = image.shape[2:]
+        self._check_size(image)
+        features = self.decode(self._pad(image))
+        logits = [self.head(features[0])]
+        if not self.deep_supervision:
+            return _crop(logits[0], size)
+        logits += [head(level) for head, level in zip(self.auxiliary_heads, features[1:], strict=False)]
+        return [
+            _crop(output, [ceil(length / step) for length, step in zip(size, stride, strict=True)])
+            for output, stride in zip(logits, self.output_strides, strict=True)
+        ]
+
+    def _check_size(self, image: Tensor) -> None:
+        size = tuple(image.shape[2:])
+        if image.dim() != self.spatial_dims + 2:
+            raise ValueError(
+                f"{type(self).__name__} with spatial_dims={self.spatial_dims} takes "
+                f"(batch, channels, *{self.spatial_dims} axes), got shape {tuple(image.shape)}."
+            )
+        if any(length < smallest for length, smallest in zip(size, self.smallest_size, strict=True)):
+            raise ValueError(
+                f"An input of size {size} is too small for {type(self).__name__}: with strides "
+                f"{self.strides} the smallest allowed is {self.smallest_size}."
+            )
+
+    def _pad(self, image: Tensor) -> Tensor:
+        missing = [-length % step for length, step in zip(image.shape[2:], self.smallest_size, strict=True)]
+        if not any(missing):
+            return image
+        return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])
+
+
+def _crop(logits: Tensor, size: Sequence[int]) -> Tensor:
+    for axis, length in enumerate(size, start=2):
+        if logits.shape[axis] != length:
+            logits = logits.narrow(axis, 0, length)
+    return logits

@@ -1,0 +1,1 @@
+"""The `pancext` command: each module parses one sub-command and hands over to the package."""

@@ -1,0 +1,48 @@
+"""Entry point of `pancext`: finds the sub-command, prints users' mistakes without a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from nnunet_pancext import __version__
+from nnunet_pancext.cli import convert, demo, doctor, phantom, trainers
+from nnunet_pancext.errors import PancextError
+
+EXAMPLES = """\
+examples:
+  pancext doctor                                   is this machine ready?
+  pancext demo --out demo_output                   the whole way on made CTs, 5 minutes on 2 cores
+  pancext trainers                                 what -tr accepts
+  pancext convert msd Task07_Pancreas.tar          a downloaded dataset, ready for nnU-Net
+  nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pancext` with all its sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog="pancext",
+        description="Pancreas and pancreatic-tumour segmentation under nnU-Net v2.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nnunet-pancext {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (demo, convert, phantom, trainers, doctor):
+        module.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `pancext` with `arguments` (default: the command line) and return its exit code."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return parsed.run(parsed) or 0
+    except PancextError as error:
+        print(f"pancext {parsed.command}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"pancext {parsed.command}: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,20 @@
+"""The one error class for what a user can put right."""
+
+
+class PancextError(Exception):
+    """A mistake in the input or the environment, told as: what, where, what to do.
+
+    The `pancext` command prints the message without a traceback and exits with code 1.
+    """
+
+
+class HostCommandError(PancextError, SystemExit):
+    """The same, raised while one of nnU-Net's own commands is running.
+
+    nnU-Net's commands do not catch errors. As a `SystemExit` this one ends them with the message on
+    standard error and exit code 1 and without a traceback, while `except PancextError` still works.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = message

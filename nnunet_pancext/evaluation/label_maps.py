@@ -1,0 +1,110 @@
+"""Reading images and label maps, and checking that two of them share one grid."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from nnunet_pancext.errors import PancextError
+
+# Headers store positions in single precision; a tenth of a voxel is far above its rounding
+# and far below any shift that would change a score.
+GRID_TOLERANCE_VOXELS = 0.1
+
+
+def read_volume(path: Path) -> sitk.Image:
+    """Read a three-dimensional single-channel image.
+
+    Raises:
+        PancextError: the file is missing, cannot be read, or is not such an image.
+    """
+    if not path.is_file():
+        raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
+    try:
+        _require_complete(path)
+        image = sitk.ReadImage(str(path))
+    except (RuntimeError, OSError, EOFError, zlib.error) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise PancextError(
+            f"{path} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
+            "values per voxel; expected 3 dimensions and 1 value per voxel. Give one volume per file."
+        )
+    return image
+
+
+def read_label_map(path: Path) -> sitk.Image:
+    """Read a label map, the same kind of image as `read_volume` gives, with whole numbers as values.
+
+    Raises:
+        PancextError: as `read_volume`, or a value is not a whole number.
+    """
+    image = read_volume(path)
+    values = sitk.GetArrayViewFromImage(image)
+    if np.issubdtype(values.dtype, np.floating) and not np.array_equal(values, np.rint(values)):
+        raise PancextError(
+            f"The label map {path} holds values that are not whole numbers. "
+            "Give label values, not probabilities, and resample label maps with nearest neighbour."
+        )
+    return image
+
+
+def foreground_labels(labels: dict[str, int]) -> dict[str, int]:
+    """The labels of `labels` without background (value 0), in the order of their values.
+
+    Raises:
+        PancextError: there is none, or one is a region (several values) or nnU-Net's 'ignore'.
+    """
+    kept = {name: value for name, value in labels.items() if value != 0}
+    for name, value in kept.items():
+        if name == "ignore" or not isinstance(value, int):
+            raise PancextError(
+                f"Label {name!r} = {value} cannot be evaluated: regions of several values and the label "
+                "'ignore' are not supported. Give each foreground label a name and one value."
+            )
+    if not kept:
+        raise PancextError(f"No foreground label among {labels}. Declare at least one value above 0.")
+    return dict(sorted(kept.items(), key=lambda item: item[1]))
+
+
+def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, remedy: str) -> None:
+    """Check that voxels of equal index lie at the same place, to a tenth of a voxel.
+
+    Raises:
+        PancextError: they do not; the message opens with `what` and ends with `remedy`.
+    """
+    if image.GetSize() != reference.GetSize():
+        raise PancextError(f"{what}: size {image.GetSize()} against {reference.GetSize()} voxels. {remedy}")
+    distance_mm = float(np.abs(_corners_mm(image) - _corners_mm(reference)).max())
+    if distance_mm > GRID_TOLERANCE_VOXELS * min(reference.GetSpacing()):
+        raise PancextError(
+            f"{what}: voxels of equal index lie up to {distance_mm:.3g} mm apart "
+            f"(spacing {_rounded(image.GetSpacing())} against {_rounded(reference.GetSpacing())} mm, "
+            f"origin {_rounded(image.GetOrigin())} against {_rounded(reference.GetOrigin())} mm, "
+            f"direction {_rounded(image.GetDirection())} against {_rounded(reference.GetDirection())}). "
+            f"{remedy}"
+        )
+
+
+def _require_complete(path: Path) -> None:
+    """Decompress a gzip file to its end, because ITK reads a truncated one without an error."""
+    if path.suffix == ".gz":
+        with gzip.open(path) as stream:
+            while stream.read(1 << 24):
+                pass
+
+
+def _corners_mm(image: sitk.Image) -> NDArray[np.float64]:
+    ends = [(0, size - 1) for size in image.GetSize()]
+    return np.array([image.TransformIndexToPhysicalPoint(corner) for corner in product(*ends)])
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"

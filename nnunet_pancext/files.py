@@ -1,0 +1,44 @@
+"""Writing files so that a killed run leaves either the old state or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PARTIAL_PREFIX = ".partial-"
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` that replaces it when the block ends without an error.
+
+    The temporary name keeps the ending of `target`, because image writers choose the format by it.
+    """
+    partial = target.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{target.name}")
+    try:
+        yield partial
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically."""
+    with atomic_path(target) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def link_or_copy(source: Path, target: Path) -> str:
+    """Hard-link `source` to `target`, or copy it where the file system cannot; say which: 'linked' or 'copied'."""
+    with atomic_path(target) as partial:
+        try:
+            os.link(source.resolve(), partial)
+            return "linked"
+        except OSError:
+            shutil.copyfile(source, partial)
+            return "copied"

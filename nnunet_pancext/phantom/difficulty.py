@@ -1,0 +1,66 @@
+"""How hard the phantom's pancreas and tumour are to see, as numbers in HU and mm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnunet_pancext.errors import PancextError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difficulty:
+    """The contrasts, noise and lesion sizes of a phantom; everything else is the same at every difficulty.
+
+    pancreas_hu: mean of the parenchyma (portal venous phase); patients differ by up to 8 HU, liver, spleen
+        and bowel wall along with it.
+    tumour_contrast_hu: how much darker than the parenchyma the tumour is.
+    neighbour_contrast_hu: how much brighter than the pancreas the liver is; the spleen is 1.5 times that
+        brighter and the bowel wall 1 times that darker.
+    noise_sd_hu: standard deviation of the image noise.
+    lesion_diameter_mm: smallest and largest mean tumour diameter; all between are as likely.
+    pancreas_scale: factor on the radius of the gland (head 15 mm, neck 9 mm, body 11 mm, tail 9 mm).
+    fat_gap_mm: thickness of the fat between the pancreas and its neighbours; 0 lets them touch.
+    boundary_blur_mm: width over which pancreas and tumour fade into what surrounds them.
+    """
+
+    pancreas_hu: float
+    tumour_contrast_hu: float
+    neighbour_contrast_hu: float
+    noise_sd_hu: float
+    lesion_diameter_mm: tuple[float, float]
+    pancreas_scale: float
+    fat_gap_mm: float
+    boundary_blur_mm: float
+
+
+DIFFICULTIES = {
+    "easy": Difficulty(
+        pancreas_hu=100.0,
+        tumour_contrast_hu=55.0,
+        neighbour_contrast_hu=18.0,
+        noise_sd_hu=12.0,
+        lesion_diameter_mm=(20.0, 36.0),
+        pancreas_scale=1.15,
+        fat_gap_mm=3.0,
+        boundary_blur_mm=1.5,
+    ),
+    "hard": Difficulty(
+        pancreas_hu=100.0,
+        tumour_contrast_hu=15.0,
+        neighbour_contrast_hu=6.0,
+        noise_sd_hu=18.0,
+        lesion_diameter_mm=(3.0, 26.0),
+        pancreas_scale=0.95,
+        fat_gap_mm=0.0,
+        boundary_blur_mm=3.0,
+    ),
+}
+
+
+def find_difficulty(name: str) -> Difficulty:
+    """Return the difficulty called `name`; raise PancextError, listing the known names, if there is none."""
+    try:
+        return DIFFICULTIES[name]
+    except KeyError:
+        known = ", ".join(DIFFICULTIES)
+        raise PancextError(f"unknown phantom difficulty {name!r}: choose one of {known}") from None

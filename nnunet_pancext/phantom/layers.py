@@ -1,0 +1,29 @@
+"""What the painter lays down, one after another: a shape filled with one HU value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnunet_pancext.phantom.shapes import Grown, Intersection, Shape
+
+FAT_HU = -105.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A shape painted over what lies below it.
+
+    `edge_mm` is the width of the fade at its surface. `label` is the class its inside gets in the label
+    map; None leaves the class of what lies below.
+    """
+
+    name: str
+    shape: Shape
+    hu: float
+    edge_mm: float = 1.0
+    label: int | None = None
+
+
+def fat_around(*, shape: Shape, thickness_mm: float, cavity: Shape) -> Layer:
+    """Return the fat that keeps `shape` off its neighbours, inside the abdominal cavity only."""
+    return Layer(name="fat plane", shape=Intersection((Grown(shape, thickness_mm), cavity)), hu=FAT_HU)

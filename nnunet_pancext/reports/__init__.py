@@ -1,0 +1,1 @@
+"""Showing scores and segmentations: console table, overlay pictures, one HTML page."""

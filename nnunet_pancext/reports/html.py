@@ -1,0 +1,126 @@
+"""The report of a run as one HTML file that needs nothing beside itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.files import atomic_path
+from nnunet_pancext.reports.numbers import duration_text
+from nnunet_pancext.reports.page import PAGE, STYLE
+from nnunet_pancext.reports.pictures import picture_html
+from nnunet_pancext.reports.score_html import case_caption, headlines_html, score_table_html
+from nnunet_pancext.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRecord:
+    """A command that was run: what it does in a few words, its exact text, and how long it took."""
+
+    title: str
+    command: str
+    seconds: float
+
+
+def write_report(
+    target: Path,
+    *,
+    title: str,
+    facts: list[tuple[str, str]],
+    scores: list[CaseScores],
+    labels: dict[str, int],
+    overlays: dict[str, Path],
+    commands: list[CommandRecord],
+    progress_picture: Path | None,
+    notes: list[str],
+) -> None:
+    """Write the report atomically; pictures are embedded and all texts escaped.
+
+    `facts` are pairs of name and value, `overlays` pictures by case name, `notes` warnings to be read first.
+    A part for which nothing is given is left out.
+
+    Raises:
+        PancextError: a picture is missing or of an unknown kind, or a case was not scored for a label.
+    """
+    parts = [
+        _section("Results", headlines_html(scores, labels)),
+        _section("Dice and volumes", score_table_html(scores, labels)),
+        _section("Cases", _gallery(overlays, scores=scores, labels=labels)),
+        _section("Training progress", _progress(progress_picture)),
+        _section("Run", _facts(facts)),
+        _section("Commands", _commands(commands)),
+    ]
+    content = PAGE.substitute(
+        title=escape(title),
+        style=STYLE,
+        notes=_notes(notes),
+        parts="\n".join(part for part in parts if part),
+        version=escape(__version__),
+    )
+    with atomic_path(target) as partial:
+        partial.write_text(content, encoding="utf-8")
+
+
+def _section(heading: str, body: str) -> str:
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>" if body else ""
+
+
+def _notes(notes: Sequence[str]) -> str:
+    if not notes:
+        return ""
+    items = "\n".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f'<aside class="notes" aria-label="Please note">\n<ul>\n{items}\n</ul>\n</aside>'
+
+
+def _gallery(overlays: dict[str, Path], *, scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
+    if not overlays:
+        return ""
+    scored = {case.case: case for case in scores}
+    figures = []
+    for case, path in overlays.items():
+        caption = f"Dice: {case_caption(scored[case], labels)}" if case in scored else "not scored"
+        figures.append(
+            f"<figure>\n{picture_html(path, text=f'CT slices of {case} with contours')}\n"
+            f"<figcaption><b>{escape(case)}</b> · {escape(caption)}</figcaption>\n</figure>"
+        )
+    return f'<div class="gallery">\n{"".join(figures)}\n</div>'
+
+
+def _progress(picture: Path | None) -> str:
+    if picture is None:
+        return ""
+    return (
+        '<figure>\n<div class="panel">'
+        f"{picture_html(picture, text='Curves of the training by epoch')}</div>\n"
+        "<figcaption>Written by nnU-Net during training: losses, pseudo Dice on the validation cases, "
+        "seconds per epoch and learning rate by epoch.</figcaption>\n</figure>"
+    )
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    if not facts:
+        return ""
+    items = "\n".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">\n{items}\n</dl>'
+
+
+def _commands(commands: Sequence[CommandRecord]) -> str:
+    if not commands:
+        return ""
+    total = sum(record.seconds for record in commands)
+    items = []
+    for record in commands:
+        share = 100 * record.seconds / total if total > 0 else 0
+        items.append(
+            f'<li><div class="head"><span>{escape(record.title)}</span>'
+            f"<span>{duration_text(record.seconds)}</span></div>"
+            f"<pre><code>{escape(record.command)}</code></pre>"
+            f'<div class="bar" aria-hidden="true"><div style="width:{share:.1f}%"></div></div></li>'
+        )
+    return (
+        f'<ol class="commands">\n{"".join(items)}\n</ol>\n'
+        f'<p class="soft">{duration_text(total)} in all. The bars show the share of each command.</p>'
+    )

@@ -1,0 +1,30 @@
+"""How scores are written for people."""
+
+from __future__ import annotations
+
+import math
+
+UNDEFINED = "\N{EN DASH}"
+UNDEFINED_MEANING = (
+    "the label is in neither the prediction nor the truth, so its Dice is undefined and left out of means."
+)
+
+
+def score_text(value: float) -> str:
+    """A score with three decimals; a dash where it is nan."""
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"
+
+
+def volume_text(volume_ml: float) -> str:
+    """A volume with one decimal, below 1 mL with three, so that a small lesion does not read as none."""
+    return f"{volume_ml:.3f}" if 0 < volume_ml < 1 else f"{volume_ml:.1f}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as 4.2 s, 3 min 05 s or 2 h 07 min."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,151 @@
+"""Drawing one plane of a CT: the grey picture and its directions, contours, a scale bar."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+INK = "#e8eaed"
+HALO = [withStroke(linewidth=2, foreground="#101214")]
+WINDOW_LEVEL_HU = 40
+WINDOW_WIDTH_HU = 400
+# A contour follows a mask refined by this factor and blurred by this part of a voxel:
+# enough to round the voxel steps, too little to lose a structure of one voxel.
+CONTOUR_REFINEMENT = 6
+CONTOUR_BLUR_VOXELS = 0.4
+
+SCALE_BARS_MM = (1, 2, 5, 10, 20, 50)
+
+LineStyle = Literal["solid", "dashed", "dotted"]
+Box = tuple[float, float, float, float]
+"""Left, right, top and bottom in mm from the top left corner of the picture."""
+
+
+def draw_picture(
+    axes: Axes, picture_hu: NDArray[np.generic], *, pixel_mm: tuple[float, float], title: str, edges: str
+) -> None:
+    """Draw a CT slice (row, column) in the abdominal window, in mm, with the directions at its edges."""
+    height_mm, width_mm = (count * size for count, size in zip(picture_hu.shape, pixel_mm, strict=True))
+    axes.imshow(
+        picture_hu,
+        cmap="gray",
+        vmin=WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2,
+        vmax=WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2,
+        interpolation="bicubic",
+        extent=(0, width_mm, height_mm, 0),
+        aspect="equal",
+    )
+    axes.autoscale(False)
+    axes.set_axis_off()
+    axes.set_title(title, color=INK, fontsize=10, loc="left", pad=4)
+    places = (
+        (0.015, 0.5, "left", "center"),
+        (0.985, 0.5, "right", "center"),
+        (0.5, 0.985, "center", "top"),
+        (0.5, 0.015, "center", "bottom"),
+    )
+    for letter, (x, y, horizontal, vertical) in zip(edges, places, strict=True):
+        axes.text(
+            x,
+            y,
+            letter,
+            transform=axes.transAxes,
+            ha=horizontal,
+            va=vertical,
+            color=INK,
+            fontsize=9,
+            path_effects=HALO,
+        )
+
+
+def draw_contour(
+    axes: Axes,
+    mask: NDArray[np.bool_],
+    *,
+    pixel_mm: tuple[float, float],
+    colour: str,
+    linestyle: LineStyle,
+    linewidth: float,
+) -> None:
+    """Draw the outline of a mask (row, column) on a picture of the same size; nothing where it is empty."""
+    box = bounding_box(mask)
+    if box is None:
+        return
+    top, bottom, left, right = box
+    part = np.pad(mask[top:bottom, left:right], 2).astype(np.float32)
+    fine = part.repeat(CONTOUR_REFINEMENT, axis=0).repeat(CONTOUR_REFINEMENT, axis=1)
+    fine = gaussian_filter(fine, CONTOUR_BLUR_VOXELS * CONTOUR_REFINEMENT)
+    rows, columns = ((np.arange(count) + 0.5) / CONTOUR_REFINEMENT - 2 for count in fine.shape)
+    axes.contour(
+        (left + columns) * pixel_mm[1],
+        (top + rows) * pixel_mm[0],
+        fine,
+        levels=[0.5],
+        colors=[colour],
+        linestyles=[linestyle],
+        linewidths=[linewidth],
+    )
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """First row, row past the last, first column, column past the last of a mask; None where it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def zoom_box(
+    mask: NDArray[np.bool_], *, pixel_mm: tuple[float, float], margin_mm: float, least_mm: float
+) -> Box:
+    """The part of a picture around `mask` (row, column), with a margin, in the picture's proportions.
+
+    It lies within the picture and its longer side is at least `least_mm`, or the whole side where that is
+    shorter. Around an empty mask it lies in the middle of the picture.
+    """
+    size = np.array(mask.shape) * pixel_mm
+    box = bounding_box(mask)
+    low, high = (
+        (size / 2, size / 2)
+        if box is None
+        else (np.array(box[0::2]) * pixel_mm, np.array(box[1::2]) * pixel_mm)
+    )
+    fraction = min(1.0, max(float(((high - low + 2 * margin_mm) / size).max()), least_mm / float(size.max())))
+    start = np.clip((low + high - fraction * size) / 2, 0, (1 - fraction) * size)
+    (top, left), (bottom, right) = start.tolist(), (start + fraction * size).tolist()
+    return left, right, top, bottom
+
+
+def draw_zoom_frame(axes: Axes, box: Box) -> None:
+    """Mark on the whole picture which part an enlarged one shows."""
+    left, right, top, bottom = box
+    axes.add_patch(
+        Rectangle(
+            (left, top), right - left, bottom - top, fill=False, edgecolor=INK, linewidth=0.7, alpha=0.6
+        )
+    )
+
+
+def draw_scale_bar(axes: Axes) -> None:
+    """Draw a bar of a round length in the bottom left corner of what `axes` shows."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    length_mm = max((length for length in SCALE_BARS_MM if length <= (right - left) / 4), default=1)
+    x, y = left + 0.03 * (right - left), bottom + 0.03 * (top - bottom)
+    axes.plot([x, x + length_mm], [y, y], color=INK, linewidth=2, solid_capstyle="butt", path_effects=HALO)
+    axes.text(
+        x + length_mm / 2,
+        y + 0.012 * (top - bottom),
+        f"{length_mm / 10:g} cm",
+        color=INK,
+        fontsize=8,
+        ha="center",
+        va="bottom",
+        path_effects=HALO,
+    )

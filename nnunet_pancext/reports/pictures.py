@@ -1,0 +1,29 @@
+"""Pictures inside an HTML page."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+
+MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+
+
+def picture_html(path: Path, *, text: str) -> str:
+    """An `img` element that carries the picture itself; `text` says what it shows to those who do not see it.
+
+    Raises:
+        PancextError: the picture is missing, or its ending is not one of `MEDIA_TYPES`.
+    """
+    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    if media_type is None:
+        raise PancextError(
+            f"Cannot put {path} into the report: its ending {path.suffix!r} is not one of "
+            f"{', '.join(MEDIA_TYPES)}. Convert the picture first."
+        )
+    if not path.is_file():
+        raise PancextError(f"There is no picture at {path}. Write it before the report, or leave it out.")
+    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<img src="data:{media_type};base64,{content}" alt="{escape(text)}">'

@@ -1,0 +1,28 @@
+"""Hands the trainers of nnunet_pancext to nnU-Net's lookup, which imports this file under its bare name.
+
+It stands alone in its folder because nnU-Net imports every module there and forgets it again afterwards.
+The trainers themselves come from the package, so the class found is the class that `import` gives.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        from nnunet_pancext.errors import HostCommandError, PancextError
+    except ModuleNotFoundError as error:
+        # The variable was inherited by another environment, in which the package is not installed.
+        if error.name == "nnunet_pancext":
+            raise AttributeError(name) from None
+        raise
+    try:
+        from nnunet_pancext.trainers import find_trainer
+
+        trainer = find_trainer(name)
+    except PancextError as error:
+        raise HostCommandError(f"nnunet_pancext: {error}") from None
+    if trainer is None:
+        raise AttributeError(name)
+    return trainer

@@ -1,0 +1,66 @@
+"""Every trainer that `-tr` accepts, and variants such as `SegResNetNLTrainer_50epochs` on demand."""
+
+from typing import Any
+
+import nnunet_pancext_discovery
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant
+from nnunet_pancext.trainers.segresnet_nl import (
+    SegResNetNL0Trainer,
+    SegResNetNL1Trainer,
+    SegResNetNL2Trainer,
+    SegResNetNL3Trainer,
+    SegResNetNL4Trainer,
+    SegResNetNLTrainer,
+)
+
+__all__ = [
+    "PancextTrainer",
+    "SegResNetNL0Trainer",
+    "SegResNetNL1Trainer",
+    "SegResNetNL2Trainer",
+    "SegResNetNL3Trainer",
+    "SegResNetNL4Trainer",
+    "SegResNetNLTrainer",
+    "find_trainer",
+    "list_trainers",
+]
+
+_outdated = nnunet_pancext_discovery.outdated_nnunet_message()
+if _outdated:
+    raise PancextError(_outdated)
+
+_VARIANTS: dict[str, type[PancextTrainer]] = {}
+
+
+def list_trainers() -> dict[str, type[PancextTrainer]]:
+    """Return every trainer of the package by name, without variants."""
+    return defined_trainers({name: globals()[name] for name in __all__})
+
+
+def find_trainer(name: str) -> type[PancextTrainer] | None:
+    """Return the trainer class `name`, with or without suffixes, or None if it is not of this package.
+
+    Raises:
+        PancextError: a trainer of this package with an unknown suffix.
+    """
+    trainers = list_trainers()
+    if name in trainers:
+        return trainers[name]
+    if name not in _VARIANTS:
+        variant = make_variant(name, trainers.values(), module=__name__)
+        if variant is None:
+            return None
+        _VARIANTS[name] = variant
+    return _VARIANTS[name]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        trainer = None if name.startswith("_") else find_trainer(name)
+    except PancextError as error:
+        raise AttributeError(str(error)) from None
+    if trainer is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return trainer

@@ -1,0 +1,40 @@
+"""Trainers by name: the classes that the package defines, and their variants made on demand."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.suffixes import variant_attributes
+
+
+def defined_trainers(names: dict[str, Any]) -> dict[str, type[PancextTrainer]]:
+    """Return, in order, the trainer classes among `names`: those that can be named with `-tr`."""
+    return {
+        name: value
+        for name, value in names.items()
+        if inspect.isclass(value) and issubclass(value, PancextTrainer) and value is not PancextTrainer
+    }
+
+
+def make_variant(
+    name: str, trainers: Iterable[type[PancextTrainer]], module: str
+) -> type[PancextTrainer] | None:
+    """Return the class `name`, such as `SegResNetNLTrainer_50epochs`, or None if no trainer's name starts it.
+
+    Args:
+        name: a trainer's name and suffixes.
+        trainers: the classes that may carry suffixes.
+        module: where the class can be imported from, for pickling.
+
+    Raises:
+        PancextError: a trainer's name followed by an unknown suffix.
+    """
+    base_name, *words = name.split("_")
+    for trainer in trainers:
+        if trainer.__name__ == base_name and words:
+            attributes = variant_attributes(base_name, words)
+            return type(name, (trainer,), {"__module__": module, "__doc__": trainer.__doc__, **attributes})
+    return None

@@ -1,0 +1,57 @@
+"""Lets stock nnU-Net commands find the trainers: called by `nnunet_pancext.pth` at every start of Python.
+
+nnU-Net (from 2.8.0 on) looks for trainers in the folders that the environment variable `nnUNet_extTrainer`
+lists. `register` appends one folder to it, with one module that hands the trainers on. Child processes
+inherit the variable; a user's own value stays in front.
+
+This runs in every Python process of the environment. So: standard library only, next to no work, no errors.
+"""
+
+import os
+import sys
+
+VARIABLE = "nnUNet_extTrainer"
+BRIDGE_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nnunet_pancext", "trainer_bridge")
+OLDEST_NNUNET = "2.8.0"
+
+
+def register() -> None:
+    """Append the bridge folder to `nnUNet_extTrainer`, once."""
+    try:
+        folders = [folder for folder in os.environ.get(VARIABLE, "").split(os.pathsep) if folder]
+        if BRIDGE_FOLDER not in folders:
+            os.environ[VARIABLE] = os.pathsep.join([*folders, BRIDGE_FOLDER])
+        if _is_nnunet_command():
+            warning = outdated_nnunet_message()
+            if warning:
+                sys.stderr.write(f"nnunet_pancext: {warning}\n")
+    except Exception:  # a plugin must never keep an interpreter from starting
+        return
+
+
+def outdated_nnunet_message() -> str | None:
+    """Return what is wrong with the installed nnU-Net and what to install, or None if it will do."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("nnunetv2")
+    except PackageNotFoundError:
+        return f'nnU-Net is not installed. Install it: pip install "nnunetv2>={OLDEST_NNUNET}"'
+    if _release(found) < _release(OLDEST_NNUNET):
+        return (
+            f"nnunetv2 {found} is too old: it cannot find trainers outside its own folder. "
+            f'Install a newer one: pip install -U "nnunetv2>={OLDEST_NNUNET}"'
+        )
+    return None
+
+
+def _is_nnunet_command() -> bool:
+    return any(os.path.basename(word).startswith("nnUNetv2_") for word in sys.orig_argv[:3])
+
+
+def _release(version: str) -> tuple[int, ...]:
+    numbers = []
+    for part in version.split(".")[:3]:
+        digits = "".join(character for character in part if character.isdigit())
+        numbers.append(int(digits or 0))
+    return tuple(numbers)

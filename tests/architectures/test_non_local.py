@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from nnunet_pancext.architectures.blocks import NonLocalBlock
+
+SIZES = {2: (5, 7), 3: (3, 4, 5)}
+
+
+def naive(block: NonLocalBlock, features: torch.Tensor) -> torch.Tensor:
+    """Equation 1 with the embedded Gaussian, the N x N matrix written out."""
+    batch, channels, *size = features.shape
+    x = features.reshape(batch, channels, -1)
+
+    def project(layer: nn.Linear, values: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("oc,bcn->bon", layer.weight, values) + layer.bias[None, :, None]
+
+    affinity = torch.exp(torch.einsum("bci,bcj->bij", project(block.theta, x), project(block.phi, x)))
+    weights = affinity / affinity.sum(dim=2, keepdim=True)
+    mixed = torch.einsum("bij,bcj->bci", weights, project(block.g, x))
+    return (x + project(block.w_z, mixed)).reshape(features.shape)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_equals_the_naive_formula_in_double_precision(spatial_dims):
+    torch.manual_seed(0)
+    block = NonLocalBlock(spatial_dims=spatial_dims, channels=6).double()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    features = torch.randn(2, 6, *SIZES[spatial_dims], dtype=torch.float64)
+    found, expected = block(features), naive(block, features)
+    assert (expected - features).abs().max() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_gradients_equal_the_naive_formulas():
+    torch.manual_seed(0)
+    block = NonLocalBlock(spatial_dims=3, channels=4).double()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    features = torch.randn(1, 4, *SIZES[3], dtype=torch.float64)
+    target = torch.randn_like(features)
+    gradients = []
+    for function in (block, lambda x: naive(block, x)):
+        block.zero_grad()
+        ((function(features) - target) ** 2).sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in block.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_is_the_identity_at_the_start(spatial_dims):
+    features = torch.randn(2, 8, *SIZES[spatial_dims])
+    assert torch.equal(NonLocalBlock(spatial_dims=spatial_dims, channels=8)(features), features)
+
+
+def test_no_attention_matrix_is_held_in_memory():
+    """The tensors saved for the backward pass stay linear in the number of positions."""
+    block = NonLocalBlock(spatial_dims=2, channels=32)
+    positions = 40 * 40
+    largest = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        block(torch.randn(1, 32, 40, 40, requires_grad=True)).sum().backward()
+    assert largest <= 32 * positions < positions**2
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(ValueError, match="5 is odd"):
+        NonLocalBlock(spatial_dims=2, channels=5)
+    with pytest.raises(ValueError, match="spatial_dims is 1"):
+        NonLocalBlock(spatial_dims=1, channels=4)

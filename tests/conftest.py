@@ -1,0 +1,21 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("contracts")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real CTs, masks and published lists that lie beside the project and are not part of it."""
+    folder = Path(os.environ.get("PANCEXT_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set PANCEXT_SHARED_DATA to the folder that holds them")
+    return folder
