@@ -1,0 +1,149 @@
+"""The hidden folder a dataset is built in, kept when a run is killed and gone when it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.dataset_conversion.disk import told_write_errors
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.files import PARTIAL_PREFIX, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildFolder:
+    """`.<target>.partial/` beside the target.
+
+    `dataset` becomes the target; the other folders hold one record for each finished case, so that a
+    second run knows what is done.
+    """
+
+    root: Path
+    target: Path
+
+    @property
+    def dataset(self) -> Path:
+        """The dataset under construction."""
+        return self.root / "dataset"
+
+    @property
+    def replaced(self) -> Path:
+        """Where the former target lies for the moment of the exchange."""
+        return self.root / "replaced"
+
+    def record(self, step: str, case_id: str, *, key: Any) -> Any | None:
+        """Return what `step` found for the case, None unless it was recorded under the same `key`."""
+        try:
+            content = json.loads(self._record_path(step, case_id).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content["outcome"] if content["key"] == json.loads(json.dumps(key)) else None
+
+    def keep_record(self, step: str, case_id: str, *, key: Any, outcome: Any) -> None:
+        """Record that `step` is done for the case."""
+        path = self._record_path(step, case_id)
+        with told_write_errors(path):
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, {"key": key, "outcome": outcome})
+
+    def _record_path(self, step: str, case_id: str) -> Path:
+        return self.root / step / f"{case_id}.json"
+
+    def publish(self, *, expected: set[str]) -> None:
+        """Give the dataset its final name, with exactly the `expected` files (relative paths) in it.
+
+        Raises PancextError when one of them is missing. A former target is moved aside just before and
+        removed after.
+        """
+        for path in sorted(self.dataset.rglob("*")):
+            if path.is_file() and path.relative_to(self.dataset).as_posix() not in expected:
+                path.unlink()  # of a case that an earlier, killed run found good
+        missing = [name for name in sorted(expected) if not (self.dataset / name).is_file()]
+        if missing:
+            raise PancextError(
+                f"{len(missing)} files vanished from {self.dataset} while converting, "
+                f"{missing[0]} the first. Let nothing else work there and run the same command again."
+            )
+        with told_write_errors(self.target):
+            if self.target.exists():
+                os.rename(self.target, self.replaced)
+            os.rename(self.dataset, self.target)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@contextmanager
+def opened_build_folder(target: Path, *, source: Any, options: Any) -> Iterator[BuildFolder]:
+    """Yield the build folder of `target`, alone in it.
+
+    Work of an earlier run is kept if it had the same `source` and `options` (any JSON values); with other
+    options the checks of the cases are kept. After an error finished cases stay for the next run.
+    """
+    build = BuildFolder(root=target.with_name(f".{target.name}.partial"), target=target)
+    with told_write_errors(build.root):
+        build.root.mkdir(parents=True, exist_ok=True)
+    with only_user_of(build.root):
+        with told_write_errors(build.root):
+            restore_replaced(build)
+            drop_outdated(build, source=source, options=options)
+            for stale in build.root.rglob(f"{PARTIAL_PREFIX}*"):
+                stale.unlink()
+            (build.dataset / "imagesTr").mkdir(parents=True, exist_ok=True)
+        try:
+            yield build
+        finally:
+            restore_replaced(build)
+            if build.root.exists() and not any(build.root.glob("*/*.json")):
+                shutil.rmtree(build.root, ignore_errors=True)
+
+
+def restore_replaced(build: BuildFolder) -> None:
+    """Undo an exchange that stopped half-way: the former target returns to its name."""
+    if build.replaced.exists():
+        if build.target.exists():
+            shutil.rmtree(build.replaced, ignore_errors=True)
+        else:
+            os.rename(build.replaced, build.target)
+
+
+def drop_outdated(build: BuildFolder, *, source: Any, options: Any) -> None:
+    """Remove what an earlier run made from another source or with other options."""
+    job_file = build.root / "job.json"
+    job = json.loads(json.dumps({"source": source, "options": options}))
+    try:
+        former = json.loads(job_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        former = {}
+    if former == job:
+        return
+    job_file.unlink(missing_ok=True)
+    for path in build.root.iterdir():
+        if path.is_dir() and not (path.name == "checked" and former.get("source") == job["source"]):
+            shutil.rmtree(path)
+    write_json(job_file, job)
+
+
+@contextmanager
+def only_user_of(folder: Path) -> Iterator[None]:
+    """Hold a lock on `folder`, which the system frees even when the process is killed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock; there two runs at once are the user's to avoid
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PancextError(
+                f"another conversion is working in {folder}. Wait for it to end, or convert to another --id."
+            ) from error
+        yield
+    finally:
+        os.close(handle)

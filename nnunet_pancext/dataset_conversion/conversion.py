@@ -1,0 +1,229 @@
+"""From any source layout to a finished nnU-Net raw dataset: check, split, write, report, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import SimpleITK as sitk
+
+from nnunet_pancext.dataset_conversion.archive import opened_source, require_source
+from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, opened_build_folder
+from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, check_case, find_duplicates
+from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
+from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
+from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder, write_case
+from nnunet_pancext.dataset_conversion.report import (
+    REPORT_NAME,
+    ConversionResult,
+    count_files,
+    report_document,
+)
+from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset
+from nnunet_pancext.dataset_conversion.splits import (
+    FOLDS,
+    Split,
+    make_split,
+    parse_split,
+    require_count,
+    split_document,
+)
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.files import write_json
+
+
+def convert_source(
+    source: Path,
+    *,
+    read: Callable[[Path], SourceDataset],
+    target: RawTarget,
+    labels: str,
+    split: str,
+    jobs: int | None,
+    strict: bool,
+    overwrite: bool,
+    show_progress: bool,
+) -> ConversionResult:
+    """Convert `source`, a folder or tar whose layout `read` understands, to `target`.
+
+    Nothing appears at the target before all is written. Raises PancextError, also for bad cases if `strict`.
+    """
+    counts = parse_split(split)
+    require_source(source)
+    target.require_free(source=source, overwrite=overwrite)
+    options = {"id": target.dataset_id, "name": target.name, "labels": labels, "split": split}
+    in_parallel = partial(
+        for_each, jobs=default_jobs() if jobs is None else jobs, show_progress=show_progress
+    )
+    with (
+        opened_build_folder(target.folder, source=str(source.resolve()), options=options) as build,
+        opened_source(source, extract_under=build.root, show_progress=show_progress) as opened,
+    ):
+        try:
+            dataset = read(opened.folder)
+        except OSError as error:
+            raise PancextError(
+                f"cannot read {source}: {error}. Check its permissions and the disk."
+            ) from error
+        dataset = replace(dataset, hidden_files=dataset.hidden_files + opened.hidden_members)
+        if counts and len(dataset.cases) < sum(counts):
+            require_count(len(dataset.cases), counts=counts)
+        candidates = dataset.cases if counts else (*dataset.cases, *dataset.unlabelled)
+        require_room(dataset, candidates, build=build)
+        problems = check_cases(dataset, candidates, build=build, in_parallel=in_parallel)
+        if strict and problems:
+            lines = "\n".join(f"  {problem}" for problem in problems)
+            raise PancextError(f"--strict: {len(problems)} problem(s) in {source}:\n{lines}")
+        bad = {problem.case_id for problem in problems if problem.leaves_out}
+        usable = [case for case in candidates if case.case_id not in bad]
+        labelled = [case.case_id for case in usable if case.label is not None]
+        if not labelled:
+            lines = "\n".join(f"  {problem}" for problem in problems)
+            raise PancextError(f"no usable case in {source}:\n{lines}")
+        chosen = make_split(labelled, name=split, left_out=len(dataset.cases) - len(labelled))
+        files = write_cases(dataset, usable, split=chosen, build=build, in_parallel=in_parallel)
+        if opened.extracted:
+            files = {name: "extracted" if how == "linked" else how for name, how in files.items()}
+        result = ConversionResult(
+            folder=target.folder,
+            dataset_id=target.dataset_id,
+            training=chosen.training,
+            test=tuple(sorted(case.case_id for case in usable if case.case_id not in chosen.training)),
+            left_out=tuple(problem for problem in problems if problem.leaves_out),
+            warnings=tuple(problem for problem in problems if not problem.leaves_out),
+            notes=tuple(remarks(dataset, split=chosen, target=target)),
+            file_counts=count_files(files),
+        )
+        documents = {
+            "dataset.json": dataset_json(dataset, name=target.name, training_count=len(chosen.training)),
+            "split.json": split_document(chosen),
+            REPORT_NAME: report_document(
+                result, source=dataset, source_path=source, options=options, split=chosen, files=files
+            ),
+        }
+        for name, content in documents.items():
+            with told_write_errors(build.dataset / name):
+                write_json(build.dataset / name, content)
+        # Again: an exchange killed half-way may have been undone since, or another program made the target.
+        target.require_free(source=source, overwrite=overwrite)
+        build.publish(expected={*files, *documents})
+        return result
+
+
+def require_room(dataset: SourceDataset, cases: Sequence[SourceCase], *, build: BuildFolder) -> None:
+    """Raise PancextError when the files that cannot be linked will not fit on the target's disk."""
+    labels = [case.label for case in cases if case.label is not None and case.label.is_file()]
+    images = [case.image for case in cases if case.image.is_file()]
+    if not images:
+        return
+    if can_link(images[0], folder=build.dataset):
+        files = labels if dataset.label_mapping else []
+    else:
+        files = [*images, *labels]
+    needed = sum(path.stat().st_size for path in files)
+    there = sum(path.stat().st_size for path in build.dataset.rglob("*") if path.is_file()) if files else 0
+    require_free_space(build.dataset, needed_bytes=max(0, needed - there))
+
+
+def check_cases(
+    dataset: SourceDataset,
+    cases: Sequence[SourceCase],
+    *,
+    build: BuildFolder,
+    in_parallel: Callable[..., list[CaseFindings]],
+) -> list[Problem]:
+    """Return the problems of the layout and of the cases; what an earlier run checked is not read again."""
+    declared = sorted(dataset.declared_labels.values())
+
+    def check(case: SourceCase) -> CaseFindings:
+        key = [file_state(case), declared]
+        known = build.record("checked", case.case_id, key=key)
+        if known is not None:
+            return findings_from(known)
+        findings = check_case(case, root=dataset.root, declared_values=declared)
+        build.keep_record("checked", case.case_id, key=key, outcome=asdict(findings))
+        return findings
+
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what ITK would print becomes a named problem
+    try:
+        findings = in_parallel(check, cases, title="checking")
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+    problems = [*dataset.layout_problems, *(problem for found in findings for problem in found.problems)]
+    bad = {problem.case_id for problem in problems if problem.leaves_out}
+    names = {case.case_id: case.image.relative_to(dataset.root).as_posix() for case in cases}
+    problems += find_duplicates([f for f in findings if f.case_id not in bad], image_names=names)
+    return sorted(problems, key=lambda problem: (problem.case_id, problem.kind))
+
+
+def write_cases(
+    dataset: SourceDataset,
+    cases: Sequence[SourceCase],
+    *,
+    split: Split,
+    build: BuildFolder,
+    in_parallel: Callable[..., list[dict[str, str]]],
+) -> dict[str, str]:
+    """Write the cases not yet written; return each file's relative path and how it was made."""
+    mapping = dataset.label_mapping
+
+    def write(case: SourceCase) -> dict[str, str]:
+        subset = "Tr" if case.case_id in split.training else "Ts"
+        key = [file_state(case), subset]
+        known = build.record("written", case.case_id, key=key)
+        if known is not None and all((build.dataset / name).is_file() for name in known):
+            return known
+        made = write_case(
+            case, folder=build.dataset, subset=subset, mapping=mapping, ending=dataset.file_ending
+        )
+        build.keep_record("written", case.case_id, key=key, outcome=made)
+        return made
+
+    made = in_parallel(write, cases, title="writing")
+    return {name: how for files in made for name, how in files.items()}
+
+
+def file_state(case: SourceCase) -> list[list[int] | None]:
+    """Return size and modification time of the case's files: a later run sees if they changed."""
+    states: list[list[int] | None] = []
+    for path in (case.image, case.label):
+        if path is not None and path.is_file():
+            status = path.stat()
+            states.append([status.st_size, status.st_mtime_ns])
+        else:
+            states.append(None)
+    return states
+
+
+def findings_from(record: dict[str, Any]) -> CaseFindings:
+    """Return the findings of an earlier run."""
+    problems = tuple(Problem(**problem) for problem in record["problems"])
+    return CaseFindings(**{**record, "problems": problems})
+
+
+def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[str]:
+    """Return what the user should know about the whole dataset."""
+    notes = []
+    if split.test:
+        notes.append(f"split {split.name}: {split.source}")
+    if split.test and dataset.unlabelled:
+        notes.append(
+            f"the source's {len(dataset.unlabelled)} unlabelled test image(s) are left out: "
+            f"--split {split.name} makes the test set of labelled cases"
+        )
+    if len(split.training) < FOLDS:
+        notes.append(
+            f"{len(split.training)} training cases are too few for nnU-Net's {FOLDS} folds: "
+            "train with fold 'all'"
+        )
+    preprocessed = host_folder("nnUNet_preprocessed")
+    if preprocessed and (preprocessed / target.folder.name).exists():
+        notes.append(
+            f"{preprocessed / target.folder.name} is preprocessed data of an earlier dataset of this name: "
+            "remove it, or nnU-Net trains on that"
+        )
+    return notes

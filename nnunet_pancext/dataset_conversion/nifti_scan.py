@@ -1,0 +1,155 @@
+"""One pass over a .nii.gz file: is it whole, and which voxel values does it hold.
+
+Read here and not through SimpleITK because its reader fills the rest of a cut file with zeros, replaces NaN
+by zero and needs the whole volume in memory. A scan holds one piece of a few megabytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+HEADER_BYTES = 348
+PIECE_VOXELS = 1 << 20
+MOST_VALUES = 1000  # a label with more distinct values than this is no label; no need to list them
+VOXEL_TYPES = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
+
+
+class UnreadableNifti(Exception):
+    """The file is not a whole NIfTI-1 .nii.gz; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NiftiHeader:
+    """What the scan needs of a NIfTI-1 header."""
+
+    size: tuple[int, ...]
+    voxel_type: np.dtype
+    data_offset: int
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NiftiScan:
+    """The outcome of one pass. `values` is empty unless asked for; `voxel_hash` ignores the geometry."""
+
+    size: tuple[int, ...]
+    voxel_hash: str
+    non_finite_voxels: int
+    values: tuple[float, ...]
+
+
+def parse_header(header: bytes) -> NiftiHeader:
+    """Return the fields of the first 348 bytes of a NIfTI-1 file; raises UnreadableNifti."""
+    if len(header) < HEADER_BYTES:
+        raise UnreadableNifti(f"has {len(header)} bytes inside, a NIfTI header alone has {HEADER_BYTES}")
+    order = "<" if struct.unpack_from("<i", header)[0] == HEADER_BYTES else ">"
+    if struct.unpack_from(f"{order}i", header)[0] != HEADER_BYTES or header[344:348] != b"n+1\0":
+        raise UnreadableNifti("is not a single-file NIfTI-1 image")
+    dimensions, *extent = struct.unpack_from(f"{order}8h", header, 40)
+    if not 1 <= dimensions <= 7 or min(extent[:dimensions]) < 1:
+        raise UnreadableNifti(f"declares an impossible size {tuple(extent[:dimensions])}")
+    size = list(extent[:dimensions])
+    while len(size) > 3 and size[-1] == 1:
+        size.pop()
+    code = struct.unpack_from(f"{order}h", header, 70)[0]
+    if code not in VOXEL_TYPES:
+        raise UnreadableNifti(f"has voxels of NIfTI type {code}, which is not a plain number")
+    data_offset, slope, intercept = struct.unpack_from(f"{order}3f", header, 108)
+    if not (math.isfinite(data_offset) and data_offset >= HEADER_BYTES):
+        raise UnreadableNifti(f"declares its voxels at byte {data_offset}")
+    if not math.isfinite(slope) or not math.isfinite(intercept) or slope == 0:
+        slope, intercept = 1.0, 0.0  # the NIfTI-1 convention for 'no scaling'
+    return NiftiHeader(
+        size=tuple(size),
+        voxel_type=np.dtype(order + VOXEL_TYPES[code]),
+        data_offset=int(data_offset),
+        slope=slope,
+        intercept=intercept,
+    )
+
+
+def scan_nifti(path: Path, *, collect_values: bool) -> NiftiScan:
+    """Inflate all of `path` and look at every voxel; raises UnreadableNifti for a file that is not whole.
+
+    The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableNifti("is empty (0 bytes)")
+        with gzip.open(path, "rb") as stream:
+            return scan_stream(stream, collect_values=collect_values)  # type: ignore[arg-type]
+    except EOFError as error:
+        raise UnreadableNifti("is cut short: the compressed data ends too early") from error
+    except gzip.BadGzipFile as error:
+        raise UnreadableNifti(f"is not a sound gzip file ({error})") from error
+    except zlib.error as error:
+        raise UnreadableNifti(f"has damaged compressed data ({error})") from error
+    except OSError as error:
+        raise UnreadableNifti(f"cannot be read ({error.strerror or error})") from error
+
+
+def scan_stream(stream: BinaryIO, *, collect_values: bool) -> NiftiScan:
+    """Do the work of `scan_nifti` on the inflated stream."""
+    start = stream.read(HEADER_BYTES)
+    header = parse_header(start)
+    stream.read(header.data_offset - HEADER_BYTES)
+    itemsize = header.voxel_type.itemsize
+    voxels_left = math.prod(header.size)
+    identity = (header.size, header.voxel_type.str, header.slope, header.intercept)
+    digest = hashlib.sha256(repr(identity).encode())
+    non_finite = 0
+    values: set[float] = set()
+    while voxels_left:
+        wanted = min(voxels_left, PIECE_VOXELS) * itemsize
+        data = stream.read(wanted)
+        if len(data) < wanted:
+            missing = voxels_left * itemsize - len(data)
+            raise UnreadableNifti(
+                f"is cut short: {missing} bytes of voxels are missing for size {header.size}"
+            )
+        voxels_left -= wanted // itemsize
+        digest.update(data)
+        piece = np.frombuffer(data, header.voxel_type)
+        if piece.dtype.kind == "f":
+            finite = np.isfinite(piece)
+            non_finite += int(piece.size - np.count_nonzero(finite))
+            piece = piece[finite]
+        if collect_values and len(values) <= MOST_VALUES:
+            scaled = distinct(piece).astype(np.float64) * header.slope + header.intercept
+            values.update(scaled.tolist())
+    while stream.read(PIECE_VOXELS):
+        pass  # reaching the end is what makes gzip compare its checksum
+    return NiftiScan(
+        size=header.size,
+        voxel_hash=digest.hexdigest(),
+        non_finite_voxels=non_finite,
+        values=tuple(sorted(values)),
+    )
+
+
+def distinct(piece: np.ndarray) -> np.ndarray:
+    """Return the distinct values; counting beats sorting for the type labels usually have."""
+    if piece.dtype == np.uint8:
+        return np.flatnonzero(np.bincount(piece, minlength=256))
+    return np.unique(piece)

@@ -1,0 +1,154 @@
+"""An nnU-Net raw dataset: where it lies, its files, its dataset.json."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from nnunet_pancext.dataset_conversion.disk import free_bytes, megabytes, told_write_errors
+from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.files import atomic_path, link_or_copy
+from nnunet_pancext.version import __version__
+
+CONVERTED_BY = f"nnunet-pancext {__version__}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTarget:
+    """The place `DatasetXXX_Name` under the raw root; PancextError for an id or name nnU-Net refuses."""
+
+    raw_root: Path
+    dataset_id: int
+    name: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dataset_id <= 999:
+            raise PancextError(f"--id must be from 1 to 999, got {self.dataset_id}.")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            raise PancextError(f"--name may hold letters, digits, _ and - only, got {self.name!r}.")
+
+    @property
+    def folder(self) -> Path:
+        """The dataset's folder."""
+        return self.raw_root / f"Dataset{self.dataset_id:03d}_{self.name}"
+
+    def require_free(self, *, source: Path, overwrite: bool) -> None:
+        """Raise PancextError when the name or the id is taken, or replacing it would remove the source."""
+        if self.raw_root.exists() and not self.raw_root.is_dir():
+            raise PancextError(
+                f"{self.raw_root} is a file, not the folder of raw datasets. Give another --out."
+            )
+        same_id = f"Dataset{self.dataset_id:03d}_"
+        others = [p.name for p in self.raw_root.glob(f"{same_id}*") if p.name != self.folder.name]
+        if others:
+            raise PancextError(
+                f"id {self.dataset_id} is taken by {others[0]} in {self.raw_root}, "
+                "and nnU-Net accepts an id once. Choose another --id, or remove that dataset."
+            )
+        if not self.folder.exists():
+            return
+        if not overwrite:
+            raise PancextError(
+                f"{self.folder} exists already. Replace it with --overwrite, or choose another --id or --out."
+            )
+        if not self.folder.is_dir():
+            raise PancextError(f"{self.folder} is a file, not a dataset. Remove it, or choose another --id.")
+        if source.resolve().is_relative_to(self.folder.resolve()):
+            raise PancextError(
+                f"the source {source} lies inside {self.folder}, which --overwrite replaces. "
+                "Move the source elsewhere, or choose another --id."
+            )
+
+
+def raw_root_from_environment() -> Path:
+    """Return the folder $nnUNet_raw names; raises PancextError when it is not set."""
+    folder = host_folder("nnUNet_raw")
+    if folder is None:
+        raise PancextError(
+            "nnUNet_raw is not set, so there is no place for the dataset. Set it, for example "
+            "export nnUNet_raw=$HOME/nnunet/raw, or give the folder with --out."
+        )
+    return folder
+
+
+def host_folder(variable: str) -> Path | None:
+    """Return the folder one of nnU-Net's environment variables names, None when it is not set."""
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+def write_case(
+    case: SourceCase, *, folder: Path, subset: str, mapping: Mapping[int, int] | None, ending: str
+) -> dict[str, str]:
+    """Put a case into `folder` as 'Tr' or 'Ts'; return each file's relative path and how it came there.
+
+    'linked' and 'copied' files are the source's bytes; 're-encoded' labels had values to map.
+    """
+    image = f"images{subset}/{case.case_id}_0000{ending}"
+    made = {image: place(case.image, folder / image)}
+    if case.label is not None:
+        label = f"labels{subset}/{case.case_id}{ending}"
+        if mapping is None:
+            made[label] = place(case.label, folder / label)
+        else:
+            remap_label(case.label, folder / label, mapping=mapping)
+            made[label] = "re-encoded"
+    return made
+
+
+def place(source: Path, target: Path) -> str:
+    """Hard-link or copy a file, making its folder."""
+    with told_write_errors(target, needed_bytes=source.stat().st_size):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return link_or_copy(source, target)
+
+
+def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> None:
+    """Write the label with mapped values as uint8 with the same geometry, and read it back to be sure."""
+    image = sitk.ReadImage(str(source))
+    values = sitk.GetArrayFromImage(image)
+    mapped = np.zeros(values.shape, np.uint8)
+    for old, new in mapping.items():
+        mapped[values == old] = new
+    result = sitk.GetImageFromArray(mapped)
+    result.CopyInformation(image)
+    with told_write_errors(target, needed_bytes=source.stat().st_size):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as partial:
+            # ITK may ignore a full disk and leave a cut file, hence the reading back.
+            try:
+                sitk.WriteImage(result, str(partial), useCompression=True)
+                written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))
+            except RuntimeError as error:
+                raise not_written(target) from error
+            if not np.array_equal(written, mapped):
+                raise not_written(target)
+
+
+def not_written(target: Path) -> PancextError:
+    """Return the error for a label that could not be written whole."""
+    return PancextError(
+        f"could not write {target} whole; {megabytes(free_bytes(target))} are free on its disk. "
+        "Free some space and run the same command again (it goes on where it stopped)."
+    )
+
+
+def dataset_json(source: SourceDataset, *, name: str, training_count: int) -> dict[str, Any]:
+    """Return nnU-Net's dataset.json."""
+    return {
+        "channel_names": source.channel_names,
+        "labels": source.target_labels,
+        "numTraining": training_count,
+        "file_ending": source.file_ending,
+        "name": name,
+        **source.provenance,
+        "converted_by": CONVERTED_BY,
+    }

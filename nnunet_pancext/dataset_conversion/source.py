@@ -1,0 +1,55 @@
+"""What a source layout reader finds: cases, labels, and what is wrong with the layout itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCase:
+    """One patient's image, and its label unless the case is unlabelled. A file may be missing on disk."""
+
+    case_id: str
+    image: Path
+    label: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something wrong with one case.
+
+    `kind` is a short fixed name; `message` says which file, the values met, and what to do. A case whose
+    problem has `leaves_out` false is converted all the same.
+    """
+
+    case_id: str
+    kind: str
+    message: str
+    leaves_out: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.case_id}: {self.kind}: {self.message}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceDataset:
+    """A dataset as it lies in `root`, with the labels it declares and those the target shall have.
+
+    `label_mapping` gives the target value of each declared value, None where labels stay as they are.
+    `layout_problems` are those found without opening an image: files missing, unlisted, listed twice.
+    """
+
+    title: str
+    root: Path
+    cases: tuple[SourceCase, ...]
+    unlabelled: tuple[SourceCase, ...]
+    declared_labels: dict[str, int]
+    target_labels: dict[str, int]
+    label_mapping: dict[int, int] | None
+    layout_problems: tuple[Problem, ...]
+    channel_names: dict[str, str] = field(default_factory=lambda: {"0": "CT"})
+    file_ending: str = ".nii.gz"
+    provenance: dict[str, str] = field(default_factory=dict)
+    hidden_files: int = 0
+    ignored_files: tuple[str, ...] = ()

@@ -1,0 +1,120 @@
+"""Which cases train: nnU-Net's own folds, or a fixed hold-out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made_msd_task import MadeTask, make_msd_task
+
+from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.splits import five_folds, make_split
+from nnunet_pancext.errors import PancextError
+
+MSD_LIKE = [f"pancreas_{n:03d}" for n in range(1, 282)]
+
+
+def convert(task: MadeTask, raw_root: Path, **options):
+    return convert_msd(task.folder, raw_root=raw_root, show_progress=False, **options)
+
+
+def test_folds_are_those_published_for_msd(shared_data: Path) -> None:
+    published = json.loads((shared_data / "layout_refs/msd_task07_cases.json").read_text())
+    folds = five_folds(published["training_ids"])
+    assert folds is not None
+    expected = [sorted(ids) for _, ids in sorted(published["nnunet_default_val_folds"].items())]
+    assert [sorted(fold["val"]) for fold in folds] == expected
+
+
+@pytest.mark.parametrize(("name", "training", "test"), [("257/24", 257, 24), ("216/65", 216, 65)])
+def test_papers_counts_make_a_disjoint_and_complete_split(name: str, training: int, test: int) -> None:
+    split = make_split(MSD_LIKE, name=name)
+    assert (len(split.training), len(split.test)) == (training, test)
+    assert sorted(split.training + split.test) == MSD_LIKE
+    assert split.source.startswith(
+        "published by count only, without case ids; drawn by numpy RandomState(12345)"
+    )
+
+
+def test_a_split_depends_on_the_cases_alone() -> None:
+    assert make_split(MSD_LIKE[::-1], name="257/24") == make_split(MSD_LIKE, name="257/24")
+
+
+def test_the_draw_never_changes() -> None:
+    # Worked out once with numpy's frozen generator: RandomState(12345).permutation(6) is 5 3 4 0 1 2.
+    assert make_split("abcdef", name="4/2").test == ("d", "f")
+
+
+@pytest.mark.parametrize(
+    ("count", "left_out", "message"),
+    [
+        (
+            280,
+            1,
+            r"257/24 needs 281 usable cases, there are 280 \(1 left out as bad\). .* --split 256/24 fits",
+        ),
+        (300, 0, r"257/24 needs 281 usable cases, there are 300. With these cases --split 276/24 fits"),
+        (20, 0, r"there are 20. With these cases --split nnunet fits"),
+    ],
+)
+def test_other_counts_are_refused_with_what_fits(count: int, left_out: int, message: str) -> None:
+    with pytest.raises(PancextError, match=message):
+        make_split([f"c{n:03d}" for n in range(count)], name="257/24", left_out=left_out)
+
+
+def test_held_out_cases_keep_their_labels(task: MadeTask, raw_root: Path) -> None:
+    result = convert(task, raw_root, split="4/2")
+    assert len(result.training) == 4
+    assert len(result.test) == 2
+    for folder, suffix, cases in (
+        ("imagesTr", "_0000", result.training),
+        ("labelsTr", "", result.training),
+        ("imagesTs", "_0000", result.test),
+        ("labelsTs", "", result.test),
+    ):
+        names = sorted(path.name for path in (result.folder / folder).iterdir())
+        assert names == [f"{case}{suffix}.nii.gz" for case in cases]
+    assert json.loads((result.folder / "dataset.json").read_text())["numTraining"] == 4
+    assert any("2 unlabelled test image(s) are left out" in note for note in result.notes)
+    assert any("RandomState(12345)" in note for note in result.notes)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert document["seed"] == 12345
+    assert document["test"] == list(result.test)
+
+
+def test_split_json_holds_the_folds_nnunet_will_make(task: MadeTask, raw_root: Path) -> None:
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    result = convert(task, raw_root)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert document["name"] == "nnunet"
+    expected = generate_crossval_split(sorted(result.training), seed=12345, n_splits=5)
+    assert document["folds"] == [
+        {part: [str(c) for c in ids] for part, ids in fold.items()} for fold in expected
+    ]
+
+
+def test_too_few_cases_for_folds_are_mentioned(tmp_path: Path, raw_root: Path) -> None:
+    result = convert(make_msd_task(tmp_path / "Task07", cases=4, test_images=0), raw_root)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert "folds" not in document
+    assert document["folds_note"] == "4 training cases are too few for 5 folds; train with fold 'all'"
+    assert any("4 training cases are too few" in note for note in result.notes)
+
+
+def test_too_few_cases_are_told_before_they_are_read(task: MadeTask, raw_root: Path) -> None:
+    for path in (task.folder / "imagesTr").iterdir():
+        path.write_text("would be found bad if it were read")
+    with pytest.raises(PancextError, match=r"257/24 needs 281 usable cases, there are 6. With these"):
+        convert(task, raw_root, split="257/24")
+
+
+def test_another_split_after_a_refusal_does_not_check_again(
+    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task.label(16).unlink()
+    with pytest.raises(PancextError, match="4/2 needs 6 usable cases, there are 5"):
+        convert(task, raw_root, split="4/2")
+    monkeypatch.setattr("nnunet_pancext.dataset_conversion.case_checks.scan_nifti", None)
+    assert len(convert(task, raw_root, split="4/1").test) == 1

@@ -1,0 +1,86 @@
+"""The scan of a .nii.gz against headers written by hand."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableNifti, scan_nifti
+
+
+def write_nifti(
+    path: Path,
+    voxels: np.ndarray,
+    *,
+    code: int,
+    order: str = "<",
+    size: tuple[int, ...] | None = None,
+    scaling: tuple[float, float] = (0.0, 0.0),
+    offset: int = 352,
+    spacing_mm: float = 1.0,
+) -> Path:
+    """Write a NIfTI-1 file field by field; `voxels` lie x fastest."""
+    size = size or voxels.shape[::-1]
+    header = bytearray(offset)
+    struct.pack_into(f"{order}i", header, 0, 348)
+    struct.pack_into(f"{order}{1 + len(size)}h", header, 40, len(size), *size)
+    struct.pack_into(f"{order}2h", header, 70, code, 8 * voxels.itemsize)
+    struct.pack_into(f"{order}4f", header, 76, 1.0, spacing_mm, spacing_mm, spacing_mm)
+    struct.pack_into(f"{order}3f", header, 108, offset, *scaling)
+    header[344:348] = b"n+1\0"
+    path.write_bytes(gzip.compress(bytes(header) + voxels.astype(voxels.dtype.newbyteorder(order)).tobytes()))
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("code", "dtype"), [(2, "u1"), (4, "i2"), (16, "f4"), (64, "f8"), (512, "u2")])
+def test_values_in_any_type_and_byte_order(tmp_path: Path, order: str, code: int, dtype: str) -> None:
+    voxels = np.array([[[0, 2, 2], [7, 0, 2]]], dtype)
+    scan = scan_nifti(write_nifti(tmp_path / "a.nii.gz", voxels, code=code, order=order), collect_values=True)
+    assert scan.size == (3, 2, 1)
+    assert scan.values == (0.0, 2.0, 7.0)
+
+
+def test_values_are_scaled_as_the_header_says(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.array([[[0, 1, 3]]], "u1"), code=2, scaling=(0.5, -1.0))
+    assert scan_nifti(path, collect_values=True).values == (-1.0, -0.5, 0.5)
+
+
+def test_trailing_dimensions_of_one_do_not_count(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.zeros((2, 2, 3), "u1"), code=2, size=(3, 2, 2, 1))
+    assert scan_nifti(path, collect_values=False).size == (3, 2, 2)
+
+
+def test_nan_and_infinity_are_counted(tmp_path: Path) -> None:
+    voxels = np.array([[[0, np.nan, np.inf, -np.inf]]], "f4")
+    path = write_nifti(tmp_path / "a.nii.gz", voxels, code=16)
+    assert scan_nifti(path, collect_values=True).non_finite_voxels == 3
+
+
+def test_the_hash_is_of_voxels_not_of_geometry_or_extensions(tmp_path: Path) -> None:
+    voxels = np.arange(12, dtype="i2").reshape(2, 2, 3)
+    hashes = {
+        scan_nifti(write_nifti(tmp_path / "a.nii.gz", v, code=4, **kwargs), collect_values=False).voxel_hash
+        for v, kwargs in ((voxels, {}), (voxels, {"spacing_mm": 3.0}), (voxels, {"offset": 400}))
+    }
+    assert len(hashes) == 1
+    other = write_nifti(tmp_path / "b.nii.gz", voxels + 1, code=4)
+    assert scan_nifti(other, collect_values=False).voxel_hash not in hashes
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"code": 128}, "has voxels of NIfTI type 128"),
+        ({"code": 2, "size": (3, 0, 2)}, "declares an impossible size"),
+        ({"code": 2, "size": (3, 2, 9)}, "42 bytes of voxels are missing"),
+    ],
+)
+def test_impossible_headers(tmp_path: Path, fields: dict, message: str) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.zeros((2, 2, 3), "u1"), **fields)
+    with pytest.raises(UnreadableNifti, match=message):
+        scan_nifti(path, collect_values=False)
