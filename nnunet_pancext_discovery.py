@@ -14,17 +14,16 @@ VARIABLE = "nnUNet_extTrainer"
 BRIDGE_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nnunet_pancext", "trainer_bridge")
 OLDEST_NNUNET = "2.8.0"
 
+_advised = False
+
 
 def register() -> None:
-    """Append the bridge folder to `nnUNet_extTrainer`, once."""
+    """Put the bridge folder last in `nnUNet_extTrainer`, once."""
     try:
-        folders = [folder for folder in os.environ.get(VARIABLE, "").split(os.pathsep) if folder]
-        if BRIDGE_FOLDER not in folders:
-            os.environ[VARIABLE] = os.pathsep.join([*folders, BRIDGE_FOLDER])
-        if _is_nnunet_command():
-            warning = outdated_nnunet_message()
-            if warning:
-                sys.stderr.write(f"nnunet_pancext: {warning}\n")
+        listed = os.environ.get(VARIABLE, "").split(os.pathsep)
+        users_folders = [folder for folder in listed if folder and folder != BRIDGE_FOLDER]
+        os.environ[VARIABLE] = os.pathsep.join([*users_folders, BRIDGE_FOLDER])
+        _advise_once()
     except Exception:  # a plugin must never keep an interpreter from starting
         return
 
@@ -45,13 +44,24 @@ def outdated_nnunet_message() -> str | None:
     return None
 
 
+def _advise_once() -> None:
+    # Python handles the `.pth` files of a virtual environment twice, and importing the package registers too.
+    global _advised
+    if _advised or not _is_nnunet_command():
+        return
+    _advised = True
+    advice = outdated_nnunet_message()
+    if advice:
+        sys.stderr.write(f"nnunet_pancext: {advice}\n")
+
+
 def _is_nnunet_command() -> bool:
     return any(os.path.basename(word).startswith("nnUNetv2_") for word in sys.orig_argv[:3])
 
 
 def _release(version: str) -> tuple[int, ...]:
     numbers = []
-    for part in version.split(".")[:3]:
+    for part in [*version.split("."), "0", "0"][:3]:
         digits = "".join(character for character in part if character.isdigit())
         numbers.append(int(digits or 0))
     return tuple(numbers)

@@ -40,13 +40,14 @@ class EditableWheelWithPth(editable_wheel):
 
 
 def add_to_wheel(wheel: Path, extra: Path) -> None:
-    """Rewrite `wheel` with the file `extra` at its root and listed in its RECORD."""
+    """Rewrite `wheel` with the file `extra` at its root and in its RECORD, if it is not there already."""
     content = extra.read_bytes()
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     partial = wheel.with_suffix(".partial")
-    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(wheel) as old:
         if extra.name in old.namelist():
             return
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():
             data = old.read(item)
             if item.filename.endswith(".dist-info/RECORD"):

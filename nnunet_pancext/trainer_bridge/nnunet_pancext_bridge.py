@@ -14,7 +14,8 @@ def __getattr__(name: str) -> Any:
         from nnunet_pancext.errors import HostCommandError, PancextError
     except ModuleNotFoundError as error:
         # The variable was inherited by another environment, in which the package is not installed.
-        if error.name == "nnunet_pancext":
+        # (The second name: there, a folder that is called like the package, such as a clone, is on sys.path.)
+        if error.name in ("nnunet_pancext", "nnunet_pancext.errors"):
             raise AttributeError(name) from None
         raise
     try:

@@ -1,0 +1,41 @@
+"""`pancext doctor`: is this machine ready?"""
+
+from __future__ import annotations
+
+import argparse
+
+DESCRIPTION = """\
+Look at the installed packages, nnU-Net's folders, the hardware and the environment variables, try whether
+nnU-Net finds the trainers, and say what to do about each problem. Nothing is changed.
+The exit code is 0 without problems (warnings are allowed) and 1 otherwise."""
+
+EXAMPLES = """\
+examples:
+  pancext doctor
+  pancext doctor && nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
+
+marks:
+  [ok]  as it should be
+  [! ]  works, but not well
+  [!!]  does not work
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `doctor` sub-command."""
+    parser = commands.add_parser(
+        "doctor",
+        help="check packages, folders, hardware and whether nnU-Net finds the trainers",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print the report and return the exit code."""
+    from nnunet_pancext.doctor.checks import CHECKS
+    from nnunet_pancext.doctor.report import print_report
+
+    return 1 if print_report(CHECKS) else 0

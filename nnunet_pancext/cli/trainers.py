@@ -1,0 +1,54 @@
+"""`pancext trainers`: what `-tr` accepts, and how large each network is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = """\
+List every trainer with its paper, the size of its network and its loss, and the suffixes that may follow a
+trainer's name. Without --plans the sizes are those for nnU-Net's plan of MSD pancreas."""
+
+EXAMPLES = """\
+examples:
+  pancext trainers
+  pancext trainers --plans $nnUNet_preprocessed/Dataset007_Pancreas/nnUNetPlans.json
+  pancext trainers --plans nnUNetResEncUNetLPlans.json --configuration 3d_fullres
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `trainers` sub-command."""
+    parser = commands.add_parser(
+        "trainers",
+        help="list what -tr accepts, with the size of each network",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--plans",
+        type=Path,
+        metavar="FILE",
+        help="a plan of nnU-Net; a dataset.json beside it tells channels and classes",
+    )
+    parser.add_argument(
+        "--configuration",
+        metavar="NAME",
+        help="one configuration of the plan, e.g. 3d_fullres (default: all)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print the table."""
+    # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
+    from nnunet_pancext.trainers.overview import format_overview, overview
+    from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
+
+    if parsed.plans is None:
+        setting = default_setting(parsed.configuration)
+    else:
+        setting = read_setting(parsed.plans, parsed.configuration)
+    print(format_overview(overview(setting), setting))
+    return 0

@@ -1,0 +1,1 @@
+"""Is this machine ready? Checks that look for real and say what to do."""

@@ -1,0 +1,123 @@
+"""Every trainer on one page: paper, size for a plan, loss, and what may follow its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from nnunet_pancext.architectures import count_parameters
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers import list_trainers
+from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.plan_setting import PlanSetting, Sizes, default_setting
+from nnunet_pancext.trainers.suffixes import describe_suffixes
+
+# How a trainer says that a plan or a dataset is not for it.
+REFUSALS = (PancextError, NotImplementedError, ValueError)
+REFUSED = "-"
+GAP = "  "
+
+
+@dataclass(frozen=True)
+class TrainerRow:
+    """What the table says of one trainer.
+
+    `parameters` holds, by configuration, how many the network has, without the heads of deep supervision,
+    or the trainer's reason for refusing that configuration.
+    """
+
+    name: str
+    paper: str
+    dimensions: str
+    parameters: dict[str, int | str]
+    loss: str
+
+
+def overview(setting: PlanSetting) -> list[TrainerRow]:
+    """Return a row for each trainer of the package, in the order of `list_trainers`.
+
+    Raises:
+        PancextError: nnU-Net cannot read a configuration of the plan.
+    """
+    sizes = {configuration: setting.sizes(configuration) for configuration in setting.configurations}
+    standard = default_setting()
+    by_dimension = {f"{dims}D": standard.sizes(name) for dims, name in ((2, "2d"), (3, "3d_fullres"))}
+    return [
+        TrainerRow(
+            name=name,
+            paper=trainer.paper,
+            dimensions=", ".join(
+                dims for dims, size in by_dimension.items() if isinstance(num_parameters(trainer, size), int)
+            ),
+            parameters={key: num_parameters(trainer, size) for key, size in sizes.items()},
+            loss=trainer.loss_name,
+        )
+        for name, trainer in list_trainers().items()
+    ]
+
+
+def num_parameters(trainer: type[PancextTrainer], sizes: Sizes) -> int | str:
+    """Return the number of parameters of the trainer's network, or why it refuses to build one.
+
+    The network is built without memory for its weights, so that any size is instant.
+    """
+    try:
+        with torch.device("meta"):
+            network = trainer.build_network_architecture(
+                sizes.plans_manager,
+                sizes.configuration_manager,
+                sizes.num_input_channels,
+                sizes.num_output_channels,
+                enable_deep_supervision=False,
+            )
+    except REFUSALS as refusal:
+        return str(refusal)
+    return count_parameters(network)
+
+
+def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting) -> str:
+    """Return the aligned table, what it assumes, refusals with their reasons, and the suffixes."""
+    rows = list(rows)
+    headings = [setting.headings.get(name, name) for name in setting.configurations]
+    cells = [
+        ["trainer", "paper", "dimensions", *(f"{heading} (M)" for heading in headings), "loss"],
+        *(
+            [row.name, row.paper, row.dimensions, *map(_millions, row.parameters.values()), row.loss]
+            for row in rows
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    numbers = range(3, 3 + len(headings))
+    lines = [
+        GAP.join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    refusals = [
+        f"{REFUSED}: {row.name} does not take {configuration}: {found}"
+        for row in rows
+        for configuration, found in row.parameters.items()
+        if isinstance(found, str)
+    ]
+    return "\n".join(
+        [
+            lines[0],
+            "-" * (sum(widths) + len(GAP) * (len(widths) - 1)),
+            *lines[1:],
+            "",
+            "(M): millions of parameters, without the heads of deep supervision.",
+            setting.origin,
+            *refusals,
+            "",
+            "Suffixes, in any order, on any trainer that they apply to:",
+            describe_suffixes(),
+        ]
+    )
+
+
+def _millions(parameters: int | str) -> str:
+    return f"{parameters / 1e6:.2f}" if isinstance(parameters, int) else REFUSED

@@ -1,0 +1,199 @@
+"""The table of `pancext trainers`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+from nnunet_pancext.cli import trainers as command
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers import SegResNetNLTrainer, list_trainers
+from nnunet_pancext.trainers.default_plan import default_plans
+from nnunet_pancext.trainers.overview import format_overview, num_parameters, overview
+from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return overview(default_setting())
+
+
+@pytest.fixture
+def plans_file(tmp_path):
+    """A plan with an inherited configuration and one with a cascade, and no dataset.json beside it."""
+    plans = default_plans()
+    plans["configurations"]["3d_small"] = {"inherits_from": "3d_fullres", "patch_size": [40, 128, 128]}
+    plans["configurations"]["3d_cascade_fullres"] = {
+        "inherits_from": "3d_fullres",
+        "previous_stage": "3d_lowres",
+    }
+    path = tmp_path / "nnUNetPlans.json"
+    path.write_text(json.dumps(plans))
+    return path
+
+
+def write_dataset_json(plans_file, **content):
+    plans_file.with_name("dataset.json").write_text(json.dumps(content))
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(["trainers", *map(str, arguments)])
+    return parsed.run(parsed)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "patch_size", "spacing"),
+    [("2d", (512, 512), (0.8, 0.8)), ("3d_fullres", (40, 224, 224), (2.5, 0.8, 0.8))],
+)
+def test_the_built_in_plan_is_what_nnunet_derives_from_its_patch(configuration, patch_size, spacing):
+    _, strides, kernel_sizes, divisible_patch, _ = get_pool_and_conv_props(spacing, patch_size, 4, 999999)
+    found = default_plans()["configurations"][configuration]
+    arguments = found["architecture"]["arch_kwargs"]
+    assert [tuple(stride) for stride in arguments["strides"]] == list(strides)
+    assert [tuple(kernel) for kernel in arguments["kernel_sizes"]] == list(kernel_sizes)
+    assert found["patch_size"] == list(divisible_patch)
+    assert found["spacing"] == list(spacing)
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+def test_nnunet_builds_its_own_network_from_the_built_in_plan(configuration):
+    sizes = default_setting().sizes(configuration)
+    manager = sizes.configuration_manager
+    network = get_network_from_plans(
+        manager.network_arch_class_name,
+        {**manager.network_arch_init_kwargs, "features_per_stage": [2] * len(manager.pool_op_kernel_sizes)},
+        manager.network_arch_init_kwargs_req_import,
+        sizes.num_input_channels,
+        sizes.num_output_channels,
+        deep_supervision=True,
+    )
+    assert type(network).__name__ == "PlainConvUNet"
+    assert (sizes.num_input_channels, sizes.num_output_channels) == (1, 2)
+
+
+def test_there_is_a_row_for_every_trainer_and_none_refuses_the_built_in_plan(rows):
+    assert [row.name for row in rows] == list(list_trainers())
+    for row in rows:
+        assert all(isinstance(number, int) for number in row.parameters.values()), row
+        assert row.dimensions == "2D, 3D"
+
+
+@pytest.mark.parametrize(
+    ("name", "flat", "deep_millions"),
+    [("SegResNetNLTrainer", 6_561_954, 19.0594), ("SegResNetNL0Trainer", 6_298_530, 18.7960)],
+)
+def test_parameters_are_those_of_the_paper_network(rows, name, flat, deep_millions):
+    row = next(row for row in rows if row.name == name)
+    assert row.parameters["2d"] == flat
+    assert round(row.parameters["3d_fullres"] / 1e6, 4) == deep_millions
+    assert row.loss == "Dice + CE"
+    assert "Liao" in row.paper
+
+
+def test_the_table_is_aligned_and_says_what_it_assumes(rows):
+    lines = format_overview(rows, default_setting()).splitlines()
+    assert lines[0].split() == ["trainer", "paper", "dimensions", "2d", "(M)", "3d", "(M)", "loss"]
+    row = next(line for line in lines if line.startswith("SegResNetNLTrainer "))
+    assert row[: lines[0].index("3d (M)") + len("3d (M)")].split()[-2:] == ["6.56", "19.06"]
+    assert row.index("Dice") == lines[0].index("loss")
+    assert sum("MSD pancreas" in line and "40x224x224" in line for line in lines) == 1
+    assert any("_50epochs" in line for line in lines)
+
+
+def test_every_configuration_of_a_plan_is_a_column(plans_file, capsys):
+    assert run("--plans", plans_file) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert [word for word in heading.split() if word[0] in "23"] == [
+        "2d",
+        "3d_fullres",
+        "3d_small",
+        "3d_cascade_fullres",
+    ]
+    assert any(
+        "no dataset.json beside it, so 1 image channel and 2 classes are assumed" in line for line in lines
+    )
+
+
+def test_one_configuration_can_be_chosen(plans_file, capsys):
+    run("--plans", plans_file, "--configuration", "3d_small")
+    assert "3d_fullres" not in capsys.readouterr().out
+    run("--configuration", "2d")
+    assert "3d (M)" not in capsys.readouterr().out
+
+
+def test_channels_and_classes_come_from_the_dataset_beside_the_plan(plans_file):
+    write_dataset_json(
+        plans_file,
+        channel_names={"0": "CT", "1": "CT late"},
+        labels={"background": 0, "pancreas": 1, "tumour": 2, "ignore": 3},
+    )
+    setting = read_setting(plans_file)
+    sizes = setting.sizes("3d_fullres")
+    assert (sizes.num_input_channels, sizes.num_output_channels) == (2, 3)
+    assert setting.sizes("3d_cascade_fullres").num_input_channels == 2 + 2
+    assert "as in dataset.json" in setting.origin
+
+
+def test_a_refusal_is_a_dash_with_its_reason_below(monkeypatch):
+    def refuse(*arguments, **options):
+        raise NotImplementedError("use another trainer for regions")
+
+    setting = default_setting("2d")
+    monkeypatch.setattr(SegResNetNLTrainer, "build_network_architecture", refuse)
+    assert num_parameters(SegResNetNLTrainer, setting.sizes("2d")) == "use another trainer for regions"
+    row = next(row for row in overview(setting) if row.name == "SegResNetNLTrainer")
+    assert row.dimensions == ""
+    text = format_overview([row], setting)
+    assert "-: SegResNetNLTrainer does not take 2d: use another trainer for regions" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Cannot read .*: No such file or directory.*nnUNet_preprocessed"),
+        ("{", "is not JSON"),
+        ("[]", "no JSON object"),
+        ("{}", "is not an nnU-Net plan"),
+        ('{"configurations": {}}', "is not an nnU-Net plan"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_told(tmp_path, content, message):
+    path = tmp_path / "plans.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(PancextError, match=message):
+        run("--plans", path)
+
+
+@pytest.mark.parametrize("arguments", [["--plans"], []])
+def test_an_unknown_configuration_lists_the_known_ones(plans_file, arguments):
+    arguments = [*arguments, *([plans_file] if arguments else [])]
+    with pytest.raises(PancextError, match=r"no configuration '3d_lowres' in .* It has: 2d, 3d_fullres"):
+        run(*arguments, "--configuration", "3d_lowres")
+
+
+def test_a_configuration_that_nnunet_cannot_read_is_told(plans_file):
+    plans_file.write_text(json.dumps({"configurations": {"2d": {"patch_size": [64, 64]}}}))
+    with (
+        pytest.warns(UserWarning, match="old nnU-Net plans"),
+        pytest.raises(PancextError, match=r"cannot read.*'2d'"),
+    ):
+        run("--plans", plans_file)
+
+
+def test_a_dataset_json_without_labels_is_told(plans_file):
+    write_dataset_json(plans_file, channel_names={"0": "CT"})
+    with pytest.raises(PancextError, match="KeyError: 'labels'"):
+        run("--plans", plans_file)
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    assert "pancext trainers --plans" in capsys.readouterr().out
