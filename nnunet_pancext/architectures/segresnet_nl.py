@@ -98,9 +98,7 @@ class SegResNetNL(SegmentationNetwork):
             )
         )
         # Both lists are finest first, like the encoder.
-        self.reducers = nn.ModuleList(
-            conv(wide, narrow, 1) for narrow, wide in pairwise(channels)
-        )
+        self.reducers = nn.ModuleList(conv(wide, narrow, 1) for narrow, wide in pairwise(channels))
         self.decoder = nn.ModuleList(residual(width) for width in channels[:-1])
         self.head = head(channels[0])
         self.auxiliary_heads.extend(head(width) for width in channels[1:-1])

@@ -6,9 +6,10 @@ import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
-import nnunet_pancext_discovery
 import pytest
 from child_environment import ChildEnvironment
+
+import nnunet_pancext_discovery
 from nnunet_pancext_discovery import OLDEST_NNUNET
 
 ADVICE = (

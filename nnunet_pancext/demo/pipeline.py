@@ -1,0 +1,293 @@
+"""The whole way: CTs, conversion, planning, training, prediction, evaluation, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.report import ConversionResult
+from nnunet_pancext.demo.commands import CommandRunner
+from nnunet_pancext.demo.held_out import HeldOut, fix_split, link_held_out
+from nnunet_pancext.demo.small_plan import add_small_configuration
+from nnunet_pancext.demo.training_progress import TrainingProgress
+from nnunet_pancext.demo.workspace import Workspace, open_workspace
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.folder import FOREGROUND, evaluate_folder
+from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
+from nnunet_pancext.phantom import write_phantom_dataset
+from nnunet_pancext.reports.console import format_table
+from nnunet_pancext.reports.html import write_report
+from nnunet_pancext.reports.numbers import duration_text, score_text
+from nnunet_pancext.reports.overlay import write_overlay
+
+DEFAULT_TRAINER = "SegResNetNLTrainer"
+DEFAULT_EPOCHS = 12
+ITERATIONS_PER_EPOCH = 40
+PHANTOM_CASES = 10
+PHANTOM_SIZE = (32, 64, 64)
+SEED = 0
+DATASET_ID = 7
+PLANS = "nnUNetPlans"
+STEPS = 6
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where the report lies and what it says."""
+
+    report: Path
+    scores: list[CaseScores]
+    labels: dict[str, int]
+    seconds: float
+
+
+def run_demo(
+    *,
+    out: Path,
+    data: Path | None = None,
+    trainer: str = DEFAULT_TRAINER,
+    configuration: str = "2d",
+    epochs: int | None = None,
+    keep: bool = False,
+) -> DemoResult:
+    """Train and test `trainer` on phantoms, or on the MSD-format folder `data`, and write a report to `out`.
+
+    On a machine without a GPU the plan's patch is cut to what trains in minutes; the report says so.
+
+    Args:
+        out: folder of the report; an earlier demo in it is replaced.
+        data: a folder or archive laid out like MSD's Task07_Pancreas.
+        trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
+        configuration: "2d" or "3d_fullres".
+        epochs: of 50 iterations each; default 10.
+        keep: keep nnU-Net's folders, with the trained model, under `out`/work.
+
+    Raises:
+        PancextError: for what the user can put right; the message says what.
+    """
+    start = time.monotonic()
+    full_trainer, num_epochs = name_trainer(trainer, epochs)
+    workspace = open_workspace(out)
+    device = find_device()
+    runner = CommandRunner(logs=workspace.logs, environment=environment(workspace), steps=STEPS)
+
+    source = make_or_take_data(runner, workspace, data)
+    dataset = convert(runner, workspace, source)
+    preprocessed = workspace.nnunet_folders()["nnUNet_preprocessed"] / dataset.folder.name
+    runner.run("nnU-Net plans and preprocesses", plan_words(configuration))
+    if device == "cpu":
+        configuration = add_small_configuration(preprocessed / f"{PLANS}.json", configuration)
+    splits_file = preprocessed / "splits_final.json"
+    fix_split(splits_file, list(dataset.training))
+    runner.run(
+        f"train {full_trainer}",
+        ["nnUNetv2_train", str(DATASET_ID), configuration, "0", "-tr", full_trainer, "-device", device],
+        progress=TrainingProgress(num_epochs),
+    )
+    held_out = link_held_out(splits_file, dataset=dataset.folder, target=workspace.work / "held_out")
+    runner.run(
+        f"predict {len(held_out.cases)} cases",
+        [
+            *("nnUNetv2_predict", "-i", str(held_out.images), "-o", str(workspace.predictions)),
+            *("-d", str(DATASET_ID), "-c", configuration, "-f", "0", "-tr", full_trainer, "-device", device),
+            "--disable_tta",
+        ],
+    )
+    runner.heading("evaluate and report")
+    labels = foreground_labels(dataset.folder)
+    scores = evaluate_folder(workspace.predictions, held_out.labels, labels=labels)
+    write_metrics_csv(scores, workspace.metrics)
+    overlays = draw_overlays(workspace, held_out, labels)
+    fold = (
+        workspace.nnunet_folders()["nnUNet_results"]
+        / dataset.folder.name
+        / f"{full_trainer}__{PLANS}__{configuration}"
+        / "fold_0"
+    )
+    write_report(
+        workspace.report,
+        title=f"{trainer} on {'phantoms' if data is None else source.name}",
+        facts=collect_facts(full_trainer, configuration, preprocessed, dataset, held_out, device),
+        scores=scores,
+        labels=labels,
+        overlays=overlays,
+        commands=runner.records,
+        progress_picture=fold / "progress.png",
+        notes=collect_notes(data, device, held_out),
+    )
+    if not keep:
+        shutil.rmtree(workspace.work)
+    result = DemoResult(workspace.report, scores, labels, time.monotonic() - start)
+    print_result(result, held_out)
+    return result
+
+
+def name_trainer(trainer: str, epochs: int | None) -> tuple[str, int | None]:
+    """Return the trainer's full name with suffixes, and its number of epochs where known.
+
+    Raises:
+        PancextError: an unknown suffix, or `epochs` together with a name that cannot take it.
+    """
+    from nnunet_pancext.trainers import find_trainer
+
+    found = find_trainer(trainer)
+    if epochs is not None and epochs < 1:
+        raise PancextError(f"--epochs is {epochs}; it must be at least 1.")
+    if found is None or "_" in trainer:
+        if epochs is not None:
+            raise PancextError(
+                f"--epochs works on this package's trainers without suffixes, not on {trainer}. "
+                "Leave it out, and name the epochs as part of --trainer."
+            )
+        return trainer, getattr(found, "num_epochs", None)
+    epochs = epochs or DEFAULT_EPOCHS
+    return f"{trainer}_{epochs}epochs_{ITERATIONS_PER_EPOCH}iterations", epochs
+
+
+def find_device() -> str:
+    """Return "cuda" where PyTorch can use a GPU, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def environment(workspace: Workspace) -> dict[str, str]:
+    """Return what nnU-Net's commands need to know, without touching the user's own settings."""
+    processes = str(min(4, os.cpu_count() or 1))
+    return {
+        **{name: str(folder) for name, folder in workspace.nnunet_folders().items()},
+        "nnUNet_def_n_proc": processes,
+        "nnUNet_n_proc_DA": processes,
+        "PANCEXT_SEED": os.environ.get("PANCEXT_SEED", str(SEED)),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def make_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | None) -> Path:
+    """Return the MSD-format source, made here unless the user gave one."""
+    if data is not None:
+        runner.heading(f"CTs from {data}")
+        return data
+    runner.heading(f"make {PHANTOM_CASES} phantom CTs")
+    start = time.monotonic()
+    folder = write_phantom_dataset(workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED)
+    words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--seed", str(SEED)]
+    runner.record("make phantom CTs", words, time.monotonic() - start)
+    return folder
+
+
+def convert(runner: CommandRunner, workspace: Workspace, source: Path) -> ConversionResult:
+    """Convert the source into an nnU-Net raw dataset and name the cases that were left out."""
+    runner.heading("convert to nnU-Net's format")
+    start = time.monotonic()
+    raw = workspace.nnunet_folders()["nnUNet_raw"]
+    result = convert_msd(source, raw_root=raw, dataset_id=DATASET_ID)
+    runner.record(
+        "convert", ["pancext", "convert", "msd", str(source), "--out", str(raw)], time.monotonic() - start
+    )
+    for problem in result.left_out:
+        print(f"      left out {problem}")
+    print(f"      {len(result.training)} labelled cases")
+    return result
+
+
+def plan_words(configuration: str) -> list[str]:
+    """Return the planning command, with as many processes as there are processors."""
+    processes = str(min(4, os.cpu_count() or 1))
+    return [
+        *("nnUNetv2_plan_and_preprocess", "-d", str(DATASET_ID), "-c", configuration),
+        *("--verify_dataset_integrity", "-npfp", processes, "-np", processes),
+    ]
+
+
+def foreground_labels(dataset: Path) -> dict[str, int]:
+    """Return the foreground labels that the raw dataset declares."""
+    declared = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["labels"]
+    return {name: value for name, value in declared.items() if value != 0}
+
+
+def draw_overlays(workspace: Workspace, held_out: HeldOut, labels: dict[str, int]) -> dict[str, Path]:
+    """Write one picture per case and return them by case."""
+    pictures = {}
+    for case in held_out.cases:
+        pictures[case] = workspace.overlays / f"{case}.png"
+        write_overlay(
+            pictures[case],
+            image=held_out.images / f"{case}_0000.nii.gz",
+            truth=held_out.labels / f"{case}.nii.gz",
+            prediction=workspace.predictions / f"{case}.nii.gz",
+            labels=labels,
+            title=case,
+        )
+    return pictures
+
+
+def collect_facts(
+    trainer: str,
+    configuration: str,
+    preprocessed: Path,
+    dataset: ConversionResult,
+    held_out: HeldOut,
+    device: str,
+) -> list[tuple[str, str]]:
+    """Return what a reader needs to know to judge the numbers, as pairs of name and value."""
+    configurations = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))[
+        "configurations"
+    ]
+    plan = configurations[configuration]
+    plan = {**configurations.get(plan.get("inherits_from"), {}), **plan}
+    trained = len(dataset.training) - (0 if held_out.trained_on else len(held_out.cases))
+    return [
+        ("Trainer", trainer),
+        ("Configuration", configuration),
+        ("Patch size", " x ".join(map(str, plan["patch_size"])) + " voxels"),
+        ("Batch size", str(plan["batch_size"])),
+        ("Spacing", " x ".join(f"{step:.2f}" for step in plan["spacing"]) + " mm"),
+        ("Cases", f"{trained} trained on, {len(held_out.cases)} predicted (fold 0)"),
+        ("Seed", os.environ.get("PANCEXT_SEED", str(SEED))),
+        (
+            "Versions",
+            ", ".join(f"{name} {version(name)}" for name in ("nnunet-pancext", "nnunetv2", "torch")),
+        ),
+        (
+            "Machine",
+            f"{platform.machine()}, {os.cpu_count()} processors, {device}, Python {platform.python_version()}",
+        ),
+    ]
+
+
+def collect_notes(data: Path | None, device: str, held_out: HeldOut) -> list[str]:
+    """Return what a reader must not overlook."""
+    notes = []
+    if held_out.trained_on:
+        notes.append(
+            "The predicted cases were also trained on, because there are fewer than five. "
+            "These numbers say nothing about new patients."
+        )
+    if data is None:
+        notes.append(
+            "The CTs are made, not measured: they show that the way works, not how good a network is."
+        )
+    if device == "cpu":
+        notes.append(
+            "Without a GPU, the plan's patch was cut to train in minutes. A real training takes the plan's."
+        )
+    return notes
+
+
+def print_result(result: DemoResult, held_out: HeldOut) -> None:
+    """Print the table of scores, the headline and the report's place."""
+    print("\n" + format_table(result.scores, result.labels))
+    label = FOREGROUND if len(result.labels) > 1 else next(iter(result.labels))
+    kind = "trained-on" if held_out.trained_on else "held-out"
+    print(
+        f"\nMean foreground Dice on {len(result.scores)} {kind} cases: {score_text(mean_dice(result.scores, label))}"
+        f"   ({duration_text(result.seconds)} in all)\nReport: {result.report}"
+    )

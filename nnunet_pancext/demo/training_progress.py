@@ -1,0 +1,36 @@
+"""Condenses nnU-Net's training log to a line per epoch."""
+
+from __future__ import annotations
+
+import re
+
+_EPOCH = re.compile(r"Epoch (\d+)\s*$")
+_LOSS = re.compile(r"train_loss (\S+)")
+_DICE = re.compile(r"Pseudo dice \[(.*)\]")
+_NUMBER = re.compile(r"nan|\d+(?:\.\d+)?(?=\))|(?<![\w.])\d+\.\d+")
+
+
+class TrainingProgress:
+    """Reads the log line by line; call it with each line.
+
+    Args:
+        num_epochs: of the whole training, where known.
+    """
+
+    def __init__(self, num_epochs: int | None) -> None:
+        self.of = f"/{num_epochs}" if num_epochs else ""
+        self.epoch = 0
+        self.loss = ""
+
+    def __call__(self, line: str) -> str | None:
+        """Return a line for the console where `line` ends an epoch or opens the validation."""
+        if found := _EPOCH.search(line):
+            self.epoch = int(found.group(1)) + 1
+        elif found := _LOSS.search(line):
+            self.loss = found.group(1)
+        elif found := _DICE.search(line):
+            dice = " / ".join(f"{float(number):.2f}" for number in _NUMBER.findall(found.group(1)))
+            return f"epoch {self.epoch}{self.of}   loss {self.loss}   Dice on validation patches {dice}"
+        elif "Training done" in line:
+            return "validating"
+        return None
