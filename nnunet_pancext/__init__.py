@@ -1,7 +1,6 @@
 """Pancreas and pancreatic-tumour segmentation in CT as an extension of nnU-Net v2."""
 
 import nnunet_pancext_discovery
-
 from nnunet_pancext.version import __version__
 
 __all__ = ["__version__"]

@@ -34,7 +34,7 @@ def write_json(target: Path, content: Any) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> str:
-    """Hard-link `source` to `target`, or copy it where the file system cannot; say which: 'linked' or 'copied'."""
+    """Hard-link `source` to `target`, or copy where that cannot be; return 'linked' or 'copied'."""
     with atomic_path(target) as partial:
         try:
             os.link(source.resolve(), partial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,7 +35,7 @@ def convolution(
     bias: bool = False,
 ) -> nn.Module:
     """Return a convolution that keeps the size (divided by `stride`); `kernel_size` must be odd."""
-    layer = _CONVOLUTION[spatial_dims]
+    layer: Any = _CONVOLUTION[spatial_dims]
     stride = stride if isinstance(stride, int) else tuple(stride)
     return layer(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=bias)
 

@@ -106,8 +106,8 @@ class SegResNetNL(SegmentationNetwork):
     def decode(self, image: Tensor) -> list[Tensor]:
         features = self.stem(image)
         skips = []
-        for level in self.encoder:
-            features = level(features)
+        for stage in self.encoder:
+            features = stage(features)
             skips.append(features)
         features = self.non_local_blocks(features)
         decoded: list[Tensor] = []

@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "demo",
         help="the whole way on made CTs, or on your own, with a report at the end",
-        description="Make CTs (or take yours), convert, plan, train, predict and evaluate, then write a report.",
+        description="Make CTs (or take yours), convert, plan, train, predict, evaluate, write a report.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

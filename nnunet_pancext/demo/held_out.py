@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.files import link_or_copy, write_json
 
-SMALLEST_FOR_FOLDS = 5  # nnU-Net cross-validates over five folds
+FOLDS = 5
+FOLD_SEED = 12345  # nnU-Net's own
+MOST_PREDICTED = 4  # enough for a demo; a large dataset's whole fold would take hours on a CPU
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The cases to predict, as folders that nnU-Net's commands take, and whether they were trained on too."""
+    """The cases to train on and to predict, and whether the latter were trained on too."""
 
+    training: list[str]
     cases: list[str]
-    images: Path
-    labels: Path
     trained_on: bool
 
 
-def fix_split(splits_file: Path, cases: list[str]) -> None:
-    """Leave the split to nnU-Net; with fewer than five cases train and validate on all of them."""
-    if len(cases) < SMALLEST_FOR_FOLDS:
-        write_json(splits_file, [{"train": cases, "val": cases}])
+@dataclass(frozen=True)
+class HeldOutFolders:
+    """The cases to predict as folders that nnU-Net's commands take."""
+
+    images: Path
+    labels: Path
 
 
-def link_held_out(splits_file: Path, *, dataset: Path, target: Path) -> HeldOut:
-    """Return the validation cases of fold 0, linked from the raw `dataset` into folders under `target`."""
-    fold = json.loads(splits_file.read_text(encoding="utf-8"))[0]
-    held_out = HeldOut(
-        cases=sorted(fold["val"]),
-        images=target / "images",
-        labels=target / "labels",
-        trained_on=bool(set(fold["val"]) & set(fold["train"])),
+def hold_out(cases: Sequence[str]) -> HeldOut:
+    """Hold out the validation cases of nnU-Net's own fold 0, the first four at most.
+
+    With fewer cases than folds there is nothing to hold out: all are trained on, and the first is predicted.
+    """
+    if len(cases) < FOLDS:
+        return HeldOut(training=sorted(cases), cases=sorted(cases)[:1], trained_on=True)
+    from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+    fold = generate_crossval_split(sorted(cases), seed=FOLD_SEED, n_splits=FOLDS)[0]
+    return HeldOut(
+        training=list(map(str, fold["train"])),
+        cases=sorted(map(str, fold["val"]))[:MOST_PREDICTED],
+        trained_on=False,
     )
-    for folder in (held_out.images, held_out.labels):
-        folder.mkdir(parents=True)
+
+
+def write_split(splits_file: Path, held_out: HeldOut) -> None:
+    """Write the one fold, with one validation case: all held-out cases are predicted after training."""
+    write_json(splits_file, [{"train": held_out.training, "val": held_out.cases[:1]}])
+
+
+def link_held_out(held_out: HeldOut, *, dataset: Path, target: Path) -> HeldOutFolders:
+    """Link the cases to predict from the raw `dataset` into folders under `target`."""
+    folders = HeldOutFolders(images=target / "images", labels=target / "labels")
+    folders.images.mkdir(parents=True)
+    folders.labels.mkdir()
     for case in held_out.cases:
-        for image in (dataset / "imagesTr").glob(f"{case}_[0-9][0-9][0-9][0-9].nii.gz"):
-            link_or_copy(image, held_out.images / image.name)
-        label = f"{case}.nii.gz"
-        link_or_copy(dataset / "labelsTr" / label, held_out.labels / label)
-    return held_out
+        image, label = f"{case}_0000.nii.gz", f"{case}.nii.gz"
+        link_or_copy(dataset / "imagesTr" / image, folders.images / image)
+        link_or_copy(dataset / "labelsTr" / label, folders.labels / label)
+    return folders

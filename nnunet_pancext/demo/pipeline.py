@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import ConversionResult
 from nnunet_pancext.demo.commands import CommandRunner
-from nnunet_pancext.demo.held_out import HeldOut, fix_split, link_held_out
+from nnunet_pancext.demo.facts import collect_facts, collect_notes
+from nnunet_pancext.demo.held_out import HeldOut, HeldOutFolders, hold_out, link_held_out, write_split
+from nnunet_pancext.demo.host_progress import TrainingProgress, planning_progress, prediction_progress
 from nnunet_pancext.demo.small_plan import add_small_configuration
-from nnunet_pancext.demo.training_progress import TrainingProgress
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import FOREGROUND, evaluate_folder
@@ -75,52 +74,54 @@ def run_demo(
     start = time.monotonic()
     full_trainer, num_epochs = name_trainer(trainer, epochs)
     workspace = open_workspace(out)
+    folders = workspace.nnunet_folders()
     device = find_device()
     runner = CommandRunner(logs=workspace.logs, environment=environment(workspace), steps=STEPS)
 
     source = make_or_take_data(runner, workspace, data)
     dataset = convert(runner, workspace, source)
-    preprocessed = workspace.nnunet_folders()["nnUNet_preprocessed"] / dataset.folder.name
-    runner.run("nnU-Net plans and preprocesses", plan_words(configuration))
+    held_out = hold_out(dataset.training)
+    preprocessed = folders["nnUNet_preprocessed"] / dataset.folder.name
+    plans_file = preprocessed / f"{PLANS}.json"
+    runner.run("nnU-Net plans and preprocesses", plan_words(configuration), progress=planning_progress)
     if device == "cpu":
-        configuration = add_small_configuration(preprocessed / f"{PLANS}.json", configuration)
-    splits_file = preprocessed / "splits_final.json"
-    fix_split(splits_file, list(dataset.training))
+        configuration = add_small_configuration(plans_file, configuration)
+    write_split(preprocessed / "splits_final.json", held_out)
+    model = ["-tr", full_trainer, "-device", device]
     runner.run(
         f"train {full_trainer}",
-        ["nnUNetv2_train", str(DATASET_ID), configuration, "0", "-tr", full_trainer, "-device", device],
+        ["nnUNetv2_train", str(DATASET_ID), configuration, "0", *model],
         progress=TrainingProgress(num_epochs),
     )
-    held_out = link_held_out(splits_file, dataset=dataset.folder, target=workspace.work / "held_out")
+    test = link_held_out(held_out, dataset=dataset.folder, target=workspace.work / "held_out")
+    where = ["-i", str(test.images), "-o", str(workspace.predictions), "-d", str(DATASET_ID)]
     runner.run(
-        f"predict {len(held_out.cases)} cases",
-        [
-            *("nnUNetv2_predict", "-i", str(held_out.images), "-o", str(workspace.predictions)),
-            *("-d", str(DATASET_ID), "-c", configuration, "-f", "0", "-tr", full_trainer, "-device", device),
-            "--disable_tta",
-        ],
+        f"predict {len(held_out.cases)} case(s)",
+        ["nnUNetv2_predict", *where, "-c", configuration, "-f", "0", *model, "--disable_tta"],
+        progress=prediction_progress,
     )
     runner.heading("evaluate and report")
     labels = foreground_labels(dataset.folder)
-    scores = evaluate_folder(workspace.predictions, held_out.labels, labels=labels)
+    scores = evaluate_folder(workspace.predictions, test.labels, labels=labels)
     write_metrics_csv(scores, workspace.metrics)
-    overlays = draw_overlays(workspace, held_out, labels)
-    fold = (
-        workspace.nnunet_folders()["nnUNet_results"]
-        / dataset.folder.name
-        / f"{full_trainer}__{PLANS}__{configuration}"
-        / "fold_0"
-    )
+    fold = f"{full_trainer}__{PLANS}__{configuration}/fold_0"
     write_report(
         workspace.report,
-        title=f"{trainer} on {'phantoms' if data is None else source.name}",
-        facts=collect_facts(full_trainer, configuration, preprocessed, dataset, held_out, device),
+        title=f"{trainer} on {'made CTs' if data is None else source.name}",
+        facts=collect_facts(
+            trainer=full_trainer,
+            configuration=configuration,
+            plans=json.loads(plans_file.read_text(encoding="utf-8")),
+            held_out=held_out,
+            device=device,
+            seed=runner.environment["PANCEXT_SEED"],
+        ),
         scores=scores,
         labels=labels,
-        overlays=overlays,
+        overlays=draw_overlays(workspace, test, labels),
         commands=runner.records,
-        progress_picture=fold / "progress.png",
-        notes=collect_notes(data, device, held_out),
+        progress_picture=folders["nnUNet_results"] / dataset.folder.name / fold / "progress.png",
+        notes=collect_notes(made=data is None, device=device, held_out=held_out),
     )
     if not keep:
         shutil.rmtree(workspace.work)
@@ -177,7 +178,9 @@ def make_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | 
         return data
     runner.heading(f"make {PHANTOM_CASES} phantom CTs")
     start = time.monotonic()
-    folder = write_phantom_dataset(workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED)
+    folder = write_phantom_dataset(
+        workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED
+    )
     words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--seed", str(SEED)]
     runner.record("make phantom CTs", words, time.monotonic() - start)
     return folder
@@ -213,73 +216,21 @@ def foreground_labels(dataset: Path) -> dict[str, int]:
     return {name: value for name, value in declared.items() if value != 0}
 
 
-def draw_overlays(workspace: Workspace, held_out: HeldOut, labels: dict[str, int]) -> dict[str, Path]:
+def draw_overlays(workspace: Workspace, test: HeldOutFolders, labels: dict[str, int]) -> dict[str, Path]:
     """Write one picture per case and return them by case."""
     pictures = {}
-    for case in held_out.cases:
+    for prediction in sorted(workspace.predictions.glob("*.nii.gz")):
+        case = prediction.name.removesuffix(".nii.gz")
         pictures[case] = workspace.overlays / f"{case}.png"
         write_overlay(
             pictures[case],
-            image=held_out.images / f"{case}_0000.nii.gz",
-            truth=held_out.labels / f"{case}.nii.gz",
-            prediction=workspace.predictions / f"{case}.nii.gz",
+            image=test.images / f"{case}_0000.nii.gz",
+            truth=test.labels / prediction.name,
+            prediction=prediction,
             labels=labels,
             title=case,
         )
     return pictures
-
-
-def collect_facts(
-    trainer: str,
-    configuration: str,
-    preprocessed: Path,
-    dataset: ConversionResult,
-    held_out: HeldOut,
-    device: str,
-) -> list[tuple[str, str]]:
-    """Return what a reader needs to know to judge the numbers, as pairs of name and value."""
-    configurations = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))[
-        "configurations"
-    ]
-    plan = configurations[configuration]
-    plan = {**configurations.get(plan.get("inherits_from"), {}), **plan}
-    trained = len(dataset.training) - (0 if held_out.trained_on else len(held_out.cases))
-    return [
-        ("Trainer", trainer),
-        ("Configuration", configuration),
-        ("Patch size", " x ".join(map(str, plan["patch_size"])) + " voxels"),
-        ("Batch size", str(plan["batch_size"])),
-        ("Spacing", " x ".join(f"{step:.2f}" for step in plan["spacing"]) + " mm"),
-        ("Cases", f"{trained} trained on, {len(held_out.cases)} predicted (fold 0)"),
-        ("Seed", os.environ.get("PANCEXT_SEED", str(SEED))),
-        (
-            "Versions",
-            ", ".join(f"{name} {version(name)}" for name in ("nnunet-pancext", "nnunetv2", "torch")),
-        ),
-        (
-            "Machine",
-            f"{platform.machine()}, {os.cpu_count()} processors, {device}, Python {platform.python_version()}",
-        ),
-    ]
-
-
-def collect_notes(data: Path | None, device: str, held_out: HeldOut) -> list[str]:
-    """Return what a reader must not overlook."""
-    notes = []
-    if held_out.trained_on:
-        notes.append(
-            "The predicted cases were also trained on, because there are fewer than five. "
-            "These numbers say nothing about new patients."
-        )
-    if data is None:
-        notes.append(
-            "The CTs are made, not measured: they show that the way works, not how good a network is."
-        )
-    if device == "cpu":
-        notes.append(
-            "Without a GPU, the plan's patch was cut to train in minutes. A real training takes the plan's."
-        )
-    return notes
 
 
 def print_result(result: DemoResult, held_out: HeldOut) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
@@ -45,11 +46,12 @@ class PancextTrainer(nnUNetTrainer):
         - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`).
     """
 
-    network_class: ClassVar[type[SegmentationNetwork]]
+    network_class: ClassVar[Callable[..., SegmentationNetwork]]
     network_options: ClassVar[dict[str, Any]] = {}
     num_downsamplings: ClassVar[int]
     paper: ClassVar[str]
     loss_name: ClassVar[str] = "Dice + CE"
+    save_every: int
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ SIZES = {2: (5, 7), 3: (3, 4, 5)}
 
 def naive(block: NonLocalBlock, features: torch.Tensor) -> torch.Tensor:
     """Equation 1 with the embedded Gaussian, the N x N matrix written out."""
-    batch, channels, *size = features.shape
+    batch, channels, *_size = features.shape
     x = features.reshape(batch, channels, -1)
 
     def project(layer: nn.Linear, values: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,8 @@ def test_parameters_of_the_papers_ablation(blocks, parameters):
 
 
 @pytest.mark.parametrize(
-    ("init_filters", "blocks", "millions"), [(16, 0, 4.7009), (16, 2, 4.7671), (32, 0, 18.7960), (32, 2, 19.0594)]
+    ("init_filters", "blocks", "millions"),
+    [(16, 0, 4.7009), (16, 2, 4.7671), (32, 0, 18.7960), (32, 2, 19.0594)],
 )
 def test_parameters_in_3d(init_filters, blocks, millions):
     network = SegResNetNL(
@@ -41,7 +42,9 @@ def test_two_non_local_blocks_are_the_default():
 def test_equals_monai_with_the_same_weights(spatial_dims, size):
     nets = pytest.importorskip("monai.networks.nets", reason="MONAI holds the reference SegResNet")
     torch.manual_seed(0)
-    reference = nets.SegResNet(spatial_dims=spatial_dims, init_filters=16, in_channels=2, out_channels=3).eval()
+    reference = nets.SegResNet(
+        spatial_dims=spatial_dims, init_filters=16, in_channels=2, out_channels=3
+    ).eval()
     for parameter in reference.parameters():
         nn.init.normal_(parameter, std=0.3)
     network = SegResNetNL(

@@ -22,7 +22,13 @@ class ArchitectureContract:
 
     def build(self, spatial_dims: int, **changes: Any) -> SegmentationNetwork:
         torch.manual_seed(0)
-        arguments = {"spatial_dims": spatial_dims, "in_channels": 1, "num_classes": 3, **self.options, **changes}
+        arguments = {
+            "spatial_dims": spatial_dims,
+            "in_channels": 1,
+            "num_classes": 3,
+            **self.options,
+            **changes,
+        }
         return self.network_class(**arguments)
 
     def image(self, network: SegmentationNetwork, *, channels: int = 1, extra: int = 0) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Condenses nnU-Net's training log to a line per epoch."""
+"""Condenses what nnU-Net's commands print to a few lines of progress."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 _EPOCH = re.compile(r"Epoch (\d+)\s*$")
 _LOSS = re.compile(r"train_loss (\S+)")
 _DICE = re.compile(r"Pseudo dice \[(.*)\]")
-_NUMBER = re.compile(r"nan|\d+(?:\.\d+)?(?=\))|(?<![\w.])\d+\.\d+")
+_NUMBER = re.compile(r"(?<![\w.])(?:nan|\d+\.\d+)")
 
 
 class TrainingProgress:
-    """Reads the log line by line; call it with each line.
+    """Condenses the training log to a line per epoch. Reads the log line by line; call it with each line.
 
     Args:
         num_epochs: of the whole training, where known.
@@ -34,3 +34,14 @@ class TrainingProgress:
         elif "Training done" in line:
             return "validating"
         return None
+
+
+def planning_progress(line: str) -> str | None:
+    """Return the names of the stages of planning and preprocessing."""
+    stages = ("Fingerprint extraction", "Experiment planning", "Preprocessing...")
+    return line.rstrip(".").lower() if line.startswith(stages) else None
+
+
+def prediction_progress(line: str) -> str | None:
+    """Return the name of each case as its prediction starts."""
+    return line.rstrip(":").lower() if line.startswith("Predicting ") else None

@@ -1,0 +1,56 @@
+"""What a reader of the demo's report needs to know to judge its numbers."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from nnunet_pancext.demo.held_out import HeldOut
+
+
+def collect_facts(
+    *,
+    trainer: str,
+    configuration: str,
+    plans: Mapping[str, Any],
+    held_out: HeldOut,
+    device: str,
+    seed: str,
+) -> list[tuple[str, str]]:
+    """Return pairs of name and value; `plans` is the content of nnU-Net's plans file."""
+    configurations = plans["configurations"]
+    plan = configurations[configuration]
+    plan = {**configurations.get(plan.get("inherits_from"), {}), **plan}
+    versions = ", ".join(f"{name} {version(name)}" for name in ("nnunet-pancext", "nnunetv2", "torch"))
+    processors = f"{platform.machine()}, {os.cpu_count()} processors, {device}"
+    return [
+        ("Trainer", trainer),
+        ("Configuration", configuration),
+        ("Patch size", f"{' x '.join(map(str, plan['patch_size']))} voxels"),
+        ("Batch size", str(plan["batch_size"])),
+        ("Spacing", f"{' x '.join(f'{step:.2f}' for step in plan['spacing'])} mm"),
+        ("Cases", f"{len(held_out.training)} trained on, {len(held_out.cases)} predicted"),
+        ("Seed", seed),
+        ("Versions", f"{versions}, Python {platform.python_version()}"),
+        ("Machine", processors),
+    ]
+
+
+def collect_notes(*, made: bool, device: str, held_out: HeldOut) -> list[str]:
+    """Return what a reader must not overlook; `made` says that the CTs are phantoms."""
+    notes = []
+    if held_out.trained_on:
+        notes.append(
+            "The predicted case was also trained on, because there are fewer cases than folds. "
+            "These numbers say nothing about new patients."
+        )
+    if made:
+        notes.append("The CTs are made: they show that the way works, not how good a network is.")
+    if device == "cpu":
+        notes.append(
+            "Without a GPU the plan's patch was cut, to train in minutes. Real training uses the plan's."
+        )
+    return notes

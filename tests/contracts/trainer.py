@@ -1,0 +1,185 @@
+"""What every trainer of the package must do. A new trainer's test is a subclass that names it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from contracts.made_preprocessed import (
+    DATASET,
+    LABELS,
+    PATCHES,
+    made_dataset_json,
+    made_plans,
+    make_preprocessed,
+    make_previous_stage,
+    use_folders,
+)
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from nnunet_pancext import trainers
+from nnunet_pancext.trainers import PancextTrainer
+
+
+class TrainerContract:
+    trainer: type[PancextTrainer]
+    small: dict[str, Any] = {}  # network options that make the tests quick
+
+    @pytest.fixture(autouse=True)
+    def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        options = {**self.trainer.network_options, **self.small}
+        monkeypatch.setattr(self.trainer, "network_options", options)
+
+    @pytest.fixture
+    def folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        use_folders(monkeypatch, tmp_path)
+        make_preprocessed(tmp_path)
+        return tmp_path
+
+    def variant(self, suffixes: str = "_3epochs_2iterations") -> type[PancextTrainer]:
+        found = trainers.find_trainer(self.trainer.__name__ + suffixes)
+        assert found is not None
+        return found
+
+    def make(
+        self,
+        configuration: str,
+        *,
+        kind: str = "two foregrounds",
+        channels: int = 1,
+        trainer: type[PancextTrainer] | None = None,
+    ) -> PancextTrainer:
+        plans = {**made_plans(channels), "continue_training": False}
+        dataset_json = made_dataset_json(kind, channels)
+        return (trainer or self.variant())(plans, configuration, 0, dataset_json, torch.device("cpu"))
+
+    def test_nnunet_finds_this_very_class(self):
+        name = self.trainer.__name__
+        assert recursive_find_trainer_class_by_name(name) is self.trainer
+        assert getattr(trainers, name) is self.trainer
+        assert pickle.loads(pickle.dumps(self.trainer)) is self.trainer
+        assert "__" not in name
+
+    @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
+    @pytest.mark.parametrize("deep_supervision", [True, False], ids=["deep supervision", "single output"])
+    def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
+        kind = self.variant()
+        if not deep_supervision:
+            kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
+        make_previous_stage(folders, kind.__name__)
+        self._one_epoch(self.make(configuration, trainer=kind))
+
+    @pytest.mark.parametrize("kind", LABELS)
+    def test_every_kind_of_labels(self, tmp_path, monkeypatch, kind):
+        use_folders(monkeypatch, tmp_path)
+        make_preprocessed(tmp_path, kind=kind, channels=2)
+        self._one_epoch(self.make("2d", kind=kind, channels=2))
+
+    def test_outputs_match_the_targets(self, folders):
+        trainer = self.make("3d_fullres")
+        trainer.initialize()
+        training, _ = trainer.get_dataloaders()
+        batch = next(training)
+        outputs = trainer.network(batch["data"])
+        assert [output.shape[2:] for output in outputs] == [target.shape[2:] for target in batch["target"]]
+        assert len(outputs) == len(trainer.loss.weight_factors)
+        assert sum(trainer.loss.weight_factors) == pytest.approx(1)
+
+    def test_a_parameter_without_a_gradient_does_not_ask_for_one(self, folders):
+        """Else DistributedDataParallel would stop. The coarsest head has weight 0 unless under DDP."""
+        for deep_supervision in (True, False):
+            kind = type("Probe", (self.variant(),), {"enable_deep_supervision": deep_supervision})
+            trainer = self.make("3d_fullres", trainer=kind)
+            trainer.initialize()
+            training, _ = trainer.get_dataloaders()
+            batch = next(training)
+            if deep_supervision:
+                trainer.loss.weight_factors = [1.0] * len(trainer.loss.weight_factors)
+            trainer.loss(trainer.network(batch["data"]), batch["target"]).backward()
+            idle = [
+                name
+                for name, value in trainer.network.named_parameters()
+                if value.requires_grad and value.grad is None
+            ]
+            assert not idle
+
+    def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch):
+        monkeypatch.setenv("PANCEXT_SEED", "5")
+        uninterrupted = self.make("3d_fullres")
+        uninterrupted.run_training()
+        expected = _final_weights(uninterrupted)
+
+        monkeypatch.setenv("nnUNet_results", str(folders / "nnUNet_results" / "second"))
+        killed = self.make("3d_fullres")
+        _stop_before_epoch(killed, 2, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            killed.run_training()
+        continued = self.make("3d_fullres")
+        continued.load_checkpoint(str(Path(continued.output_folder) / "checkpoint_latest.pth"))
+        assert continued.current_epoch == 2
+        continued.run_training()
+        found = _final_weights(continued)
+        assert found.keys() == expected.keys()
+        different = [name for name in expected if not torch.equal(found[name], expected[name])]
+        assert not different
+
+    @pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+    def test_prediction_is_the_network_applied_by_hand(self, folders, configuration):
+        trainer = self.make(configuration)
+        trainer.run_training()
+        predictor = nnUNetPredictor(
+            use_gaussian=False, use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False
+        )
+        predictor.initialize_from_trained_model_folder(
+            trainer.output_folder_base, (0,), "checkpoint_final.pth"
+        )
+        patch = PATCHES[configuration][0]
+        image = torch.randn(1, *([3] if len(patch) == 2 else []), *patch)
+        found = predictor.predict_logits_from_preprocessed_data(image)
+
+        plans = PlansManager(made_plans())
+        network = self.variant().build_network_architecture(
+            plans, plans.get_configuration(configuration), 1, 3, enable_deep_supervision=False
+        )
+        network.load_state_dict(_final_weights(trainer), strict=True)
+        network.eval()
+        with torch.no_grad():
+            if len(patch) == 2:
+                expected = torch.stack([network(image[:, None, z])[0] for z in range(3)], dim=1)
+            else:
+                expected = network(image[None])[0]
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)  # nnU-Net adds up in half precision
+
+    def _one_epoch(self, trainer: PancextTrainer) -> None:
+        trainer.num_epochs = 1
+        trainer.num_iterations_per_epoch = trainer.num_val_iterations_per_epoch = 1
+        trainer.initialize()
+        before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+        trainer.run_training()
+        assert np.isfinite(trainer.logger.get_value("train_losses", step=-1))
+        after = list(trainer.network.parameters())
+        assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def _final_weights(trainer: PancextTrainer) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(Path(trainer.output_folder) / "checkpoint_final.pth", weights_only=False)
+    assert checkpoint["trainer_name"] == type(trainer).__name__
+    assert Path(trainer.output_folder_base).parent.name == DATASET
+    return checkpoint["network_weights"]
+
+
+def _stop_before_epoch(trainer: PancextTrainer, epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = trainer.on_epoch_start
+
+    def interrupted() -> None:
+        if trainer.current_epoch == epoch:
+            raise KeyboardInterrupt
+        start()
+
+    monkeypatch.setattr(trainer, "on_epoch_start", interrupted)

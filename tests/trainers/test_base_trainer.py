@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
+
+from nnunet_pancext.errors import HostCommandError, PancextError
+from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
+from nnunet_pancext.trainers.finite_loss import NonFiniteLossError, check_loss
+
+
+class SmallTrainer(SegResNetNLTrainer):
+    network_options = {"init_filters": 8}
+    num_epochs = 2
+    num_iterations_per_epoch = 2
+    num_val_iterations_per_epoch = 1
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    use_folders(monkeypatch, tmp_path)
+    make_preprocessed(tmp_path)
+
+    def build(kind=SmallTrainer):
+        plans = {**made_plans(), "continue_training": False}
+        return kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+
+    return build
+
+
+def test_class_attributes_replace_nnunets_defaults(make):
+    kind = type("Tuned", (SmallTrainer,), {"initial_lr": 0.5, "weight_decay": 0.25})
+    trainer = make(kind)
+    trainer.initialize()
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.5
+    assert trainer.optimizer.param_groups[0]["weight_decay"] == 0.25
+    assert trainer.oversample_foreground_percent == 0.33  # nnU-Net's own where nothing is said
+
+
+@pytest.mark.parametrize(("epochs", "save_every"), [(1000, 50), (100, 10), (12, 1), (3, 1)])
+def test_short_runs_save_more_often(make, epochs, save_every):
+    assert make(find_trainer(f"SegResNetNLTrainer_{epochs}epochs")).save_every == save_every
+
+
+def test_a_loss_that_is_not_a_number_stops_the_training(make, monkeypatch):
+    trainer = make()
+    trainer.run_training()
+    checkpoint = Path(trainer.output_folder) / "checkpoint_best.pth"
+    before = checkpoint.read_bytes()
+
+    trainer.current_epoch = 1
+    trainer.dataloader_train, _ = trainer.get_dataloaders()
+    batch = next(trainer.dataloader_train)
+    batch["data"][:] = np.nan
+    trainer.on_train_epoch_start()
+    with pytest.raises(NonFiniteLossError) as error:
+        trainer.train_step(batch)
+    message = str(error.value)
+    for part in (
+        "training loss is nan",
+        "epoch 1, iteration 0",
+        "learning rate 0.00",
+        str(checkpoint),
+        "--c",
+    ):
+        assert part in message
+    assert any(case in message for case in CASES)
+    assert checkpoint.read_bytes() == before
+
+
+def test_the_loss_guard_without_a_checkpoint(tmp_path):
+    arguments = {"step": "validation", "epoch": 0, "iteration": 3, "cases": ["a", "b"], "learning_rate": 0.01}
+    check_loss(1.5, **arguments, output_folder=tmp_path)
+    with pytest.raises(PancextError, match=r"validation loss is inf .* cases a, b\. .* no checkpoint yet"):
+        check_loss(float("inf"), **arguments, output_folder=tmp_path)
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(make, monkeypatch):
+    trainer = make()
+    trainer.initialize()
+    target = Path(trainer.output_folder) / "checkpoint_latest.pth"
+    trainer.save_checkpoint(str(target))
+    before = target.read_bytes()
+
+    def cut(content, filename):
+        Path(filename).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", cut)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.save_checkpoint(str(target))
+    assert target.read_bytes() == before
+
+
+def test_no_checkpoint_where_checkpointing_is_disabled(make):
+    trainer = make()
+    trainer.initialize()
+    trainer.disable_checkpointing = True
+    trainer.save_checkpoint(str(Path(trainer.output_folder) / "checkpoint_latest.pth"))
+    assert not list(Path(trainer.output_folder).glob("*.pth"))
+
+
+def test_the_seed_decides_the_weights(make, monkeypatch):
+    def weights(seed):
+        monkeypatch.setenv("PANCEXT_SEED", seed)
+        trainer = make()
+        trainer.initialize()
+        return trainer.network.stem.weight.detach().clone()
+
+    assert torch.equal(weights("1"), weights("1"))
+    assert not torch.equal(weights("1"), weights("2"))
+
+
+@pytest.mark.parametrize("seed", ["-1", "one", "1.5"])
+def test_a_bad_seed_is_refused(make, monkeypatch, seed):
+    monkeypatch.setenv("PANCEXT_SEED", seed)
+    with pytest.raises(HostCommandError, match=f"PANCEXT_SEED is '{seed}'"):
+        make()
+
+
+def test_configure_epoch_is_told_the_epoch_also_after_continuing(make):
+    seen = []
+
+    class Recorder(SmallTrainer):
+        def configure_epoch(self, epoch, num_epochs):
+            seen.append((epoch, num_epochs))
+
+    trainer = make(Recorder)
+    trainer.run_training()
+    assert seen == [(0, 2), (1, 2)]
+    continued = make(Recorder)
+    continued.load_checkpoint(str(Path(trainer.output_folder) / "checkpoint_best.pth"))
+    start = continued.current_epoch
+    seen.clear()
+    continued.run_training()
+    assert seen == [(epoch, 2) for epoch in range(start, 2)]
+
+
+def test_deep_supervision_stays_off_in_a_trainer_without_it(make):
+    trainer = make(type("Single", (SmallTrainer,), {"enable_deep_supervision": False}))
+    trainer.initialize()
+    trainer.set_deep_supervision_enabled(True)  # as nnU-Net does after its validation
+    assert not trainer.network.deep_supervision
+
+
+def test_pretrained_weights_carry_over_to_other_labels(make, tmp_path):
+    from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+
+    trainer = make()
+    trainer.run_training()
+    other = SmallTrainer.network_class(
+        spatial_dims=2, in_channels=1, num_classes=9, strides=trainer.network.strides, init_filters=8
+    )
+    load_pretrained_weights(other, str(Path(trainer.output_folder) / "checkpoint_final.pth"), verbose=False)
+    assert torch.equal(other.stem.weight, trainer.network.stem.weight)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from nnunet_pancext.trainers.plan_strides import strides_from_plan
+
+MSD_PANCREAS = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("plan_strides", "patch_size", "num_downsamplings", "expected"),
+    [
+        (MSD_PANCREAS, [40, 224, 224], 3, [(1, 2, 2), (2, 2, 2), (2, 2, 2)]),
+        (MSD_PANCREAS, [40, 224, 224], 5, [(1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2)]),
+        ([[1, 1], [2, 2]], [32, 32], 3, [(2, 2), (2, 2), (2, 2)]),
+        # what the plan lacks stays 1 where the map would fall below four voxels or not divide
+        ([[1, 1, 1], [1, 2, 2]], [8, 32, 24], 3, [(1, 2, 2), (2, 2, 2), (1, 2, 1)]),
+        ([[1, 1]], [12, 20], 3, [(2, 2), (1, 2), (1, 1)]),
+    ],
+)
+def test_strides(plan_strides, patch_size, num_downsamplings, expected):
+    found = strides_from_plan(
+        plan_strides=plan_strides, patch_size=patch_size, num_downsamplings=num_downsamplings
+    )
+    assert found == expected
