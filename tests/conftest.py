@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.register_assert_rewrite("contracts")
+
+# The tests' networks are tiny: threads would only wait for each other, for long on a busy machine.
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

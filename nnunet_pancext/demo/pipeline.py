@@ -238,7 +238,6 @@ def print_result(result: DemoResult, held_out: HeldOut) -> None:
     print("\n" + format_table(result.scores, result.labels))
     label = FOREGROUND if len(result.labels) > 1 else next(iter(result.labels))
     kind = "trained-on" if held_out.trained_on else "held-out"
-    print(
-        f"\nMean foreground Dice on {len(result.scores)} {kind} cases: {score_text(mean_dice(result.scores, label))}"
-        f"   ({duration_text(result.seconds)} in all)\nReport: {result.report}"
-    )
+    dice = score_text(mean_dice(result.scores, label))
+    print(f"\nMean foreground Dice on {len(result.scores)} {kind} cases: {dice}")
+    print(f"Report: {result.report}   ({duration_text(result.seconds)} in all)")

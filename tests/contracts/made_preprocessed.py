@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.trainers.default_plan import default_plans
@@ -133,6 +134,8 @@ def use_folders(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         (root / name).mkdir(exist_ok=True)
         monkeypatch.setenv(name, str(root / name))
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    # drawing the curves takes longer than these trainings; the end-to-end tests draw them
+    monkeypatch.setattr(LocalLogger, "plot_progress_png", lambda self, folder: None)
 
 
 def _made_case(
