@@ -30,7 +30,6 @@ DEFAULT_TRAINER = "SegResNetNLTrainer"
 DEFAULT_EPOCHS = 12
 ITERATIONS_PER_EPOCH = 40
 PHANTOM_CASES = 10
-PHANTOM_SIZE = (32, 64, 64)
 SEED = 0
 DATASET_ID = 7
 PLANS = "nnUNetPlans"
@@ -178,9 +177,7 @@ def make_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | 
         return data
     runner.heading(f"make {PHANTOM_CASES} phantom CTs")
     start = time.monotonic()
-    folder = write_phantom_dataset(
-        workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED
-    )
+    folder = write_phantom_dataset(workspace.work / "source", cases=PHANTOM_CASES, seed=SEED)
     words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--seed", str(SEED)]
     runner.record("make phantom CTs", words, time.monotonic() - start)
     return folder

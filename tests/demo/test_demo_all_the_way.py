@@ -1,0 +1,46 @@
+"""The whole demo with a short training: everything but the score is as a user gets it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.demo import pipeline, small_plan
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "ITERATIONS_PER_EPOCH", 2)
+    monkeypatch.setattr(pipeline, "PHANTOM_CASES", 5)
+    monkeypatch.setattr(small_plan, "LONGEST_PATCH", {2: (80, 80)})  # a whole slice: predicted quickly
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out), "--epochs", "1"]) == 0
+    shown = capsys.readouterr().out
+    for step in range(1, 7):
+        assert f"[{step}/6]" in shown
+    assert "epoch 1/1" in shown
+    assert re.search(r"Mean foreground Dice on 1 held-out cases: [01]\.\d{3}", shown)
+
+    page = (out / "demo_report.html").read_text()
+    for part in (
+        "nnUNetv2_train",
+        "nnUNetv2_predict",
+        "SegResNetNLTrainer_1epochs_2iterations",
+        "data:image/png",
+    ):
+        assert part in page
+    assert (
+        len(list((out / "overlays").glob("*.png"))) == len(list((out / "predictions").glob("*.nii.gz"))) == 1
+    )
+    assert (out / "metrics.csv").read_text().startswith("case,label,dice")
+    assert not (out / "work").exists()
+
+
+def test_data_that_is_not_there_is_told_without_a_traceback(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--data", str(tmp_path / "nowhere")]) == 1
+    shown = capsys.readouterr()
+    assert "nowhere" in shown.err
+    assert "Traceback" not in shown.err

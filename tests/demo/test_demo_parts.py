@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import pytest
+
+from nnunet_pancext.cli import demo as demo_command
+from nnunet_pancext.demo.commands import CommandRunner
+from nnunet_pancext.demo.facts import collect_facts, collect_notes
+from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_held_out, write_split
+from nnunet_pancext.demo.host_progress import TrainingProgress, planning_progress, prediction_progress
+from nnunet_pancext.demo.pipeline import name_trainer
+from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
+from nnunet_pancext.demo.workspace import open_workspace
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers.default_plan import default_plans
+
+LOG = """\
+2026-11-20 23:44:20.178575: Epoch 0
+2026-11-20 23:44:52.713678: train_loss -0.2297
+2026-11-20 23:44:52.717022: Pseudo dice [np.float32(0.4567), np.float32(nan)]
+2026-11-20 23:44:55.032462: Epoch 1
+2026-11-20 23:45:44.123382: train_loss -0.5
+2026-11-20 23:45:44.123997: Pseudo dice [0.9, 1.0]
+2026-11-20 23:45:46.689010: Training done.
+"""
+
+
+def test_the_training_log_becomes_a_line_per_epoch():
+    progress = TrainingProgress(2)
+    lines = [line for line in map(progress, LOG.splitlines()) if line]
+    assert lines == [
+        "epoch 1/2   loss -0.2297   Dice on validation patches 0.46 / nan",
+        "epoch 2/2   loss -0.5   Dice on validation patches 0.90 / 1.00",
+        "validating",
+    ]
+
+
+def test_the_other_commands_progress():
+    assert planning_progress("Fingerprint extraction...") == "fingerprint extraction"
+    assert planning_progress("Configuration: 2d...") is None
+    assert prediction_progress("Predicting pancreas_001:") == "predicting pancreas_001"
+    assert prediction_progress("  0%|          | 0/512") is None
+
+
+@pytest.mark.parametrize(
+    ("configuration", "patch", "batch"), [("2d", [128, 128], 12), ("3d_fullres", [16, 32, 32], 2)]
+)
+def test_the_small_plan_keeps_what_the_plans_network_divides_by(tmp_path, configuration, patch, batch):
+    plans_file = tmp_path / "nnUNetPlans.json"
+    plans_file.write_text(json.dumps(default_plans()))
+    name = add_small_configuration(plans_file, configuration)
+    plans = json.loads(plans_file.read_text())
+    assert name == f"{configuration}_demo"
+    assert plans["configurations"][name] == {
+        "inherits_from": configuration,
+        "patch_size": patch,
+        "batch_size": batch,
+    }
+    assert plans["configurations"][configuration] == default_plans()["configurations"][configuration]
+
+
+def test_a_patch_smaller_than_the_limit_stays():
+    strides = {"arch_kwargs": {"strides": [[1, 1], [2, 2]]}}
+    assert small_patch({"patch_size": [24, 100], "architecture": strides})["patch_size"] == [24, 32]
+
+
+def test_the_held_out_cases_are_nnunets_fold_0():
+    cases = [f"pancreas_{number:03d}" for number in range(10)]
+    held_out = hold_out(cases)
+    assert not held_out.trained_on
+    assert len(held_out.cases) == 2
+    assert sorted([*held_out.training, *held_out.cases]) == cases
+
+
+def test_a_large_dataset_predicts_only_a_few_of_its_fold():
+    held_out = hold_out([f"case_{number:03d}" for number in range(100)])
+    assert len(held_out.training) == 80
+    assert len(held_out.cases) == 4
+    assert not set(held_out.training) & set(held_out.cases)
+
+
+def test_fewer_cases_than_folds_are_trained_on_and_the_report_says_so():
+    held_out = hold_out(["b", "a"])
+    assert held_out == HeldOut(training=["a", "b"], cases=["a"], trained_on=True)
+    notes = collect_notes(made=False, device="cuda", held_out=held_out)
+    assert len(notes) == 1
+    assert "also trained on" in notes[0]
+
+
+def test_the_split_and_the_linked_cases(tmp_path):
+    raw = tmp_path / "raw"
+    for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b_0000.nii.gz"):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_text(name)
+    held_out = HeldOut(training=["b"], cases=["a"], trained_on=False)
+    write_split(tmp_path / "splits_final.json", held_out)
+    assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["a"]}]
+    folders = link_held_out(held_out, dataset=raw, target=tmp_path / "test")
+    assert [path.name for path in folders.images.iterdir()] == ["a_0000.nii.gz"]
+    assert [path.name for path in folders.labels.iterdir()] == ["a.nii.gz"]
+
+
+def test_the_trainers_full_name():
+    assert name_trainer("SegResNetNLTrainer", 5) == ("SegResNetNLTrainer_5epochs_40iterations", 5)
+    assert name_trainer("SegResNetNLTrainer_3epochs", None) == ("SegResNetNLTrainer_3epochs", 3)
+    assert name_trainer("nnUNetTrainer_5epochs", None) == ("nnUNetTrainer_5epochs", None)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "epochs", "message"),
+    [
+        ("SegResNetNLTrainer_3epochs", 5, "--epochs works on this package's trainers without suffixes"),
+        ("nnUNetTrainer_5epochs", 5, "not on nnUNetTrainer_5epochs"),
+        ("SegResNetNLTrainer", 0, "must be at least 1"),
+        ("SegResNetNLTrainer_fast", None, "knows no suffix _fast"),
+    ],
+)
+def test_a_trainer_that_cannot_be_named_is_refused(trainer, epochs, message):
+    with pytest.raises(PancextError, match=message):
+        name_trainer(trainer, epochs)
+
+
+def test_an_earlier_demo_is_replaced_and_anything_else_is_left_alone(tmp_path):
+    out = tmp_path / "out"
+    first = open_workspace(out)
+    first.report.write_text("old")
+    assert not open_workspace(out).report.exists()
+
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("precious")
+    with pytest.raises(PancextError, match="holds something else than a demo"):
+        open_workspace(other)
+    with pytest.raises(PancextError, match="holds something else than a demo"):
+        open_workspace(other / "thesis.tex")
+    assert (other / "thesis.tex").read_text() == "precious"
+
+
+def test_an_output_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PancextError, match=r"cannot write to .*Give another folder with --out"):
+        open_workspace(tmp_path / "file" / "out")
+
+
+def test_a_command_that_fails_shows_the_end_of_its_output(tmp_path, monkeypatch):
+    _install(monkeypatch, tmp_path, "import sys\nprint('reading')\nsys.exit('out of memory')")
+    runner = CommandRunner(logs=tmp_path, environment={}, steps=2)
+    with pytest.raises(PancextError, match=r"fake_command ended with exit code 1(.|\n)*out of memory"):
+        runner.run("try", ["fake_command"])
+    assert "reading" in (tmp_path / "1_fake_command.txt").read_text()
+    assert not runner.records
+
+
+def test_a_command_that_ends_well_is_recorded(tmp_path, monkeypatch, capsys):
+    _install(monkeypatch, tmp_path, "import os\nprint('Predicting case 1:')\nprint(os.environ['COLOUR'])")
+    runner = CommandRunner(logs=tmp_path, environment={"COLOUR": "red"}, steps=1)
+    runner.run("predict", ["fake_command", "-i", "a b"], progress=prediction_progress)
+    shown = capsys.readouterr().out
+    assert "[1/1] predict" in shown
+    assert "predicting case 1" in shown
+    assert runner.records[0].command == "fake_command -i 'a b'"
+    assert "red" in (tmp_path / "1_fake_command.txt").read_text()
+
+
+def test_the_facts_resolve_the_inherited_plan():
+    plans = default_plans()
+    plans["configurations"]["2d_demo"] = {"inherits_from": "2d", "patch_size": [32, 32], "batch_size": 12}
+    facts = dict(
+        collect_facts(
+            trainer="T",
+            configuration="2d_demo",
+            plans=plans,
+            held_out=HeldOut(training=["a", "b"], cases=["c"], trained_on=False),
+            device="cpu",
+            seed="0",
+        )
+    )
+    assert facts["Patch size"] == "32 x 32 voxels"
+    assert facts["Spacing"] == "0.80 x 0.80 mm"
+    assert facts["Cases"] == "2 trained on, 1 predicted"
+    assert "nnunetv2 2." in facts["Versions"]
+
+
+def test_the_command_line_takes_the_options(monkeypatch):
+    seen = {}
+    monkeypatch.setattr("nnunet_pancext.demo.pipeline.run_demo", lambda **options: seen.update(options))
+    parser = argparse.ArgumentParser()
+    demo_command.add_parser(parser.add_subparsers())
+    parsed = parser.parse_args(
+        [
+            "demo",
+            "--trainer",
+            "SegResNetNL0Trainer",
+            "--configuration",
+            "3d_fullres",
+            "--epochs",
+            "2",
+            "--keep",
+            "--out",
+            "o",
+            "--data",
+            "d",
+        ]
+    )
+    assert parsed.run(parsed) == 0
+    assert {name: str(value) for name, value in seen.items()} == {
+        "out": "o",
+        "data": "d",
+        "trainer": "SegResNetNL0Trainer",
+        "configuration": "3d_fullres",
+        "epochs": "2",
+        "keep": "True",
+    }
+
+
+def _install(monkeypatch: pytest.MonkeyPatch, folder, script: str) -> None:
+    """Let the runner find an executable `fake_command` with this Python script."""
+    command = folder / "fake_command"
+    command.write_text(f"#!{sys.executable}\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(folder))

@@ -1,0 +1,145 @@
+"""Train, kill, continue, validate, predict, choose, export and import with nnU-Net's own commands."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+pytestmark = pytest.mark.slow
+
+TRAINER = "SegResNetNLTrainer_4epochs_2iterations"
+CPU = ("-device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(phantom_project):
+    phantom_project.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--npz", *CPU)
+    return phantom_project
+
+
+@pytest.fixture(scope="module")
+def predicted(trained):
+    out = trained.root / "predicted"
+    predict(trained, out)
+    return out
+
+
+def predict(project, out: Path, configuration: str = "2d") -> None:
+    where = ("-i", project.raw / "imagesTs", "-o", out, "-d", 7, "-c", configuration, "-f", 0)
+    project.run("nnUNetv2_predict", *where, "-tr", TRAINER, *CPU)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)["network_weights"]
+
+
+def test_training_leaves_what_nnunet_leaves(trained):
+    fold = trained.model(TRAINER, "2d") / "fold_0"
+    for name in ("checkpoint_final.pth", "checkpoint_best.pth", "progress.png", "validation/summary.json"):
+        assert (fold / name).is_file()
+    assert not list(fold.glob(".partial*"))
+
+
+def test_a_killed_and_continued_training_ends_with_the_same_weights(trained):
+    project = trained.with_results("results_killed")
+    folder = project.model(TRAINER, "2d")
+    process = project.start("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, *CPU)
+    deadline = time.monotonic() + 300
+    while not (folder / "fold_0" / "checkpoint_latest.pth").is_file() and time.monotonic() < deadline:
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "fold_0" / "checkpoint_final.pth").exists()
+
+    output = project.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--c", *CPU)
+    assert "Epoch 0" not in output
+    found, expected = weights(folder), weights(trained.model(TRAINER, "2d"))
+    assert found.keys() == expected.keys()
+    assert not [name for name in expected if not torch.equal(found[name], expected[name])]
+
+
+def test_validation_only(trained):
+    summary = trained.model(TRAINER, "2d") / "fold_0" / "validation" / "summary.json"
+    before = summary.read_text()
+    summary.unlink()
+    trained.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--val", "--npz", *CPU)
+    assert summary.read_text() == before
+
+
+def test_predictions_have_the_geometry_of_their_images(trained, predicted):
+    images = sorted((trained.raw / "imagesTs").glob("*.nii.gz"))
+    assert len(images) == 2
+    for image in images:
+        expected = sitk.ReadImage(str(image))
+        found = sitk.ReadImage(str(predicted / image.name.replace("_0000", "")))
+        assert found.GetSize() == expected.GetSize()
+        np.testing.assert_allclose(found.GetSpacing(), expected.GetSpacing(), rtol=1e-6)
+        np.testing.assert_allclose(found.GetOrigin(), expected.GetOrigin(), atol=1e-4)
+        np.testing.assert_allclose(found.GetDirection(), expected.GetDirection(), atol=1e-6)
+        assert set(np.unique(sitk.GetArrayFromImage(found))) <= {0, 1, 2}
+
+
+def test_best_configuration(trained):
+    trained.run("nnUNetv2_find_best_configuration", 7, "-c", "2d", "-tr", TRAINER, "-f", 0, "-np", 2)
+    information = trained.results / trained.raw.name / "inference_information.json"
+    assert TRAINER in information.read_text()
+
+
+def test_an_exported_model_predicts_the_same_after_import(trained, predicted):
+    archive = trained.root / "model.zip"
+    chosen = ("-d", 7, "-o", archive, "-c", "2d", "-f", 0, "-tr", TRAINER)
+    trained.run("nnUNetv2_export_model_to_zip", *chosen)
+    elsewhere = trained.with_results("results_imported")
+    elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", archive)
+    out = trained.root / "predicted_after_import"
+    predict(elsewhere, out)
+    for expected in predicted.glob("*.nii.gz"):
+        assert (out / expected.name).read_bytes() == expected.read_bytes()
+
+
+def test_3d_fullres(trained):
+    trained.run("nnUNetv2_train", 7, "3d_fullres", 0, "-tr", TRAINER, *CPU)
+    out = trained.root / "predicted_3d"
+    predict(trained, out, "3d_fullres")
+    assert len(list(out.glob("*.nii.gz"))) == 2
+
+
+def test_a_broken_batch_stops_the_command_with_a_message_and_no_traceback(trained, monkeypatch):
+    """A preprocessed case with NaN, as a faulty disk or a bad resampling would leave it."""
+    broken = trained.with_results("results_nan")
+    source, copy = trained.root / "preprocessed", trained.root / "preprocessed_sound"
+    shutil.copytree(source, copy)
+    try:
+        _fill_with_nan(source / trained.raw.name / "nnUNetPlans_2d")
+        process = broken.start("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, *CPU)
+        assert process.wait(timeout=300) == 1
+    finally:
+        shutil.rmtree(source)
+        copy.rename(source)
+    output = (broken.results / "nnUNetv2_train.log").read_text()
+    assert "The training loss is nan at epoch 0, iteration 0" in output
+    assert "There is no checkpoint yet" in output
+    assert "Traceback" not in output
+
+
+def _fill_with_nan(folder: Path) -> None:
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+
+    for case in nnUNetDatasetBlosc2.get_identifiers(str(folder)):
+        data, label, _, properties = nnUNetDatasetBlosc2(str(folder)).load_case(case)
+        data, label = np.full(data.shape, np.nan, np.float32), label[:]
+        shape = {
+            "chunks": data.shape,
+            "blocks": data.shape,
+            "chunks_seg": label.shape,
+            "blocks_seg": label.shape,
+        }
+        nnUNetDatasetBlosc2.save_case(data, label, properties, str(folder / case), **shape)
