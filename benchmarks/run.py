@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).parent
-ROUNDS = 5
+ROUNDS = 3
 STARTS = 21
 # Memory that is freed goes back at once, so that the peak is what was in use.
 ENVIRONMENT = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}

@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--configuration", choices=("2d", "3d_fullres"), default="2d", help="default %(default)s"
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of 50 iterations (default 10)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of 200 iterations (default 5)")
     parser.add_argument(
         "--keep", action="store_true", help="keep nnU-Net's folders, with the trained model, in OUT/work"
     )

@@ -27,9 +27,10 @@ from nnunet_pancext.reports.numbers import duration_text, score_text
 from nnunet_pancext.reports.overlay import write_overlay
 
 DEFAULT_TRAINER = "SegResNetNLTrainer"
-DEFAULT_EPOCHS = 12
-ITERATIONS_PER_EPOCH = 40
+DEFAULT_EPOCHS = 5
+ITERATIONS_PER_EPOCH = 200
 PHANTOM_CASES = 10
+PHANTOM_SIZE = (36, 68, 68)
 SEED = 0
 DATASET_ID = 7
 PLANS = "nnUNetPlans"
@@ -64,7 +65,7 @@ def run_demo(
         data: a folder or archive laid out like MSD's Task07_Pancreas.
         trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
         configuration: "2d" or "3d_fullres".
-        epochs: of 50 iterations each; default 10.
+        epochs: of 200 iterations each; default 5.
         keep: keep nnU-Net's folders, with the trained model, under `out`/work.
 
     Raises:
@@ -177,8 +178,12 @@ def make_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | 
         return data
     runner.heading(f"make {PHANTOM_CASES} phantom CTs")
     start = time.monotonic()
-    folder = write_phantom_dataset(workspace.work / "source", cases=PHANTOM_CASES, seed=SEED)
-    words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--seed", str(SEED)]
+    folder = write_phantom_dataset(
+        workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED
+    )
+    size = map(str, PHANTOM_SIZE)
+    words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--size", *size]
+    words += ["--seed", str(SEED)]
     runner.record("make phantom CTs", words, time.monotonic() - start)
     return folder
 
@@ -203,7 +208,7 @@ def plan_words(configuration: str) -> list[str]:
     processes = str(min(4, os.cpu_count() or 1))
     return [
         *("nnUNetv2_plan_and_preprocess", "-d", str(DATASET_ID), "-c", configuration),
-        *("--verify_dataset_integrity", "-npfp", processes, "-np", processes),
+        *("-npfp", processes, "-np", processes),
     ]
 
 

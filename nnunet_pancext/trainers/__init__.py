@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import nnunet_pancext_discovery
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant
@@ -26,10 +25,6 @@ __all__ = [
     "find_trainer",
     "list_trainers",
 ]
-
-_outdated = nnunet_pancext_discovery.outdated_nnunet_message()
-if _outdated:
-    raise PancextError(_outdated)
 
 _VARIANTS: dict[str, type[PancextTrainer]] = {}
 

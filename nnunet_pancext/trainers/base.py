@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import torch
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
@@ -18,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 from nnunet_pancext.files import PARTIAL_PREFIX
 from nnunet_pancext.trainers.finite_loss import check_loss
+from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager, nnUNetTrainer
 from nnunet_pancext.trainers.plan_strides import strides_from_plan
 from nnunet_pancext.trainers.seeding import INITIALISATION, seed_from_environment, seed_generators
 

@@ -97,10 +97,12 @@ class ArchitectureContract:
     def test_half_precision_stays_finite(self, spatial_dims, dtype):
         network = self.build(spatial_dims, deep_supervision=True)
         _randomise(network)
-        with torch.autocast("cpu", dtype=dtype):
-            outputs = network(self.image(network))
+        # On CPUs without bf16 units oneDNN's gradient of a 3D convolution now and then holds stray NaN.
+        with torch.backends.mkldnn.flags(enabled=False):
+            with torch.autocast("cpu", dtype=dtype):
+                outputs = network(self.image(network))
+            sum(output.float().square().mean() for output in outputs).backward()
         assert all(torch.isfinite(output).all() for output in outputs)
-        sum(output.float().square().mean() for output in outputs).backward()
         assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
 
     def test_anisotropic_strides(self, spatial_dims):

@@ -110,10 +110,10 @@ def test_target_is_a_file(task: MadeTask, raw_root: Path) -> None:
 
 
 def test_read_only_target(task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: os.PathLike, *_: object) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     refused(
         task.folder, raw_root, "cannot write .*Permission denied. Choose a folder you may write to with --out"
     )
