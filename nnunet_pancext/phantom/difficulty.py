@@ -37,10 +37,10 @@ DIFFICULTIES = {
     "easy": Difficulty(
         pancreas_hu=100.0,
         tumour_contrast_hu=55.0,
-        neighbour_contrast_hu=40.0,
+        neighbour_contrast_hu=30.0,
         noise_sd_hu=8.0,
         lesion_diameter_mm=(20.0, 36.0),
-        pancreas_scale=1.4,
+        pancreas_scale=1.3,
         fat_gap_mm=3.0,
         boundary_blur_mm=1.5,
     ),

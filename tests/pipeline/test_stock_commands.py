@@ -136,6 +136,8 @@ def _fill_with_nan(folder: Path) -> None:
     for case in nnUNetDatasetBlosc2.get_identifiers(str(folder)):
         data, label, _, properties = nnUNetDatasetBlosc2(str(folder)).load_case(case)
         data, label = np.full(data.shape, np.nan, np.float32), label[:]
+        for name in (f"{case}.b2nd", f"{case}_seg.b2nd"):
+            (folder / name).unlink()
         shape = {
             "chunks": data.shape,
             "blocks": data.shape,
