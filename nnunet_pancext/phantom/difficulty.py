@@ -40,7 +40,7 @@ DIFFICULTIES = {
         neighbour_contrast_hu=30.0,
         noise_sd_hu=8.0,
         lesion_diameter_mm=(20.0, 36.0),
-        pancreas_scale=1.25,
+        pancreas_scale=1.2,
         fat_gap_mm=3.0,
         boundary_blur_mm=1.5,
     ),
