@@ -7,7 +7,7 @@ from pathlib import Path
 
 EXAMPLES = """\
 examples:
-  pancext demo                                         made CTs, five minutes on two processors
+  pancext demo                                         made CTs, minutes on two processors
   pancext demo --data Task07_Pancreas --epochs 20      your own folder in MSD's layout
   pancext demo --trainer SegResNetNL0Trainer --configuration 3d_fullres --keep --out without_non_local
 """
@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--configuration", choices=("2d", "3d_fullres"), default="2d", help="default %(default)s"
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of 200 iterations (default 5)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of 100 iterations (default 5)")
     parser.add_argument(
         "--keep", action="store_true", help="keep nnU-Net's folders, with the trained model, in OUT/work"
     )

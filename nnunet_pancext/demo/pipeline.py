@@ -28,9 +28,9 @@ from nnunet_pancext.reports.overlay import write_overlay
 
 DEFAULT_TRAINER = "SegResNetNLTrainer"
 DEFAULT_EPOCHS = 5
-ITERATIONS_PER_EPOCH = 200
+ITERATIONS_PER_EPOCH = 100
 PHANTOM_CASES = 10
-PHANTOM_SIZE = (36, 68, 68)
+PHANTOM_SIZE = (40, 80, 80)
 SEED = 0
 DATASET_ID = 7
 PLANS = "nnUNetPlans"
@@ -65,7 +65,7 @@ def run_demo(
         data: a folder or archive laid out like MSD's Task07_Pancreas.
         trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
         configuration: "2d" or "3d_fullres".
-        epochs: of 200 iterations each; default 5.
+        epochs: of 100 iterations each; default 5.
         keep: keep nnU-Net's folders, with the trained model, under `out`/work.
 
     Raises:

@@ -11,7 +11,7 @@ from nnunet_pancext.files import write_json
 
 # By the number of axes: the longest patch in voxels, and the batch.
 LONGEST_PATCH = {2: (32, 32), 3: (16, 32, 32)}
-BATCH_SIZE = {2: 4, 3: 2}
+BATCH_SIZE = {2: 16, 3: 2}
 
 
 def add_small_configuration(plans_file: Path, configuration: str) -> str:

@@ -46,7 +46,7 @@ def test_the_other_commands_progress():
 
 
 @pytest.mark.parametrize(
-    ("configuration", "patch", "batch"), [("2d", [128, 128], 4), ("3d_fullres", [16, 32, 32], 2)]
+    ("configuration", "patch", "batch"), [("2d", [128, 128], 16), ("3d_fullres", [16, 32, 32], 2)]
 )
 def test_the_small_plan_keeps_what_the_plans_network_divides_by(tmp_path, configuration, patch, batch):
     plans_file = tmp_path / "nnUNetPlans.json"
@@ -104,7 +104,7 @@ def test_the_split_and_the_linked_cases(tmp_path):
 
 
 def test_the_trainers_full_name():
-    assert name_trainer("SegResNetNLTrainer", 5) == ("SegResNetNLTrainer_5epochs_200iterations", 5)
+    assert name_trainer("SegResNetNLTrainer", 5) == ("SegResNetNLTrainer_5epochs_100iterations", 5)
     assert name_trainer("SegResNetNLTrainer_3epochs", None) == ("SegResNetNLTrainer_3epochs", 3)
     assert name_trainer("nnUNetTrainer_5epochs", None) == ("nnUNetTrainer_5epochs", None)
 
