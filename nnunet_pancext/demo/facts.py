@@ -32,11 +32,17 @@ def collect_facts(
         ("Patch size", f"{' x '.join(map(str, plan['patch_size']))} voxels"),
         ("Batch size", str(plan["batch_size"])),
         ("Spacing", f"{' x '.join(f'{step:.2f}' for step in plan['spacing'])} mm"),
-        ("Cases", f"{len(held_out.training)} trained on, {len(held_out.cases)} predicted"),
+        ("Cases", _cases_text(held_out)),
         ("Seed", seed),
         ("Versions", f"{versions}, Python {platform.python_version()}"),
         ("Machine", processors),
     ]
+
+
+def _cases_text(held_out: HeldOut) -> str:
+    if held_out.trained_on:
+        return f"{len(held_out.training)} trained on, {len(held_out.cases)} of them predicted"
+    return f"{len(held_out.training)} trained on, 1 validated on, {len(held_out.cases)} predicted"
 
 
 def collect_notes(*, made: bool, device: str, held_out: HeldOut) -> list[str]:

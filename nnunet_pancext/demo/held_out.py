@@ -15,49 +15,57 @@ MOST_PREDICTED = 4  # enough for a demo; a large dataset's whole fold would take
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The cases to train on and to predict, and whether the latter were trained on too."""
+    """The cases to train on, to validate on and to predict, and whether the last were trained on too.
+
+    From the validation case nnU-Net decides on its postprocessing, so it is no fair test any more.
+    """
 
     training: list[str]
+    validation: str
     cases: list[str]
     trained_on: bool
 
 
 @dataclass(frozen=True)
-class HeldOutFolders:
-    """The cases to predict as folders that nnU-Net's commands take."""
+class CaseFolders:
+    """Some cases as folders that nnU-Net's commands take."""
 
     images: Path
     labels: Path
 
 
 def hold_out(cases: Sequence[str]) -> HeldOut:
-    """Hold out the validation cases of nnU-Net's own fold 0, the first four at most.
+    """Hold out the validation cases of nnU-Net's own fold 0, the first four at most, and one to validate on.
 
-    With fewer cases than folds there is nothing to hold out: all are trained on, and the first is predicted.
+    With fewer cases than folds there is nothing to hold out: all are trained on, and the first is validated
+    on and predicted.
     """
     if len(cases) < FOLDS:
-        return HeldOut(training=sorted(cases), cases=sorted(cases)[:1], trained_on=True)
+        first, *_ = ordered = sorted(cases)
+        return HeldOut(training=ordered, validation=first, cases=[first], trained_on=True)
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     fold = generate_crossval_split(sorted(cases), seed=FOLD_SEED, n_splits=FOLDS)[0]
+    *training, validation = map(str, fold["train"])
     return HeldOut(
-        training=list(map(str, fold["train"])),
+        training=training,
+        validation=validation,
         cases=sorted(map(str, fold["val"]))[:MOST_PREDICTED],
         trained_on=False,
     )
 
 
 def write_split(splits_file: Path, held_out: HeldOut) -> None:
-    """Write the one fold, with one validation case: all held-out cases are predicted after training."""
-    write_json(splits_file, [{"train": held_out.training, "val": held_out.cases[:1]}])
+    """Write the one fold."""
+    write_json(splits_file, [{"train": held_out.training, "val": [held_out.validation]}])
 
 
-def link_held_out(held_out: HeldOut, *, dataset: Path, target: Path) -> HeldOutFolders:
-    """Link the cases to predict from the raw `dataset` into folders under `target`."""
-    folders = HeldOutFolders(images=target / "images", labels=target / "labels")
+def link_cases(cases: Sequence[str], *, dataset: Path, target: Path) -> CaseFolders:
+    """Link images and labels of `cases` from the raw `dataset` into folders under `target`."""
+    folders = CaseFolders(images=target / "images", labels=target / "labels")
     folders.images.mkdir(parents=True)
     folders.labels.mkdir()
-    for case in held_out.cases:
+    for case in cases:
         image, label = f"{case}_0000.nii.gz", f"{case}.nii.gz"
         link_or_copy(dataset / "imagesTr" / image, folders.images / image)
         link_or_copy(dataset / "labelsTr" / label, folders.labels / label)

@@ -45,3 +45,12 @@ def planning_progress(line: str) -> str | None:
 def prediction_progress(line: str) -> str | None:
     """Return the name of each case as its prediction starts."""
     return line.rstrip(":").lower() if line.startswith("Predicting ") else None
+
+
+def postprocessing_progress(line: str) -> str | None:
+    """Return what nnU-Net decided."""
+    if line.startswith("Results were improved by removing all but the largest"):
+        return "keep the largest component alone"
+    if line.startswith("Removing all but the largest"):
+        return "keep all components"
+    return None

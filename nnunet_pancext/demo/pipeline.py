@@ -13,8 +13,13 @@ from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import ConversionResult
 from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
-from nnunet_pancext.demo.held_out import HeldOut, HeldOutFolders, hold_out, link_held_out, write_split
-from nnunet_pancext.demo.host_progress import TrainingProgress, planning_progress, prediction_progress
+from nnunet_pancext.demo.held_out import CaseFolders, HeldOut, hold_out, link_cases, write_split
+from nnunet_pancext.demo.host_progress import (
+    TrainingProgress,
+    planning_progress,
+    postprocessing_progress,
+    prediction_progress,
+)
 from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
 from nnunet_pancext.errors import PancextError
@@ -27,14 +32,16 @@ from nnunet_pancext.reports.numbers import duration_text, score_text
 from nnunet_pancext.reports.overlay import write_overlay
 
 DEFAULT_TRAINER = "SegResNetNLTrainer"
-DEFAULT_EPOCHS = 5
+DEFAULT_EPOCHS = 3
 ITERATIONS_PER_EPOCH = 100
-PHANTOM_CASES = 10
-PHANTOM_SIZE = (40, 80, 80)
+PHANTOM_CASES = 12
+PHANTOM_SIZE = (24, 72, 72)
 SEED = 0
+# Without a GPU every flip costs as much as the prediction itself, and each worker its start.
+FEW_CASES = ["--disable_tta", "-npp", "1", "-nps", "1"]
 DATASET_ID = 7
 PLANS = "nnUNetPlans"
-STEPS = 6
+STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ def run_demo(
     data: Path | None = None,
     trainer: str = DEFAULT_TRAINER,
     configuration: str = "2d",
+    labels: str = "pancreas",
     epochs: int | None = None,
     keep: bool = False,
 ) -> DemoResult:
@@ -65,7 +73,8 @@ def run_demo(
         data: a folder or archive laid out like MSD's Task07_Pancreas.
         trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
         configuration: "2d" or "3d_fullres".
-        epochs: of 100 iterations each; default 5.
+        labels: "pancreas" (the tumour belongs to it) or "pancreas+tumour".
+        epochs: of 100 iterations each; default 3.
         keep: keep nnU-Net's folders, with the trained model, under `out`/work.
 
     Raises:
@@ -79,7 +88,7 @@ def run_demo(
     runner = CommandRunner(logs=workspace.logs, environment=environment(workspace), steps=STEPS)
 
     source = make_or_take_data(runner, workspace, data)
-    dataset = convert(runner, workspace, source)
+    dataset = convert(runner, workspace, source, labels=labels)
     held_out = hold_out(dataset.training)
     preprocessed = folders["nnUNet_preprocessed"] / dataset.folder.name
     plans_file = preprocessed / f"{PLANS}.json"
@@ -93,18 +102,28 @@ def run_demo(
         ["nnUNetv2_train", str(DATASET_ID), configuration, "0", *model],
         progress=TrainingProgress(num_epochs),
     )
-    test = link_held_out(held_out, dataset=dataset.folder, target=workspace.work / "held_out")
-    where = ["-i", str(test.images), "-o", str(workspace.predictions), "-d", str(DATASET_ID)]
+    model_folder = (
+        folders["nnUNet_results"] / dataset.folder.name / f"{full_trainer}__{PLANS}__{configuration}"
+    )
+    postprocessing = determine_postprocessing(runner, workspace, model_folder, held_out, dataset.folder)
+    test = link_cases(held_out.cases, dataset=dataset.folder, target=workspace.work / "held_out")
+    where = ["-i", str(test.images), "-o", str(workspace.raw_predictions), "-d", str(DATASET_ID)]
     runner.run(
         f"predict {len(held_out.cases)} case(s)",
-        ["nnUNetv2_predict", *where, "-c", configuration, "-f", "0", *model, "--disable_tta"],
+        ["nnUNetv2_predict", *where, "-c", configuration, "-f", "0", *model, *FEW_CASES],
         progress=prediction_progress,
     )
+    runner.run(
+        "apply nnU-Net's postprocessing",
+        [
+            *("nnUNetv2_apply_postprocessing", "-i", str(workspace.raw_predictions)),
+            *("-o", str(workspace.predictions), "-pp_pkl_file", str(postprocessing), "-np", "1"),
+        ],
+    )
     runner.heading("evaluate and report")
-    labels = foreground_labels(dataset.folder)
-    scores = evaluate_folder(workspace.predictions, test.labels, labels=labels)
+    foreground = foreground_labels(dataset.folder)
+    scores = evaluate_folder(workspace.predictions, test.labels, labels=foreground)
     write_metrics_csv(scores, workspace.metrics)
-    fold = f"{full_trainer}__{PLANS}__{configuration}/fold_0"
     write_report(
         workspace.report,
         title=f"{trainer} on {'made CTs' if data is None else source.name}",
@@ -117,15 +136,15 @@ def run_demo(
             seed=runner.environment["PANCEXT_SEED"],
         ),
         scores=scores,
-        labels=labels,
-        overlays=draw_overlays(workspace, test, labels),
+        labels=foreground,
+        overlays=draw_overlays(workspace, test, foreground),
         commands=runner.records,
-        progress_picture=folders["nnUNet_results"] / dataset.folder.name / fold / "progress.png",
+        progress_picture=model_folder / "fold_0" / "progress.png",
         notes=collect_notes(made=data is None, device=device, held_out=held_out),
     )
     if not keep:
         shutil.rmtree(workspace.work)
-    result = DemoResult(workspace.report, scores, labels, time.monotonic() - start)
+    result = DemoResult(workspace.report, scores, foreground, time.monotonic() - start)
     print_result(result, held_out)
     return result
 
@@ -188,15 +207,14 @@ def make_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | 
     return folder
 
 
-def convert(runner: CommandRunner, workspace: Workspace, source: Path) -> ConversionResult:
+def convert(runner: CommandRunner, workspace: Workspace, source: Path, *, labels: str) -> ConversionResult:
     """Convert the source into an nnU-Net raw dataset and name the cases that were left out."""
     runner.heading("convert to nnU-Net's format")
     start = time.monotonic()
     raw = workspace.nnunet_folders()["nnUNet_raw"]
-    result = convert_msd(source, raw_root=raw, dataset_id=DATASET_ID)
-    runner.record(
-        "convert", ["pancext", "convert", "msd", str(source), "--out", str(raw)], time.monotonic() - start
-    )
+    result = convert_msd(source, raw_root=raw, dataset_id=DATASET_ID, labels=labels)
+    words = ["pancext", "convert", "msd", str(source), "--out", str(raw), "--labels", labels]
+    runner.record("convert", words, time.monotonic() - start)
     for problem in result.left_out:
         print(f"      left out {problem}")
     print(f"      {len(result.training)} labelled cases")
@@ -212,13 +230,31 @@ def plan_words(configuration: str) -> list[str]:
     ]
 
 
+def determine_postprocessing(
+    runner: CommandRunner, workspace: Workspace, model_folder: Path, held_out: HeldOut, dataset: Path
+) -> Path:
+    """Let nnU-Net decide on the validation case whether to keep the largest component; return its decision."""
+    truth = link_cases([held_out.validation], dataset=dataset, target=workspace.work / "validation")
+    predicted = model_folder / "fold_0" / "validation"
+    runner.run(
+        "choose nnU-Net's postprocessing on the validation case",
+        [
+            *("nnUNetv2_determine_postprocessing", "-i", str(predicted), "-ref", str(truth.labels)),
+            *("-plans_json", str(model_folder / "plans.json")),
+            *("-dataset_json", str(model_folder / "dataset.json"), "-np", "1"),
+        ],
+        progress=postprocessing_progress,
+    )
+    return predicted / "postprocessing.pkl"
+
+
 def foreground_labels(dataset: Path) -> dict[str, int]:
     """Return the foreground labels that the raw dataset declares."""
     declared = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["labels"]
     return {name: value for name, value in declared.items() if value != 0}
 
 
-def draw_overlays(workspace: Workspace, test: HeldOutFolders, labels: dict[str, int]) -> dict[str, Path]:
+def draw_overlays(workspace: Workspace, test: CaseFolders, labels: dict[str, int]) -> dict[str, Path]:
     """Write one picture per case and return them by case."""
     pictures = {}
     for prediction in sorted(workspace.predictions.glob("*.nii.gz")):

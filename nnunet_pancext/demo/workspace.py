@@ -35,8 +35,13 @@ class Workspace:
 
     @property
     def predictions(self) -> Path:
-        """The predicted segmentations."""
+        """The predicted segmentations, after nnU-Net's postprocessing."""
         return self.root / "predictions"
+
+    @property
+    def raw_predictions(self) -> Path:
+        """The predicted segmentations before postprocessing."""
+        return self.work / "raw_predictions"
 
     @property
     def logs(self) -> Path:

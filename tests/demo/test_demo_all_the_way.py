@@ -19,8 +19,8 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--epochs", "1"]) == 0
     shown = capsys.readouterr().out
-    for step in range(1, 7):
-        assert f"[{step}/6]" in shown
+    for step in range(1, 9):
+        assert f"[{step}/8]" in shown
     assert "epoch 1/1" in shown
     assert re.search(r"Mean foreground Dice on 1 held-out cases: [01]\.\d{3}", shown)
 
@@ -28,6 +28,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     for part in (
         "nnUNetv2_train",
         "nnUNetv2_predict",
+        "nnUNetv2_apply_postprocessing",
         "SegResNetNLTrainer_1epochs_2iterations",
         "data:image/png",
     ):

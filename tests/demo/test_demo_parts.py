@@ -9,8 +9,13 @@ import pytest
 from nnunet_pancext.cli import demo as demo_command
 from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
-from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_held_out, write_split
-from nnunet_pancext.demo.host_progress import TrainingProgress, planning_progress, prediction_progress
+from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_cases, write_split
+from nnunet_pancext.demo.host_progress import (
+    TrainingProgress,
+    planning_progress,
+    postprocessing_progress,
+    prediction_progress,
+)
 from nnunet_pancext.demo.pipeline import name_trainer
 from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
 from nnunet_pancext.demo.workspace import open_workspace
@@ -43,6 +48,11 @@ def test_the_other_commands_progress():
     assert planning_progress("Configuration: 2d...") is None
     assert prediction_progress("Predicting pancreas_001:") == "predicting pancreas_001"
     assert prediction_progress("  0%|          | 0/512") is None
+    improved = "Results were improved by removing all but the largest foreground region. Mean dice before: 0.5"
+    assert postprocessing_progress(improved) == "keep the largest component alone"
+    refused = "Removing all but the largest foreground region did not improve results!"
+    assert postprocessing_progress(refused) == "keep all components"
+    assert postprocessing_progress("something else") is None
 
 
 @pytest.mark.parametrize(
@@ -72,19 +82,20 @@ def test_the_held_out_cases_are_nnunets_fold_0():
     held_out = hold_out(cases)
     assert not held_out.trained_on
     assert len(held_out.cases) == 2
-    assert sorted([*held_out.training, *held_out.cases]) == cases
+    assert sorted([*held_out.training, held_out.validation, *held_out.cases]) == cases
 
 
 def test_a_large_dataset_predicts_only_a_few_of_its_fold():
     held_out = hold_out([f"case_{number:03d}" for number in range(100)])
-    assert len(held_out.training) == 80
+    assert len(held_out.training) == 79
     assert len(held_out.cases) == 4
-    assert not set(held_out.training) & set(held_out.cases)
+    assert not {*held_out.training, held_out.validation} & set(held_out.cases)
+    assert held_out.validation not in held_out.training
 
 
 def test_fewer_cases_than_folds_are_trained_on_and_the_report_says_so():
     held_out = hold_out(["b", "a"])
-    assert held_out == HeldOut(training=["a", "b"], cases=["a"], trained_on=True)
+    assert held_out == HeldOut(training=["a", "b"], validation="a", cases=["a"], trained_on=True)
     notes = collect_notes(made=False, device="cuda", held_out=held_out)
     assert len(notes) == 1
     assert "also trained on" in notes[0]
@@ -95,10 +106,10 @@ def test_the_split_and_the_linked_cases(tmp_path):
     for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b_0000.nii.gz"):
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_text(name)
-    held_out = HeldOut(training=["b"], cases=["a"], trained_on=False)
+    held_out = HeldOut(training=["b"], validation="c", cases=["a"], trained_on=False)
     write_split(tmp_path / "splits_final.json", held_out)
-    assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["a"]}]
-    folders = link_held_out(held_out, dataset=raw, target=tmp_path / "test")
+    assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["c"]}]
+    folders = link_cases(held_out.cases, dataset=raw, target=tmp_path / "test")
     assert [path.name for path in folders.images.iterdir()] == ["a_0000.nii.gz"]
     assert [path.name for path in folders.labels.iterdir()] == ["a.nii.gz"]
 
@@ -173,14 +184,14 @@ def test_the_facts_resolve_the_inherited_plan():
             trainer="T",
             configuration="2d_demo",
             plans=plans,
-            held_out=HeldOut(training=["a", "b"], cases=["c"], trained_on=False),
+            held_out=HeldOut(training=["a", "b"], validation="d", cases=["c"], trained_on=False),
             device="cpu",
             seed="0",
         )
     )
     assert facts["Patch size"] == "32 x 32 voxels"
     assert facts["Spacing"] == "0.80 x 0.80 mm"
-    assert facts["Cases"] == "2 trained on, 1 predicted"
+    assert facts["Cases"] == "2 trained on, 1 validated on, 1 predicted"
     assert "nnunetv2 2." in facts["Versions"]
 
 
@@ -190,13 +201,14 @@ def test_the_command_line_takes_the_options(monkeypatch):
     parser = argparse.ArgumentParser()
     demo_command.add_parser(parser.add_subparsers())
     words = "demo --trainer SegResNetNL0Trainer --configuration 3d_fullres --epochs 2 --keep --out o --data d"
-    parsed = parser.parse_args(words.split())
+    parsed = parser.parse_args([*words.split(), "--labels", "pancreas+tumour"])
     assert parsed.run(parsed) == 0
     assert {name: str(value) for name, value in seen.items()} == {
         "out": "o",
         "data": "d",
         "trainer": "SegResNetNL0Trainer",
         "configuration": "3d_fullres",
+        "labels": "pancreas+tumour",
         "epochs": "2",
         "keep": "True",
     }
