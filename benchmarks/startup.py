@@ -1,4 +1,10 @@
-"""What the plugin adds to the start of a Python process; prints milliseconds."""
+"""What the plugin adds to the start of a Python process; prints milliseconds.
+
+python -I -S benchmarks/startup.py COMMAND SITE_PACKAGES
+
+With `-S` the plugin's `.pth` file has not yet done what is timed here, and the folder in which nnU-Net's version
+is looked up must be named.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +14,9 @@ import time
 from pathlib import Path
 
 
-def main(command: str) -> None:
+def main(command: str, site_packages: str) -> None:
     """Time the plugin's line in its .pth file as if `command` were starting."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path += [str(Path(__file__).resolve().parents[1]), site_packages]
     sys.orig_argv = ["python", command]
     start = time.perf_counter()
     import nnunet_pancext_discovery
@@ -20,4 +26,4 @@ def main(command: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

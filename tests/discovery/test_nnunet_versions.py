@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,17 +82,26 @@ def test_importing_the_trainers_beside_an_outdated_nnunet_says_what_to_install(
     ],
 )
 def test_versions_are_compared_as_numbers(
-    monkeypatch: pytest.MonkeyPatch, version: str, good_enough: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, good_enough: bool
 ) -> None:
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    (tmp_path / f"nnunetv2-{version}.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "nowhere"), str(tmp_path)])
     assert (nnunet_pancext_discovery.outdated_nnunet_message() is None) == good_enough
 
 
-def test_a_command_without_any_nnunet_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def not_installed(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
+def test_an_nnunet_without_such_a_folder_is_found_by_its_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nnunetv2.egg-info").mkdir()
+    (tmp_path / "nnunetv2.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nVersion: 2.6.4\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert "nnunetv2 2.6.4 is too old" in (nnunet_pancext_discovery.outdated_nnunet_message() or "")
 
-    monkeypatch.setattr(importlib.metadata, "version", not_installed)
+
+def test_a_command_without_any_nnunet_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     message = nnunet_pancext_discovery.outdated_nnunet_message()
     assert message == 'nnU-Net is not installed. Install it: pip install "nnunetv2>=2.8.0"'
 
