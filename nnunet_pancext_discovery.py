@@ -57,7 +57,7 @@ def _is_nnunet_command() -> bool:
 
 
 def _installed_nnunet() -> str | None:
-    """Return the version of nnunetv2, mostly by a look at folder names: `importlib.metadata` loads in 30 ms."""
+    """Return nnunetv2's version, if possible from a folder's name: `importlib.metadata` loads in 30 ms."""
     for folder in sys.path:
         try:
             names = os.listdir(folder or os.curdir)

@@ -2,8 +2,8 @@
 
 python -I -S benchmarks/startup.py COMMAND SITE_PACKAGES
 
-With `-S` the plugin's `.pth` file has not yet done what is timed here, and the folder in which nnU-Net's version
-is looked up must be named.
+With `-S` the plugin's `.pth` file has not yet done what is timed here, and the folder in which nnU-Net's
+version is looked up must be named.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def plan_words(configuration: str) -> list[str]:
 def determine_postprocessing(
     runner: CommandRunner, workspace: Workspace, model_folder: Path, held_out: HeldOut, dataset: Path
 ) -> Path:
-    """Let nnU-Net decide on the validation case whether to keep the largest component; return its decision."""
+    """Let nnU-Net decide on the validation case whether to keep the largest component; return the file."""
     truth = link_cases([held_out.validation], dataset=dataset, target=workspace.work / "validation")
     predicted = model_folder / "fold_0" / "validation"
     runner.run(

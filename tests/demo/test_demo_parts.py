@@ -48,7 +48,9 @@ def test_the_other_commands_progress():
     assert planning_progress("Configuration: 2d...") is None
     assert prediction_progress("Predicting pancreas_001:") == "predicting pancreas_001"
     assert prediction_progress("  0%|          | 0/512") is None
-    improved = "Results were improved by removing all but the largest foreground region. Mean dice before: 0.5"
+    improved = (
+        "Results were improved by removing all but the largest foreground region. Mean dice before: 0.5"
+    )
     assert postprocessing_progress(improved) == "keep the largest component alone"
     refused = "Removing all but the largest foreground region did not improve results!"
     assert postprocessing_progress(refused) == "keep all components"
