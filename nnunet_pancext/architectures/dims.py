@@ -11,6 +11,8 @@ from torch.nn import functional
 Strides = Sequence[int]
 
 _CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED_CONVOLUTION = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
@@ -30,14 +32,45 @@ def convolution(
     spatial_dims: int,
     in_channels: int,
     out_channels: int,
-    kernel_size: int,
+    kernel_size: int | Sequence[int],
     stride: int | Strides = 1,
+    dilation: int = 1,
+    groups: int = 1,
     bias: bool = False,
 ) -> nn.Module:
     """Return a convolution that keeps the size (divided by `stride`); `kernel_size` must be odd."""
     layer: Any = _CONVOLUTION[spatial_dims]
-    stride = stride if isinstance(stride, int) else tuple(stride)
-    return layer(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=bias)
+    kernels = (kernel_size,) * spatial_dims if isinstance(kernel_size, int) else tuple(kernel_size)
+    return layer(
+        in_channels,
+        out_channels,
+        kernels,
+        stride if isinstance(stride, int) else tuple(stride),
+        padding=tuple(dilation * (kernel // 2) for kernel in kernels),
+        dilation=dilation,
+        groups=groups,
+        bias=bias,
+    )
+
+
+def transposed_convolution(
+    *, spatial_dims: int, in_channels: int, out_channels: int, stride: Strides, bias: bool = True
+) -> nn.Module:
+    """Return a convolution that enlarges by `stride`, which is its kernel's size too."""
+    layer: Any = _TRANSPOSED_CONVOLUTION[spatial_dims]
+    return layer(in_channels, out_channels, tuple(stride), tuple(stride), bias=bias)
+
+
+def patch_convolution(*, spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
+    """Return a convolution without bias over windows of size `stride` that do not overlap."""
+    layer: Any = _CONVOLUTION[spatial_dims]
+    return layer(channels, channels, tuple(stride), tuple(stride), bias=False)
+
+
+def max_pool(stride: Strides) -> nn.Module:
+    """Return max-pooling over windows of size `stride` that do not overlap."""
+    layer: Any = _MAX_POOL[len(stride)]
+    return layer(tuple(stride))
 
 
 def normalisation(kind: str, *, spatial_dims: int, channels: int) -> nn.Module:
@@ -63,3 +96,13 @@ def upsample(features: Tensor, stride: Strides) -> Tensor:
     """Enlarge (B, C, *spatial) by `stride` per axis, (bi/tri)linearly, corners not aligned."""
     factors = [float(step) for step in stride]
     return functional.interpolate(features, scale_factor=factors, mode=_INTERPOLATION[len(factors)])
+
+
+def default_norm(spatial_dims: int) -> str:
+    """Return what replaces a paper's BatchNorm: itself in 2D; in 3D, with batches of 2, InstanceNorm."""
+    return "batch" if spatial_dims == 2 else "instance"
+
+
+def least_positions(norm: str) -> int:
+    """Return over how many positions a normalisation must run: InstanceNorm needs 2 for a variance."""
+    return 2 if norm == "instance" else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
-from math import ceil
+from math import ceil, prod
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,13 +25,16 @@ class SegmentationNetwork(nn.Module, ABC):
     product of the strides, and the logits are cropped back.
 
     A subclass builds its layers, sets `head` and fills `auxiliary_heads` (one for each further entry of
-    `decode`'s list that is supervised), and implements `decode`.
+    `decode`'s list that is supervised), and implements `decode`. One whose paper predicts from several levels
+    replaces `classify` and `num_outputs` instead.
 
     Args:
         spatial_dims: 2 or 3.
         strides: one tuple per downsampling, finest first; None means 2 on every axis.
         num_downsamplings: how many strides the network needs.
         deep_supervision: return a list of logits instead of the finest alone; may be switched at any time.
+        least_deepest_positions: how many positions the deepest features need; InstanceNorm takes the variance
+            over them, so it needs 2.
 
     Raises:
         ValueError: at construction, strides of the wrong number or length; in `forward`, an input with the
@@ -47,6 +50,7 @@ class SegmentationNetwork(nn.Module, ABC):
         strides: Sequence[Strides] | None,
         num_downsamplings: int,
         deep_supervision: bool,
+        least_deepest_positions: int = 1,
     ) -> None:
         super().__init__()
         check_spatial_dims(spatial_dims)
@@ -67,25 +71,41 @@ class SegmentationNetwork(nn.Module, ABC):
         self.level_strides = tuple(
             accumulate(levels, lambda total, step: tuple(a * b for a, b in zip(total, step, strict=True)))
         )
-        self.smallest_size = self.level_strides[-1]
+        self.divisor = self.level_strides[-1]
+        self.least_deepest_positions = least_deepest_positions
+
+    @property
+    def smallest_size(self) -> tuple[int, ...]:
+        """The smallest input."""
+        return (*self.divisor[:-1], self.divisor[-1] * self.least_deepest_positions)
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs there are with deep supervision on."""
+        return 1 + len(self.auxiliary_heads)
 
     @property
     def output_strides(self) -> tuple[tuple[int, ...], ...]:
         """How much smaller than the input each output is, finest first, with deep supervision on."""
-        return self.level_strides[: 1 + len(self.auxiliary_heads)]
+        return self.level_strides[: self.num_outputs]
 
     @abstractmethod
     def decode(self, image: Tensor) -> list[Tensor]:
         """Return the decoder's features, finest first, for an image whose size the strides divide."""
 
+    def classify(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the logits from `decode`'s features, finest first: all, or the finest alone."""
+        logits = [self.head(features[0])]
+        if self.deep_supervision:
+            logits += [head(level) for head, level in zip(self.auxiliary_heads, features[1:], strict=False)]
+        return logits
+
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         size = image.shape[2:]
         self._check_size(image)
-        features = self.decode(self._pad(image))
-        logits = [self.head(features[0])]
+        logits = self.classify(self.decode(self._pad(image)))
         if not self.deep_supervision:
             return _crop(logits[0], size)
-        logits += [head(level) for head, level in zip(self.auxiliary_heads, features[1:], strict=False)]
         return [
             _crop(output, [ceil(length / step) for length, step in zip(size, stride, strict=True)])
             for output, stride in zip(logits, self.output_strides, strict=True)
@@ -98,14 +118,16 @@ class SegmentationNetwork(nn.Module, ABC):
                 f"{type(self).__name__} with spatial_dims={self.spatial_dims} takes "
                 f"(batch, channels, *{self.spatial_dims} axes), got shape {tuple(image.shape)}."
             )
-        if any(length < smallest for length, smallest in zip(size, self.smallest_size, strict=True)):
+        positions = [ceil(length / step) for length, step in zip(size, self.divisor, strict=True)]
+        too_short = any(length < step for length, step in zip(size, self.divisor, strict=True))
+        if too_short or prod(positions) < self.least_deepest_positions:
             raise ValueError(
                 f"An input of size {size} is too small for {type(self).__name__}: with strides "
                 f"{self.strides} the smallest allowed is {self.smallest_size}."
             )
 
     def _pad(self, image: Tensor) -> Tensor:
-        missing = [-length % step for length, step in zip(image.shape[2:], self.smallest_size, strict=True)]
+        missing = [-length % step for length, step in zip(image.shape[2:], self.divisor, strict=True)]
         if not any(missing):
             return image
         return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])

@@ -7,7 +7,12 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import NonLocalBlock, ResidualBlock, segmentation_head
+from nnunet_pancext.architectures.blocks import (
+    NonLocalBlock,
+    ResidualBlock,
+    non_local_maps,
+    segmentation_head,
+)
 from nnunet_pancext.architectures.dims import Strides, convolution, upsample
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 
@@ -103,16 +108,35 @@ class SegResNetNL(SegmentationNetwork):
         self.head = head(channels[0])
         self.auxiliary_heads.extend(head(width) for width in channels[1:-1])
 
+    @property
+    def num_non_local_blocks(self) -> int:
+        """How many non-local blocks there are."""
+        return len(self.non_local_blocks)
+
+    def non_local_maps(self, image: Tensor, voxel: Sequence[int]) -> list[Tensor]:
+        """Return for each non-local block what the position that holds `voxel` attends to.
+
+        Shapes: image (B, in_channels, *spatial) and one index per axis; each map (B, 1, *deepest spatial),
+        which sums to 1.
+        """
+        self._check_size(image)
+        position = [index // step for index, step in zip(voxel, self.divisor, strict=True)]
+        return non_local_maps(self.non_local_blocks, self._encode(self._pad(image))[-1], position)
+
     def decode(self, image: Tensor) -> list[Tensor]:
-        features = self.stem(image)
-        skips = []
-        for stage in self.encoder:
-            features = stage(features)
-            skips.append(features)
-        features = self.non_local_blocks(features)
+        skips = self._encode(image)
+        features = self.non_local_blocks(skips[-1])
         decoded: list[Tensor] = []
         for level in reversed(range(len(self.decoder))):
             features = upsample(self.reducers[level](features), self.strides[level]) + skips[level]
             features = self.decoder[level](features)
             decoded.insert(0, features)
         return decoded
+
+    def _encode(self, image: Tensor) -> list[Tensor]:
+        features = self.stem(image)
+        skips = []
+        for stage in self.encoder:
+            features = stage(features)
+            skips.append(features)
+        return skips

@@ -12,6 +12,7 @@ trainer's name. Without --plans the sizes are those for nnU-Net's plan of MSD pa
 EXAMPLES = """\
 examples:
   pancext trainers
+  pancext trainers --suffixes
   pancext trainers --plans $nnUNet_preprocessed/Dataset007_Pancreas/nnUNetPlans.json
   pancext trainers --plans nnUNetResEncUNetLPlans.json --configuration 3d_fullres
 """
@@ -37,15 +38,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="one configuration of the plan, e.g. 3d_fullres (default: all)",
     )
+    parser.add_argument(
+        "--suffixes", action="store_true", help="explain the suffixes, and each paper's recipe, alone"
+    )
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Print the table."""
     # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
-    from nnunet_pancext.trainers.overview import format_overview, overview
+    from nnunet_pancext.trainers.overview import explain_suffixes, format_overview, overview
     from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
 
+    if parsed.suffixes:
+        print(explain_suffixes())
+        return 0
     if parsed.plans is None:
         setting = default_setting(parsed.configuration)
     else:

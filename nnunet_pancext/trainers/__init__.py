@@ -3,8 +3,19 @@
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers.attention_unet import AttentionUNetTrainer, MultiHeadAttentionUNetTrainer
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant
+from nnunet_pancext.trainers.dlkunet import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
+from nnunet_pancext.trainers.injection import (
+    InjectionTrainer,
+    nnUNetTrainerAttentionGates,
+    nnUNetTrainerBaseline,
+    nnUNetTrainerDynamicLoss,
+    nnUNetTrainerNonLocal,
+    nnUNetTrainerPhaseLoss,
+)
+from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.segresnet_nl import (
     SegResNetNL0Trainer,
     SegResNetNL1Trainer,
@@ -14,16 +25,29 @@ from nnunet_pancext.trainers.segresnet_nl import (
     SegResNetNLTrainer,
 )
 
-__all__ = [
+# `pancext trainers` keeps this order of the trainers.
+__all__ = [  # noqa: RUF022
     "PancextTrainer",
+    "NetworkTrainer",
+    "InjectionTrainer",
+    "find_trainer",
+    "list_trainers",
+    "SegResNetNLTrainer",
     "SegResNetNL0Trainer",
     "SegResNetNL1Trainer",
     "SegResNetNL2Trainer",
     "SegResNetNL3Trainer",
     "SegResNetNL4Trainer",
-    "SegResNetNLTrainer",
-    "find_trainer",
-    "list_trainers",
+    "DLKUNetSTrainer",
+    "DLKUNetMTrainer",
+    "DLKUNetLTrainer",
+    "AttentionUNetTrainer",
+    "MultiHeadAttentionUNetTrainer",
+    "nnUNetTrainerBaseline",
+    "nnUNetTrainerNonLocal",
+    "nnUNetTrainerAttentionGates",
+    "nnUNetTrainerPhaseLoss",
+    "nnUNetTrainerDynamicLoss",
 ]
 
 _VARIANTS: dict[str, type[PancextTrainer]] = {}

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
 import torch
-from torch import nn
-from torch._dynamo import OptimizedModule
-from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 from nnunet_pancext.files import PARTIAL_PREFIX
+from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
 from nnunet_pancext.trainers.finite_loss import check_loss
-from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager, nnUNetTrainer
-from nnunet_pancext.trainers.plan_strides import strides_from_plan
+from nnunet_pancext.trainers.host import nnUNetTrainer
+from nnunet_pancext.trainers.loss_weights import append_weights_panel, log_loss_weights, set_loss_weights
+from nnunet_pancext.trainers.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.seeding import INITIALISATION, seed_from_environment, seed_generators
 
 # What a trainer class may set; nnU-Net itself sets them on the instance.
@@ -35,21 +32,25 @@ HYPERPARAMETERS = (
 
 
 class PancextTrainer(nnUNetTrainer):
-    """Base of the package's trainers; a subclass declares its network and what differs from nnU-Net's recipe.
+    """Base of the package's trainers: nnU-Net's own, and what every one of them adds to it.
 
-    Class attributes named in `HYPERPARAMETERS` replace nnU-Net's defaults.
+    Class attributes named in `HYPERPARAMETERS` replace nnU-Net's defaults. `NetworkTrainer` trains the
+    package's networks, `InjectionTrainer` nnU-Net's own with a part put in.
 
     Beyond nnU-Net's own trainer:
+        - `loss_weighting` weighs Dice and cross-entropy by the epoch (`loss_weights`);
+        - `_PaperRecipe` trains as the paper did (`paper_recipe`);
         - checkpoints are written to a temporary name and renamed, so a killed run never leaves half a file;
         - a loss that is not finite ends the training with a message (`finite_loss`);
         - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`).
     """
 
-    network_class: ClassVar[Callable[..., SegmentationNetwork]]
-    network_options: ClassVar[dict[str, Any]] = {}
-    num_downsamplings: ClassVar[int]
     paper: ClassVar[str]
     loss_name: ClassVar[str] = "Dice + CE"
+    loss_weighting: ClassVar[type[LossWeighting]] = OrdinaryWeights
+    loss_weighting_is_fixed: ClassVar[bool] = False  # True where the trainer's name says it
+    paper_recipe: ClassVar[PaperRecipe | None] = None  # what `_PaperRecipe` asks for
+    recipe: ClassVar[PaperRecipe | None] = None  # the one in use; None is nnU-Net's
     save_every: int
 
     def __init__(
@@ -67,42 +68,20 @@ class PancextTrainer(nnUNetTrainer):
         if not hasattr(type(self), "save_every"):
             # nnU-Net's 50 would leave a short run without a checkpoint to continue from.
             self.save_every = min(self.save_every, max(1, self.num_epochs // 10))
+        self.weights: tuple[float, float] | None = None  # of Dice and CE, where not always 1 and 1
         self.seed = seed_from_environment()
         self.iteration = 0
-
-    @classmethod
-    def build_network_architecture(
-        cls,
-        plans_manager: PlansManager,
-        configuration_manager: ConfigurationManager,
-        num_input_channels: int,
-        num_output_channels: int,
-        enable_deep_supervision: bool = True,
-    ) -> nn.Module:
-        """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction."""
-        patch_size = configuration_manager.patch_size
-        network = cls.network_class(
-            spatial_dims=len(patch_size),
-            in_channels=num_input_channels,
-            num_classes=num_output_channels,
-            strides=strides_from_plan(
-                plan_strides=configuration_manager.pool_op_kernel_sizes,
-                patch_size=patch_size,
-                num_downsamplings=cls.num_downsamplings,
-            ),
-            deep_supervision=enable_deep_supervision,
-            **cls.network_options,
-        )
-        if not enable_deep_supervision:
-            # DDP stops at parameters that want a gradient and get none.
-            network.auxiliary_heads.requires_grad_(False)
-        return network
 
     def configure_epoch(self, epoch: int, num_epochs: int) -> None:
         """Set what depends on the epoch (loss weights, phases); called before each one, also after `--c`.
 
         It must be a pure function of its arguments, so that a continued run is the same run.
         """
+
+    def configure_optimizers(self) -> Any:
+        if self.recipe is None:
+            return super().configure_optimizers()
+        return self.recipe.configure(self.network.parameters(), num_epochs=self.num_epochs)
 
     def initialize(self) -> None:
         if self.seed is not None:
@@ -120,12 +99,25 @@ class PancextTrainer(nnUNetTrainer):
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
+        if self.loss_weighting is not OrdinaryWeights:
+            self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
+            set_loss_weights(self.loss, *self.weights)
         self.configure_epoch(self.current_epoch, self.num_epochs)
         self._seed_generators(self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         self.iteration = 0
+        if self.weights is not None:
+            dice, ce = self.weights
+            self.print_to_log_file(f"Loss weights: Dice {dice:.4f}, CE {ce:.4f}")
+            log_loss_weights(self.logger, self.weights, self.current_epoch)
+
+    def on_epoch_end(self) -> None:
+        super().on_epoch_end()
+        picture = Path(self.output_folder) / "progress.png"
+        if self.weights is not None and self.local_rank == 0 and picture.is_file():
+            append_weights_panel(picture, self.logger)
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
@@ -144,25 +136,8 @@ class PancextTrainer(nnUNetTrainer):
         if partial.is_file():  # not with --disable_checkpointing, and only on the first of several GPUs
             os.replace(partial, target)
 
-    def set_deep_supervision_enabled(self, enabled: bool) -> None:
-        # nnU-Net asks for it after each validation, also from a trainer that does without
-        self._bare_network().deep_supervision = enabled and self.enable_deep_supervision
-
     def plot_network_architecture(self) -> None:
         """Do nothing: nnU-Net's plot needs a package that is no longer maintained."""
-
-    def _get_deep_supervision_scales(self) -> list[list[float]] | None:
-        if not self.enable_deep_supervision:
-            return None
-        return [[1 / step for step in stride] for stride in self._bare_network().output_strides]
-
-    def _bare_network(self) -> SegmentationNetwork:
-        network = self.network
-        if isinstance(network, DistributedDataParallel):
-            network = network.module
-        if isinstance(network, OptimizedModule):
-            network = network._orig_mod
-        return network
 
     def _seed_generators(self, epoch: int) -> None:
         if self.seed is not None:

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.injection import InjectionTrainer
+from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.suffixes import variant_attributes
+
+BASES = (PancextTrainer, NetworkTrainer, InjectionTrainer)
 
 
 def defined_trainers(names: dict[str, Any]) -> dict[str, type[PancextTrainer]]:
@@ -15,7 +19,7 @@ def defined_trainers(names: dict[str, Any]) -> dict[str, type[PancextTrainer]]:
     return {
         name: value
         for name, value in names.items()
-        if inspect.isclass(value) and issubclass(value, PancextTrainer) and value is not PancextTrainer
+        if inspect.isclass(value) and issubclass(value, PancextTrainer) and value not in BASES
     }
 
 
@@ -35,6 +39,6 @@ def make_variant(
     base_name, *words = name.split("_")
     for trainer in trainers:
         if trainer.__name__ == base_name and words:
-            attributes = variant_attributes(base_name, words)
+            attributes = variant_attributes(trainer, words)
             return type(name, (trainer,), {"__module__": module, "__doc__": trainer.__doc__, **attributes})
     return None

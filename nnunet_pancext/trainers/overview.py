@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from textwrap import fill
+from typing import Any
 
 import torch
 
 from nnunet_pancext.architectures import count_parameters
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.losses import DynamicWeights, LossWeighting, PhaseWeights
 from nnunet_pancext.trainers import list_trainers
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.plan_setting import PlanSetting, Sizes, default_setting
-from nnunet_pancext.trainers.suffixes import describe_suffixes
+from nnunet_pancext.trainers.suffixes import SUFFIXES, describe_suffixes
 
 # How a trainer says that a plan or a dataset is not for it.
 REFUSALS = (PancextError, NotImplementedError, ValueError)
+WEIGHTINGS: dict[type[LossWeighting], str] = {PhaseWeights: ", phase-based", DynamicWeights: ", dynamic"}
 REFUSED = "-"
 GAP = "  "
+NAMES_LAYOUT: dict[str, Any] = {"width": 110, "initial_indent": "    ", "subsequent_indent": "    "}
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,44 @@ def overview(setting: PlanSetting) -> list[TrainerRow]:
                 dims for dims, size in by_dimension.items() if isinstance(num_parameters(trainer, size), int)
             ),
             parameters={key: num_parameters(trainer, size) for key, size in sizes.items()},
-            loss=trainer.loss_name,
+            loss=loss_name(trainer),
         )
         for name, trainer in list_trainers().items()
     ]
+
+
+def loss_name(trainer: type[PancextTrainer]) -> str:
+    """Return what the trainer's loss is called."""
+    return trainer.loss_name + WEIGHTINGS.get(trainer.loss_weighting, "")
+
+
+def explain_suffixes() -> str:
+    """Return what each suffix does, which trainers refuse which, and what the papers' recipes are."""
+    trainers = list_trainers()
+    recipes: dict[str, list[str]] = {}
+    for name, trainer in trainers.items():
+        if trainer.paper_recipe:
+            recipes.setdefault(trainer.paper_recipe.summary, []).append(name)
+    lines = [
+        "Suffixes follow a trainer's name in any order, each kind once, with any number:",
+        describe_suffixes(),
+        "",
+        "example:  nnUNetv2_train 007 3d_fullres 0 -tr DLKUNetLTrainer_DynamicLoss_100epochs",
+        "",
+        "Recipes. Preprocessing, sampling, augmentation, batch and patch stay nnU-Net's.",
+        *(f"  {', '.join(names)}:\n    {summary}" for summary, names in recipes.items()),
+        "",
+        "Refused:",
+    ]
+    for suffix in SUFFIXES:
+        refusing: dict[str, list[str]] = {}
+        for name, trainer in trainers.items():
+            reason = suffix.refuses(trainer)
+            if reason:
+                refusing.setdefault(reason, []).append(name)
+        for reason, names in refusing.items():
+            lines += [f"  {suffix.example}: {reason}:", fill(", ".join(names), **NAMES_LAYOUT)]
+    return "\n".join(lines)
 
 
 def num_parameters(trainer: type[PancextTrainer], sizes: Sizes) -> int | str:

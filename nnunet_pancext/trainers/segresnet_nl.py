@@ -1,10 +1,10 @@
 """Trainers of SegResNet with non-local blocks; 0 to 4 of them as in the paper's Table 2."""
 
 from nnunet_pancext.architectures import SegResNetNL
-from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.network import NetworkTrainer
 
 
-class SegResNetNLTrainer(PancextTrainer):
+class SegResNetNLTrainer(NetworkTrainer):
     """SegResNet with the two non-local blocks that the paper settles on, trained by nnU-Net's recipe."""
 
     paper = "SegResNet + non-local (Liao et al.)"

@@ -1,4 +1,4 @@
-"""What may follow a trainer's name, in any order: `SegResNetNLTrainer_50epochs_20iterations`.
+"""What may follow a trainer's name, in any order: `DLKUNetLTrainer_DynamicLoss_100epochs`.
 
 A variant is a class of that very name. nnU-Net names folders after the class and writes the name into each
 checkpoint, so a variant can be continued, predicted with, exported and imported like any trainer.
@@ -12,70 +12,125 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.losses import DynamicWeights, OrdinaryWeights, PhaseWeights
+from nnunet_pancext.trainers.base import PancextTrainer
 
 ITERATIONS_PER_VALIDATION_ITERATION = 5  # nnU-Net: 250 iterations an epoch, 50 in validation
 
 
 @dataclass(frozen=True)
 class Suffix:
-    """One kind of suffix: what it looks like, what it does, and the class attributes it sets."""
+    """One suffix: what it looks like and does, and the class attributes it sets.
+
+    kind: of suffixes of one kind a name may have only one.
+    attributes: from the trainer and the number in the suffix (empty where it has none).
+    refuses: the reason why it cannot follow a trainer's name, or nothing.
+    """
 
     example: str
+    kind: str
     explanation: str
     pattern: re.Pattern[str]
-    attributes: Callable[[str], dict[str, Any]]
+    attributes: Callable[[type[PancextTrainer], str], dict[str, Any]]
+    refuses: Callable[[type[PancextTrainer]], str | None] = lambda trainer: None
 
 
+def _recipe_attributes(trainer: type[PancextTrainer], _: str) -> dict[str, Any]:
+    assert trainer.paper_recipe is not None  # `refuses` comes first
+    return trainer.paper_recipe.attributes()
+
+
+def _refuses_recipe(trainer: type[PancextTrainer]) -> str | None:
+    return None if trainer.paper_recipe else "its paper gives no recipe"
+
+
+def _refuses_weighting(trainer: type[PancextTrainer]) -> str | None:
+    return "its name already says how the loss is weighted" if trainer.loss_weighting_is_fixed else None
+
+
+def _weighting(example: str, explanation: str, weighting: type) -> Suffix:
+    return Suffix(
+        example=example,
+        kind="loss",
+        explanation=explanation,
+        pattern=re.compile(example.removeprefix("_") + "()"),
+        attributes=lambda trainer, number: {"loss_weighting": weighting},
+        refuses=_refuses_weighting,
+    )
+
+
+# In the order in which they take effect: what is named beside a recipe replaces that part of it.
 SUFFIXES = (
     Suffix(
+        example="_PaperRecipe",
+        kind="recipe",
+        explanation="the paper's optimiser, schedule, epochs and loss; other suffixes replace their part",
+        pattern=re.compile("PaperRecipe()"),
+        attributes=_recipe_attributes,
+        refuses=_refuses_recipe,
+    ),
+    Suffix(
         example="_50epochs",
+        kind="epochs",
         explanation="train for that many epochs (nnU-Net: 1000)",
         pattern=re.compile(r"([1-9]\d*)epochs"),
-        attributes=lambda number: {"num_epochs": int(number)},
+        attributes=lambda trainer, number: {"num_epochs": int(number)},
     ),
     Suffix(
         example="_20iterations",
+        kind="iterations",
         explanation="that many iterations an epoch (nnU-Net: 250), a fifth of it in validation",
         pattern=re.compile(r"([1-9]\d*)iterations"),
-        attributes=lambda number: {
+        attributes=lambda trainer, number: {
             "num_iterations_per_epoch": int(number),
             "num_val_iterations_per_epoch": max(1, int(number) // ITERATIONS_PER_VALIDATION_ITERATION),
         },
     ),
+    _weighting("_OrdinaryLoss", "Dice + CE, 1 and 1 (nnU-Net's)", OrdinaryWeights),
+    _weighting("_PhaseLoss", "0.6 Dice + 0.4 CE, from half of the epochs on 0.7 and 0.3", PhaseWeights),
+    _weighting("_DynamicLoss", "Dice falls from 1 to 0.3, CE rises from 0.7 to 1", DynamicWeights),
 )
 
 
-def variant_attributes(trainer: str, words: list[str]) -> dict[str, Any]:
+def variant_attributes(trainer: type[PancextTrainer], words: list[str]) -> dict[str, Any]:
     """Return the class attributes that the suffixes `words` (without underscores) set on `trainer`.
 
     Raises:
-        PancextError: a word is no known suffix, or one kind of suffix is given twice.
+        PancextError: a word is no suffix that this trainer takes, or two words are of one kind.
     """
-    attributes: dict[str, Any] = {}
-    seen: dict[str, str] = {}
+    found: dict[Suffix, tuple[str, str]] = {}
+    kinds: dict[str, str] = {}
     for word in words:
         suffix, number = _match(trainer, word)
-        if suffix.example in seen:
+        if suffix.kind in kinds:
             raise PancextError(
-                f"{trainer}_{'_'.join(words)} says both _{seen[suffix.example]} and _{word}: keep one."
+                f"{trainer.__name__}_{'_'.join(words)} says both _{kinds[suffix.kind]} and _{word}: keep one."
             )
-        seen[suffix.example] = word
-        attributes.update(suffix.attributes(number))
+        kinds[suffix.kind] = word
+        found[suffix] = (word, number)
+    attributes: dict[str, Any] = {}
+    for suffix in SUFFIXES:
+        if suffix in found:
+            attributes.update(suffix.attributes(trainer, found[suffix][1]))
     return attributes
 
 
-def describe_suffixes() -> str:
-    """Return the known suffixes, a line each."""
-    width = max(len(suffix.example) for suffix in SUFFIXES)
-    return "\n".join(f"  {suffix.example:<{width}}  {suffix.explanation}" for suffix in SUFFIXES)
+def describe_suffixes(trainer: type[PancextTrainer] | None = None) -> str:
+    """Return the known suffixes, a line each; those that `trainer` takes, where one is given."""
+    suffixes = [suffix for suffix in SUFFIXES if trainer is None or not suffix.refuses(trainer)]
+    width = max(len(suffix.example) for suffix in suffixes)
+    return "\n".join(f"  {suffix.example:<{width}}  {suffix.explanation}" for suffix in suffixes)
 
 
-def _match(trainer: str, word: str) -> tuple[Suffix, str]:
+def _match(trainer: type[PancextTrainer], word: str) -> tuple[Suffix, str]:
+    problem = f"{trainer.__name__} knows no suffix _{word}."
     for suffix in SUFFIXES:
         found = suffix.pattern.fullmatch(word)
         if found:
-            return suffix, found.group(1)
+            refusal = suffix.refuses(trainer)
+            if refusal is None:
+                return suffix, found.group(1)
+            problem = f"{trainer.__name__} does not take _{word}: {refusal}."
     raise PancextError(
-        f"{trainer} knows no suffix _{word}. These may follow its name, in any order, with any number:\n"
-        f"{describe_suffixes()}"
+        f"{problem} These may follow its name, in any order, with any number:\n{describe_suffixes(trainer)}"
     )

@@ -197,3 +197,24 @@ def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         run("--help")
     assert "pancext trainers --plans" in capsys.readouterr().out
+
+
+def test_the_suffixes_are_explained(capsys):
+    assert run("--suffixes") == 0
+    shown = capsys.readouterr().out
+    for part in (
+        "_PaperRecipe",
+        "_DynamicLoss",
+        "Adam, lr 1e-3 x 0.9 every 20 epochs",
+        "its paper gives no recipe",
+        "its name already says how the loss is weighted",
+    ):
+        assert part in shown
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_the_loss_column_tells_the_weighting(rows):
+    losses = {row.name: row.loss for row in rows}
+    assert losses["SegResNetNLTrainer"] == "Dice + CE"
+    assert losses["nnUNetTrainerPhaseLoss"] == "Dice + CE, phase-based"
+    assert losses["nnUNetTrainerDynamicLoss"] == "Dice + CE, dynamic"

@@ -8,6 +8,7 @@ from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from nnunet_pancext import trainers
 from nnunet_pancext.errors import HostCommandError, PancextError
+from nnunet_pancext.losses import DiceOnlyWeights, DynamicWeights, OrdinaryWeights, PhaseWeights
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
 
 
@@ -68,6 +69,59 @@ def test_the_same_kind_of_suffix_twice_is_refused():
         find_trainer("SegResNetNLTrainer_5epochs_6epochs")
 
 
-@pytest.mark.parametrize("name", ["nnUNetTrainer", "PancextTrainer", "SomebodysTrainer_5epochs"])
+def test_two_losses_are_refused():
+    with pytest.raises(PancextError, match="says both _PhaseLoss and _DynamicLoss: keep one"):
+        find_trainer("DLKUNetSTrainer_PhaseLoss_50epochs_DynamicLoss")
+
+
+@pytest.mark.parametrize("trainer", [name for name in trainers.list_trainers() if "Loss" not in name])
+@pytest.mark.parametrize(
+    ("suffix", "weighting"),
+    [("_OrdinaryLoss", OrdinaryWeights), ("_PhaseLoss", PhaseWeights), ("_DynamicLoss", DynamicWeights)],
+)
+def test_every_trainer_takes_every_weighting(trainer, suffix, weighting):
+    for name in (f"{trainer}{suffix}_7epochs", f"{trainer}_7epochs{suffix}"):
+        variant = find_trainer(name)
+        assert (variant.loss_weighting, variant.num_epochs) == (weighting, 7)
+
+
+def test_a_trainer_named_after_its_loss_takes_no_other():
+    with pytest.raises(PancextError, match="does not take _DynamicLoss: its name already says") as error:
+        find_trainer("nnUNetTrainerPhaseLoss_DynamicLoss")
+    possible = str(error.value).split("These may follow")[1]
+    assert "_50epochs" in possible
+    assert "Loss" not in possible
+
+
+@pytest.mark.parametrize("name", ["SegResNetNLTrainer", "nnUNetTrainerNonLocal"])
+def test_without_a_papers_recipe_the_suffix_is_refused(name):
+    with pytest.raises(PancextError, match="does not take _PaperRecipe: its paper gives no recipe") as error:
+        find_trainer(name + "_PaperRecipe_50epochs")
+    assert "_PaperRecipe" not in str(error.value).split("These may follow")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "weighting", "learning_rate", "weight_decay"),
+    [
+        ("DLKUNetLTrainer_PaperRecipe", 400, PhaseWeights, 1e-3, 1e-5),
+        ("DLKUNetSTrainer_DynamicLoss_PaperRecipe", 400, DynamicWeights, 1e-3, 1e-5),
+        ("DLKUNetMTrainer_PaperRecipe_100epochs", 100, PhaseWeights, 1e-3, 1e-5),
+        ("DLKUNetMTrainer_100epochs_PaperRecipe_OrdinaryLoss", 100, OrdinaryWeights, 1e-3, 1e-5),
+        ("AttentionUNetTrainer_PaperRecipe", 1000, DiceOnlyWeights, 1e-4, 1e-6),
+    ],
+)
+def test_other_suffixes_replace_their_part_of_a_papers_recipe(
+    name, epochs, weighting, learning_rate, weight_decay
+):
+    variant = find_trainer(name)
+    assert variant.recipe is variant.paper_recipe
+    assert (variant.num_epochs, variant.loss_weighting) == (epochs, weighting)
+    assert (variant.initial_lr, variant.weight_decay) == (learning_rate, weight_decay)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nnUNetTrainer", "PancextTrainer", "NetworkTrainer", "InjectionTrainer", "SomebodysTrainer_5epochs"],
+)
 def test_other_names_are_not_ours(name):
     assert find_trainer(name) is None

@@ -1,4 +1,4 @@
-"""Pre-activation segmentation head."""
+"""Segmentation heads: from features to logits."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ from nnunet_pancext.architectures.dims import convolution, normalisation
 
 
 def segmentation_head(*, spatial_dims: int, channels: int, num_classes: int, norm: str) -> nn.Module:
-    """Return norm-ReLU-1x1 convolution with bias, from (B, channels, *spatial) to (B, num_classes, *spatial).
-
-    The convolution is called `seg_layers`: by that word nnU-Net's `-pretrained_weights` knows what to leave
-    out, so that weights carry over to a dataset with other labels.
-    """
+    """Return norm-ReLU-1x1 convolution with bias: (B, channels, *spatial) to (B, num_classes, *spatial)."""
     return nn.Sequential(
         OrderedDict(
             norm=normalisation(norm, spatial_dims=spatial_dims, channels=channels),
             activation=nn.ReLU(inplace=True),
-            seg_layers=convolution(
-                spatial_dims=spatial_dims,
-                in_channels=channels,
-                out_channels=num_classes,
-                kernel_size=1,
-                bias=True,
-            ),
+            seg_layers=_logits(spatial_dims, channels, num_classes),
         )
+    )
+
+
+def linear_head(*, spatial_dims: int, channels: int, num_classes: int) -> nn.Module:
+    """Return a 1x1 convolution with bias, from (B, channels, *spatial) to (B, num_classes, *spatial)."""
+    return nn.Sequential(OrderedDict(seg_layers=_logits(spatial_dims, channels, num_classes)))
+
+
+def _logits(spatial_dims: int, channels: int, num_classes: int) -> nn.Module:
+    """Return the convolution that every head holds as `seg_layers`.
+
+    By that word nnU-Net's `-pretrained_weights` knows what to leave out, so that weights carry over to a
+    dataset with other labels.
+    """
+    return convolution(
+        spatial_dims=spatial_dims, in_channels=channels, out_channels=num_classes, kernel_size=1, bias=True
     )

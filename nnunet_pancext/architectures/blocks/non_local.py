@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,6 +40,17 @@ class NonLocalBlock(nn.Module):
         nn.init.zeros_(self.w_z.weight)
         nn.init.zeros_(self.w_z.bias)
 
+    def attention(self, features: Tensor, position: Sequence[int]) -> Tensor:
+        """Return what `position` attends to: softmax_j(theta(x_i)^T phi(x_j)) over all positions j.
+
+        Shapes: (B, channels, *spatial) and one index per axis to (B, 1, *spatial), which sums to 1.
+        """
+        shape = features.shape[2:]
+        index: tuple[slice | int, ...] = (slice(None), slice(None), *position)
+        query = self.theta(features[index])
+        scores = torch.einsum("bnc,bc->bn", self.phi(features.flatten(2).transpose(1, 2)), query)
+        return scores.softmax(dim=1).unflatten(1, shape).unsqueeze(1)
+
     def forward(self, features: Tensor) -> Tensor:
         positions = features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, one attention head, N, C)
         mixed = functional.scaled_dot_product_attention(
@@ -46,3 +61,12 @@ class NonLocalBlock(nn.Module):
         )
         update = self.w_z(mixed).squeeze(1).transpose(1, 2)
         return features + update.unflatten(2, features.shape[2:])
+
+
+def non_local_maps(blocks: Iterable[Any], features: Tensor, position: Sequence[int]) -> list[Tensor]:
+    """Return for each of the blocks in series what `position` attends to, as `NonLocalBlock.attention`."""
+    maps = []
+    for block in blocks:
+        maps.append(block.attention(features, position))
+        features = block(features)
+    return maps

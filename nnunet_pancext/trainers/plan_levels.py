@@ -1,4 +1,4 @@
-"""From an nnU-Net plan to the strides of a network with its own number of levels."""
+"""From an nnU-Net plan to the levels of a network with its own number of them."""
 
 from __future__ import annotations
 
@@ -33,3 +33,26 @@ def strides_from_plan(
         strides.append(stride)
         sizes = [length // step for length, step in zip(sizes, stride, strict=True)]
     return strides
+
+
+def kernel_sizes_from_plan(
+    *,
+    plan_kernels: Sequence[Sequence[int]],
+    plan_strides: Sequence[Sequence[int]],
+    num_levels: int,
+) -> list[tuple[int, ...]]:
+    """Return the plan's kernel size at each of the network's levels, finest first.
+
+    Where the plan has fewer levels, its deepest kernel serves the rest.
+
+    Args:
+        plan_kernels: one per stage of the plan's network.
+        plan_strides: one per stage; a stage after the first whose stride is all ones is no level of its own.
+        num_levels: how many the network has.
+    """
+    kernels = [
+        tuple(kernel)
+        for stage, (kernel, stride) in enumerate(zip(plan_kernels, plan_strides, strict=True))
+        if stage == 0 or any(step > 1 for step in stride)
+    ][:num_levels]
+    return kernels + [kernels[-1]] * (num_levels - len(kernels))

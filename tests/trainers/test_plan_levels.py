@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nnunet_pancext.trainers.plan_strides import strides_from_plan
+from nnunet_pancext.trainers.plan_levels import kernel_sizes_from_plan, strides_from_plan
 
 MSD_PANCREAS = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
 
@@ -21,5 +21,18 @@ MSD_PANCREAS = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]
 def test_strides(plan_strides, patch_size, num_downsamplings, expected):
     found = strides_from_plan(
         plan_strides=plan_strides, patch_size=patch_size, num_downsamplings=num_downsamplings
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("num_levels", "expected"),
+    [(2, [(1, 3, 3), (3, 3, 3)]), (4, [(1, 3, 3), (3, 3, 3), (3, 3, 1), (3, 3, 1)])],
+)
+def test_kernel_sizes(num_levels, expected):
+    found = kernel_sizes_from_plan(
+        plan_kernels=[[1, 3, 3], [3, 1, 1], [3, 3, 3], [3, 3, 1]],
+        plan_strides=[[1, 1, 1], [1, 1, 1], [1, 2, 2], [2, 2, 2]],  # the second stage is no level of its own
+        num_levels=num_levels,
     )
     assert found == expected

@@ -1,0 +1,201 @@
+"""Prints what a training step of every trainer costs against stock nnU-Net for the same plan and patch.
+
+python benchmarks/trainer_steps.py                       on this CPU, with small patches
+python benchmarks/trainer_steps.py --device cuda --precision bf16 --compile
+
+On a GPU the patches and batches are those of nnU-Net's plan for MSD pancreas.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from copy import deepcopy
+from datetime import date
+from importlib.metadata import version
+from statistics import median
+from typing import Any
+
+from report import print_table
+
+ROUNDS = 2
+PLAIN, RESIDUAL = "PlainConvUNet", "ResEncUNet-M"
+CONFIGURATIONS = {2: "2d", 3: "3d_fullres"}
+# What a CPU finishes in seconds; every axis stays divisible by the plan's strides.
+CPU_BATCHES = {2: (1, 256, 256), 3: (1, 16, 96, 96)}
+RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6)  # of nnU-Net's ResEncM planner
+NUM_CLASSES = 3
+REPEATS = 5
+
+
+def plans_for(kind: str) -> dict[str, Any]:
+    """Return nnU-Net's plan for MSD pancreas, with the network of the kind."""
+    from nnunet_pancext.trainers.default_plan import default_plans
+
+    plans = deepcopy(default_plans())
+    if kind == RESIDUAL:
+        for name in CONFIGURATIONS.values():
+            architecture = plans["configurations"][name]["architecture"]
+            architecture["network_class_name"] = (
+                "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
+            )
+            arguments = architecture["arch_kwargs"]
+            stages = len(arguments.pop("n_conv_per_stage"))
+            arguments["n_blocks_per_stage"] = list(RESIDUAL_BLOCKS[:stages])
+            arguments["n_conv_per_stage_decoder"] = [1] * (stages - 1)
+    return plans
+
+
+def build(kind: str, dims: int) -> tuple[Any, tuple[int, ...]]:
+    """Return the kind's network with deep supervision, and (batch, *patch) of the plan."""
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    from nnunet_pancext.trainers import find_trainer
+
+    plans = PlansManager(plans_for(kind))
+    configuration = plans.get_configuration(CONFIGURATIONS[dims])
+    trainer = find_trainer(kind) or nnUNetTrainer
+    network = trainer.build_network_architecture(plans, configuration, 1, NUM_CLASSES, True)
+    return network, (configuration.batch_size, *configuration.patch_size)
+
+
+def measure(kind: str, dims: int, device: str, precision: str, compiled: bool) -> dict[str, float]:
+    """Return seconds and peak MB of a step, the parameters, and the multiply-adds of a forward pass."""
+    import resource
+    import time
+
+    import torch
+    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+    from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
+    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+    from torch.utils.flop_counter import FlopCounterMode
+
+    torch.manual_seed(0)
+    network, planned = build(kind, dims)
+    cpu = device == "cpu"
+    batch, *patch = CPU_BATCHES[dims] if cpu else planned
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        deepcopy(network).to("meta")(torch.empty(1, 1, *patch))
+    network.to(device)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    dice = {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False}
+    loss = DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
+    image = torch.randn(batch, 1, *patch, device=device)
+    with torch.no_grad():
+        outputs = network(image)
+    weights = [1 / 2**level for level in range(len(outputs))]
+    weights[-1] = 0.0
+    loss = DeepSupervisionWrapper(loss, [weight / sum(weights) for weight in weights])
+    targets = [
+        torch.randint(0, NUM_CLASSES, (batch, 1, *output.shape[2:]), device=device).float()
+        for output in outputs
+    ]
+    del outputs
+    forward = torch.compile(network) if compiled else network
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
+            value = loss(forward(image), targets)
+        scaler.scale(value).backward()
+        scaler.step(optimiser)
+        scaler.update()
+        if not cpu:
+            torch.cuda.synchronize()
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for _ in range(1 if cpu else 3):
+        step()  # libraries and compilers choose their kernels
+    if not cpu:
+        torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    if cpu:
+        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    else:
+        megabytes = torch.cuda.max_memory_allocated() / 2**20
+    return {
+        "seconds": median(seconds),
+        "megabytes": megabytes,
+        "parameters": parameters,
+        "macs": counter.get_total_flops() / 2,
+    }
+
+
+def child(kind: str, dims: int, options: argparse.Namespace) -> dict[str, float]:
+    """Measure in a process of its own, which remembers its own peak memory."""
+    words = [sys.executable, __file__, "--device", options.device, "--precision", options.precision]
+    words += ["--compile"] * options.compile + ["--child", kind, str(dims)]
+    # Memory that is freed goes back at once, so that the peak is what was in use.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{kind} in {dims}D failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows_of(kinds: list[str], dims: int, options: argparse.Namespace) -> list[list[str]]:
+    """Measure all kinds in turn, several rounds; ratios are to the first, within a round."""
+    rounds = [{kind: child(kind, dims, options) for kind in kinds} for _ in range(options.rounds)]
+    rows = []
+    for kind in kinds:
+        one = rounds[0][kind]
+        ratios = [
+            median(turn[kind][key] / turn[kinds[0]][key] for turn in rounds)
+            for key in ("seconds", "megabytes")
+        ]
+        rows.append(
+            [
+                kind,
+                f"{one['parameters'] / 1e6:.2f}",
+                f"{one['macs'] / 1e9:.1f}",
+                f"{median(turn[kind]['seconds'] for turn in rounds):.3f}",
+                f"{median(turn[kind]['megabytes'] for turn in rounds):.0f}",
+                *(f"{ratio:.2f}" for ratio in ratios),
+            ]
+        )
+    return rows
+
+
+def main() -> None:
+    """Print a table for 2D and one for 3D."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--trainers", nargs="+", metavar="NAME", help="default: all that differ in network")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        kind, dims = options.child
+        found = measure(kind, int(dims), options.device, options.precision, options.compile)
+        print(json.dumps(found))
+        return
+    from nnunet_pancext.trainers import list_trainers
+
+    trainers = options.trainers or [name for name in list_trainers() if "Loss" not in name]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
+    compiled = "compiled" if options.compile else "not compiled"
+    machine = f"{options.device}, {os.cpu_count()} processors {platform.machine()}"
+    print(f"{date.today()}, {machine}, {options.precision}, {compiled}, {versions}")
+    heading = ["", "parameters (M)", "GMAC", "seconds", "MB", "time ratio", "memory ratio"]
+    for dims in CONFIGURATIONS:
+        rows = rows_of([PLAIN, RESIDUAL, *trainers], dims, options)
+        size = " x ".join(map(str, CPU_BATCHES[dims])) if options.device == "cpu" else "the plan's"
+        print_table(f"Training step in {dims}D, batch x patch {size}", rows, heading)
+
+
+if __name__ == "__main__":
+    main()

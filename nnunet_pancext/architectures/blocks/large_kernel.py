@@ -1,0 +1,144 @@
+"""DLKUNet's block: depthwise-separable convolutions gated by large-kernel attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from nnunet_pancext.architectures.dims import convolution, normalisation
+
+LARGE_KERNEL_DILATION = 3
+
+
+class LargeKernelAttention(nn.Module):
+    """u * conv1(DW_d(DW(u))): a depthwise convolution, a dilated one, and a pointwise one give a gate.
+
+    With the paper's kernels 5 and 7 (dilation 3) each position sees 23 along an axis.
+
+    Shapes: (B, channels, *spatial) to the same.
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: of the features.
+        kernel_sizes: of the plain and of the dilated depthwise convolution.
+        flat_axes: the axes on which both kernels are 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        channels: int,
+        kernel_sizes: tuple[int, int] = (5, 7),
+        flat_axes: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        local, wide = kernel_sizes
+
+        def depthwise(kernel_size: int, dilation: int) -> nn.Module:
+            return depthwise_convolution(
+                spatial_dims=spatial_dims,
+                channels=channels,
+                kernel_size=kernel_size,
+                dilation=dilation,
+                flat_axes=flat_axes,
+            )
+
+        self.gate = nn.Sequential(
+            depthwise(local, 1),
+            depthwise(wide, LARGE_KERNEL_DILATION),
+            convolution(
+                spatial_dims=spatial_dims,
+                in_channels=channels,
+                out_channels=channels,
+                kernel_size=1,
+                bias=True,
+            ),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.gate(features)
+
+
+class LargeKernelBlock(nn.Module):
+    """Two depthwise-separable convolutions, each with norm and ReLU, then large-kernel attention.
+
+    All convolutions have a bias.
+
+    Shapes: (B, in_channels, *spatial) to (B, out_channels, *spatial).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: of the input.
+        out_channels: of the output.
+        depthwise_kernel: of the separable convolutions.
+        large_kernels: of the attention's plain and dilated convolution.
+        flat_axes: the axes on which every depthwise kernel is 1.
+        norm: "batch" or "instance" ("group" where 8 divides the channels).
+        residual: add the separable convolutions' output to the attention's, as the paper's prose has it and
+            its parameter counts and equations do not.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        depthwise_kernel: int = 3,
+        large_kernels: tuple[int, int] = (5, 7),
+        flat_axes: Sequence[int] = (),
+        norm: str = "batch",
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.residual = residual
+        layers: list[nn.Module] = []
+        for channels in (in_channels, out_channels):
+            layers += [
+                depthwise_convolution(
+                    spatial_dims=spatial_dims,
+                    channels=channels,
+                    kernel_size=depthwise_kernel,
+                    flat_axes=flat_axes,
+                ),
+                convolution(
+                    spatial_dims=spatial_dims,
+                    in_channels=channels,
+                    out_channels=out_channels,
+                    kernel_size=1,
+                    bias=True,
+                ),
+                normalisation(norm, spatial_dims=spatial_dims, channels=out_channels),
+                nn.ReLU(inplace=True),
+            ]
+        self.separable = nn.Sequential(*layers)
+        self.attention = LargeKernelAttention(
+            spatial_dims=spatial_dims, channels=out_channels, kernel_sizes=large_kernels, flat_axes=flat_axes
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.separable(features)
+        attended = self.attention(features)
+        return attended + features if self.residual else attended
+
+
+def depthwise_convolution(
+    *,
+    spatial_dims: int,
+    channels: int,
+    kernel_size: int,
+    dilation: int = 1,
+    flat_axes: Sequence[int] = (),
+) -> nn.Module:
+    """Return a depthwise convolution with bias that keeps the size; its kernel is 1 on `flat_axes`."""
+    return convolution(
+        spatial_dims=spatial_dims,
+        in_channels=channels,
+        out_channels=channels,
+        kernel_size=[1 if axis in flat_axes else kernel_size for axis in range(spatial_dims)],
+        dilation=dilation,
+        groups=channels,
+        bias=True,
+    )

@@ -1,0 +1,150 @@
+"""A U-Net made elsewhere, such as nnU-Net's own, with a paper's part put between encoder and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_pancext.architectures.blocks import (
+    AdditiveAttention,
+    NonLocalBlock,
+    conv_norm_relu,
+    non_local_maps,
+)
+
+
+class InjectedUNet(nn.Module):
+    """Base: the given network's own encoder and decoder, and the part between them.
+
+    The encoder returns its features finest first. The decoder has `transpconvs`, `stages` and `seg_layers`,
+    deepest first, and the switch `deep_supervision`, as in dynamic_network_architectures.
+
+    Encoder and decoder stay the same objects, and their keys in a checkpoint the same. Those of the part
+    contain `.seg_layers.`, by which nnU-Net's `-pretrained_weights` knows what a checkpoint of the plain
+    network need not have.
+
+    Raises:
+        NotImplementedError: the network has no such encoder and decoder.
+    """
+
+    def __init__(self, network: nn.Module, part: nn.Module) -> None:
+        super().__init__()
+        self.encoder: Any = network.encoder
+        self.decoder: Any = network.decoder
+        self.injected = nn.ModuleDict({"seg_layers": part})
+
+    @property
+    def part(self) -> Any:
+        """What was put in."""
+        return self.injected["seg_layers"]
+
+
+class NonLocalUNet(InjectedUNet):
+    """`num_blocks` non-local blocks in series on the deepest features; at first they change nothing."""
+
+    def __init__(self, network: nn.Module, *, spatial_dims: int, num_blocks: int = 2) -> None:
+        encoder = check_unet(network).encoder
+        channels = encoder.output_channels[-1]
+        super().__init__(
+            network,
+            nn.Sequential(
+                *(NonLocalBlock(spatial_dims=spatial_dims, channels=channels) for _ in range(num_blocks))
+            ),
+        )
+
+    @property
+    def num_non_local_blocks(self) -> int:
+        """How many non-local blocks there are."""
+        return len(self.part)
+
+    def non_local_maps(self, image: Tensor, voxel: Sequence[int]) -> list[Tensor]:
+        """Return for each block what the position that holds `voxel` attends to: (B, 1, *deepest spatial)."""
+        deepest = self.encoder(image)[-1]
+        position = [
+            index * found // length
+            for index, found, length in zip(voxel, deepest.shape[2:], image.shape[2:], strict=True)
+        ]
+        return non_local_maps(self.part, deepest, position)
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        *skips, deepest = self.encoder(image)
+        return self.decoder([*skips, self.part(deepest)])
+
+
+class AttentionGatedUNet(InjectedUNet):
+    """Each skip but the finest is multiplied by its additive attention.
+
+    The deepest gate is steered by the deepest features after a 1x1 convolution with norm and ReLU, the others
+    by the decoder's features one level below. `part.gates` lists the gates deepest first; with ones in their
+    place the output is the given network's.
+    """
+
+    def __init__(self, network: nn.Module, *, spatial_dims: int) -> None:
+        encoder = check_unet(network).encoder
+        channels, strides = encoder.output_channels, encoder.strides
+        part = nn.Module()
+        part.signal = nn.Sequential(
+            *conv_norm_relu(
+                spatial_dims=spatial_dims,
+                in_channels=channels[-1],
+                out_channels=channels[-1],
+                kernel_size=1,
+                norm="instance",
+            )
+        )
+        part.gates = nn.ModuleList(
+            AdditiveAttention(
+                spatial_dims=spatial_dims,
+                channels=channels[level],
+                gating_channels=channels[level + 1],
+                stride=strides[level + 1],
+            )
+            for level in reversed(range(1, len(channels) - 1))
+        )
+        super().__init__(network, part)
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        return self._decode(image)[0]
+
+    @property
+    def attention_names(self) -> list[str]:
+        """The names of `attention_maps`; levels are counted from 1, the finest."""
+        return [f"gate_level{level}_head1" for level in range(2, len(self.part.gates) + 2)]
+
+    def attention_maps(self, image: Tensor) -> list[Tensor]:
+        """Return the attention of each gated level, finest first: (B, 1, *spatial / the level's stride)."""
+        return self._decode(image)[1]
+
+    def _decode(self, image: Tensor) -> tuple[Tensor | list[Tensor], list[Tensor]]:
+        *skips, features = self.encoder(image)
+        signal = self.part.signal(features)
+        logits: list[Tensor] = []
+        attentions: list[Tensor] = []
+        gates = [*self.part.gates, None]  # the finest skip has none
+        decoder = self.decoder
+        for gate, skip, enlarge, stage, head in zip(
+            gates, reversed(skips), decoder.transpconvs, decoder.stages, decoder.seg_layers, strict=True
+        ):
+            if gate is not None:
+                attention = gate(skip, signal)
+                attentions.insert(0, attention)
+                skip = skip * attention
+            features = signal = stage(torch.cat([enlarge(features), skip], dim=1))
+            if decoder.deep_supervision or gate is None:
+                logits.insert(0, head(features))
+        return (logits if decoder.deep_supervision else logits[0]), attentions
+
+
+def check_unet(network: nn.Module) -> Any:
+    """Return `network`, or raise NotImplementedError where it is no encoder and decoder with skips."""
+    encoder, decoder = getattr(network, "encoder", None), getattr(network, "decoder", None)
+    needed = [(encoder, ("output_channels", "strides")), (decoder, ("transpconvs", "stages", "seg_layers"))]
+    if not all(hasattr(half, name) for half, names in needed for name in names):
+        raise NotImplementedError(
+            f"{type(network).__name__} has no encoder and decoder to put a part between. Plan a network that "
+            "has: PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet (nnUNetResEncUNetMPlans, L, XL)."
+        )
+    return network

@@ -1,0 +1,76 @@
+"""How much Dice and cross-entropy count in each epoch: alpha * Dice + beta * CE (DLKUNet, Eq. 11-13).
+
+Each weighting is a pure function of the epoch and the number of epochs, so a continued training weights as an
+uninterrupted one does. Epochs are counted from 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import exp
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeighting(ABC):
+    """A weighting for a training of `num_epochs`; call it with an epoch for the pair (Dice, CE).
+
+    Raises:
+        ValueError: `num_epochs` is below 1, or the epoch is negative.
+    """
+
+    num_epochs: int
+
+    def __post_init__(self) -> None:
+        if self.num_epochs < 1:
+            raise ValueError(f"num_epochs is {self.num_epochs}; it must be at least 1.")
+
+    def __call__(self, epoch: int) -> tuple[float, float]:
+        if epoch < 0:
+            raise ValueError(f"epoch is {epoch}; epochs are counted from 0.")
+        return self.weights(epoch)
+
+    @abstractmethod
+    def weights(self, epoch: int) -> tuple[float, float]:
+        """Return (Dice, CE) for an epoch of at least 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinaryWeights(LossWeighting):
+    """Both weights are 1 in every epoch, as in nnU-Net."""
+
+    def weights(self, epoch: int) -> tuple[float, float]:
+        return 1.0, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiceOnlyWeights(LossWeighting):
+    """Dice alone, as Attention U-Net was trained."""
+
+    def weights(self, epoch: int) -> tuple[float, float]:
+        return 1.0, 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseWeights(LossWeighting):
+    """Eq. 11: (0.6, 0.4) in the first half of the epochs, (0.7, 0.3) in the second."""
+
+    def weights(self, epoch: int) -> tuple[float, float]:
+        return (0.6, 0.4) if 2 * epoch < self.num_epochs else (0.7, 0.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicWeights(LossWeighting):
+    """Eq. 12-13: Dice falls from 1 to A = `dice_floor`, cross-entropy rises from B = `ce_start` to 1.
+
+    With s = 1 / (1 + exp(-k (x - x0))) for epoch x, x0 = num_epochs / 2 and k = 20 / num_epochs:
+    alpha = A + (1 - A)(1 - s), beta = 1 + (B - 1)(1 - s).
+    """
+
+    dice_floor: float = 0.3
+    ce_start: float = 0.7
+
+    def weights(self, epoch: int) -> tuple[float, float]:
+        steepness, middle = 20 / self.num_epochs, self.num_epochs / 2
+        rest = 1 - 1 / (1 + exp(-steepness * (epoch - middle)))
+        return self.dice_floor + (1 - self.dice_floor) * rest, 1 + (self.ce_start - 1) * rest

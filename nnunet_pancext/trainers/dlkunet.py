@@ -1,0 +1,61 @@
+"""Trainers of DLKUNet in its three sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim import Adam
+
+from nnunet_pancext.architectures import DLKUNet
+from nnunet_pancext.losses import PhaseWeights
+from nnunet_pancext.trainers.host import ConfigurationManager
+from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.trainers.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.plan_levels import kernel_sizes_from_plan
+
+
+def dlkunet_learning_rate(epoch: int, num_epochs: int) -> float:
+    """Return 1e-3 * 0.9^(epoch // 20) up to epoch 200 of 400, then 1e-5; other lengths in proportion."""
+    if 2 * epoch >= num_epochs:
+        return 1e-5
+    return 1e-3 * 0.9 ** (20 * epoch // num_epochs)
+
+
+class DLKUNetLTrainer(NetworkTrainer):
+    """DLKUNet with five levels, trained by nnU-Net's recipe."""
+
+    paper = "DLKUNet"
+    network_class = DLKUNet
+    network_options = {"num_levels": 5}
+    num_downsamplings = 4
+    paper_recipe = PaperRecipe(
+        optimizer=Adam,
+        learning_rate=dlkunet_learning_rate,
+        weight_decay=1e-5,
+        num_epochs=400,
+        loss_weighting=PhaseWeights,
+        summary="Adam, lr 1e-3 x 0.9 every 20 epochs, 1e-5 from epoch 200 of 400, phase-based loss",
+    )
+
+    @classmethod
+    def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        kernel_sizes = kernel_sizes_from_plan(
+            plan_kernels=configuration_manager.network_arch_init_kwargs["kernel_sizes"],
+            plan_strides=configuration_manager.pool_op_kernel_sizes,
+            num_levels=cls.num_downsamplings + 1,
+        )
+        return {"kernel_sizes": kernel_sizes}
+
+
+class DLKUNetMTrainer(DLKUNetLTrainer):
+    """DLKUNet with four levels."""
+
+    network_options = {"num_levels": 4}
+    num_downsamplings = 3
+
+
+class DLKUNetSTrainer(DLKUNetLTrainer):
+    """DLKUNet with three levels."""
+
+    network_options = {"num_levels": 3}
+    num_downsamplings = 2

@@ -1,0 +1,80 @@
+"""Trainers of nnU-Net's own network with one part of a paper put in, so that only the part differs."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, NonLocalUNet
+from nnunet_pancext.losses import DynamicWeights, PhaseWeights
+from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager, nnUNetTrainer
+
+
+class InjectionTrainer(PancextTrainer):
+    """Base of the trainers of the plan's own network; a subclass says what is put in."""
+
+    @classmethod
+    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
+        """Return the plan's network with the part put in; here, nothing."""
+        return network
+
+    @classmethod
+    def build_network_architecture(
+        cls,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """Return nnU-Net's network for the plan with the part put in."""
+        network = nnUNetTrainer.build_network_architecture(
+            plans_manager,
+            configuration_manager,
+            num_input_channels,
+            num_output_channels,
+            enable_deep_supervision,
+        )
+        return cls.inject(network, spatial_dims=len(configuration_manager.patch_size))
+
+
+class nnUNetTrainerBaseline(InjectionTrainer):
+    """nnU-Net's own network, loss and recipe: what to compare with, under the same suffixes and seed."""
+
+    paper = "nnU-Net (Isensee et al.)"
+
+
+class nnUNetTrainerNonLocal(InjectionTrainer):
+    """Two non-local blocks on the deepest features of nnU-Net's network."""
+
+    paper = "nnU-Net + non-local (Liao et al.)"
+
+    @classmethod
+    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
+        return NonLocalUNet(network, spatial_dims=spatial_dims)
+
+
+class nnUNetTrainerAttentionGates(InjectionTrainer):
+    """Attention gates on all skips but the finest of nnU-Net's network."""
+
+    paper = "nnU-Net + attention gates (Oktay et al.)"
+
+    @classmethod
+    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
+        return AttentionGatedUNet(network, spatial_dims=spatial_dims)
+
+
+class nnUNetTrainerPhaseLoss(InjectionTrainer):
+    """nnU-Net with DLKUNet's phase-based weights of Dice and cross-entropy."""
+
+    paper = "nnU-Net + phase-based loss (DLKUNet)"
+    loss_weighting = PhaseWeights
+    loss_weighting_is_fixed = True
+
+
+class nnUNetTrainerDynamicLoss(InjectionTrainer):
+    """nnU-Net with DLKUNet's dynamic weights of Dice and cross-entropy."""
+
+    paper = "nnU-Net + dynamic loss (DLKUNet)"
+    loss_weighting = DynamicWeights
+    loss_weighting_is_fixed = True

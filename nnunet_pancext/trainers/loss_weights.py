@@ -1,0 +1,56 @@
+"""Puts the weights of Dice and cross-entropy into nnU-Net's loss, its log and its progress picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from nnunet_pancext.files import atomic_path
+
+DICE, CE = "loss_weight_dice", "loss_weight_ce"
+
+
+def set_loss_weights(loss: nn.Module, dice: float, ce: float) -> None:
+    """Set the weights of nnU-Net's Dice + CE or Dice + BCE, inside its deep supervision or not."""
+    compound = getattr(loss, "loss", loss)
+    if not (hasattr(compound, "weight_dice") and hasattr(compound, "weight_ce")):
+        raise TypeError(f"{type(compound).__name__} is not the sum of Dice and cross-entropy to weigh.")
+    compound.weight_dice = dice
+    compound.weight_ce = ce
+
+
+def log_loss_weights(logger: Any, weights: tuple[float, float], epoch: int) -> None:
+    """Log both weights as further columns of nnU-Net's log, which checkpoints keep."""
+    columns = logger.local_logger.my_fantastic_logging
+    for key, weight in zip((DICE, CE), weights, strict=True):
+        columns.setdefault(key, [])
+        logger.log(key, weight, epoch)
+
+
+def append_weights_panel(picture: Path, logger: Any) -> None:
+    """Add a panel with the weights of all epochs so far at the bottom of nnU-Net's progress picture."""
+    import matplotlib.image
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    progress = matplotlib.image.imread(picture)[..., :3]
+    width = progress.shape[1]
+    dpi = 100
+    figure = Figure(figsize=(width / dpi, width / dpi / 3), dpi=dpi, layout="tight")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for key, colour in ((DICE, "g"), (CE, "b")):
+        axes.plot(logger.get_value(key, None), color=colour, linewidth=4, label=key.replace("_", " "))
+    axes.set_xlabel("epoch", fontsize=30)
+    axes.set_ylabel("weight", fontsize=30)
+    axes.tick_params(labelsize=30)
+    axes.set_ylim(bottom=0)
+    axes.grid(True)
+    axes.legend(fontsize=30)
+    canvas.draw()
+    panel = np.asarray(canvas.buffer_rgba())[..., :3] / 255
+    with atomic_path(picture) as partial:
+        matplotlib.image.imsave(partial, np.concatenate([progress, panel[:, :width]]), format="png")

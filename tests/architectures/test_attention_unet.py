@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts.architecture import ArchitectureContract
+from torch.nn import functional
+
+from nnunet_pancext.architectures import AttentionUNet, count_parameters
+from nnunet_pancext.architectures.blocks import AdditiveAttention, AttentionGate
+
+
+class TestAttentionUNet(ArchitectureContract):
+    network_class = AttentionUNet
+    num_downsamplings = 4
+    options = {"base_channels": 4}
+    has_auxiliary_heads = False
+    strides_are_kernels = True
+
+
+class TestMultiHeadAttentionUNet(TestAttentionUNet):
+    options = {"base_channels": 4, "num_heads": 3}
+
+
+def build(**options):
+    torch.manual_seed(0)
+    return AttentionUNet(
+        **{"spatial_dims": 2, "in_channels": 1, "num_classes": 2, "base_channels": 4, **options}
+    )
+
+
+# By hand: each further head of a level with c channels adds to the gate c*c*8 (theta), 2c*c + c (phi),
+# c + 1 (psi), c*c + c + 2c (w) and c*c (its share of the combining convolution).
+HEAD = sum(12 * c * c + 5 * c + 1 for c in (32, 64, 128))
+
+
+@pytest.mark.parametrize(
+    ("num_heads", "parameters"),
+    [(0, 5_887_466), (1, 6_213_613), (2, 6_472_784), (3, 6_472_784 + HEAD)],
+)
+def test_parameters_in_3d(num_heads, parameters):
+    with torch.device("meta"):
+        network = build(spatial_dims=3, base_channels=16, num_heads=num_heads)
+    assert count_parameters(network) == parameters
+
+
+def test_one_head_is_the_single_gate_network():
+    single = build().eval()
+    one_head = build(num_heads=1).eval()
+    one_head.load_state_dict(single.state_dict(), strict=True)
+    image = torch.randn(1, 1, 64, 48)
+    assert torch.equal(one_head(image), single(image))
+
+
+def test_the_attention_is_the_papers_formula():
+    torch.manual_seed(0)
+    gate = AdditiveAttention(spatial_dims=2, channels=4, gating_channels=8, stride=(2, 2)).double()
+    skip = torch.randn(2, 4, 12, 10, dtype=torch.float64)
+    gating = torch.randn(2, 8, 6, 5, dtype=torch.float64)
+    joint = functional.conv2d(skip, gate.theta.weight, stride=2)
+    joint = (joint + functional.conv2d(gating, gate.phi.weight, gate.phi.bias)).clamp(min=0)
+    coarse = 1 / (1 + torch.exp(-functional.conv2d(joint, gate.psi.weight, gate.psi.bias)))
+    expected = functional.interpolate(coarse, size=(12, 10), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(gate(skip, gating), expected)
+
+
+def test_a_gate_weighs_the_skip_by_its_attention():
+    gate = AttentionGate(spatial_dims=2, channels=4, gating_channels=8, stride=(1, 2), norm="instance").eval()
+    skip, gating = torch.randn(1, 4, 8, 8), torch.randn(1, 8, 8, 4)
+    gated, attention = gate(skip, gating)
+    assert attention.shape == (1, 1, 8, 8)
+    torch.testing.assert_close(gated, gate.w(skip * attention))
+
+
+@pytest.mark.parametrize("num_heads", [1, 3])
+def test_attention_maps_are_one_per_gated_level_and_head(num_heads):
+    network = build(num_heads=num_heads).eval()
+    maps = network.attention_maps(torch.randn(1, 1, 64, 32))
+    assert [tuple(found.shape) for found in maps] == [
+        (1, num_heads, 32, 16),
+        (1, num_heads, 16, 8),
+        (1, num_heads, 8, 4),
+    ]
+    assert all(found.min() > 0 and found.max() < 1 for found in maps)
+
+
+def test_without_gates_there_are_no_maps():
+    assert build(num_heads=0).eval().attention_maps(torch.randn(1, 1, 32, 32)) == []
+
+
+def test_the_output_is_fused_from_all_levels():
+    network = build(deep_supervision=True).eval()
+    image = torch.randn(1, 1, 32, 48)
+    features = network.decode(image)
+    enlarged = [
+        functional.interpolate(head(level), size=(32, 48), mode="bilinear")
+        for head, level in zip(network.level_heads, features, strict=True)
+    ]
+    fused, *coarser = network(image)
+    torch.testing.assert_close(fused, network.head(torch.cat(enlarged, dim=1)))
+    assert [tuple(found.shape[2:]) for found in coarser] == [(16, 24), (8, 12), (4, 6)]
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(ValueError, match="num_heads is -1"):
+        build(num_heads=-1)
+    with pytest.raises(ValueError, match="too small for AttentionUNet"):
+        build(spatial_dims=3)(torch.randn(1, 1, 16, 16, 16))  # InstanceNorm would have one position

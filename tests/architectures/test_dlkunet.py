@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts.architecture import ArchitectureContract
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from nnunet_pancext.architectures import DLKUNet, count_parameters
+from nnunet_pancext.architectures.blocks import LargeKernelAttention, LargeKernelBlock
+
+
+class TestDLKUNet(ArchitectureContract):
+    network_class = DLKUNet
+    num_downsamplings = 2
+    options = {"num_levels": 3, "base_channels": 4}
+    strides_are_kernels = True
+
+
+def build(num_levels, **options):
+    return DLKUNet(spatial_dims=2, in_channels=1, num_classes=9, num_levels=num_levels, **options)
+
+
+@pytest.mark.parametrize(
+    ("num_levels", "base_channels", "parameters"),
+    [
+        (3, None, 1_131_379),
+        (4, None, 4_494_451),
+        (5, None, 17_708_659),
+        (3, 64, 524_883),
+        (4, 64, 2_046_035),
+        (5, 64, 7_971_923),
+        (3, 128, 1_967_251),
+        (4, 128, 7_893_139),
+        (5, 128, 31_279_251),
+    ],
+)
+def test_parameters_of_the_papers_sizes(num_levels, base_channels, parameters):
+    with torch.device("meta"):
+        assert count_parameters(build(num_levels, base_channels=base_channels)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"depthwise_kernel": 5}, 17_848_451),
+        ({"depthwise_kernel": 7}, 18_058_139),
+        ({"large_kernels": (3, 7)}, 17_638_003),
+        ({"large_kernels": (5, 5)}, 17_602_675),
+    ],
+)
+def test_parameters_of_the_papers_kernels(options, parameters):
+    with torch.device("meta"):
+        assert count_parameters(build(5, **options)) == parameters
+
+
+@pytest.mark.parametrize(("num_levels", "billions"), [(3, 10.280), (4, 14.385), (5, 18.403)])
+def test_multiply_adds_at_the_papers_size(num_levels, billions):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        build(num_levels)(torch.empty(1, 1, 224, 224))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(billions, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("spatial_dims", "norm", "width"), [(2, torch.nn.BatchNorm2d, 96), (3, torch.nn.InstanceNorm3d, 32)]
+)
+def test_norm_and_width_follow_the_dimensions(spatial_dims, norm, width):
+    with torch.device("meta"):
+        network = DLKUNet(spatial_dims=spatial_dims, in_channels=1, num_classes=2, num_levels=3)
+    norms = [layer for layer in network.modules() if "Norm" in type(layer).__name__]
+    assert {type(layer) for layer in norms} == {norm}
+    assert norms[0].num_features == width
+
+
+def test_the_attention_is_the_papers_formula():
+    torch.manual_seed(0)
+    attention = LargeKernelAttention(spatial_dims=2, channels=4).double()
+    local, wide, pointwise = attention.gate
+    features = torch.randn(1, 4, 30, 31, dtype=torch.float64)
+    gate = functional.conv2d(features, local.weight, local.bias, padding=2, groups=4)
+    gate = functional.conv2d(gate, wide.weight, wide.bias, padding=9, dilation=3, groups=4)
+    gate = functional.conv2d(gate, pointwise.weight, pointwise.bias)
+    torch.testing.assert_close(attention(features), features * gate)
+
+
+def test_the_attention_sees_23_positions_along_an_axis():
+    attention = LargeKernelAttention(spatial_dims=2, channels=1)
+    image = torch.zeros(1, 1, 41, 41, requires_grad=True)
+    attention.gate(image)[0, 0, 20, 20].backward()
+    seen = image.grad[0, 0].abs().sum(dim=0).nonzero().flatten()
+    assert (seen.min(), seen.max()) == (20 - 11, 20 + 11)
+
+
+def test_the_residual_adds_what_the_attention_weighs():
+    torch.manual_seed(0)
+    block = LargeKernelBlock(spatial_dims=2, in_channels=2, out_channels=4, residual=True).eval()
+    features = torch.randn(1, 2, 16, 16)
+    with_identity = block(features)
+    block.residual = False
+    torch.testing.assert_close(with_identity, block(features) + block.separable(features))
+
+
+def test_flat_kernels_of_the_plan_make_flat_depthwise_kernels():
+    network = DLKUNet(
+        spatial_dims=3,
+        in_channels=1,
+        num_classes=2,
+        num_levels=3,
+        base_channels=4,
+        strides=[(1, 2, 2), (2, 2, 2)],
+        kernel_sizes=[(1, 3, 3), (3, 3, 3), (3, 3, 3)],
+    )
+    for stage in (network.encoder[0], network.decoder[0]):
+        kernels = [tuple(layer.kernel_size) for layer in stage.modules() if hasattr(layer, "kernel_size")]
+        assert {(1, 3, 3), (1, 5, 5), (1, 7, 7)} == {kernel for kernel in kernels if kernel != (1, 1, 1)}
+    assert tuple(network.encoder[1].attention.gate[1].kernel_size) == (7, 7, 7)
+    assert network(torch.randn(1, 1, 5, 16, 18)).shape == (1, 2, 5, 16, 18)
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(ValueError, match="num_levels is 1"):
+        build(1)
+    with pytest.raises(ValueError, match="is 4; it must be odd"):
+        build(3, depthwise_kernel=4)
+    with pytest.raises(ValueError, match="is 6; it must be odd"):
+        build(3, large_kernels=(5, 6))
+    with pytest.raises(ValueError, match="kernel_sizes needs 3 entries of 2 numbers"):
+        build(3, kernel_sizes=[(3, 3)])

@@ -1,0 +1,112 @@
+"""Each kind of trainer through nnU-Net's own commands: killed, continued, predicted, exported, imported."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+
+pytestmark = pytest.mark.slow
+
+CPU = ("-device", "cpu")
+TRAINERS = [
+    "DLKUNetSTrainer_PhaseLoss",
+    "DLKUNetMTrainer_PaperRecipe",
+    "AttentionUNetTrainer_PaperRecipe",
+    "MultiHeadAttentionUNetTrainer",
+    "nnUNetTrainerNonLocal",
+    "nnUNetTrainerAttentionGates",
+    "nnUNetTrainerDynamicLoss",
+]
+SHORT = "_3epochs_1iterations"
+
+
+def train_until_killed(project, trainer: str, configuration: str) -> None:
+    checkpoint = project.model(trainer, configuration) / "fold_0" / "checkpoint_latest.pth"
+    process = project.start("nnUNetv2_train", 7, configuration, 0, "-tr", trainer, *CPU)
+    deadline = time.monotonic() + 300
+    while not checkpoint.is_file() and time.monotonic() < deadline:
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def predict(project, out: Path, trainer: str, configuration: str, fold: object = 0, *more: object) -> None:
+    where = ("-i", project.raw / "imagesTs", "-o", out, "-d", 7, "-c", configuration, "-f", fold)
+    project.run(
+        "nnUNetv2_predict", *where, "-tr", trainer, "--disable_tta", "-npp", 1, "-nps", 1, *CPU, *more
+    )
+
+
+def check_predictions(project, out: Path) -> None:
+    images = sorted((project.raw / "imagesTs").glob("*.nii.gz"))
+    assert len(images) == len(list(out.glob("*.nii.gz"))) == 2
+    for image in images:
+        found = sitk.ReadImage(str(out / image.name.replace("_0000", "")))
+        assert found.GetSize() == sitk.ReadImage(str(image)).GetSize()
+
+
+@pytest.mark.parametrize("position", range(len(TRAINERS)), ids=TRAINERS)
+def test_killed_continued_predicted_exported_imported(phantom_project, tmp_path, position):
+    """In 2D and in 3D by turns; the other one is in the next test."""
+    trainer = TRAINERS[position] + SHORT
+    configuration = ("2d", "3d_fullres")[position % 2]
+    project = phantom_project.with_results("results_every")
+    train_until_killed(project, trainer, configuration)
+    output = project.run("nnUNetv2_train", 7, configuration, 0, "-tr", trainer, "--c", *CPU)
+    assert "Epoch 0" not in output
+    assert ("Loss weights: Dice" in output) is ("Loss" in trainer or "PaperRecipe" in trainer)
+    predict(project, tmp_path / "predicted", trainer, configuration)
+    check_predictions(project, tmp_path / "predicted")
+
+    archive = tmp_path / "model.zip"
+    chosen = ("-d", 7, "-o", archive, "-c", configuration, "-f", 0, "-tr", trainer)
+    project.run("nnUNetv2_export_model_to_zip", *chosen)
+    elsewhere = phantom_project.with_results("results_every_imported")
+    elsewhere.run("nnUNetv2_install_pretrained_model_from_zip", archive)
+    predict(elsewhere, tmp_path / "again", trainer, configuration)
+    for expected in (tmp_path / "predicted").glob("*.nii.gz"):
+        assert (tmp_path / "again" / expected.name).read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("position", range(len(TRAINERS)), ids=TRAINERS)
+def test_trained_and_predicted_in_the_other_configuration(phantom_project, tmp_path, position):
+    trainer = TRAINERS[position] + "_1epochs_1iterations"
+    configuration = ("3d_fullres", "2d")[position % 2]
+    project = phantom_project.with_results("results_every")
+    project.run("nnUNetv2_train", 7, configuration, 0, "-tr", trainer, *CPU)
+    predict(project, tmp_path / "predicted", trainer, configuration)
+    check_predictions(project, tmp_path / "predicted")
+
+
+def test_from_lowres_to_the_cascade(phantom_project, tmp_path):
+    trainer = "AttentionUNetTrainer_1epochs_1iterations"
+    project = phantom_project.with_results("results_cascade")
+    plans_file = project.root / "preprocessed" / project.raw.name / "nnUNetPlans.json"
+    before = plans_file.read_text()
+    plans = json.loads(before)
+    configurations = plans["configurations"]
+    # The phantoms are too small for nnU-Net to plan a cascade by itself.
+    configurations["3d_lowres"] = {
+        **configurations["3d_fullres"],
+        "spacing": [1.5 * step for step in configurations["3d_fullres"]["spacing"]],
+        "data_identifier": "nnUNetPlans_3d_lowres",
+        "next_stage": "3d_cascade_fullres",
+    }
+    configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    plans_file.write_text(json.dumps(plans))
+    try:
+        project.run("nnUNetv2_preprocess", "-d", 7, "-c", "3d_lowres", "-np", 2)
+        for configuration in ("3d_lowres", "3d_cascade_fullres"):
+            project.run("nnUNetv2_train", 7, configuration, "all", "-tr", trainer, *CPU)
+        predict(project, tmp_path / "lowres", trainer, "3d_lowres", "all")
+        previous = ("-prev_stage_predictions", tmp_path / "lowres")
+        predict(project, tmp_path / "cascade", trainer, "3d_cascade_fullres", "all", *previous)
+    finally:
+        plans_file.write_text(before)
+    check_predictions(project, tmp_path / "cascade")

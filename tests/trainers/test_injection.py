@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from contracts.made_preprocessed import PATCHES, made_plans
+from contracts.trainer import TrainerContract
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
+
+from nnunet_pancext.trainers import (
+    nnUNetTrainerAttentionGates,
+    nnUNetTrainerBaseline,
+    nnUNetTrainerDynamicLoss,
+    nnUNetTrainerNonLocal,
+    nnUNetTrainerPhaseLoss,
+)
+
+RESIDUAL = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
+INJECTED = [nnUNetTrainerNonLocal, nnUNetTrainerAttentionGates]
+
+
+class TestBaseline(TrainerContract):
+    trainer = nnUNetTrainerBaseline
+
+
+class TestNonLocal(TrainerContract):
+    trainer = nnUNetTrainerNonLocal
+
+
+class TestAttentionGates(TrainerContract):
+    trainer = nnUNetTrainerAttentionGates
+
+
+class TestPhaseLoss(TrainerContract):
+    trainer = nnUNetTrainerPhaseLoss
+
+
+class TestDynamicLoss(TrainerContract):
+    trainer = nnUNetTrainerDynamicLoss
+
+
+class Ones(nn.Module):
+    def forward(self, skip, gating):
+        return torch.ones_like(skip[:, :1])
+
+
+def plans_of(architecture):
+    plans = made_plans()
+    if architecture == "ResidualEncoderUNet":
+        for name in PATCHES:
+            described = plans["configurations"][name]["architecture"]
+            described["network_class_name"] = RESIDUAL
+            arguments = described["arch_kwargs"]
+            arguments["n_blocks_per_stage"] = arguments.pop("n_conv_per_stage")
+    return PlansManager(plans)
+
+
+def build(trainer, plans, configuration, *, deep_supervision=True):
+    torch.manual_seed(0)
+    return trainer.build_network_architecture(
+        plans, plans.get_configuration(configuration), 1, 3, deep_supervision
+    )
+
+
+def make_neutral(network):
+    if isinstance(network.part, nn.Sequential):
+        for block in network.part:
+            assert not block.w_z.weight.any()  # it starts so
+    else:
+        network.part.gates = nn.ModuleList(Ones() for _ in network.part.gates)
+
+
+@pytest.fixture(params=["PlainConvUNet", "ResidualEncoderUNet"])
+def plans(request):
+    return plans_of(request.param)
+
+
+@pytest.fixture(params=["2d", "3d_fullres"])
+def configuration(request):
+    return request.param
+
+
+@pytest.mark.parametrize("deep_supervision", [True, False])
+@pytest.mark.parametrize("trainer", INJECTED)
+def test_a_neutral_part_changes_no_bit(plans, configuration, trainer, deep_supervision):
+    stock = build(nnUNetTrainer, plans, configuration, deep_supervision=deep_supervision).eval()
+    network = build(trainer, plans, configuration, deep_supervision=deep_supervision).eval()
+    make_neutral(network)
+    image = torch.randn(2, 1, *PATCHES[configuration][0])
+    with torch.no_grad():
+        expected, found = stock(image), network(image)
+    if not deep_supervision:
+        expected, found = [expected], [found]
+    assert len(found) == len(expected)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("trainer", INJECTED)
+def test_encoder_and_decoder_stay_nnunets_objects(plans, configuration, trainer):
+    stock = build(nnUNetTrainer, plans, configuration)
+    network = trainer.inject(stock, spatial_dims=len(PATCHES[configuration][0]))
+    assert network.encoder is stock.encoder
+    assert network.decoder is stock.decoder
+
+
+@pytest.mark.parametrize("trainer", INJECTED)
+def test_pretrained_weights_of_nnunet_load(plans, configuration, trainer, tmp_path, capsys):
+    pretrained = build(nnUNetTrainer, plans, configuration)
+    with torch.no_grad():
+        for parameter in pretrained.parameters():
+            parameter.normal_()
+    file = tmp_path / "checkpoint_final.pth"
+    torch.save({"network_weights": pretrained.state_dict()}, file)
+    network = build(trainer, plans, configuration)
+    before = deepcopy(network.injected.state_dict())
+    load_pretrained_weights(network, str(file))
+    found = network.state_dict()
+    taken = {key: value for key, value in pretrained.state_dict().items() if ".seg_layers." not in key}
+    assert len(taken) > 10
+    assert all(torch.equal(found[key], value) for key, value in taken.items())
+    assert all(torch.equal(network.injected.state_dict()[key], value) for key, value in before.items())
+
+
+@pytest.mark.parametrize("trainer", INJECTED)
+def test_a_gradient_reaches_the_part(plans, configuration, trainer):
+    network = build(trainer, plans, configuration)
+    if trainer is nnUNetTrainerNonLocal:
+        for block in network.part:
+            nn.init.normal_(block.w_z.weight, std=0.1)
+    sum(
+        output.square().mean() for output in network(torch.randn(2, 1, *PATCHES[configuration][0]))
+    ).backward()
+    idle = [
+        name
+        for name, parameter in network.part.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert not idle
+
+
+def test_attention_maps_of_the_gates(plans):
+    network = build(nnUNetTrainerAttentionGates, plans, "3d_fullres").eval()
+    maps = network.attention_maps(torch.randn(1, 1, 8, 32, 32))
+    assert [tuple(found.shape) for found in maps] == [(1, 1, 8, 16, 16), (1, 1, 4, 8, 8), (1, 1, 2, 4, 4)]
+
+
+@pytest.mark.parametrize("trainer", [nnUNetTrainerBaseline, nnUNetTrainerPhaseLoss, nnUNetTrainerDynamicLoss])
+def test_a_weighted_loss_leaves_the_network_alone(plans, configuration, trainer):
+    stock, network = (build(kind, plans, configuration) for kind in (nnUNetTrainer, trainer))
+    assert type(network) is type(stock)
+    assert all(torch.equal(value, stock.state_dict()[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("trainer", INJECTED)
+def test_a_network_without_encoder_and_decoder_is_refused(trainer):
+    with pytest.raises(NotImplementedError, match="Linear has no encoder and decoder"):
+        trainer.inject(nn.Linear(1, 1), spatial_dims=2)
