@@ -1,0 +1,1 @@
+"""Reading attention maps out of a trained model, in the geometry of the image."""

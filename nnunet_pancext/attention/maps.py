@@ -1,0 +1,115 @@
+"""Which attention a network has, and how to read it for a whole image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_pancext.attention.model import PreparedImage, TrainedModel
+from nnunet_pancext.errors import PancextError
+
+MODES = {2: "bilinear", 3: "trilinear"}
+
+
+class GateMaps(nn.Module):
+    """The attention of all gates and heads, each enlarged to the patch: (B, num_maps, *patch)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, patch: Tensor) -> Tensor:
+        size = patch.shape[2:]
+        return torch.cat(
+            [
+                functional.interpolate(found, size=size, mode=MODES[len(size)])
+                for found in self.network.attention_maps(patch)
+            ],
+            dim=1,
+        )
+
+
+def read_gates(model: TrainedModel, image: PreparedImage) -> dict[str, NDArray[np.float32]]:
+    """Return the attention of each gate and head for the whole image (slice, row, column), by name.
+
+    Values lie between 0 and 1. Overlapping patches are averaged as nnU-Net averages predictions.
+    """
+    network: Any = model.network
+    names: list[str] = network.attention_names
+    maps = model.slide(GateMaps(network), len(names), image)
+    return dict(zip(names, model.restore(maps, image), strict=True))
+
+
+def read_non_local(
+    model: TrainedModel, image: PreparedImage, voxel: tuple[int, int, int]
+) -> dict[str, NDArray[np.float32]]:
+    """Return what the non-local blocks attend to from `voxel` (slice, row, column), by name.
+
+    Each map is the softmax row of the position that holds the voxel, in the patch around it; its values over
+    the deepest positions sum to 1. Outside of the patch it is 0.
+    """
+    patch_size = tuple(model.configuration.patch_size)
+    target = model.preprocessed_voxel(voxel, image)
+    data = image.data
+    planar = len(patch_size) == 2
+    depth = slice(target[0], target[0] + 1) if planar else slice(None)
+    window, inside = _window(data.shape[1:][-len(patch_size) :], target[-len(patch_size) :], patch_size)
+    patch = data[:, target[0]] if planar else data
+    index = (slice(None), *window)
+    patch = patch[index]
+    missing = [length - found for length, found in zip(patch_size, patch.shape[1:], strict=True)]
+    padded = functional.pad(patch, [amount for axis in reversed(missing) for amount in (0, axis)])
+    network: Any = model.network
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        found = network.non_local_maps(padded[None].to(device), inside)
+    maps = []
+    for attention in found:
+        enlarged = functional.interpolate(attention.float().cpu(), size=patch_size, mode="nearest")[0, 0]
+        whole = torch.zeros(data.shape[1:])
+        kept = enlarged[tuple(slice(0, length) for length in patch.shape[1:])]
+        whole[(depth, *window) if planar else window] = kept
+        maps.append(whole)
+    restored = model.restore(torch.stack(maps).numpy(), image)
+    return {f"nonlocal_block{number}": found for number, found in enumerate(restored, start=1)}
+
+
+def read_attention(
+    model: TrainedModel, image: PreparedImage, voxel: tuple[int, int, int] | None
+) -> dict[str, NDArray[np.float32]]:
+    """Return every attention map that the model's network has, by name.
+
+    Raises:
+        PancextError: it has none, or has non-local blocks and there is no voxel to look from.
+    """
+    network = model.network
+    if getattr(network, "attention_names", ()):
+        return read_gates(model, image)
+    if getattr(network, "num_non_local_blocks", 0):
+        if voxel is None:
+            raise PancextError(
+                "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
+            )
+        return read_non_local(model, image, voxel)
+    raise PancextError(
+        f"{type(network).__name__} has neither attention gates nor non-local blocks. Models of these "
+        "trainers have: AttentionUNetTrainer, MultiHeadAttentionUNetTrainer, nnUNetTrainerAttentionGates, "
+        "SegResNetNL1Trainer to SegResNetNL4Trainer, nnUNetTrainerNonLocal."
+    )
+
+
+def _window(
+    shape: tuple[int, ...], target: tuple[int, ...], patch_size: tuple[int, ...]
+) -> tuple[tuple[slice, ...], tuple[int, ...]]:
+    """Return the part of the array that a patch around `target` covers, and the target's place in it."""
+    window, inside = [], []
+    for length, index, size in zip(shape, target, patch_size, strict=True):
+        start = min(max(0, index - size // 2), max(0, length - size))
+        window.append(slice(start, min(length, start + size)))
+        inside.append(index - start)
+    return tuple(window), tuple(inside)

@@ -1,0 +1,40 @@
+"""Attention maps as files: one NIfTI each in the image's geometry, and a picture beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from nnunet_pancext.files import atomic_path
+from nnunet_pancext.reports.heatmap import write_heatmap
+
+
+def write_maps(
+    maps: dict[str, NDArray[np.float32]],
+    *,
+    reference: sitk.Image,
+    folder: Path,
+    case: str,
+    voxel: tuple[int, int, int] | None,
+) -> list[Path]:
+    """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, values in maps.items():
+        volume = sitk.GetImageFromArray(np.ascontiguousarray(values, dtype=np.float32))
+        volume.CopyInformation(reference)
+        target = folder / f"{case}_{name}.nii.gz"
+        with atomic_path(target) as partial:
+            sitk.WriteImage(volume, str(partial), useCompression=True)
+        write_heatmap(
+            folder / f"{case}_{name}.png",
+            image=reference,
+            values=volume,
+            title=f"{case}   {name.replace('_', ' ')}",
+            centre=None if voxel is None else (voxel[2], voxel[1], voxel[0]),
+        )
+        written.append(target)
+    return written

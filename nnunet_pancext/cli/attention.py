@@ -1,0 +1,66 @@
+"""`pancext attention`: where does a trained model look?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = """\
+Write the attention of a trained model for one image: for each gate and head of an Attention U-Net, or for
+each non-local block what one voxel attends to. Each map becomes a NIfTI file in the image's geometry and a
+PNG."""
+
+EXAMPLES = """\
+examples:
+  M=$nnUNet_results/Dataset007_Pancreas
+  pancext attention $M/AttentionUNetTrainer__nnUNetPlans__3d_fullres pancreas_001_0000.nii.gz -o maps
+  pancext attention $M/SegResNetNLTrainer__nnUNetPlans__2d pancreas_001_0000.nii.gz --at 45 230 260 -o maps
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `attention` sub-command."""
+    parser = commands.add_parser(
+        "attention",
+        help="write a trained model's attention maps for one image",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="what nnUNetv2_train wrote")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="one file per channel")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the maps")
+    parser.add_argument(
+        "--at",
+        type=int,
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="the voxel from which a non-local block attends: slice, row, column, counted from 0; "
+        "pictures are cut there",
+    )
+    parser.add_argument("--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
+    parser.add_argument(
+        "--checkpoint", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth"
+    )
+    parser.add_argument("--device", default=None, metavar="DEVICE", help="cuda or cpu (default: cuda if any)")
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Write the maps and say where they are."""
+    import torch
+
+    from nnunet_pancext.attention.maps import read_attention
+    from nnunet_pancext.attention.model import TrainedModel
+    from nnunet_pancext.attention.write import write_maps
+
+    device = torch.device(parsed.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    voxel = None if parsed.at is None else tuple(parsed.at)
+    model = TrainedModel(parsed.model, fold=parsed.fold, checkpoint=parsed.checkpoint, device=device)
+    image = model.prepare(parsed.images)
+    maps = read_attention(model, image, voxel)
+    case = parsed.images[0].name.removesuffix(".gz").removesuffix(".nii").removesuffix("_0000")
+    for path in write_maps(maps, reference=image.reference, folder=parsed.out, case=case, voxel=voxel):
+        print(f"map       {path}")
+    print(f"pictures  {parsed.out}/{case}_*.png")
+    return 0

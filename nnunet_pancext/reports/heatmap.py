@@ -1,0 +1,75 @@
+"""One picture of a map over a CT, such as a network's attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from nnunet_pancext.files import atomic_path
+from nnunet_pancext.reports.layout import four_panels
+from nnunet_pancext.reports.panel import INK, draw_picture, draw_scale_bar
+from nnunet_pancext.reports.slices import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
+
+COLOURS = "inferno"
+OPACITY = 0.55
+BAR_HEIGHT_IN, BAR_BOTTOM_IN = 0.09, 0.28
+
+
+def write_heatmap(
+    target: Path, *, image: sitk.Image, values: sitk.Image, title: str, centre: tuple[int, int, int] | None
+) -> None:
+    """Write a PNG of four panels, atomically: axial, the same without the map, coronal and sagittal.
+
+    The slices go through `centre` (column, row, slice of the files), or through the map's highest value. The
+    colours run from the map's lowest value to its highest; the bar says which these are.
+    """
+    ct_hu, spacing_mm = display_array(image)
+    shown, _ = display_array(values)
+    middle = central_voxel(shown == shown.max()) if centre is None else _displayed(values, centre)
+    figure, panels = four_panels(ct_hu.shape, spacing_mm, title=title, legend_rows=2)
+    whole, plain, coronal, sagittal = panels
+    low, high = float(shown.min()), float(shown.max())
+    for axes, plane, name in (
+        (whole, AXIAL, "Axial"),
+        (plain, AXIAL, "Axial, CT alone"),
+        (coronal, CORONAL, "Coronal"),
+        (sagittal, SAGITTAL, "Sagittal"),
+    ):
+        pixel_mm = plane.pixel_mm(spacing_mm)
+        cut = plane.cut(ct_hu, middle)
+        draw_picture(axes, cut, pixel_mm=pixel_mm, title=name, edges=plane.edges)
+        draw_scale_bar(axes)
+        if axes is plain:
+            continue
+        height_mm, width_mm = (count * size for count, size in zip(cut.shape, pixel_mm, strict=True))
+        values_shown = np.asarray(plane.cut(shown, middle), dtype=np.float64)
+        axes.imshow(
+            values_shown,
+            cmap=COLOURS,
+            norm=Normalize(low, high),
+            # what is low must not darken the CT
+            alpha=OPACITY * (values_shown - low) / max(high - low, np.finfo(np.float32).tiny),
+            extent=(0, width_mm, height_mm, 0),
+            interpolation="bilinear",
+        )
+    height_in = figure.get_figheight()
+    bar = figure.add_axes((0.3, BAR_BOTTOM_IN / height_in, 0.4, BAR_HEIGHT_IN / height_in))
+    colours = ScalarMappable(Normalize(low, high), COLOURS)
+    figure.colorbar(colours, cax=bar, orientation="horizontal")
+    bar.tick_params(colors=INK, labelsize=8)
+    with atomic_path(target) as partial:
+        FigureCanvasAgg(figure).print_png(partial)
+
+
+def _displayed(image: sitk.Image, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return where a voxel (column, row, slice) of `image` lies in the array that `display_array` gives."""
+    marker = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    marker.CopyInformation(image)
+    marker[voxel] = 1
+    first, second, third = np.argwhere(display_array(marker)[0])[0].tolist()
+    return first, second, third

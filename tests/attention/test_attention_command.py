@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from contracts.made_preprocessed import (
+    made_dataset_json,
+    made_plans,
+    make_preprocessed,
+    make_previous_stage,
+    use_folders,
+)
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch.nn import functional
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.trainers import AttentionUNetTrainer, DLKUNetSTrainer, SegResNetNLTrainer, find_trainer
+
+INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
+SIZE = (8, 32, 32)  # slices, rows, columns: one patch of 3d_fullres
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Train one iteration in the test's own folders and return the model's folder."""
+    use_folders(monkeypatch, tmp_path)
+    make_preprocessed(tmp_path)
+    monkeypatch.setattr(AttentionUNetTrainer, "network_options", {"num_heads": 2, "base_channels": 4})
+    monkeypatch.setattr(SegResNetNLTrainer, "network_options", {"num_non_local_blocks": 2, "init_filters": 8})
+    monkeypatch.setattr(DLKUNetSTrainer, "network_options", {"num_levels": 3, "base_channels": 4})
+
+    def run(name, configuration):
+        kind = find_trainer(f"{name}_1epochs_1iterations")
+        if "cascade" in configuration:
+            make_previous_stage(tmp_path, kind.__name__)
+        plans = {
+            **made_plans(),
+            "continue_training": False,
+            "foreground_intensity_properties_per_channel": {"0": INTENSITIES},
+        }
+        trainer = kind(plans, configuration, 0, made_dataset_json(), torch.device("cpu"))
+        trainer.run_training()
+        return Path(trainer.output_folder_base)
+
+    return run
+
+
+@pytest.fixture
+def image(tmp_path):
+    values = np.random.default_rng(0).normal(60, 90, SIZE).astype(np.int16)
+    made = sitk.GetImageFromArray(values)
+    spacing = made_plans()["configurations"]["3d_fullres"]["spacing"]
+    made.SetSpacing(spacing[::-1])
+    made.SetOrigin((-11.5, 20.25, 300.0))
+    made.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    path = tmp_path / "pancreas_001_0000.nii.gz"
+    sitk.WriteImage(made, str(path))
+    return path
+
+
+def attend(*words):
+    return main(["attention", *map(str, words), "--device", "cpu"])
+
+
+def test_gates_are_written_in_the_images_geometry(train, image, tmp_path, capsys):
+    folder = train("AttentionUNetTrainer", "3d_fullres")
+    out = tmp_path / "maps"
+    assert attend(folder, image, "-o", out) == 0
+    names = [f"pancreas_001_gate_level{level}_head{head}" for level in (2, 3, 4) for head in (1, 2)]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{name}{ending}" for name in names for ending in (".nii.gz", ".png")
+    )
+    shown = capsys.readouterr().out
+    given = sitk.ReadImage(str(image))
+    for name in names:
+        assert name in shown
+        found = sitk.ReadImage(str(out / f"{name}.nii.gz"))
+        assert found.GetSize() == given.GetSize()
+        for geometry in ("GetSpacing", "GetOrigin", "GetDirection"):
+            np.testing.assert_allclose(getattr(found, geometry)(), getattr(given, geometry)(), atol=1e-4)
+
+
+def test_for_an_image_of_one_patch_they_are_the_networks_own(train, image, tmp_path):
+    folder = train("AttentionUNetTrainer", "3d_fullres")
+    assert attend(folder, image, "-o", tmp_path / "maps") == 0
+    plans = PlansManager(made_plans())
+    network = AttentionUNetTrainer.build_network_architecture(
+        plans, plans.get_configuration("3d_fullres"), 1, 3, False
+    ).eval()
+    weights = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)["network_weights"]
+    network.load_state_dict(weights)
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(image))).astype(np.float32)
+    values = values.clip(INTENSITIES["percentile_00_5"], INTENSITIES["percentile_99_5"])
+    values = (values - INTENSITIES["mean"]) / INTENSITIES["std"]
+    with torch.no_grad():
+        maps = network.attention_maps(torch.from_numpy(values)[None, None])
+    for level, expected in enumerate(maps, start=2):
+        enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0]
+        for head in (1, 2):
+            path = tmp_path / "maps" / f"pancreas_001_gate_level{level}_head{head}.nii.gz"
+            found = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            np.testing.assert_allclose(found, enlarged[head - 1], atol=2e-3)  # nnU-Net adds up in half
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+@pytest.mark.parametrize("name", ["SegResNetNLTrainer", "nnUNetTrainerNonLocal"])
+def test_non_local_maps_are_seen_from_a_voxel(train, image, tmp_path, name, configuration):
+    folder = train(name, configuration)
+    out = tmp_path / "maps"
+    assert attend(folder, image, "-o", out, "--at", 3, 20, 9) == 0
+    assert len(list(out.glob("*.png"))) == 2
+    for block in (1, 2):
+        found = sitk.ReadImage(str(out / f"pancreas_001_nonlocal_block{block}.nii.gz"))
+        values = sitk.GetArrayFromImage(found)
+        assert values.shape == SIZE
+        assert values.min() >= 0
+        seen = values.any(axis=(1, 2)).nonzero()[0].tolist()
+        assert seen == ([3] if configuration == "2d" else list(range(8)))
+        assert len(np.unique(values)) > 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "Say from which: --at SLICE ROW COLUMN"),
+        (("--at", 8, 0, 0), r"--at 8 0 0 lies outside of the image, whose size is 8 32 32"),
+        (("--at", 0, 0, 0, "--fold", 3), r"There is no .*checkpoint_final.pth. This model has: fold_0"),
+        (("--at", 0, 0, 0, "--checkpoint", "best.pth"), "This model has: fold_0/checkpoint_best.pth"),
+    ],
+)
+def test_mistakes_are_told(train, image, tmp_path, capsys, words, message):
+    folder = train("SegResNetNLTrainer", "2d")
+    capsys.readouterr()
+    assert attend(folder, image, "-o", tmp_path / "maps", *words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("pancext attention: error: ")
+    assert re.search(message, error)
+    assert not (tmp_path / "maps").exists()
+
+
+def test_models_that_have_no_attention_are_refused(train, image, tmp_path, capsys):
+    assert attend(train("DLKUNetSTrainer", "2d"), image, "-o", tmp_path / "maps") == 1
+    assert "DLKUNet has neither attention gates nor non-local blocks" in capsys.readouterr().err
+
+
+def test_the_second_stage_of_a_cascade_is_refused(train, image, tmp_path, capsys):
+    folder = train("AttentionUNetTrainer", "3d_cascade_fullres")
+    assert attend(folder, image, "-o", tmp_path / "maps") == 1
+    assert "is the second stage of a cascade" in capsys.readouterr().err
+
+
+def test_a_wrong_number_of_channels_is_refused(train, image, tmp_path, capsys):
+    folder = train("AttentionUNetTrainer", "2d")
+    assert attend(folder, image, image, "-o", tmp_path / "maps") == 1
+    assert "The model takes 1 channel(s) (CT), but 2 image(s) were given" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_model_is_refused(image, tmp_path, capsys):
+    assert attend(tmp_path, image, "-o", tmp_path / "maps") == 1
+    assert "is no trained model: it has no plans.json" in capsys.readouterr().err
+
+
+def test_an_image_that_is_not_there_is_told(train, tmp_path, capsys):
+    folder = train("AttentionUNetTrainer", "2d")
+    assert attend(folder, tmp_path / "nowhere.nii.gz", "-o", tmp_path / "maps") == 1
+    assert "There is no image at" in capsys.readouterr().err
