@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "ITERATIONS_PER_EPOCH", 2)
     monkeypatch.setattr(pipeline, "PHANTOM_CASES", 5)
-    monkeypatch.setattr(small_plan, "LONGEST_PATCH", {2: (80, 80)})  # a whole slice: predicted quickly
+    monkeypatch.setattr(small_plan, "SMALL_PATCH", {2: (80, 80)})  # a whole slice: predicted quickly
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--epochs", "1"]) == 0
     shown = capsys.readouterr().out

@@ -58,7 +58,7 @@ def test_the_other_commands_progress():
 
 
 @pytest.mark.parametrize(
-    ("configuration", "patch", "batch"), [("2d", [128, 128], 16), ("3d_fullres", [16, 32, 32], 2)]
+    ("configuration", "patch", "batch"), [("2d", [256, 256], 2), ("3d_fullres", [16, 32, 32], 2)]
 )
 def test_the_small_plan_keeps_what_the_plans_network_divides_by(tmp_path, configuration, patch, batch):
     plans_file = tmp_path / "nnUNetPlans.json"
@@ -74,9 +74,23 @@ def test_the_small_plan_keeps_what_the_plans_network_divides_by(tmp_path, config
     assert plans["configurations"][configuration] == default_plans()["configurations"][configuration]
 
 
-def test_a_patch_smaller_than_the_limit_stays():
-    strides = {"arch_kwargs": {"strides": [[1, 1], [2, 2]]}}
-    assert small_patch({"patch_size": [24, 100], "architecture": strides})["patch_size"] == [24, 32]
+@pytest.mark.parametrize(
+    ("image", "planned", "patch", "batch"),
+    [
+        ([75, 74], [80, 80], [32, 32], 16),  # the phantom
+        ([101, 122], [112, 128], [48, 64], 5),  # a small CT: four patches along an axis
+        ([60, 90], [24, 100], [24, 48], 14),  # a patch smaller than the limit stays
+    ],
+)
+def test_the_small_patch_grows_with_the_image(image, planned, patch, batch):
+    found = small_patch(
+        {
+            "patch_size": planned,
+            "median_image_size_in_voxels": image,
+            "architecture": {"arch_kwargs": {"strides": [[1, 1], [2, 2], [2, 2], [2, 2], [2, 2]]}},
+        }
+    )
+    assert found == {"patch_size": patch, "batch_size": batch}
 
 
 def test_the_held_out_cases_are_nnunets_fold_0():
