@@ -14,12 +14,11 @@ pytestmark = pytest.mark.slow
 
 CPU = ("-device", "cpu")
 TRAINERS = [
-    "DLKUNetSTrainer_PhaseLoss",
-    "DLKUNetMTrainer_PaperRecipe",
+    "DLKUNetSTrainer_PaperRecipe",
     "AttentionUNetTrainer_PaperRecipe",
     "MultiHeadAttentionUNetTrainer",
     "nnUNetTrainerNonLocal",
-    "nnUNetTrainerAttentionGates",
+    "nnUNetTrainerAttentionGates_PhaseLoss",
     "nnUNetTrainerDynamicLoss",
 ]
 SHORT = "_3epochs_1iterations"
