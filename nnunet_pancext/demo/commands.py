@@ -90,10 +90,9 @@ class CommandRunner:
             text=True,
             errors="replace",
         )
-        assert process.stdout is not None
         with process, _Heartbeat(start) as heartbeat:
             try:
-                for line in process.stdout:
+                for line in process.stdout or ():
                     write(line)
                     text = line.rstrip().rsplit("\r", 1)[-1]
                     if text:

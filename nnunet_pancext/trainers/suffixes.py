@@ -36,8 +36,7 @@ class Suffix:
 
 
 def _recipe_attributes(trainer: type[PancextTrainer], _: str) -> dict[str, Any]:
-    assert trainer.paper_recipe is not None  # `refuses` comes first
-    return trainer.paper_recipe.attributes()
+    return trainer.paper_recipe.attributes() if trainer.paper_recipe else {}
 
 
 def _refuses_recipe(trainer: type[PancextTrainer]) -> str | None:
