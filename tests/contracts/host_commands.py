@@ -33,7 +33,7 @@ class Project:
             "nnUNet_raw": str(self.root / "raw"),
             "nnUNet_preprocessed": str(self.root / "preprocessed"),
             "nnUNet_results": str(self.results),
-            "nnUNet_def_n_proc": "2",
+            "nnUNet_def_n_proc": "1",  # each further one takes longer to start than to do its work
             "PANCEXT_SEED": SEED,
             "OMP_NUM_THREADS": "1",
         }

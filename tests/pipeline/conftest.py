@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 from contracts.host_commands import Project
+from filelock import FileLock
 
 from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.phantom import write_phantom_dataset
 
 
 @pytest.fixture(scope="session")
-def phantom_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Seven phantoms, converted with two held out, planned and preprocessed."""
-    root = tmp_path_factory.mktemp("phantom")
+def phantom_project(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """Seven phantoms, converted with two held out, planned and preprocessed.
+
+    The first of the test processes to need them makes them; each works on a copy of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    made = shared / "phantom_made"
+    with FileLock(shared / "phantom_made.lock"):
+        if not made.is_dir():
+            _make(shared / "phantom_in_work").rename(made)
+    root = tmp_path_factory.mktemp("phantom") / "copy"
+    shutil.copytree(made, root)
+    return Project(root, root / "results")
+
+
+def _make(root: Path) -> Path:
     project = Project(root, root / "results")
     source = write_phantom_dataset(root / "source", cases=7, size=(16, 32, 32), show_progress=False)
     convert_msd(source, raw_root=root / "raw", split="5/2", show_progress=False)
@@ -20,4 +38,4 @@ def phantom_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run(
         "nnUNetv2_plan_and_preprocess", "-d", 7, "--verify_dataset_integrity", "-npfp", 2, *configurations
     )
-    return project
+    return root
