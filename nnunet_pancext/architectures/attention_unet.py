@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import GatedSkip, conv_norm_relu, linear_head
+from nnunet_pancext.architectures.blocks import GatedSkip, conv_stack, linear_head
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
@@ -77,24 +77,19 @@ class AttentionUNet(SegmentationNetwork):
         self.num_heads = num_heads
         channels = [base_channels * 2**level for level in range(NUM_LEVELS)]
 
-        def layers(in_channels: int, out_channels: int, kernel_size: int = 3) -> list[nn.Module]:
-            return conv_norm_relu(
-                spatial_dims=spatial_dims,
-                in_channels=in_channels,
-                out_channels=out_channels,
-                norm=norm_kind,
-                kernel_size=kernel_size,
+        def layers(*widths: int, kernel_size: int = 3) -> nn.Module:
+            kernel_sizes = [kernel_size] * (len(widths) - 1)
+            return conv_stack(
+                spatial_dims=spatial_dims, widths=widths, kernel_sizes=kernel_sizes, norm=norm_kind
             )
-
-        def double(in_channels: int, out_channels: int) -> nn.Module:
-            return nn.Sequential(*layers(in_channels, out_channels), *layers(out_channels, out_channels))
 
         # All lists are finest first.
         self.encoder = nn.ModuleList(
-            double(narrow, wide) for narrow, wide in pairwise([in_channels, *channels])
+            layers(narrow, wide, wide) for narrow, wide in pairwise([in_channels, *channels])
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
-        self.gating = nn.Sequential(*layers(channels[-1], channels[-1], 1)) if num_heads else nn.Identity()
+        deepest = channels[-1]
+        self.gating = layers(deepest, deepest, kernel_size=1) if num_heads else nn.Identity()
         self.gated_skips = nn.ModuleList(
             GatedSkip(
                 spatial_dims=spatial_dims,
@@ -107,7 +102,9 @@ class AttentionUNet(SegmentationNetwork):
             for level in range(1, NUM_LEVELS - 1)
             if num_heads
         )
-        self.decoder = nn.ModuleList(double(narrow + wide, narrow) for narrow, wide in pairwise(channels))
+        self.decoder = nn.ModuleList(
+            layers(narrow + wide, narrow, narrow) for narrow, wide in pairwise(channels)
+        )
         self.level_heads = nn.ModuleList(
             linear_head(spatial_dims=spatial_dims, channels=width, num_classes=num_classes)
             for width in channels[:-1]

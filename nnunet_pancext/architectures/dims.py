@@ -16,6 +16,8 @@ _MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
+_ADAPTIVE_AVERAGE: dict[int, Any] = {2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}
+_ADAPTIVE_MAX: dict[int, Any] = {2: functional.adaptive_max_pool2d, 3: functional.adaptive_max_pool3d}
 _GROUPS = 8
 
 NORMS = ("group", "batch", "instance")
@@ -96,6 +98,19 @@ def upsample(features: Tensor, stride: Strides) -> Tensor:
     """Enlarge (B, C, *spatial) by `stride` per axis, (bi/tri)linearly, corners not aligned."""
     factors = [float(step) for step in stride]
     return functional.interpolate(features, scale_factor=factors, mode=_INTERPOLATION[len(factors)])
+
+
+def resize(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Bring (B, C, *spatial) to `size`, (bi/tri)linearly, corners not aligned."""
+    if tuple(image.shape[2:]) == tuple(size):
+        return image
+    return functional.interpolate(image, size=tuple(size), mode=_INTERPOLATION[len(size)])
+
+
+def mixed_pool(features: Tensor, size: Sequence[int]) -> Tensor:
+    """Bring (B, C, *spatial) to the smaller `size`: the maximum plus the mean over what falls together."""
+    dims, size = len(size), tuple(size)
+    return _ADAPTIVE_MAX[dims](features, size) + _ADAPTIVE_AVERAGE[dims](features, size)
 
 
 def default_norm(spatial_dims: int) -> str:

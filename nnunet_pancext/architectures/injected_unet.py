@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from nnunet_pancext.architectures.blocks import (
     AdditiveAttention,
     NonLocalBlock,
+    TargetMining,
     conv_norm_relu,
+    conv_stack,
     non_local_maps,
 )
 
@@ -136,6 +138,54 @@ class AttentionGatedUNet(InjectedUNet):
             if decoder.deep_supervision or gate is None:
                 logits.insert(0, head(features))
         return (logits if decoder.deep_supervision else logits[0]), attentions
+
+
+class FocusedUNet(nn.Module):
+    """The given network's own encoder, with localization and focusing modules in the place of its decoder.
+
+    A convolution on each level halves the encoder's channels; `TargetMining` makes a map of each level. The
+    outputs are the maps of all levels but the deepest, as many as the given decoder's; the deepest map steers
+    the focusing module above it.
+    """
+
+    def __init__(self, network: nn.Module, *, spatial_dims: int) -> None:
+        super().__init__()
+        given = check_unet(network)
+        self.encoder: Any = given.encoder
+        self.deep_supervision = given.decoder.deep_supervision
+        channels = given.encoder.output_channels
+        halves = [width // 2 for width in channels]
+        part = nn.Module()
+        part.reduce = nn.ModuleList(
+            conv_stack(spatial_dims=spatial_dims, widths=[width, half], norm="instance")
+            for width, half in zip(channels, halves, strict=True)
+        )
+        part.mine = TargetMining(
+            spatial_dims=spatial_dims,
+            channels=halves,
+            strides=given.encoder.strides[1:],
+            norm="instance",
+            num_maps=given.decoder.num_classes,
+        )
+        # By these words nnU-Net's `-pretrained_weights` knows what a checkpoint need not have.
+        self.injected = nn.ModuleDict({"seg_layers": part})
+
+    @property
+    def part(self) -> Any:
+        """What is not the given network's."""
+        return self.injected["seg_layers"]
+
+    @property
+    def decoder(self) -> FocusedUNet:
+        """This network: nnU-Net switches `decoder.deep_supervision`."""
+        return self
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        skips = self.encoder(image)
+        _, maps = self.part.mine(
+            [reduce(features) for reduce, features in zip(self.part.reduce, skips, strict=True)]
+        )
+        return maps[:-1] if self.deep_supervision else maps[0]
 
 
 def check_unet(network: nn.Module) -> Any:

@@ -89,6 +89,11 @@ class SegmentationNetwork(nn.Module, ABC):
         """How much smaller than the input each output is, finest first, with deep supervision on."""
         return self.level_strides[: self.num_outputs]
 
+    @property
+    def supervised_only(self) -> list[nn.Module]:
+        """What the output does not depend on with deep supervision off."""
+        return [self.auxiliary_heads]
+
     @abstractmethod
     def decode(self, image: Tensor) -> list[Tensor]:
         """Return the decoder's features, finest first, for an image whose size the strides divide."""
@@ -105,9 +110,9 @@ class SegmentationNetwork(nn.Module, ABC):
         self._check_size(image)
         logits = self.classify(self.decode(self._pad(image)))
         if not self.deep_supervision:
-            return _crop(logits[0], size)
+            return crop_end(logits[0], size)
         return [
-            _crop(output, [ceil(length / step) for length, step in zip(size, stride, strict=True)])
+            crop_end(output, [ceil(length / step) for length, step in zip(size, stride, strict=True)])
             for output, stride in zip(logits, self.output_strides, strict=True)
         ]
 
@@ -133,7 +138,8 @@ class SegmentationNetwork(nn.Module, ABC):
         return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])
 
 
-def _crop(logits: Tensor, size: Sequence[int]) -> Tensor:
+def crop_end(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Return the first `size` voxels of (B, C, *spatial) along each axis."""
     for axis, length in enumerate(size, start=2):
         if logits.shape[axis] != length:
             logits = logits.narrow(axis, 0, length)

@@ -1,5 +1,8 @@
 """The papers' losses, plain PyTorch: nothing here knows of nnU-Net."""
 
+from nnunet_pancext.losses.cascade import CascadeLoss, dice_loss
+from nnunet_pancext.losses.shared_boundary import ISBLoss, shared_boundary_matrix
+from nnunet_pancext.losses.structure import StructureLoss, bce_iou_loss, edge_weights, one_versus_rest
 from nnunet_pancext.losses.weighting import (
     DiceOnlyWeights,
     DynamicWeights,
@@ -8,4 +11,18 @@ from nnunet_pancext.losses.weighting import (
     PhaseWeights,
 )
 
-__all__ = ["DiceOnlyWeights", "DynamicWeights", "LossWeighting", "OrdinaryWeights", "PhaseWeights"]
+__all__ = [
+    "CascadeLoss",
+    "DiceOnlyWeights",
+    "DynamicWeights",
+    "ISBLoss",
+    "LossWeighting",
+    "OrdinaryWeights",
+    "PhaseWeights",
+    "StructureLoss",
+    "bce_iou_loss",
+    "dice_loss",
+    "edge_weights",
+    "one_versus_rest",
+    "shared_boundary_matrix",
+]

@@ -6,16 +6,35 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.attention_unet import AttentionUNetTrainer, MultiHeadAttentionUNetTrainer
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant
+from nnunet_pancext.trainers.cdi_nstseg import (
+    CDINSTSegBackgroundTrainer,
+    CDINSTSegForegroundTrainer,
+    CDINSTSegNoGLMTrainer,
+    CDINSTSegNoLFMTrainer,
+    CDINSTSegNoSFMTrainer,
+    CDINSTSegOneScaleTrainer,
+    CDINSTSegTrainer,
+)
 from nnunet_pancext.trainers.dlkunet import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
 from nnunet_pancext.trainers.injection import (
     InjectionTrainer,
     nnUNetTrainerAttentionGates,
     nnUNetTrainerBaseline,
     nnUNetTrainerDynamicLoss,
+    nnUNetTrainerFocusing,
+    nnUNetTrainerISB,
     nnUNetTrainerNonLocal,
     nnUNetTrainerPhaseLoss,
 )
+from nnunet_pancext.trainers.multi_scale_unet import MultiScaleUNetTrainer
 from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.trainers.pancreas_tumor_cascade import (
+    PancreasTumorCascadeMPTLTrainer,
+    PancreasTumorCascadeMPTrainer,
+    PancreasTumorCascadeMPTTrainer,
+    PancreasTumorCascadeMTrainer,
+    PancreasTumorCascadeTrainer,
+)
 from nnunet_pancext.trainers.segresnet_nl import (
     SegResNetNL0Trainer,
     SegResNetNL1Trainer,
@@ -38,16 +57,31 @@ __all__ = [  # noqa: RUF022
     "SegResNetNL2Trainer",
     "SegResNetNL3Trainer",
     "SegResNetNL4Trainer",
+    "MultiScaleUNetTrainer",
+    "PancreasTumorCascadeTrainer",
+    "PancreasTumorCascadeMTrainer",
+    "PancreasTumorCascadeMPTrainer",
+    "PancreasTumorCascadeMPTTrainer",
+    "PancreasTumorCascadeMPTLTrainer",
     "DLKUNetSTrainer",
     "DLKUNetMTrainer",
     "DLKUNetLTrainer",
     "AttentionUNetTrainer",
     "MultiHeadAttentionUNetTrainer",
+    "CDINSTSegTrainer",
+    "CDINSTSegNoSFMTrainer",
+    "CDINSTSegNoGLMTrainer",
+    "CDINSTSegNoLFMTrainer",
+    "CDINSTSegOneScaleTrainer",
+    "CDINSTSegForegroundTrainer",
+    "CDINSTSegBackgroundTrainer",
     "nnUNetTrainerBaseline",
     "nnUNetTrainerNonLocal",
     "nnUNetTrainerAttentionGates",
+    "nnUNetTrainerFocusing",
     "nnUNetTrainerPhaseLoss",
     "nnUNetTrainerDynamicLoss",
+    "nnUNetTrainerISB",
 ]
 
 _VARIANTS: dict[str, type[PancextTrainer]] = {}

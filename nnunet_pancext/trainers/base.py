@@ -9,6 +9,7 @@ from unittest import mock
 
 import torch
 
+from nnunet_pancext.architectures.blocks import TargetMining
 from nnunet_pancext.files import PARTIAL_PREFIX
 from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
 from nnunet_pancext.trainers.finite_loss import check_loss
@@ -16,6 +17,7 @@ from nnunet_pancext.trainers.host import nnUNetTrainer
 from nnunet_pancext.trainers.loss_weights import append_weights_panel, log_loss_weights, set_loss_weights
 from nnunet_pancext.trainers.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.seeding import INITIALISATION, seed_from_environment, seed_generators
+from nnunet_pancext.trainers.shared_boundary import add_isb_loss
 
 # What a trainer class may set; nnU-Net itself sets them on the instance.
 HYPERPARAMETERS = (
@@ -39,6 +41,7 @@ class PancextTrainer(nnUNetTrainer):
 
     Beyond nnU-Net's own trainer:
         - `loss_weighting` weighs Dice and cross-entropy by the epoch (`loss_weights`);
+        - `isb_weight` adds the inter-class shared boundary loss (`shared_boundary`);
         - `_PaperRecipe` trains as the paper did (`paper_recipe`);
         - checkpoints are written to a temporary name and renamed, so a killed run never leaves half a file;
         - a loss that is not finite ends the training with a message (`finite_loss`);
@@ -47,8 +50,10 @@ class PancextTrainer(nnUNetTrainer):
 
     paper: ClassVar[str]
     loss_name: ClassVar[str] = "Dice + CE"
-    loss_weighting: ClassVar[type[LossWeighting]] = OrdinaryWeights
-    loss_weighting_is_fixed: ClassVar[bool] = False  # True where the trainer's name says it
+    loss_weighting: ClassVar[type[LossWeighting] | None] = OrdinaryWeights  # None: not Dice + CE
+    refuses_loss_weighting: ClassVar[str | None] = None  # why no suffix may weigh Dice and CE
+    isb_weight: ClassVar[float] = 0.0  # of the ISB loss, beside nnU-Net's own
+    refuses_isb_loss: ClassVar[str | None] = None  # why `_ISBLoss` cannot follow the name
     paper_recipe: ClassVar[PaperRecipe | None] = None  # what `_PaperRecipe` asks for
     recipe: ClassVar[PaperRecipe | None] = None  # the one in use; None is nnU-Net's
     save_every: int
@@ -83,12 +88,31 @@ class PancextTrainer(nnUNetTrainer):
             return super().configure_optimizers()
         return self.recipe.configure(self.network.parameters(), num_epochs=self.num_epochs)
 
+    def build_loss(self) -> Any:
+        """Return the loss: called with the network's output and the target, or with the lists of both."""
+        return super()._build_loss()
+
+    def _build_loss(self) -> Any:
+        loss = self.build_loss()
+        if not self.isb_weight:
+            return loss
+        return add_isb_loss(
+            loss,
+            weight=self.isb_weight,
+            trainer=type(self).__name__,
+            label_manager=self.label_manager,
+            configuration_manager=self.configuration_manager,
+        )
+
     def initialize(self) -> None:
         if self.seed is not None:
             self._seed_generators(INITIALISATION)
             torch.backends.cudnn.deterministic = True
             self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
         super().initialize()
+        for module in self.network.modules():
+            if isinstance(module, TargetMining):
+                module.has_regions.fill_(self.label_manager.has_regions)
 
     def get_dataloaders(self) -> Any:
         if self.seed is None:
@@ -99,7 +123,7 @@ class PancextTrainer(nnUNetTrainer):
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
-        if self.loss_weighting is not OrdinaryWeights:
+        if self.loss_weighting is not None and self.loss_weighting is not OrdinaryWeights:
             self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
             set_loss_weights(self.loss, *self.weights)
         self.configure_epoch(self.current_epoch, self.num_epochs)

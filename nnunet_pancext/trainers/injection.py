@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, NonLocalUNet
+from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, FocusedUNet, NonLocalUNet
 from nnunet_pancext.losses import DynamicWeights, PhaseWeights
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager, nnUNetTrainer
+from nnunet_pancext.trainers.shared_boundary import ISB_WEIGHT
+
+NAMED = "its name already says how the loss is weighted"
 
 
 class InjectionTrainer(PancextTrainer):
@@ -54,6 +57,16 @@ class nnUNetTrainerNonLocal(InjectionTrainer):
         return NonLocalUNet(network, spatial_dims=spatial_dims)
 
 
+class nnUNetTrainerFocusing(InjectionTrainer):
+    """Non-local localization and focusing modules as the decoder of nnU-Net's encoder."""
+
+    paper = "nnU-Net + localization, focusing (Ju et al.)"
+
+    @classmethod
+    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
+        return FocusedUNet(network, spatial_dims=spatial_dims)
+
+
 class nnUNetTrainerAttentionGates(InjectionTrainer):
     """Attention gates on all skips but the finest of nnU-Net's network."""
 
@@ -69,7 +82,7 @@ class nnUNetTrainerPhaseLoss(InjectionTrainer):
 
     paper = "nnU-Net + phase-based loss (DLKUNet)"
     loss_weighting = PhaseWeights
-    loss_weighting_is_fixed = True
+    refuses_loss_weighting = NAMED
 
 
 class nnUNetTrainerDynamicLoss(InjectionTrainer):
@@ -77,4 +90,12 @@ class nnUNetTrainerDynamicLoss(InjectionTrainer):
 
     paper = "nnU-Net + dynamic loss (DLKUNet)"
     loss_weighting = DynamicWeights
-    loss_weighting_is_fixed = True
+    refuses_loss_weighting = NAMED
+
+
+class nnUNetTrainerISB(InjectionTrainer):
+    """nnU-Net with 0.4 times the inter-class shared boundary loss beside its own."""
+
+    paper = "nnU-Net + ISB loss (Ju et al.)"
+    isb_weight = ISB_WEIGHT
+    refuses_isb_loss = "its loss has it already"

@@ -14,9 +14,12 @@ DICE, CE = "loss_weight_dice", "loss_weight_ce"
 
 
 def set_loss_weights(loss: nn.Module, dice: float, ce: float) -> None:
-    """Set the weights of nnU-Net's Dice + CE or Dice + BCE, inside its deep supervision or not."""
-    compound = getattr(loss, "loss", loss)
-    if not (hasattr(compound, "weight_dice") and hasattr(compound, "weight_ce")):
+    """Set the weights of nnU-Net's Dice + CE or Dice + BCE, however often it is wrapped as `loss`."""
+    compound: Any = loss
+    while not (hasattr(compound, "weight_dice") and hasattr(compound, "weight_ce")):
+        if hasattr(compound, "loss"):
+            compound = compound.loss
+            continue
         raise TypeError(f"{type(compound).__name__} is not the sum of Dice and cross-entropy to weigh.")
     compound.weight_dice = dice
     compound.weight_ce = ce
@@ -24,10 +27,15 @@ def set_loss_weights(loss: nn.Module, dice: float, ce: float) -> None:
 
 def log_loss_weights(logger: Any, weights: tuple[float, float], epoch: int) -> None:
     """Log both weights as further columns of nnU-Net's log, which checkpoints keep."""
+    log_columns(logger, dict(zip((DICE, CE), weights, strict=True)), epoch)
+
+
+def log_columns(logger: Any, values: dict[str, float], epoch: int) -> None:
+    """Log values by name as further columns of nnU-Net's log, which checkpoints keep."""
     columns = logger.local_logger.my_fantastic_logging
-    for key, weight in zip((DICE, CE), weights, strict=True):
+    for key, value in values.items():
         columns.setdefault(key, [])
-        logger.log(key, weight, epoch)
+        logger.log(key, value, epoch)
 
 
 def append_weights_panel(picture: Path, logger: Any) -> None:

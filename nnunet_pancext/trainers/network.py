@@ -58,7 +58,8 @@ class NetworkTrainer(PancextTrainer):
         )
         if not enable_deep_supervision:
             # DDP stops at parameters that want a gradient and get none.
-            network.auxiliary_heads.requires_grad_(False)
+            for part in network.supervised_only:
+                part.requires_grad_(False)
         return network
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:

@@ -65,7 +65,9 @@ def overview(setting: PlanSetting) -> list[TrainerRow]:
 
 def loss_name(trainer: type[PancextTrainer]) -> str:
     """Return what the trainer's loss is called."""
-    return trainer.loss_name + WEIGHTINGS.get(trainer.loss_weighting, "")
+    weighting = trainer.loss_weighting
+    name = trainer.loss_name + (WEIGHTINGS.get(weighting, "") if weighting else "")
+    return f"{name} + {trainer.isb_weight:g} ISB" if trainer.isb_weight else name
 
 
 def explain_suffixes() -> str:
@@ -82,10 +84,11 @@ def explain_suffixes() -> str:
         "example:  nnUNetv2_train 007 3d_fullres 0 -tr DLKUNetLTrainer_DynamicLoss_100epochs",
         "",
         "Recipes. Preprocessing, sampling, augmentation, batch and patch stay nnU-Net's.",
-        *(f"  {', '.join(names)}:\n    {summary}" for summary, names in recipes.items()),
-        "",
-        "Refused:",
     ]
+    for summary, names in recipes.items():
+        lines += [f"  {summary}:", fill(", ".join(names), **NAMES_LAYOUT)]
+    lines += ["", "Refused:"]
+    refused: dict[tuple[str, str], list[str]] = {}  # suffixes by reason and trainers
     for suffix in SUFFIXES:
         refusing: dict[str, list[str]] = {}
         for name, trainer in trainers.items():
@@ -93,7 +96,9 @@ def explain_suffixes() -> str:
             if reason:
                 refusing.setdefault(reason, []).append(name)
         for reason, names in refusing.items():
-            lines += [f"  {suffix.example}: {reason}:", fill(", ".join(names), **NAMES_LAYOUT)]
+            refused.setdefault((reason, ", ".join(names)), []).append(suffix.example)
+    for (reason, listed), examples in refused.items():
+        lines += [f"  {', '.join(examples)}: {reason}:", fill(listed, **NAMES_LAYOUT)]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.losses import DynamicWeights, OrdinaryWeights, PhaseWeights
 from nnunet_pancext.trainers.base import PancextTrainer
+from nnunet_pancext.trainers.shared_boundary import ISB_WEIGHT
 
 ITERATIONS_PER_VALIDATION_ITERATION = 5  # nnU-Net: 250 iterations an epoch, 50 in validation
 
@@ -44,7 +45,11 @@ def _refuses_recipe(trainer: type[PancextTrainer]) -> str | None:
 
 
 def _refuses_weighting(trainer: type[PancextTrainer]) -> str | None:
-    return "its name already says how the loss is weighted" if trainer.loss_weighting_is_fixed else None
+    return trainer.refuses_loss_weighting
+
+
+def _refuses_isb(trainer: type[PancextTrainer]) -> str | None:
+    return trainer.refuses_isb_loss
 
 
 def _weighting(example: str, explanation: str, weighting: type) -> Suffix:
@@ -88,6 +93,14 @@ SUFFIXES = (
     _weighting("_OrdinaryLoss", "Dice + CE, 1 and 1 (nnU-Net's)", OrdinaryWeights),
     _weighting("_PhaseLoss", "0.6 Dice + 0.4 CE, from half of the epochs on 0.7 and 0.3", PhaseWeights),
     _weighting("_DynamicLoss", "Dice falls from 1 to 0.3, CE rises from 0.7 to 1", DynamicWeights),
+    Suffix(
+        example="_ISBLoss",
+        kind="boundary loss",
+        explanation=f"{ISB_WEIGHT} times the inter-class shared boundary loss beside it (3 or more classes)",
+        pattern=re.compile("ISBLoss()"),
+        attributes=lambda trainer, number: {"isb_weight": ISB_WEIGHT},
+        refuses=_refuses_isb,
+    ),
 )
 
 

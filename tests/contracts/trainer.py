@@ -24,12 +24,14 @@ from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import NetworkTrainer, PancextTrainer
 
 
 class TrainerContract:
     trainer: type[PancextTrainer]
     small: dict[str, Any] = {}  # network options that make the tests quick
+    refused: dict[str, str] = {}  # kinds of labels that it does not take, and what its message says
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +83,10 @@ class TrainerContract:
     def test_every_kind_of_labels(self, tmp_path, monkeypatch, kind):
         use_folders(monkeypatch, tmp_path)
         make_preprocessed(tmp_path, kind=kind, channels=2)
+        if kind in self.refused:
+            with pytest.raises(PancextError, match=self.refused[kind]):
+                self.make("2d", kind=kind, channels=2).initialize()
+            return
         self._one_epoch(self.make("2d", kind=kind, channels=2))
 
     def test_outputs_match_the_targets(self, folders):
@@ -90,8 +96,13 @@ class TrainerContract:
         batch = next(training)
         outputs = trainer.network(batch["data"])
         assert [output.shape[2:] for output in outputs] == [target.shape[2:] for target in batch["target"]]
-        assert len(outputs) == len(trainer.loss.weight_factors)
-        assert sum(trainer.loss.weight_factors) == pytest.approx(1)
+        factors = self.weight_factors(trainer)
+        assert len(outputs) == len(factors)
+        assert sum(factors) == pytest.approx(1)
+
+    def weight_factors(self, trainer: PancextTrainer) -> list[float]:
+        """Return how much each output counts in the loss."""
+        return trainer.loss.weight_factors
 
     def test_a_parameter_without_a_gradient_does_not_ask_for_one(self, folders):
         """Else DistributedDataParallel would stop. The coarsest head has weight 0 unless under DDP."""

@@ -15,6 +15,8 @@ from nnunet_pancext.trainers import (
     nnUNetTrainerAttentionGates,
     nnUNetTrainerBaseline,
     nnUNetTrainerDynamicLoss,
+    nnUNetTrainerFocusing,
+    nnUNetTrainerISB,
     nnUNetTrainerNonLocal,
     nnUNetTrainerPhaseLoss,
 )
@@ -41,6 +43,22 @@ class TestPhaseLoss(TrainerContract):
 
 class TestDynamicLoss(TrainerContract):
     trainer = nnUNetTrainerDynamicLoss
+
+
+class TestFocusing(TrainerContract):
+    trainer = nnUNetTrainerFocusing
+
+
+class TestISB(TrainerContract):
+    trainer = nnUNetTrainerISB
+    refused = {
+        "one foreground": "needs at least 3 classes.* this dataset has 2",
+        "regions": "region-based labels",
+        "regions and ignore": "region-based labels",
+    }
+
+    def weight_factors(self, trainer):
+        return trainer.loss.loss.weight_factors
 
 
 class Ones(nn.Module):

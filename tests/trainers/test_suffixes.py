@@ -74,7 +74,10 @@ def test_two_losses_are_refused():
         find_trainer("DLKUNetSTrainer_PhaseLoss_50epochs_DynamicLoss")
 
 
-@pytest.mark.parametrize("trainer", [name for name in trainers.list_trainers() if "Loss" not in name])
+@pytest.mark.parametrize(
+    "trainer",
+    [name for name, trainer in trainers.list_trainers().items() if not trainer.refuses_loss_weighting],
+)
 @pytest.mark.parametrize(
     ("suffix", "weighting"),
     [("_OrdinaryLoss", OrdinaryWeights), ("_PhaseLoss", PhaseWeights), ("_DynamicLoss", DynamicWeights)],
@@ -90,7 +93,32 @@ def test_a_trainer_named_after_its_loss_takes_no_other():
         find_trainer("nnUNetTrainerPhaseLoss_DynamicLoss")
     possible = str(error.value).split("These may follow")[1]
     assert "_50epochs" in possible
-    assert "Loss" not in possible
+    assert "_PhaseLoss" not in possible
+
+
+def test_only_the_cascade_and_trainers_named_after_a_loss_refuse_a_weighting():
+    refusing = {name for name, trainer in trainers.list_trainers().items() if trainer.refuses_loss_weighting}
+    assert refusing == {
+        "nnUNetTrainerPhaseLoss",
+        "nnUNetTrainerDynamicLoss",
+        *(name for name in trainers.list_trainers() if name.startswith("PancreasTumorCascade")),
+    }
+
+
+@pytest.mark.parametrize("trainer", [name for name in trainers.list_trainers() if "ISB" not in name])
+def test_every_trainer_but_the_cascade_takes_the_isb_loss(trainer):
+    name = f"{trainer}_ISBLoss_7epochs"
+    if trainer.startswith("PancreasTumorCascade"):
+        with pytest.raises(PancextError, match="does not take _ISBLoss: its loss has it already"):
+            find_trainer(name)
+        return
+    variant = find_trainer(name)
+    assert (variant.isb_weight, variant.num_epochs) == (0.4, 7)
+
+
+def test_the_isb_loss_goes_with_a_weighting():
+    variant = find_trainer("DLKUNetSTrainer_ISBLoss_PhaseLoss")
+    assert (variant.isb_weight, variant.loss_weighting) == (0.4, PhaseWeights)
 
 
 @pytest.mark.parametrize("name", ["SegResNetNLTrainer", "nnUNetTrainerNonLocal"])

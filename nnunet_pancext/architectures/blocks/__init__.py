@@ -1,22 +1,50 @@
 """The parts that the networks are made of."""
 
+from nnunet_pancext.architectures.blocks.aspp import ASPP
 from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention, AttentionGate, GatedSkip
-from nnunet_pancext.architectures.blocks.conv import conv_norm_relu
+from nnunet_pancext.architectures.blocks.conv import conv_norm_relu, conv_stack
+from nnunet_pancext.architectures.blocks.focusing import (
+    ContextExploration,
+    FocusingModule,
+    foreground_probability,
+)
 from nnunet_pancext.architectures.blocks.head import linear_head, segmentation_head
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
+from nnunet_pancext.architectures.blocks.localization import (
+    ChannelAttention,
+    NonLocalLocalization,
+    SpatialAttention,
+)
+from nnunet_pancext.architectures.blocks.multi_scale import MultiScaleBackbone
 from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
 from nnunet_pancext.architectures.blocks.residual import ResidualBlock
+from nnunet_pancext.architectures.blocks.saliency import SaliencyChange
+from nnunet_pancext.architectures.blocks.scale_fusion import ScaleFusion
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining, map_convolution
 
 __all__ = [
+    "ASPP",
     "AdditiveAttention",
     "AttentionGate",
+    "ChannelAttention",
+    "ContextExploration",
+    "FocusingModule",
     "GatedSkip",
     "LargeKernelAttention",
     "LargeKernelBlock",
+    "MultiScaleBackbone",
     "NonLocalBlock",
+    "NonLocalLocalization",
     "ResidualBlock",
+    "SaliencyChange",
+    "ScaleFusion",
+    "SpatialAttention",
+    "TargetMining",
     "conv_norm_relu",
+    "conv_stack",
+    "foreground_probability",
     "linear_head",
+    "map_convolution",
     "non_local_maps",
     "segmentation_head",
 ]

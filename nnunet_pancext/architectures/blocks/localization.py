@@ -1,0 +1,83 @@
+"""Non-local localization: attention over channels, then positions, then a first map (Ju et al., 3.2.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_pancext.architectures.dims import convolution
+
+CHANNELS_PER_QUERY = 8
+MAP_KERNEL = 7
+
+
+class ChannelAttention(nn.Module):
+    """F'_i = gamma * sum_j softmax_j(F_i . F_j) F_j + F_i over channels i, j (Eq. 5-6); gamma starts at 1.
+
+    The products run over all positions, which overflows half precision, so they are taken in float32.
+
+    Shapes: (B, C, *spatial) to the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            rows = features.flatten(2)
+            if rows.dtype in (torch.float16, torch.bfloat16):
+                rows = rows.float()
+            mixed = (rows @ rows.transpose(1, 2)).softmax(dim=2) @ rows
+        return self.gamma * mixed.to(features.dtype).view_as(features) + features
+
+
+class SpatialAttention(nn.Module):
+    """F''_i = gamma * sum_j softmax_j(q_i . k_j) v_j + F'_i over positions i, j (Eq. 7-8); gamma starts at 1.
+
+    q and k have C / 8 channels, v has C; all are 1x1 convolutions with bias, written as linear maps over
+    positions. The matrix over all pairs of positions is never held in memory.
+
+    Shapes: (B, C, *spatial) to the same.
+    """
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // CHANNELS_PER_QUERY)
+        self.query = nn.Linear(channels, inner)
+        self.key = nn.Linear(channels, inner)
+        self.value = nn.Linear(channels, channels)
+        self.gamma = nn.Parameter(torch.ones(1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        positions = features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, one attention head, N, C)
+        mixed = functional.scaled_dot_product_attention(
+            self.query(positions), self.key(positions), self.value(positions), scale=1.0
+        )
+        update = mixed.squeeze(1).transpose(1, 2)
+        return self.gamma * update.unflatten(2, features.shape[2:]) + features
+
+
+class NonLocalLocalization(nn.Module):
+    """Finds roughly where the target is: channel attention, spatial attention, 7x7 convolution to a map.
+
+    Shapes: (B, channels, *spatial) to the attended features, of the same shape, and the logits of the map
+    (B, num_maps, *spatial).
+    """
+
+    def __init__(self, *, spatial_dims: int, channels: int, num_maps: int = 1) -> None:
+        super().__init__()
+        self.channel_attention = ChannelAttention()
+        self.spatial_attention = SpatialAttention(channels=channels)
+        self.map = convolution(
+            spatial_dims=spatial_dims,
+            in_channels=channels,
+            out_channels=num_maps,
+            kernel_size=MAP_KERNEL,
+            bias=True,
+        )
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        attended = self.spatial_attention(self.channel_attention(features))
+        return attended, self.map(attended)

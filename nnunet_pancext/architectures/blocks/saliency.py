@@ -1,0 +1,42 @@
+"""Saliency change module: what stage 1 found changes the image that stage 2 sees (Ju et al., 3.1.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from nnunet_pancext.architectures.dims import convolution
+
+INNER_CHANNELS = 2
+LAST_KERNEL = 5
+START_STD = 1e-3
+
+
+class SaliencyChange(nn.Module):
+    """Makes factors for the image's channels out of a probability: 3x3 convolution, ReLU, 5x5 convolution.
+
+    The last convolution starts with weights of standard deviation 1e-3 (in 3D less, for its larger kernel)
+    and a bias of 1: the factors are nearly 1, and gradients reach stage 1 from the first step.
+
+    Shapes: (B, 1, *spatial) to (B, in_channels, *spatial), with `in_channels` those of the image.
+    """
+
+    def __init__(self, *, spatial_dims: int, in_channels: int) -> None:
+        super().__init__()
+        first = convolution(
+            spatial_dims=spatial_dims, in_channels=1, out_channels=INNER_CHANNELS, kernel_size=3, bias=True
+        )
+        last: Any = convolution(
+            spatial_dims=spatial_dims,
+            in_channels=INNER_CHANNELS,
+            out_channels=in_channels,
+            kernel_size=LAST_KERNEL,
+            bias=True,
+        )
+        self.layers = nn.Sequential(first, nn.ReLU(inplace=True), last)
+        nn.init.normal_(last.weight, std=START_STD / LAST_KERNEL ** ((spatial_dims - 2) / 2))
+        nn.init.ones_(last.bias)
+
+    def forward(self, probability: Tensor) -> Tensor:
+        return self.layers(probability)

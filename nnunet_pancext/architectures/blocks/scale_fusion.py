@@ -1,0 +1,62 @@
+"""Scale fusion module: the same image's features at several scales become one (CDI-NSTSEG)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.dims import convolution, mixed_pool, resize
+
+
+class ScaleFusion(nn.Module):
+    """Weighs the features of each scale at each position, with weights that sum to 1.
+
+    Features of a larger scale pass a 5x5 convolution, come to the size of scale 1 by maximum plus mean, and
+    pass a 3x3 convolution; those of a smaller one pass a 3x3 convolution, (bi/tri)linear enlargement and
+    another; those of scale 1 pass one 3x3 convolution. Side by side they pass convolutions of 1x1, 3x3 and
+    3x3, all these with norm and ReLU, and a last 1x1 to one channel for each scale, whose softmax weighs.
+
+    Shapes: a list of (B, channels, *spatial), one for each scale and each of its own size, to
+    (B, channels, *spatial of scale 1).
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: of the features, and inside.
+        scales: in the order of the list; 1.0 among them.
+        norm: "batch", "instance" or "group".
+    """
+
+    def __init__(self, *, spatial_dims: int, channels: int, scales: Sequence[float], norm: str) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+
+        def layers(*kernel_sizes: int, in_channels: int = channels) -> nn.Module:
+            widths = [in_channels, *[channels] * len(kernel_sizes)]
+            return conv_stack(spatial_dims=spatial_dims, widths=widths, kernel_sizes=kernel_sizes, norm=norm)
+
+        self.before = nn.ModuleList(
+            nn.Identity() if scale == 1 else layers(5 if scale > 1 else 3) for scale in self.scales
+        )
+        self.after = nn.ModuleList(layers(3) for _ in self.scales)
+        self.weigh = nn.Sequential(
+            layers(1, 3, 3, in_channels=len(self.scales) * channels),
+            convolution(
+                spatial_dims=spatial_dims,
+                in_channels=channels,
+                out_channels=len(self.scales),
+                kernel_size=1,
+                bias=True,
+            ),
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        size = features[self.scales.index(1)].shape[2:]
+        found = []
+        for scale, before, after, one in zip(self.scales, self.before, self.after, features, strict=True):
+            one = before(one)
+            found.append(after(mixed_pool(one, size) if scale > 1 else resize(one, size)))
+        weights = self.weigh(torch.cat(found, dim=1)).softmax(dim=1)
+        return sum(weight.unsqueeze(1) * one for weight, one in zip(weights.unbind(1), found, strict=True))

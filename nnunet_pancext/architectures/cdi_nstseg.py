@@ -1,0 +1,195 @@
+"""CDI-NSTSEG: one encoder at three scales, scale fusion, non-local localization and focusing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from nnunet_pancext.architectures.blocks import (
+    ASPP,
+    ScaleFusion,
+    TargetMining,
+    conv_stack,
+    map_convolution,
+)
+from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES
+from nnunet_pancext.architectures.dims import (
+    Strides,
+    check_spatial_dims,
+    default_norm,
+    least_positions,
+    max_pool,
+    resize,
+    upsample,
+)
+from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+
+NUM_LEVELS = 5
+NUM_MAPS = 4
+BASE_CHANNELS = {2: 64, 3: 32}
+SCALES = (0.5, 1.0, 1.5)
+LEAST_POSITIONS = 3  # an axis with fewer at the deepest level keeps its size at every scale
+
+
+class CDINSTSeg(SegmentationNetwork):
+    """ "Tumor Segmentation Based on Multi-Scale Visual Information and Non-Local Target Mining".
+
+    A U-Net encoder of five levels, `base_channels` * 2^i wide, sees the image at each of `scales` with the
+    same weights. On each level a convolution (`ASPP` on the deepest) compresses to `base_channels`, and
+    `ScaleFusion` makes one of the scales. The four deepest are widened to 8, 4, 2 and 1 times
+    `base_channels`. `NonLocalLocalization` on the deepest gives the first map, three focusing modules refine
+    it level by level, and the fused features of the finest level correct the last one.
+
+    The maps have a channel for each class; see `TargetMining` for datasets with regions.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: image channels.
+        num_classes: output channels.
+        strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
+        deep_supervision: return all four maps, the last first, each at the input's size.
+        base_channels: None means 64 in 2D and 32 in 3D.
+        scales: of the image; 1.0 must be among them.
+        scale_fusion, localization, focusing: False leaves the module out: scales are averaged, the deepest
+            features predict as they are, levels are joined as in a U-Net.
+        sides: what the focusing modules look at: "foreground", "background" or both.
+        recompute: keep the encoder's features of one scale at a time and compute them again in the backward
+            pass: less memory, more time. For networks without BatchNorm, which would count each batch twice.
+        norm: None means BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
+
+    Raises:
+        ValueError: at construction, an option out of its range; in `forward`, an input that is too small.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        strides: Sequence[Strides] | None = None,
+        deep_supervision: bool = False,
+        base_channels: int | None = None,
+        scales: Sequence[float] = SCALES,
+        scale_fusion: bool = True,
+        localization: bool = True,
+        focusing: bool = True,
+        sides: Collection[str] = BOTH_SIDES,
+        recompute: bool = False,
+        norm: str | None = None,
+    ) -> None:
+        check_spatial_dims(spatial_dims)
+        if 1.0 not in scales or len(set(scales)) != len(scales) or min(scales) <= 0:
+            raise ValueError(
+                f"scales is {tuple(scales)}; it must hold 1.0 and further positive numbers, once."
+            )
+        norm_kind = norm or default_norm(spatial_dims)
+        if recompute and norm_kind == "batch":
+            raise ValueError("recompute would let BatchNorm count each batch twice; choose another norm.")
+        super().__init__(
+            spatial_dims=spatial_dims,
+            strides=strides,
+            num_downsamplings=NUM_LEVELS - 1,
+            deep_supervision=deep_supervision,
+            least_deepest_positions=least_positions(norm_kind),
+        )
+        self.scales = tuple(float(scale) for scale in scales)
+        self.recompute = recompute
+        base = base_channels or BASE_CHANNELS[spatial_dims]
+        shared: dict[str, Any] = {"spatial_dims": spatial_dims, "norm": norm_kind}
+
+        # All lists are finest first.
+        channels = [in_channels, *(base * 2**level for level in range(NUM_LEVELS))]
+        self.encoder = nn.ModuleList(
+            conv_stack(widths=[narrow, wide, wide], **shared) for narrow, wide in pairwise(channels)
+        )
+        self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
+        *upper, deepest = channels[1:]
+        self.compress = nn.ModuleList(conv_stack(widths=[width, base], **shared) for width in upper)
+        self.compress.append(ASPP(in_channels=deepest, out_channels=base, **shared))
+        self.fuse = nn.ModuleList(
+            ScaleFusion(channels=base, scales=self.scales, **shared)
+            for _ in range(NUM_LEVELS if scale_fusion and len(self.scales) > 1 else 0)
+        )
+        widths = [base * 2**level for level in range(NUM_LEVELS - 1)]
+        self.widen = nn.ModuleList(conv_stack(widths=[base, width], **shared) for width in widths)
+        self.mine = TargetMining(
+            channels=widths,
+            strides=self.strides[1:],
+            num_maps=num_classes,
+            localization=localization,
+            focusing=focusing,
+            sides=sides,
+            **shared,
+        )
+        self.head = nn.Sequential(
+            *conv_stack(widths=[2 * base, base], **shared),
+            map_convolution(spatial_dims=spatial_dims, channels=base, num_maps=num_classes),
+        )
+
+    @property
+    def num_outputs(self) -> int:
+        return NUM_MAPS
+
+    @property
+    def output_strides(self) -> tuple[tuple[int, ...], ...]:
+        return self.level_strides[:1] * NUM_MAPS
+
+    @property
+    def supervised_only(self) -> list[nn.Module]:
+        return self.mine.supervised_only
+
+    def decode(self, image: Tensor) -> list[Tensor]:
+        finest, *deeper = self._fuse(image)
+        widened = [widen(features) for widen, features in zip(self.widen, deeper, strict=True)]
+        refined, (finest_map, *maps) = self.mine(widened)
+        stride = self.strides[0]
+        correction = self.head(torch.cat([upsample(refined, stride), finest], dim=1))
+        return [upsample(finest_map, stride) + correction, *maps]
+
+    def classify(self, features: list[Tensor]) -> list[Tensor]:
+        if not self.deep_supervision:
+            return features[:1]
+        return [resize(logits, features[0].shape[2:]) for logits in features]
+
+    def _extract(self, image: Tensor) -> list[Tensor]:
+        """Return the compressed features of each level for the image at one scale."""
+        features = image
+        found = []
+        for level, (stage, compress) in enumerate(zip(self.encoder, self.compress, strict=True)):
+            features = stage(self.pools[level - 1](features) if level else features)
+            found.append(compress(features))
+        return found
+
+    def _fuse(self, image: Tensor) -> list[Tensor]:
+        """Return the fused features of each level."""
+        by_scale = []
+        for scale in self.scales:
+            scaled = resize(image, self._scaled_size(image.shape[2:], scale))
+            if self.recompute and torch.is_grad_enabled():
+                by_scale.append(
+                    checkpoint(self._extract, scaled, use_reentrant=False, preserve_rng_state=False)
+                )
+            else:
+                by_scale.append(self._extract(scaled))
+        levels = list(zip(*by_scale, strict=True))
+        if len(self.fuse):
+            return [fuse(level) for fuse, level in zip(self.fuse, levels, strict=True)]
+        at_one = self.scales.index(1.0)
+        return [
+            torch.stack([resize(features, level[at_one].shape[2:]) for features in level]).mean(dim=0)
+            for level in levels
+        ]
+
+    def _scaled_size(self, size: Sequence[int], scale: float) -> tuple[int, ...]:
+        """Return the size at a scale, to the nearest multiple of the strides."""
+        positions = [length // step for length, step in zip(size, self.divisor, strict=True)]
+        return tuple(
+            length if count < LEAST_POSITIONS else max(1, round(scale * count)) * step
+            for length, count, step in zip(size, positions, self.divisor, strict=True)
+        )

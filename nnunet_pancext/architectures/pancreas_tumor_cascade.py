@@ -1,0 +1,284 @@
+"""The pancreatic-tumour cascade: a network for the organ, and one for the lesion in a window around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnunet_pancext.architectures.blocks import (
+    MultiScaleBackbone,
+    SaliencyChange,
+    TargetMining,
+    conv_stack,
+    linear_head,
+)
+from nnunet_pancext.architectures.dims import (
+    Strides,
+    check_spatial_dims,
+    default_norm,
+    least_positions,
+    resize,
+)
+from nnunet_pancext.architectures.multi_scale_unet import (
+    NUM_LEVELS,
+    MultiScaleUNet,
+    backbone_channels,
+)
+from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork, crop_end
+from nnunet_pancext.architectures.windows import Windows, boxes, common_windows, widen
+
+MARGIN = 20
+# "No" where stage 2 did not look, as a logit: a probability of 3e-7, which half precision can still average.
+NOWHERE = -15.0
+LEAST_POSITIONS = 2  # of a window at the deepest level, where the patch has as many
+STAGES_APART, SALIENCY, JOINT = "S", "I", "J"
+PHASES = (STAGES_APART, SALIENCY, JOINT)
+
+
+class CascadeOutput(NamedTuple):
+    """What the loss of the cascade needs.
+
+    log_probabilities: of all classes, (B, num_classes, *spatial).
+    organ_logits: of stage 1, (B, 1, *spatial).
+    lesion_logits: of stage 2's maps, each (n, 1, *window), the last map first.
+    windows: where these lie; None where there was nothing to look at.
+    """
+
+    log_probabilities: Tensor
+    organ_logits: Tensor
+    lesion_logits: list[Tensor]
+    windows: Windows | None
+
+
+class PancreasTumorCascade(SegmentationNetwork):
+    """Ju et al., cascade for pancreatic tumours with non-local localization and focusing.
+
+    Stage 1, a `MultiScaleUNet`, gives the probability p1 of organ or lesion. Its box, with a margin, cuts a
+    window out of the image times `SaliencyChange(p1)`; all windows of a batch have one size, at the image's
+    own resolution. Stage 2 finds the lesion in it: `MultiScaleBackbone`, a convolution per level to 512, 256,
+    128, 64, 32 channels (times base_channels / 64), `TargetMining`. With p2 the lesion's probability, 0
+    outside the window, the classes have
+
+        background (1 - p2)(1 - p1),  organ (1 - p2) p1,  lesion p2,
+
+    returned as log-probabilities: softmax of them gives the probabilities back. With one foreground class
+    both stages find it: p2 counts in the window, p1 outside. Where p1 is nowhere above 0.5, stage 2 does not
+    run.
+
+    In training the truth may be appended to the image as a last channel, 1 where there is organ or lesion.
+    Phase S cuts by it and leaves the image as it is, so that the stages learn apart; I cuts by it; J cuts by
+    p1, and by the truth where p1 finds nothing. Then, with deep supervision, `forward` returns a
+    `CascadeOutput` instead of logits.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: image channels.
+        num_classes: background, organ and lesion, or background and one class; others are never found.
+        strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
+        deep_supervision: return what the loss needs.
+        base_channels: None means 64 in 2D and 32 in 3D.
+        margin: in voxels, for all axes or one number per axis. In training half of the windows have random
+            margins of up to twice that on each side.
+        crop: False gives stage 2 the whole image (ablation M of the paper's Table 3).
+        saliency: False gives stage 2 the image as it is (M-P).
+        localization, focusing: False leaves the module out (M-P-T, M-P-T-L). Without both, a 1x1 convolution
+            on the backbone's finest features predicts.
+        norm: None means BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
+
+    Attributes:
+        phase: "S", "I" or "J".
+        roles: a buffer with the labels of organ and lesion; 1 and 2 unless set. A checkpoint carries it.
+
+    Raises:
+        ValueError: at construction, an option out of its range; in `forward`, an input that is too small.
+    """
+
+    roles: Tensor
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        strides: Sequence[Strides] | None = None,
+        deep_supervision: bool = False,
+        base_channels: int | None = None,
+        margin: int | Sequence[int] = MARGIN,
+        crop: bool = True,
+        saliency: bool = True,
+        localization: bool = True,
+        focusing: bool = True,
+        norm: str | None = None,
+    ) -> None:
+        check_spatial_dims(spatial_dims)
+        if num_classes < 2:
+            raise ValueError(f"num_classes is {num_classes}; the cascade needs background and foreground.")
+        norm_kind = norm or default_norm(spatial_dims)
+        super().__init__(
+            spatial_dims=spatial_dims,
+            strides=strides,
+            num_downsamplings=NUM_LEVELS - 1,
+            deep_supervision=deep_supervision,
+            least_deepest_positions=least_positions(norm_kind),
+        )
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.margin = (margin,) * spatial_dims if isinstance(margin, int) else tuple(margin)
+        if len(self.margin) != spatial_dims or min(self.margin) < 0:
+            raise ValueError(f"margin is {margin}; it needs one number of at least 0 for each axis.")
+        self.phase = JOINT
+        self.register_buffer("roles", torch.tensor([1, min(2, num_classes - 1)]))
+        self.stage_1 = MultiScaleUNet(
+            spatial_dims=spatial_dims,
+            in_channels=in_channels,
+            num_classes=1,
+            strides=self.strides,
+            base_channels=base_channels,
+            norm=norm_kind,
+        )
+        del self.stage_1.auxiliary_heads[:]  # the paper supervises its last map alone
+        self.crop = crop
+        self.saliency = (
+            SaliencyChange(spatial_dims=spatial_dims, in_channels=in_channels) if saliency else None
+        )
+        self.stage_2 = LesionStage(
+            spatial_dims=spatial_dims,
+            in_channels=in_channels,
+            strides=self.strides,
+            base_channels=base_channels,
+            localization=localization,
+            focusing=focusing,
+            norm=norm_kind,
+        )
+
+    def decode(self, image: Tensor) -> list[Tensor]:
+        raise NotImplementedError("The cascade has two decoders; see stage_1 and stage_2.")
+
+    def forward(self, image: Tensor) -> Tensor | CascadeOutput:  # type: ignore[override]
+        self._check_size(image)
+        size = image.shape[2:]
+        truth = None
+        if image.shape[1] == self.in_channels + 1:
+            image, truth = image[:, :-1], image[:, -1:]
+        image = self._pad(image)
+        organ_logits = self.stage_1(image)
+        windows = self._windows(organ_logits.detach(), None if truth is None else self._pad(truth) > 0.5)
+        lesion_logits: list[Tensor] = []
+        if windows is not None:
+            lesion_logits = self.stage_2(windows.crop(self._salient(image, organ_logits)))
+        if self.training:
+            organ_logits = organ_logits + self._nothing_of_the_idle(windows)
+        log_probabilities = self._compose(organ_logits, lesion_logits, windows)
+        if truth is None or not self.deep_supervision:
+            return crop_end(log_probabilities, size)
+        return CascadeOutput(
+            crop_end(log_probabilities, size), crop_end(organ_logits, size), lesion_logits, windows
+        )
+
+    def _salient(self, image: Tensor, organ_logits: Tensor) -> Tensor:
+        if self.saliency is None or (self.training and self.phase == STAGES_APART):
+            return image
+        return image * self.saliency(organ_logits.sigmoid())
+
+    def _nothing_of_the_idle(self, windows: Windows | None) -> Tensor | float:
+        """Return 0, with a gradient of 0 for what did not run: DistributedDataParallel wants one for all."""
+        idle: list[nn.Module] = [] if windows else [self.stage_2]
+        if self.saliency is not None and (self.phase == STAGES_APART or not windows):
+            idle.append(self.saliency)
+        return sum(0.0 * parameter.sum() for module in idle for parameter in module.parameters())
+
+    @torch.compiler.disable
+    def _windows(self, organ_logits: Tensor, truth: Tensor | None) -> Windows | None:
+        shape = organ_logits.shape[2:]
+        least = [
+            min(length, LEAST_POSITIONS * step) for length, step in zip(shape, self.divisor, strict=True)
+        ]
+        if not self.crop:
+            whole = ((0,) * len(shape), tuple(shape))
+            return common_windows([whole] * len(organ_logits), shape=shape, divisor=self.divisor, least=least)
+        follow_truth = truth is not None and self.training and self.phase != JOINT
+        found = boxes(truth if follow_truth and truth is not None else organ_logits > 0)
+        if truth is not None and self.training and not follow_truth:
+            found = [ours or true for ours, true in zip(found, boxes(truth), strict=True)]
+        vary = self.training and truth is not None
+        widened = [box and widen(box, *self._margins(vary), shape) for box in found]
+        return common_windows(widened, shape=shape, divisor=self.divisor, least=least)
+
+    def _margins(self, vary: bool) -> tuple[Sequence[int], Sequence[int]]:
+        if vary and torch.rand(()) < 0.5:
+            before, after = (
+                [int(torch.randint(2 * margin + 1, ())) for margin in self.margin] for _ in range(2)
+            )
+            return before, after
+        return self.margin, self.margin
+
+    def _compose(self, organ_logits: Tensor, lesion_logits: list[Tensor], windows: Windows | None) -> Tensor:
+        """Return log-probabilities of all classes."""
+        organ = organ_logits.float()
+        if self.num_classes == 2:
+            refined = organ if windows is None else windows.paste(lesion_logits[0].float(), onto=organ)
+            return torch.cat([functional.logsigmoid(-refined), functional.logsigmoid(refined)], dim=1)
+        lesion = torch.full_like(organ, NOWHERE)
+        if windows is not None:
+            lesion = windows.paste(lesion_logits[0].float(), onto=lesion)
+        elsewhere = functional.logsigmoid(-lesion)
+        channels = [torch.full_like(organ, NOWHERE)] * self.num_classes
+        channels[0] = elsewhere + functional.logsigmoid(-organ)
+        organ_label, lesion_label = self.roles.tolist()
+        channels[organ_label] = elsewhere + functional.logsigmoid(organ)
+        channels[lesion_label] = functional.logsigmoid(lesion)
+        return torch.cat(channels, dim=1)
+
+
+class LesionStage(nn.Module):
+    """Stage 2: finds the lesion in a window.
+
+    Shapes: (n, in_channels, *window), a multiple of the strides, to the logits of each map, enlarged to the
+    window, (n, 1, *window), the last map first.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        in_channels: int,
+        strides: Sequence[Strides],
+        base_channels: int | None,
+        localization: bool,
+        focusing: bool,
+        norm: str,
+    ) -> None:
+        super().__init__()
+        channels = backbone_channels(spatial_dims, base_channels)
+        self.backbone = MultiScaleBackbone(
+            spatial_dims=spatial_dims, in_channels=in_channels, channels=channels, strides=strides, norm=norm
+        )
+        self.mine: TargetMining | None = None
+        if not (localization or focusing):
+            self.head = linear_head(spatial_dims=spatial_dims, channels=channels[0], num_classes=1)
+            return
+        reduced = [channels[0] * 2**level // 2 for level in range(NUM_LEVELS)]
+        self.reduce = nn.ModuleList(
+            conv_stack(spatial_dims=spatial_dims, widths=[width, narrow], norm=norm)
+            for width, narrow in zip(channels, reduced, strict=True)
+        )
+        self.mine = TargetMining(
+            spatial_dims=spatial_dims,
+            channels=reduced,
+            strides=strides,
+            norm=norm,
+            localization=localization,
+            focusing=focusing,
+        )
+
+    def forward(self, window: Tensor) -> list[Tensor]:
+        features = self.backbone(window)
+        if self.mine is None:
+            return [self.head(features[0])]
+        _, maps = self.mine([reduce(level) for reduce, level in zip(self.reduce, features, strict=True)])
+        return [resize(logits, window.shape[2:]) for logits in maps]

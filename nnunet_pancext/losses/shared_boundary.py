@@ -1,0 +1,186 @@
+"""Inter-class shared boundary: how much of a class borders on which other (Ju et al., Eq. 14-16)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LEAST_CLASSES = 3
+ABSENT = 1e-6  # a class with less border, in faces, has none
+
+
+def shared_boundary_matrix(
+    probabilities: Tensor, *, spacing: Sequence[float] | None = None, valid: Tensor | None = None
+) -> Tensor:
+    """Return m(i, j) = l_ij / l_i of Eq. 14, with zeros on the diagonal and in the rows of absent classes.
+
+    The printed form counts on label maps, which has no gradient. Here lengths are sums over pairs of voxels
+    that share a face, with D the difference within a pair: l_i = sum |D p_i| and
+    l_ij = 1/2 sum (|D p_i| + |D p_j| - |D (p_i + p_j)|). On one-hot maps these are the printed counts. Memory
+    grows linearly with the number of voxels.
+
+    Shapes: probabilities (B, K, *spatial) with two or three axes to (B, K, K).
+
+    Args:
+        probabilities: of K classes; one-hot for the printed form.
+        spacing: in mm, one number per axis; faces then count by their area.
+        valid: (B, 1, *spatial), True where a voxel counts; a pair counts if both its voxels do.
+
+    Raises:
+        ValueError: the number of axes of an argument is wrong.
+    """
+    axes = probabilities.dim() - 2
+    if axes not in (2, 3):
+        raise ValueError(f"probabilities have shape {tuple(probabilities.shape)}, not (B, K, *2 or 3 axes).")
+    if spacing is not None and len(spacing) != axes:
+        raise ValueError(f"spacing is {tuple(spacing)}, but the images have {axes} axes.")
+    if valid is not None and valid.shape != (probabilities.shape[0], 1, *probabilities.shape[2:]):
+        raise ValueError(
+            f"valid has shape {tuple(valid.shape)}; for probabilities of shape "
+            f"{tuple(probabilities.shape)} it must have one channel and the same size."
+        )
+    lengths = _BoundaryLengths.apply(probabilities, valid, _face_areas(axes, spacing))
+    border = lengths.diagonal(dim1=1, dim2=2)
+    return (lengths - torch.diag_embed(border)) / border.clamp_min(ABSENT)[:, :, None]
+
+
+class ISBLoss(nn.Module):
+    """Mean over i and j of (m_pred(i, j) - m_gt(i, j))^2 (Eq. 16), averaged over the batch.
+
+    Called with logits (B, K, *spatial), of which it takes the softmax, and target (B, 1, *spatial) of labels
+    0 to K - 1.
+
+    Args:
+        spacing: in mm; see `shared_boundary_matrix`.
+        ignore_label: voxels with this label, and the pairs that they are part of, do not count.
+        hard: count on the label map of the most probable classes, as printed: a metric, without gradient.
+
+    Raises:
+        ValueError: in `forward`, fewer than three classes. With two, each class borders on the other alone,
+            so the matrix is the same for any prediction.
+    """
+
+    def __init__(
+        self,
+        *,
+        spacing: Sequence[float] | None = None,
+        ignore_label: int | None = None,
+        hard: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spacing = spacing
+        self.ignore_label = ignore_label
+        self.hard = hard
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        num_classes = logits.shape[1]
+        if num_classes < LEAST_CLASSES:
+            raise ValueError(
+                f"The shared boundary of {num_classes} classes says nothing: each borders on the other "
+                f"alone. ISBLoss needs at least {LEAST_CLASSES}, such as background, organ and tumour."
+            )
+        with torch.autocast(logits.device.type, enabled=False):  # sums over a volume overflow in half
+            exact = logits.dtype if logits.dtype == torch.float64 else torch.float32
+            probabilities = logits.to(exact).softmax(dim=1)
+            if self.hard:
+                probabilities = _one_hot(probabilities.argmax(dim=1, keepdim=True), num_classes, exact)
+            labels = target.long()
+            valid = None
+            if self.ignore_label is not None:
+                valid = labels != self.ignore_label
+                labels = labels * valid
+            truth = _one_hot(labels, num_classes, exact)
+            predicted, true = (
+                shared_boundary_matrix(classes, spacing=self.spacing, valid=valid)
+                for classes in (probabilities, truth)
+            )
+            return functional.mse_loss(predicted, true)
+
+
+class _BoundaryLengths(torch.autograd.Function):
+    """The lengths l_ij, with l_i on the diagonal; keeps nothing for the backward pass but its input."""
+
+    @staticmethod
+    def forward(ctx: Any, probabilities: Tensor, valid: Tensor | None, areas: tuple[float, ...]) -> Tensor:
+        ctx.save_for_backward(probabilities, valid)
+        ctx.areas = areas
+        batch, num_classes = probabilities.shape[:2]
+        lengths = probabilities.new_zeros(batch, num_classes, num_classes)
+        for axis, area in enumerate(areas, start=2):
+            steps = _differences(probabilities, valid, axis)
+            sizes = [step.abs() for step in steps]
+            for i, size in enumerate(sizes):
+                lengths[:, i, i] += area * _total(size)
+            for i, j in combinations(range(num_classes), 2):
+                shared = 0.5 * area * _total(sizes[i] + sizes[j] - (steps[i] + steps[j]).abs())
+                lengths[:, i, j] += shared
+                lengths[:, j, i] += shared
+        return lengths
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        probabilities, valid = ctx.saved_tensors
+        (gradient,) = gradients
+        both = 0.5 * (gradient + gradient.transpose(1, 2))
+        result = torch.zeros_like(probabilities)
+        for axis, area in enumerate(ctx.areas, start=2):
+            steps = _differences(probabilities, valid, axis)
+            slopes = []
+            for i, step in enumerate(steps):
+                weight = both[:, i].sum(dim=1)
+                slopes.append(_each(weight, step) * step.sign())
+            for i, j in combinations(range(len(steps)), 2):
+                joint = _each(both[:, i, j], steps[i]) * (steps[i] + steps[j]).sign()
+                slopes[i] -= joint
+                slopes[j] -= joint
+            length = probabilities.shape[axis]
+            for i, slope in enumerate(slopes):
+                if valid is not None:
+                    slope *= _pairs(valid[:, 0], axis - 1)
+                slope *= area
+                result[:, i].narrow(axis - 1, 1, length - 1).add_(slope)
+                result[:, i].narrow(axis - 1, 0, length - 1).sub_(slope)
+        return result, None, None
+
+
+def _differences(probabilities: Tensor, valid: Tensor | None, axis: int) -> list[Tensor]:
+    """Return for each class the difference within each pair of neighbours along `axis`."""
+    steps = [classes.diff(dim=axis - 1) for classes in probabilities.unbind(dim=1)]
+    if valid is not None:
+        pairs = _pairs(valid[:, 0], axis - 1)
+        steps = [step * pairs for step in steps]
+    return steps
+
+
+def _pairs(valid: Tensor, axis: int) -> Tensor:
+    last = valid.shape[axis] - 1
+    return valid.narrow(axis, 1, last) & valid.narrow(axis, 0, last)
+
+
+def _total(values: Tensor) -> Tensor:
+    return values.flatten(1).sum(dim=1)
+
+
+def _each(weights: Tensor, like: Tensor) -> Tensor:
+    """Return (B,) `weights` in a shape that multiplies (B, *spatial)."""
+    return weights.view(-1, *[1] * (like.dim() - 1))
+
+
+def _face_areas(axes: int, spacing: Sequence[float] | None) -> tuple[float, ...]:
+    """Return the area of the faces across each axis, relative to their mean; only ratios matter."""
+    if spacing is None:
+        return (1.0,) * axes
+    areas = [prod(spacing) / step for step in spacing]
+    mean = sum(areas) / axes
+    return tuple(area / mean for area in areas)
+
+
+def _one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
+    shape = (labels.shape[0], num_classes, *labels.shape[2:])
+    return torch.zeros(shape, dtype=dtype, device=labels.device).scatter_(1, labels, 1.0)

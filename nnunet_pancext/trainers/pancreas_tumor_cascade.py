@@ -1,0 +1,177 @@
+"""Trainers of the pancreatic-tumour cascade and of its ablations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from nnunet_pancext.architectures import PancreasTumorCascade
+from nnunet_pancext.architectures.pancreas_tumor_cascade import JOINT, MARGIN, SALIENCY, STAGES_APART
+from nnunet_pancext.errors import HostCommandError
+from nnunet_pancext.losses import CascadeLoss, ISBLoss, OrdinaryWeights
+from nnunet_pancext.trainers.cascade_roles import cascade_roles
+from nnunet_pancext.trainers.host import ConfigurationManager
+from nnunet_pancext.trainers.loss_weights import log_columns
+from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.trainers.paper_recipe import PaperRecipe
+
+PAPER_EPOCHS = 56
+PAPER_LEARNING_RATE = 1e-5
+FIRST_EPOCH = ((STAGES_APART, 0), (SALIENCY, 2), (JOINT, 6))  # of 56
+WITHOUT_ORGAN = "patches without organ"
+WINDOW = "window / patch"
+
+
+def cascade_phase(epoch: int, num_epochs: int) -> str:
+    """Return S in the first 2/56 of the epochs, I in the next 4/56, J in the rest."""
+    reached = [phase for phase, first in FIRST_EPOCH if PAPER_EPOCHS * epoch >= first * num_epochs]
+    return reached[-1]
+
+
+def margin_in_voxels(spacing: Any) -> tuple[int, ...]:
+    """Return 20 voxels along the finest axis, and as many millimetres along the others."""
+    return tuple(round(MARGIN * min(spacing) / step) for step in spacing)
+
+
+class PancreasTumorCascadeTrainer(NetworkTrainer):
+    """The cascade with its own loss (Eq. 17) and phases, otherwise trained by nnU-Net's recipe.
+
+    The network is given the truth in training, as a last image channel: nnU-Net's training step hands over
+    one tensor. Its log-probabilities are what nnU-Net takes for logits.
+
+    The paper's recipe keeps the learning rate at 1e-5; the text names no schedule.
+    """
+
+    paper = "Pancreatic-tumour cascade (Ju et al.)"
+    loss_name = "Dice, BCE + IoU, ISB"
+    loss_weighting = None
+    refuses_loss_weighting = "its loss is not Dice + CE"
+    refuses_isb_loss = "its loss has it already"
+    network_class = PancreasTumorCascade
+    num_downsamplings = 4
+    paper_recipe = PaperRecipe(
+        optimizer=partial(SGD, momentum=0.9),
+        learning_rate=lambda epoch, num_epochs: PAPER_LEARNING_RATE,
+        weight_decay=1e-7,
+        num_epochs=PAPER_EPOCHS,
+        loss_weighting=OrdinaryWeights,
+        summary="SGD, momentum 0.9, lr 1e-5, weight decay 1e-7, 2 + 4 + 50 epochs",
+    )
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.roles = cascade_roles(self.label_manager, dataset_json, trainer=type(self).__name__)
+        if not self.enable_deep_supervision:
+            raise HostCommandError(
+                f"{type(self).__name__} always supervises all its maps: leave enable_deep_supervision True."
+            )
+        self.notes: dict[str, list[float]] = defaultdict(list)  # by name, of the epoch so far
+
+    @classmethod
+    def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        axes = len(configuration_manager.patch_size)
+        return {"margin": margin_in_voxels(configuration_manager.spacing[-axes:])}
+
+    def configure_epoch(self, epoch: int, num_epochs: int) -> None:
+        network: Any = self._bare_network()
+        network.phase = cascade_phase(epoch, num_epochs)
+        self.notes.clear()
+
+    def initialize(self) -> None:
+        super().initialize()
+        network: Any = self._bare_network()
+        network.roles.copy_(torch.tensor(self.roles))
+
+    def build_loss(self) -> Any:
+        organ, lesion = self.roles
+        ignore_label = self.label_manager.ignore_label
+        axes = len(self.configuration_manager.patch_size)
+        isb = ISBLoss(spacing=self.configuration_manager.spacing[-axes:], ignore_label=ignore_label)
+        return FirstTarget(CascadeLoss(organ=organ, lesion=lesion, isb=isb, ignore_label=ignore_label))
+
+    def _get_deep_supervision_scales(self) -> list[list[float]]:
+        return [[1.0] * len(self.configuration_manager.patch_size)]
+
+    def train_step(self, batch: dict) -> dict:
+        result = super().train_step(self._with_truth(batch))
+        self._note(batch)
+        return result
+
+    def validation_step(self, batch: dict) -> dict:
+        return super().validation_step(self._with_truth(batch))
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        super().on_train_epoch_end(train_outputs)
+        means = {name: float(np.mean(values)) for name, values in self.notes.items() if values}
+        log_columns(
+            self.logger, {f"cascade {name}": mean for name, mean in means.items()}, self.current_epoch
+        )
+        network: Any = self._bare_network()
+        told = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+        self.print_to_log_file(f"Phase {network.phase}: {told}")
+
+    def _with_truth(self, batch: dict) -> dict:
+        """Return the batch with a last image channel that says where organ or lesion is."""
+        target = batch["target"][0]
+        organ, lesion = self.roles
+        truth = (target == organ) | (target == lesion)
+        return {**batch, "data": torch.cat([batch["data"], truth.to(batch["data"].dtype)], dim=1)}
+
+    def _note(self, batch: dict) -> None:
+        """Keep what is logged at the end of the epoch."""
+        loss = self.loss.get_submodule("cascade")
+        for name, value in loss.terms.items():
+            self.notes[name].append(float(value))
+        empty = [not truth.any() for truth in self._with_truth(batch)["data"][:, -1]]
+        self.notes[WITHOUT_ORGAN].append(float(np.mean(empty)))
+        if loss.windows is not None:
+            size = loss.windows.size
+            self.notes[WINDOW].append(float(np.prod(size) / np.prod(batch["data"].shape[2:])))
+
+
+class FirstTarget(nn.Module):
+    """Gives the cascade's loss the one target of nnU-Net's list."""
+
+    def __init__(self, cascade: nn.Module) -> None:
+        super().__init__()
+        self.cascade = cascade
+
+    def forward(self, output: Any, targets: list[Tensor]) -> Tensor:
+        return self.cascade(output, targets[0])
+
+
+class PancreasTumorCascadeMTrainer(PancreasTumorCascadeTrainer):
+    """Table 3, M: both stages are multi-scale U-Nets, and the second sees the whole image."""
+
+    network_options = {"crop": False, "saliency": False, "localization": False, "focusing": False}
+
+
+class PancreasTumorCascadeMPTrainer(PancreasTumorCascadeTrainer):
+    """Table 3, M-P: the second stage sees the window around what the first finds."""
+
+    network_options = {"saliency": False, "localization": False, "focusing": False}
+
+
+class PancreasTumorCascadeMPTTrainer(PancreasTumorCascadeTrainer):
+    """Table 3, M-P-T: what the first stage finds changes the image, so that both learn together."""
+
+    network_options = {"localization": False, "focusing": False}
+
+
+class PancreasTumorCascadeMPTLTrainer(PancreasTumorCascadeTrainer):
+    """Table 3, M-P-T-L: with non-local localization."""
+
+    network_options = {"focusing": False}

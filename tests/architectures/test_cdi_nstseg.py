@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts.architecture import ArchitectureContract
+
+from nnunet_pancext.architectures import CDINSTSeg
+from nnunet_pancext.architectures.blocks import ScaleFusion
+
+SMALL = {"base_channels": 8}
+
+
+class CDIContract(ArchitectureContract):
+    network_class = CDINSTSeg
+    num_downsamplings = 4
+    options = SMALL
+    has_auxiliary_heads = False
+
+    def image(self, network, *, channels=1, extra=0):
+        size = [step + extra for step in network.smallest_size]
+        size[-1] = 3 * network.divisor[-1] + extra  # so that the scales differ
+        return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
+
+
+class TestCDINSTSeg(CDIContract):
+    pass
+
+
+def build(dims=2, **options):
+    torch.manual_seed(0)
+    return CDINSTSeg(spatial_dims=dims, in_channels=1, num_classes=3, **SMALL, **options)
+
+
+ABLATIONS = [
+    {"scale_fusion": False},
+    {"localization": False},
+    {"focusing": False},
+    {"scales": (1.0,)},
+    {"scales": (1.0, 1.5)},
+    {"sides": ("foreground",)},
+    {"sides": ("background",)},
+]
+
+
+@pytest.mark.parametrize("deep_supervision", [True, False])
+@pytest.mark.parametrize("options", ABLATIONS, ids=str)
+def test_a_gradient_reaches_every_parameter_of_an_ablation(options, deep_supervision):
+    network = build(deep_supervision=deep_supervision, **options)
+    if not deep_supervision:
+        for part in network.supervised_only:
+            part.requires_grad_(False)
+    outputs = network(torch.randn(2, 1, 48, 48))
+    sum(output.square().mean() for output in (outputs if deep_supervision else [outputs])).backward()
+    idle = [name for name, value in network.named_parameters() if value.requires_grad and value.grad is None]
+    assert not idle
+
+
+def test_the_scales_share_one_encoder_and_see_other_sizes():
+    network = build().eval()
+    seen = []
+    network.encoder[0].register_forward_hook(lambda module, inputs, output: seen.append(output.shape[2:]))
+    network(torch.randn(1, 1, 64, 64))
+    assert seen == [(32, 32), (64, 64), (96, 96)]
+
+
+def test_axes_with_few_voxels_keep_their_size():
+    network = build(dims=3, strides=[(1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2)]).eval()
+    seen = []
+    network.encoder[0].register_forward_hook(lambda module, inputs, output: seen.append(output.shape[2:]))
+    network(torch.randn(1, 1, 16, 64, 64))
+    assert seen == [(16, 32, 32), (16, 64, 64), (16, 96, 96)]
+
+
+def test_the_weights_of_the_scales_sum_to_one():
+    """Where all scales hold the same, the fusion returns what one scale gives."""
+    fusion = ScaleFusion(spatial_dims=2, channels=8, scales=(0.5, 1.0, 1.5), norm="batch").eval()
+    same = torch.randn(1, 8, 6, 6)
+    for after in fusion.after:
+        after.register_forward_hook(lambda module, inputs, output: same)
+    found = fusion([torch.randn(1, 8, size, size) for size in (3, 6, 9)])
+    torch.testing.assert_close(found, same)
+
+
+def test_a_larger_scale_is_pooled_by_maximum_plus_mean():
+    fusion = ScaleFusion(spatial_dims=2, channels=8, scales=(1.0, 2.0), norm="batch").eval()
+    seen = []
+    fusion.after[1].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    large = torch.randn(1, 8, 4, 4)
+    fusion([torch.randn(1, 8, 2, 2), large])
+    blocks = fusion.before[1](large).unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    torch.testing.assert_close(seen[0], blocks.amax(4) + blocks.mean(4))
+
+
+def test_the_finest_fused_features_feed_the_last_map():
+    network = build(deep_supervision=True)
+    finest = network.fuse[0].weigh[-1].weight
+    (gradient,) = torch.autograd.grad(network(torch.randn(2, 1, 48, 48))[0].square().mean(), finest)
+    assert gradient.abs().sum() > 0
+
+
+def test_recomputation_changes_no_gradient():
+    image = torch.randn(1, 1, 16, 16, 48)
+    gradients = []
+    for recompute in (False, True):
+        network = build(dims=3, deep_supervision=True, recompute=recompute)
+        sum(output.square().mean() for output in network(image)).backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+def test_bad_options_are_refused():
+    for scales in ((0.5, 1.5), (1.0, 1.0), (1.0, -1.0)):
+        with pytest.raises(ValueError, match="must hold 1"):
+            build(scales=scales)
+    with pytest.raises(ValueError, match="BatchNorm count each batch twice"):
+        build(recompute=True)

@@ -1,0 +1,8 @@
+from contracts.trainer import TrainerContract
+
+from nnunet_pancext.trainers import MultiScaleUNetTrainer
+
+
+class TestMultiScaleUNetTrainer(TrainerContract):
+    trainer = MultiScaleUNetTrainer
+    small = {"base_channels": 8}

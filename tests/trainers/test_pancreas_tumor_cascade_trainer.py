@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from contracts.made_preprocessed import made_dataset_json, made_plans
+from contracts.trainer import TrainerContract
+
+from nnunet_pancext import trainers
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers import PancreasTumorCascadeTrainer
+from nnunet_pancext.trainers.pancreas_tumor_cascade import cascade_phase, margin_in_voxels
+
+NAMES = ("M", "MP", "MPT", "MPTL")
+
+
+class TestPancreasTumorCascadeTrainer(TrainerContract):
+    trainer = PancreasTumorCascadeTrainer
+    small = {"base_channels": 8}
+    refused = {
+        "fourteen foregrounds": "Say so in its dataset.json",
+        "regions": "region-based labels .* MultiScaleUNetTrainer",
+        "regions and ignore": "region-based labels",
+    }
+    test_outputs_match_the_targets = None  # the maps lie in windows
+    test_a_parameter_without_a_gradient_does_not_ask_for_one = None  # see the network's tests
+
+    @pytest.mark.parametrize("configuration", ["2d", "3d_lowres", "3d_fullres"])
+    @pytest.mark.parametrize("deep_supervision", [True, False])
+    def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
+        kind = self.variant()
+        if deep_supervision:
+            self._one_epoch(self.make(configuration, trainer=kind))
+            return
+        kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
+        with pytest.raises(PancextError, match="always supervises all its maps"):
+            self.make(configuration, trainer=kind)
+
+    def test_each_epoch_says_how_the_cascade_does(self, folders):
+        trainer = self.make("2d")
+        trainer.run_training()
+        (log,) = Path(trainer.output_folder).glob("training_log*")
+        found = re.findall(
+            r"Phase (\w): stage 1 [\d.]+, stage 2 [\d.e-]+, ISB [\d.e-]+, "
+            r"patches without organ [\d.]+(?:, window / patch [\d.]+)?",
+            log.read_text(),
+        )
+        assert found == ["S", "J", "J"]
+        checkpoint = torch.load(Path(trainer.output_folder) / "checkpoint_final.pth", weights_only=False)
+        assert len(checkpoint["logging"]["cascade stage 1"]) == 3
+
+    @pytest.mark.parametrize("entry", [None, {"organ": 2, "lesion": 1}])
+    def test_roles_come_from_dataset_json_and_go_into_the_checkpoint(self, folders, entry):
+        dataset_json = made_dataset_json()
+        if entry:
+            dataset_json["pancext"] = entry
+        plans = {**made_plans(), "continue_training": False}
+        trainer = self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))
+        trainer.initialize()
+        expected = [2, 1] if entry else [1, 2]
+        assert trainer.network.state_dict()["roles"].tolist() == expected
+        assert [trainer.loss.cascade.organ, trainer.loss.cascade.lesion] == expected
+
+    def test_fourteen_labels_train_where_dataset_json_says_the_roles(self, folders):
+        dataset_json = {**made_dataset_json("fourteen foregrounds"), "pancext": {"organ": 3, "lesion": 14}}
+        plans = {**made_plans(), "continue_training": False}
+        trainer = self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))
+        assert trainer.roles == (3, 14)
+
+    @pytest.mark.parametrize("entry", [{"organ": 1}, {"organ": 1, "lesion": 1}, {"organ": 0, "lesion": 2}, 5])
+    def test_an_entry_that_names_no_two_labels_is_refused(self, folders, entry):
+        dataset_json = {**made_dataset_json(), "pancext": entry}
+        plans = {**made_plans(), "continue_training": False}
+        with pytest.raises(PancextError, match="does not name two of its foreground labels"):
+            self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("epochs", [56, 560, 1000])
+def test_phases_take_2_4_and_50_of_56(epochs):
+    phases = [cascade_phase(epoch, epochs) for epoch in range(epochs)]
+    assert phases == sorted(phases, key="SIJ".index)
+    for phase, share in zip("SIJ", (2, 4, 50), strict=True):
+        assert abs(phases.count(phase) - epochs * share / 56) < 1
+
+
+def test_phases_of_the_papers_56_epochs():
+    assert "".join(cascade_phase(epoch, 56) for epoch in range(56)) == "SS" + "IIII" + "J" * 50
+
+
+def test_the_margin_is_one_distance_along_every_axis():
+    assert margin_in_voxels((0.8, 0.8)) == (20, 20)
+    assert margin_in_voxels((2.5, 0.8, 0.8)) == (6, 20, 20)
+
+
+def test_the_papers_recipe():
+    trainer = trainers.find_trainer("PancreasTumorCascadeTrainer_PaperRecipe")
+    assert (trainer.num_epochs, trainer.initial_lr, trainer.weight_decay) == (56, 1e-5, 1e-7)
+    parameters = [torch.nn.Parameter(torch.zeros(1))]
+    optimizer, schedule = trainer.recipe.configure(parameters, num_epochs=56)
+    schedule.step(55)
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (1e-5, 0.9, 1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["_PhaseLoss", "_ISBLoss"])
+def test_suffixes_that_weigh_another_loss_are_refused(suffix):
+    with pytest.raises(PancextError, match="its loss"):
+        trainers.find_trainer("PancreasTumorCascadeTrainer" + suffix)
+
+
+def test_ablations_leave_out_one_part_more_each():
+    options = [
+        getattr(trainers, f"PancreasTumorCascade{name}Trainer").network_options for name in (*NAMES, "")
+    ]
+    assert [len(one) for one in options] == [4, 3, 2, 1, 0]
+    assert all(fewer.items() <= more.items() for more, fewer in pairwise(options))
