@@ -3,7 +3,9 @@
 python benchmarks/trainer_steps.py                       on this CPU, with small patches
 python benchmarks/trainer_steps.py --device cuda --precision bf16 --compile
 
-On a GPU the patches and batches are those of nnU-Net's plan for MSD pancreas.
+Each trainer has its own loss; stock nnU-Net's is Dice + CE. The organ fills half of each axis: the
+cascade's second stage sees that and a margin. On a GPU patch and batch are those of nnU-Net's plan for
+MSD pancreas.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ CONFIGURATIONS = {2: "2d", 3: "3d_fullres"}
 # What a CPU finishes in seconds; every axis stays divisible by the plan's strides.
 CPU_BATCHES = {2: (1, 256, 256), 3: (1, 16, 96, 96)}
 RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6)  # of nnU-Net's ResEncM planner
+CASCADE = "PancreasTumorCascade"
 NUM_CLASSES = 3
-REPEATS = 5
+REPEATS = 3
 
 
 def plans_for(kind: str) -> dict[str, Any]:
@@ -64,37 +67,63 @@ def build(kind: str, dims: int) -> tuple[Any, tuple[int, ...]]:
     return network, (configuration.batch_size, *configuration.patch_size)
 
 
+def case_of(kind: str, shape: tuple[int, ...], device: str) -> tuple[Any, Any]:
+    """Return an image of noise and its labels: an organ that fills half of each axis, and a lesion in it."""
+    import torch
+
+    batch, *patch = shape
+    image = torch.randn(batch, 1, *patch)
+    labels = torch.zeros(batch, 1, *patch)
+    for label, share in ((1, 4), (2, 8)):
+        middle = [slice(length // 2 - length // share, length // 2 + length // share) for length in patch]
+        labels[(slice(None), slice(None), *middle)] = label
+    if kind.startswith(CASCADE):
+        image = torch.cat([image, (labels > 0).float()], dim=1)
+    return image.to(device), labels.to(device)
+
+
+def loss_of(kind: str, outputs: Any, labels: Any) -> tuple[Any, Any]:
+    """Return the trainer's loss and the target that it takes."""
+    import torch
+    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+    from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
+    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+
+    from nnunet_pancext.losses import CascadeLoss, ISBLoss, StructureLoss
+    from nnunet_pancext.trainers.cdi_nstseg import MAP_WEIGHTS
+
+    if kind.startswith(CASCADE):
+        return CascadeLoss(organ=1, lesion=2, isb=ISBLoss()), labels
+    targets = [torch.nn.functional.interpolate(labels, size=output.shape[2:]) for output in outputs]
+    if kind.startswith("CDINSTSeg"):
+        return DeepSupervisionWrapper(
+            StructureLoss(), [one / sum(MAP_WEIGHTS) for one in MAP_WEIGHTS]
+        ), targets
+    dice = {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False}
+    weights = [1 / 2**level for level in range(len(outputs))]
+    weights[-1] = 0.0
+    loss = DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
+    return DeepSupervisionWrapper(loss, [weight / sum(weights) for weight in weights]), targets
+
+
 def measure(kind: str, dims: int, device: str, precision: str, compiled: bool) -> dict[str, float]:
     """Return seconds and peak MB of a step, the parameters, and the multiply-adds of a forward pass."""
     import resource
     import time
 
     import torch
-    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
-    from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
-    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
     from torch.utils.flop_counter import FlopCounterMode
 
     torch.manual_seed(0)
     network, planned = build(kind, dims)
     cpu = device == "cpu"
-    batch, *patch = CPU_BATCHES[dims] if cpu else planned
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        deepcopy(network).to("meta")(torch.empty(1, 1, *patch))
     network.to(device)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    dice = {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False}
-    loss = DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
-    image = torch.randn(batch, 1, *patch, device=device)
-    with torch.no_grad():
+    if kind.startswith(CASCADE):
+        network.phase = "I"  # windows by the truth: an untrained first stage would take the whole patch
+    image, labels = case_of(kind, CPU_BATCHES[dims] if cpu else planned, device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         outputs = network(image)
-    weights = [1 / 2**level for level in range(len(outputs))]
-    weights[-1] = 0.0
-    loss = DeepSupervisionWrapper(loss, [weight / sum(weights) for weight in weights])
-    targets = [
-        torch.randint(0, NUM_CLASSES, (batch, 1, *output.shape[2:]), device=device).float()
-        for output in outputs
-    ]
+    loss, targets = loss_of(kind, outputs, labels)
     del outputs
     forward = torch.compile(network) if compiled else network
     optimiser = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True)
@@ -128,8 +157,8 @@ def measure(kind: str, dims: int, device: str, precision: str, compiled: bool) -
     return {
         "seconds": median(seconds),
         "megabytes": megabytes,
-        "parameters": parameters,
-        "macs": counter.get_total_flops() / 2,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "macs": counter.get_total_flops() / 2 / len(image),
     }
 
 

@@ -105,6 +105,29 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
     def _get_deep_supervision_scales(self) -> list[list[float]]:
         return [[1.0] * len(self.configuration_manager.patch_size)]
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.device.type == "cuda":
+            self.rehearse_largest_window()
+
+    def rehearse_largest_window(self) -> None:
+        """Run a step whose window is the whole patch, and forget it.
+
+        Windows grow when stage 1 begins to say where they lie. If memory does not suffice for the largest,
+        the training shall end now and not hours later.
+        """
+        network: Any = self._bare_network()
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        shape = (self.batch_size, self.num_input_channels + 1, *self.configuration_manager.patch_size)
+        data = torch.ones(shape, device=self.device)  # the last channel: organ everywhere
+        network.phase = STAGES_APART
+        self.network.train()
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            self.loss(self.network(data), [data[:, -1:]]).backward()
+        self.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in network.named_buffers():
+            buffer.copy_(buffers[name])
+
     def train_step(self, batch: dict) -> dict:
         result = super().train_step(self._with_truth(batch))
         self._note(batch)
@@ -115,7 +138,8 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
         super().on_train_epoch_end(train_outputs)
-        means = {name: float(np.mean(values)) for name, values in self.notes.items() if values}
+        means = {name: float(np.mean(values)) for name, values in self.notes.items()}
+        means.setdefault(WINDOW, float("nan"))  # no patch of the epoch had a window
         log_columns(
             self.logger, {f"cascade {name}": mean for name, mean in means.items()}, self.current_epoch
         )

@@ -52,6 +52,16 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
         checkpoint = torch.load(Path(trainer.output_folder) / "checkpoint_final.pth", weights_only=False)
         assert len(checkpoint["logging"]["cascade stage 1"]) == 3
 
+    def test_the_largest_window_is_rehearsed_and_forgotten(self, folders):
+        trainer = self.make("2d")
+        trainer.initialize()
+        before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+        trainer.rehearse_largest_window()
+        assert trainer.loss.cascade.windows.size == tuple(trainer.configuration_manager.patch_size)
+        after = trainer.network.state_dict()
+        assert all(torch.equal(after[name], value) for name, value in before.items())
+        assert all(parameter.grad is None for parameter in trainer.network.parameters())
+
     @pytest.mark.parametrize("entry", [None, {"organ": 2, "lesion": 1}])
     def test_roles_come_from_dataset_json_and_go_into_the_checkpoint(self, folders, entry):
         dataset_json = made_dataset_json()
