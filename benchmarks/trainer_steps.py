@@ -33,6 +33,7 @@ RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6)  # of nnU-Net's ResEncM planner
 CASCADE = "PancreasTumorCascade"
 NUM_CLASSES = 3
 REPEATS = 3
+SAME_NETWORK = ("Loss", "ISB", "Baseline")  # trainers of stock nnU-Net's
 
 
 def plans_for(kind: str) -> dict[str, Any]:
@@ -168,6 +169,7 @@ def child(kind: str, dims: int, options: argparse.Namespace) -> dict[str, float]
     words += ["--compile"] * options.compile + ["--child", kind, str(dims)]
     # Memory that is freed goes back at once, so that the peak is what was in use.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    print(f"{kind} in {dims}D ...", file=sys.stderr, flush=True)
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{kind} in {dims}D failed:\n{done.stderr[-2000:]}")
@@ -214,7 +216,9 @@ def main() -> None:
         return
     from nnunet_pancext.trainers import list_trainers
 
-    trainers = options.trainers or [name for name in list_trainers() if "Loss" not in name]
+    trainers = options.trainers or [
+        name for name in list_trainers() if not any(word in name for word in SAME_NETWORK)
+    ]
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
     compiled = "compiled" if options.compile else "not compiled"
     machine = f"{options.device}, {os.cpu_count()} processors {platform.machine()}"

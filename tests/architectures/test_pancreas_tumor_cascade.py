@@ -96,7 +96,7 @@ def test_stage_2_teaches_stage_1_from_the_first_step_of_i_on(dims, phase, reache
 def test_the_saliency_starts_within_one_percent_of_the_identity(dims):
     axes = torch.meshgrid(*(torch.arange(length) - length / 2 for length in SIZE[dims]), indexing="ij")
     probability = (10 - torch.stack(axes).square().sum(0).sqrt()).sigmoid()[None, None]  # a ball
-    for seed in range(10):
+    for seed in range(30):
         torch.manual_seed(seed)
         found = SaliencyChange(spatial_dims=dims, in_channels=2)(probability)
         assert (found - 1).abs().max() < 0.01

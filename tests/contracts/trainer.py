@@ -31,6 +31,7 @@ from nnunet_pancext.trainers import NetworkTrainer, PancextTrainer
 class TrainerContract:
     trainer: type[PancextTrainer]
     small: dict[str, Any] = {}  # network options that make the tests quick
+    resumed = "3d_fullres"  # the configuration in which a continued run is compared
     refused: dict[str, str] = {}  # kinds of labels that it does not take, and what its message says
 
     @pytest.fixture(autouse=True)
@@ -126,16 +127,16 @@ class TrainerContract:
 
     def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch):
         monkeypatch.setenv("PANCEXT_SEED", "5")
-        uninterrupted = self.make("3d_fullres")
+        uninterrupted = self.make(self.resumed)
         uninterrupted.run_training()
         expected = _final_weights(uninterrupted)
 
         monkeypatch.setenv("nnUNet_results", str(folders / "nnUNet_results" / "second"))
-        killed = self.make("3d_fullres")
+        killed = self.make(self.resumed)
         _stop_before_epoch(killed, 2, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             killed.run_training()
-        continued = self.make("3d_fullres")
+        continued = self.make(self.resumed)
         continued.load_checkpoint(str(Path(continued.output_folder) / "checkpoint_latest.pth"))
         assert continued.current_epoch == 2
         continued.run_training()

@@ -23,6 +23,7 @@ ABLATIONS = {
 class TestCDINSTSegTrainer(TrainerContract):
     trainer = CDINSTSegTrainer
     small = {"base_channels": 8}
+    resumed = "2d"
 
     @pytest.mark.parametrize(("kind", "expected"), [("regions", True), ("two foregrounds", False)])
     def test_a_checkpoint_says_whether_there_are_regions(self, tmp_path, monkeypatch, kind, expected):

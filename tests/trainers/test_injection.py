@@ -4,13 +4,20 @@ from copy import deepcopy
 
 import pytest
 import torch
-from contracts.made_preprocessed import PATCHES, made_plans
+from contracts.made_preprocessed import (
+    PATCHES,
+    made_dataset_json,
+    made_plans,
+    make_preprocessed,
+    use_folders,
+)
 from contracts.trainer import TrainerContract
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
+from nnunet_pancext.losses import ISBLoss
 from nnunet_pancext.trainers import (
     nnUNetTrainerAttentionGates,
     nnUNetTrainerBaseline,
@@ -158,6 +165,68 @@ def test_a_gradient_reaches_the_part(plans, configuration, trainer):
         if parameter.grad is None or not parameter.grad.any()
     ]
     assert not idle
+
+
+@pytest.mark.parametrize("deep_supervision", [True, False])
+def test_focusing_keeps_the_encoder_and_the_outputs_of_the_plan(plans, configuration, deep_supervision):
+    size = PATCHES[configuration][0]
+    stock = build(nnUNetTrainer, plans, configuration, deep_supervision=deep_supervision)
+    network = nnUNetTrainerFocusing.inject(stock, spatial_dims=len(size))
+    assert network.encoder is stock.encoder
+    image = torch.randn(2, 1, *size)
+    expected, found = stock(image), network(image)
+    if not deep_supervision:
+        expected, found = [expected], [found]
+    assert [one.shape for one in found] == [one.shape for one in expected]
+    sum(one.square().mean() for one in found).backward()
+    idle = [name for name, value in network.named_parameters() if value.grad is None]
+    assert not idle
+
+
+def test_focusing_takes_pretrained_weights_into_its_encoder(plans, configuration, tmp_path, capsys):
+    pretrained = build(nnUNetTrainer, plans, configuration)
+    with torch.no_grad():
+        for parameter in pretrained.parameters():
+            parameter.normal_()
+    file = tmp_path / "checkpoint_final.pth"
+    torch.save({"network_weights": pretrained.state_dict()}, file)
+    network = build(nnUNetTrainerFocusing, plans, configuration)
+    before = deepcopy(network.injected.state_dict())
+    load_pretrained_weights(network, str(file))
+    found = network.encoder.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in pretrained.encoder.state_dict().items())
+    assert all(torch.equal(network.injected.state_dict()[key], value) for key, value in before.items())
+
+
+@pytest.mark.parametrize("deep_supervision", [True, False])
+def test_the_isb_loss_is_added_to_nnunets_own(tmp_path, monkeypatch, deep_supervision):
+    use_folders(monkeypatch, tmp_path)
+    make_preprocessed(tmp_path)
+
+    def trainer_of(weight):
+        kind = type(
+            "nnUNetTrainerISB",
+            (nnUNetTrainerISB,),
+            {"isb_weight": weight, "enable_deep_supervision": deep_supervision},
+        )
+        plans = {**made_plans(), "continue_training": False}
+        trainer = kind(plans, "3d_fullres", 0, made_dataset_json(), torch.device("cpu"))
+        trainer.initialize()
+        return trainer
+
+    with_isb, without = trainer_of(0.4), trainer_of(0.0)
+    training, _ = without.get_dataloaders()
+    target = next(training)["target"]
+    finest = target[0] if deep_supervision else target
+    generator = torch.Generator().manual_seed(0)
+    outputs = [
+        torch.randn(2, 3, *one.shape[2:], generator=generator)
+        for one in (target if deep_supervision else [target])
+    ]
+    logits = outputs if deep_supervision else outputs[0]
+    spacing = with_isb.configuration_manager.spacing
+    expected = without.loss(logits, target) + 0.4 * ISBLoss(spacing=spacing)(outputs[0], finest)
+    torch.testing.assert_close(with_isb.loss(logits, target), expected)
 
 
 def test_attention_maps_of_the_gates(plans):

@@ -20,6 +20,7 @@ NAMES = ("M", "MP", "MPT", "MPTL")
 class TestPancreasTumorCascadeTrainer(TrainerContract):
     trainer = PancreasTumorCascadeTrainer
     small = {"base_channels": 8}
+    resumed = "2d"
     refused = {
         "fourteen foregrounds": "Say so in its dataset.json",
         "regions": "region-based labels .* MultiScaleUNetTrainer",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nnunet_pancext.architectures.dims import convolution
 
 INNER_CHANNELS = 2
-LAST_KERNEL = 5
+FIRST_KERNEL, LAST_KERNEL = 3, 5
 START_STD = 1e-3
 
 
@@ -17,15 +17,20 @@ class SaliencyChange(nn.Module):
     """Makes factors for the image's channels out of a probability: 3x3 convolution, ReLU, 5x5 convolution.
 
     The last convolution starts with weights of standard deviation 1e-3 (in 3D less, for its larger kernel)
-    and a bias of 1: the factors are nearly 1, and gradients reach stage 1 from the first step.
+    and a bias of 1: the factors are nearly 1, and gradients reach stage 1 from the first step. The first
+    starts without negative weights, so that no ReLU begins shut.
 
     Shapes: (B, 1, *spatial) to (B, in_channels, *spatial), with `in_channels` those of the image.
     """
 
     def __init__(self, *, spatial_dims: int, in_channels: int) -> None:
         super().__init__()
-        first = convolution(
-            spatial_dims=spatial_dims, in_channels=1, out_channels=INNER_CHANNELS, kernel_size=3, bias=True
+        first: Any = convolution(
+            spatial_dims=spatial_dims,
+            in_channels=1,
+            out_channels=INNER_CHANNELS,
+            kernel_size=FIRST_KERNEL,
+            bias=True,
         )
         last: Any = convolution(
             spatial_dims=spatial_dims,
@@ -35,6 +40,8 @@ class SaliencyChange(nn.Module):
             bias=True,
         )
         self.layers = nn.Sequential(first, nn.ReLU(inplace=True), last)
+        nn.init.uniform_(first.weight, 0, 0.5 / FIRST_KERNEL**spatial_dims)
+        nn.init.zeros_(first.bias)
         nn.init.normal_(last.weight, std=START_STD / LAST_KERNEL ** ((spatial_dims - 2) / 2))
         nn.init.ones_(last.bias)
 
