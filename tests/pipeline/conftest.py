@@ -34,8 +34,8 @@ def _make(root: Path) -> Path:
     project = Project(root, root / "results")
     source = write_phantom_dataset(root / "source", cases=7, size=(16, 32, 32), show_progress=False)
     convert_msd(source, raw_root=root / "raw", split="5/2", show_progress=False)
-    configurations = ("-c", "2d", "3d_fullres", "-np", "2", "2")
+    configurations = ("-c", "2d", "3d_fullres", "-np", "1", "1")
     project.run(
-        "nnUNetv2_plan_and_preprocess", "-d", 7, "--verify_dataset_integrity", "-npfp", 2, *configurations
+        "nnUNetv2_plan_and_preprocess", "-d", 7, "--verify_dataset_integrity", "-npfp", 1, *configurations
     )
     return root

@@ -33,7 +33,7 @@ def predicted(trained):
 
 def predict(project, out: Path, configuration: str = "2d") -> None:
     where = ("-i", project.raw / "imagesTs", "-o", out, "-d", 7, "-c", configuration, "-f", 0)
-    project.run("nnUNetv2_predict", *where, "-tr", TRAINER, *CPU)
+    project.run("nnUNetv2_predict", *where, "-tr", TRAINER, "-npp", 1, "-nps", 1, *CPU)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -88,7 +88,7 @@ def test_predictions_have_the_geometry_of_their_images(trained, predicted):
 
 
 def test_best_configuration(trained):
-    trained.run("nnUNetv2_find_best_configuration", 7, "-c", "2d", "-tr", TRAINER, "-f", 0, "-np", 2)
+    trained.run("nnUNetv2_find_best_configuration", 7, "-c", "2d", "-tr", TRAINER, "-f", 0, "-np", 1)
     information = trained.results / trained.raw.name / "inference_information.json"
     assert TRAINER in information.read_text()
 
