@@ -12,11 +12,13 @@ from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer
 class TestDLKUNetSTrainer(TrainerContract):
     trainer = DLKUNetSTrainer
     small = {"base_channels": 4}
+    resumed = "2d"
 
 
 class TestDLKUNetLTrainer(TrainerContract):
     trainer = DLKUNetLTrainer
     small = {"base_channels": 4}
+    resumed = "2d"
 
 
 @pytest.mark.parametrize(("size", "levels"), [("S", 3), ("M", 4), ("L", 5)])
