@@ -21,9 +21,9 @@ import torch
 from report import print_table
 from trainer_steps import PLAIN, build, case_of, loss_of
 
-from nnunet_pancext.losses import ISBLoss, PhaseWeights
+from nnunet_pancext.losses import ISB_WEIGHT, ISBLoss, PhaseWeights
 from nnunet_pancext.trainers.loss_weights import set_loss_weights
-from nnunet_pancext.trainers.shared_boundary import ISB_WEIGHT, LossWithISB
+from nnunet_pancext.trainers.shared_boundary import LossWithISB
 
 PATCH = (40, 224, 224)
 

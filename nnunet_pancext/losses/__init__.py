@@ -1,6 +1,6 @@
 """The papers' losses, plain PyTorch: nothing here knows of nnU-Net."""
 
-from nnunet_pancext.losses.cascade import CascadeLoss, dice_loss
+from nnunet_pancext.losses.cascade import ISB_WEIGHT, CascadeLoss, dice_loss
 from nnunet_pancext.losses.shared_boundary import ISBLoss, shared_boundary_matrix
 from nnunet_pancext.losses.structure import StructureLoss, bce_iou_loss, edge_weights, one_versus_rest
 from nnunet_pancext.losses.weighting import (
@@ -12,6 +12,7 @@ from nnunet_pancext.losses.weighting import (
 )
 
 __all__ = [
+    "ISB_WEIGHT",
     "CascadeLoss",
     "DiceOnlyWeights",
     "DynamicWeights",

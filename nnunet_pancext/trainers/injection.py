@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, FocusedUNet, NonLocalUNet
-from nnunet_pancext.losses import DynamicWeights, PhaseWeights
+from nnunet_pancext.losses import ISB_WEIGHT, DynamicWeights, PhaseWeights
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager, nnUNetTrainer
-from nnunet_pancext.trainers.shared_boundary import ISB_WEIGHT
 
 NAMED = "its name already says how the loss is weighted"
 

@@ -147,19 +147,23 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         told = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
         self.print_to_log_file(f"Phase {network.phase}: {told}")
 
-    def _with_truth(self, batch: dict) -> dict:
-        """Return the batch with a last image channel that says where organ or lesion is."""
+    def _truth(self, batch: dict) -> Tensor:
+        """Return where organ or lesion is, (B, 1, *spatial)."""
         target = batch["target"][0]
         organ, lesion = self.roles
-        truth = (target == organ) | (target == lesion)
-        return {**batch, "data": torch.cat([batch["data"], truth.to(batch["data"].dtype)], dim=1)}
+        return (target == organ) | (target == lesion)
+
+    def _with_truth(self, batch: dict) -> dict:
+        """Return the batch with the truth as a last image channel."""
+        data = batch["data"]
+        return {**batch, "data": torch.cat([data, self._truth(batch).to(data.dtype)], dim=1)}
 
     def _note(self, batch: dict) -> None:
         """Keep what is logged at the end of the epoch."""
         loss = self.loss.get_submodule("cascade")
         for name, value in loss.terms.items():
             self.notes[name].append(float(value))
-        empty = [not truth.any() for truth in self._with_truth(batch)["data"][:, -1]]
+        empty = [not truth.any() for truth in self._truth(batch)]
         self.notes[WITHOUT_ORGAN].append(float(np.mean(empty)))
         if loss.windows is not None:
             size = loss.windows.size

@@ -8,11 +8,8 @@ from torch import Tensor, nn
 
 from nnunet_pancext.errors import HostCommandError
 from nnunet_pancext.losses import ISBLoss
-from nnunet_pancext.losses.cascade import ISB_WEIGHT
 from nnunet_pancext.losses.shared_boundary import LEAST_CLASSES
 from nnunet_pancext.trainers.host import ConfigurationManager
-
-__all__ = ["ISB_WEIGHT", "add_isb_loss"]
 
 
 class LossWithISB(nn.Module):

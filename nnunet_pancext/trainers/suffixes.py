@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.losses import DynamicWeights, OrdinaryWeights, PhaseWeights
+from nnunet_pancext.losses import ISB_WEIGHT, DynamicWeights, OrdinaryWeights, PhaseWeights
 from nnunet_pancext.trainers.base import PancextTrainer
-from nnunet_pancext.trainers.shared_boundary import ISB_WEIGHT
 
 ITERATIONS_PER_VALIDATION_ITERATION = 5  # nnU-Net: 250 iterations an epoch, 50 in validation
 
