@@ -7,16 +7,17 @@ INSTALLED := $(VENV)/.installed
 # Without byte code every nnU-Net process imports twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test exhaustive check bench clean
 help:
-	@echo "make demo    the whole way on made CTs: demo_output/demo_report.html"
-	@echo "make test    all tests"
-	@echo "make check   format, lint, types"
-	@echo "make bench   the figures of benchmarks/README.md"
+	@echo "make demo        the whole way on made CTs: demo_output/demo_report.html"
+	@echo "make test        all tests"
+	@echo "make exhaustive  and every trainer through nnU-Net's own commands, in hours"
+	@echo "make check       format, lint, types"
+	@echo "make bench       the figures of benchmarks/README.md"
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt nnunet_pancext.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 demo: $(INSTALLED)
@@ -24,6 +25,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+exhaustive: $(INSTALLED)
+	$(BIN)/python -m pytest -m exhaustive --numprocesses 2
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

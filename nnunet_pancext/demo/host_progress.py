@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _EPOCH = re.compile(r"Epoch (\d+)\s*$")
 _LOSS = re.compile(r"train_loss (\S+)")
@@ -42,9 +43,21 @@ def planning_progress(line: str) -> str | None:
     return line.rstrip(".").lower() if line.startswith(stages) else None
 
 
-def prediction_progress(line: str) -> str | None:
-    """Return the name of each case as its prediction starts."""
-    return line.rstrip(":").lower() if line.startswith("Predicting ") else None
+class PredictionProgress:
+    """Counts the cases, which nnU-Net does not name when it predicts them in one process.
+
+    Args:
+        cases: in the order of their prediction.
+    """
+
+    def __init__(self, cases: Sequence[str]) -> None:
+        self.left = list(cases)
+
+    def __call__(self, line: str) -> str | None:
+        """Return the name of each case as its prediction starts."""
+        if line.startswith("perform_everything_on_device") and self.left:
+            return f"predicting {self.left.pop(0)}"
+        return None
 
 
 def postprocessing_progress(line: str) -> str | None:

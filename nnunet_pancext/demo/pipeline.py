@@ -15,10 +15,10 @@ from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
 from nnunet_pancext.demo.held_out import CaseFolders, HeldOut, hold_out, link_cases, write_split
 from nnunet_pancext.demo.host_progress import (
+    PredictionProgress,
     TrainingProgress,
     planning_progress,
     postprocessing_progress,
-    prediction_progress,
 )
 from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
@@ -37,8 +37,8 @@ ITERATIONS_PER_EPOCH = 100
 PHANTOM_CASES = 12
 PHANTOM_SIZE = (24, 72, 72)
 SEED = 0
-# Without a GPU every flip costs as much as the prediction itself, and each worker its start.
-FEW_CASES = ["--disable_tta", "-npp", "1", "-nps", "1"]
+# Without a GPU every flip costs as much as the prediction itself, and each worker process its start.
+FEW_CASES = ["--disable_tta", "-npp", "0", "-nps", "0"]
 DATASET_ID = 7
 PLANS = "nnUNetPlans"
 STEPS = 8
@@ -111,7 +111,7 @@ def run_demo(
     runner.run(
         f"predict {len(held_out.cases)} case(s)",
         ["nnUNetv2_predict", *where, "-c", configuration, "-f", "0", *model, *FEW_CASES],
-        progress=prediction_progress,
+        progress=PredictionProgress(held_out.cases),
     )
     runner.run(
         "apply nnU-Net's postprocessing",

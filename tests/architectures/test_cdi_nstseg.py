@@ -23,7 +23,10 @@ class CDIContract(ArchitectureContract):
 
 
 class TestCDINSTSeg(CDIContract):
-    pass
+    def test_compiles_without_a_graph_break(self, spatial_dims):
+        if spatial_dims == 3:
+            pytest.skip("three scales and two sides take long to trace, and are the same as in 2D")
+        super().test_compiles_without_a_graph_break(spatial_dims)
 
 
 def build(dims=2, **options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.slow
 def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "ITERATIONS_PER_EPOCH", 2)
     monkeypatch.setattr(pipeline, "PHANTOM_CASES", 5)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # each further process takes long to start
     monkeypatch.setattr(small_plan, "SMALL_PATCH", {2: (80, 80)})  # a whole slice: predicted quickly
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--epochs", "1"]) == 0

@@ -11,10 +11,10 @@ from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
 from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_cases, write_split
 from nnunet_pancext.demo.host_progress import (
+    PredictionProgress,
     TrainingProgress,
     planning_progress,
     postprocessing_progress,
-    prediction_progress,
 )
 from nnunet_pancext.demo.pipeline import name_trainer
 from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
@@ -46,8 +46,9 @@ def test_the_training_log_becomes_a_line_per_epoch():
 def test_the_other_commands_progress():
     assert planning_progress("Fingerprint extraction...") == "fingerprint extraction"
     assert planning_progress("Configuration: 2d...") is None
-    assert prediction_progress("Predicting pancreas_001:") == "predicting pancreas_001"
-    assert prediction_progress("  0%|          | 0/512") is None
+    progress = PredictionProgress(["pancreas_001", "pancreas_002"])
+    lines = ["perform_everything_on_device: False", "  0%|          | 0/512"] * 2
+    assert list(filter(None, map(progress, lines))) == ["predicting pancreas_001", "predicting pancreas_002"]
     improved = (
         "Results were improved by removing all but the largest foreground region. Mean dice before: 0.5"
     )
@@ -182,12 +183,12 @@ def test_a_command_that_fails_shows_the_end_of_its_output(tmp_path, monkeypatch)
 
 
 def test_a_command_that_ends_well_is_recorded(tmp_path, monkeypatch, capsys):
-    _install(monkeypatch, tmp_path, "import os\nprint('Predicting case 1:')\nprint(os.environ['COLOUR'])")
+    _install(monkeypatch, tmp_path, "import os\nprint('Preprocessing...')\nprint(os.environ['COLOUR'])")
     runner = CommandRunner(logs=tmp_path, environment={"COLOUR": "red"}, steps=1)
-    runner.run("predict", ["fake_command", "-i", "a b"], progress=prediction_progress)
+    runner.run("predict", ["fake_command", "-i", "a b"], progress=planning_progress)
     shown = capsys.readouterr().out
     assert "[1/1] predict" in shown
-    assert "predicting case 1" in shown
+    assert "preprocessing\n" in shown
     assert runner.records[0].command == "fake_command -i 'a b'"
     assert "red" in (tmp_path / "1_fake_command.txt").read_text()
 

@@ -12,11 +12,14 @@ from filelock import FileLock
 from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.phantom import write_phantom_dataset
 
+SEED = 15
+
 
 @pytest.fixture(scope="session")
 def phantom_project(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
     """Seven phantoms, converted with two held out, planned and preprocessed.
 
+    With this seed none is larger in plane than the patch, so that a slice is predicted in one piece.
     The first of the test processes to need them makes them; each works on a copy of its own.
     """
     base = tmp_path_factory.getbasetemp()
@@ -32,10 +35,10 @@ def phantom_project(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
 
 def _make(root: Path) -> Path:
     project = Project(root, root / "results")
-    source = write_phantom_dataset(root / "source", cases=7, size=(16, 32, 32), show_progress=False)
+    source = write_phantom_dataset(
+        root / "source", cases=7, size=(16, 32, 32), seed=SEED, show_progress=False
+    )
     convert_msd(source, raw_root=root / "raw", split="5/2", show_progress=False)
     configurations = ("-c", "2d", "3d_fullres", "-np", "1", "1")
-    project.run(
-        "nnUNetv2_plan_and_preprocess", "-d", 7, "--verify_dataset_integrity", "-npfp", 1, *configurations
-    )
+    project.run("nnUNetv2_plan_and_preprocess", "-d", 7, "-npfp", 1, *configurations)
     return root

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
+
+from nnunet_pancext.trainers import list_trainers
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +32,7 @@ def train_until_killed(project, trainer: str, configuration: str) -> None:
 def predict(project, out: Path, trainer: str, configuration: str, fold: object = 0, *more: object) -> None:
     where = ("-i", project.raw / "imagesTs", "-o", out, "-d", 7, "-c", configuration, "-f", fold)
     project.run(
-        "nnUNetv2_predict", *where, "-tr", trainer, "--disable_tta", "-npp", 1, "-nps", 1, *CPU, *more
+        "nnUNetv2_predict", *where, "-tr", trainer, "--disable_tta", "-npp", 0, "-nps", 0, *CPU, *more
     )
 
 
@@ -41,13 +44,24 @@ def check_predictions(project, out: Path) -> None:
         assert found.GetSize() == sitk.ReadImage(str(image)).GetSize()
 
 
-def test_killed_continued_predicted_exported_imported(phantom_project, tmp_path):
-    trainer, configuration = "PancreasTumorCascadeTrainer_PaperRecipe_3epochs_1iterations", "2d"
+def test_two_stages_in_one_network(phantom_project, tmp_path):
+    trainer, configuration = "PancreasTumorCascadeTrainer_PaperRecipe_2epochs_1iterations", "2d"
+    output = phantom_project.run("nnUNetv2_train", 7, configuration, 0, "-tr", trainer, *CPU)
+    for phase in "SJ":
+        assert f"Phase {phase}: stage 1" in output
+    predict(phantom_project, tmp_path / "predicted", trainer, configuration)
+    check_predictions(phantom_project, tmp_path / "predicted")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+@pytest.mark.parametrize("name", list_trainers())
+def test_killed_continued_predicted_exported_imported(phantom_project, tmp_path, name, configuration):
+    trainer = f"{name}_3epochs_1iterations"
     project = phantom_project.with_results("results_every")
     train_until_killed(project, trainer, configuration)
     output = project.run("nnUNetv2_train", 7, configuration, 0, "-tr", trainer, "--c", *CPU)
     assert "Epoch 0" not in output
-    assert "Phase J: stage 1" in output
     predict(project, tmp_path / "predicted", trainer, configuration)
     check_predictions(project, tmp_path / "predicted")
 
@@ -59,6 +73,8 @@ def test_killed_continued_predicted_exported_imported(phantom_project, tmp_path)
     checkpoint = Path("fold_0") / "checkpoint_final.pth"
     found, expected = (where.model(trainer, configuration) / checkpoint for where in (elsewhere, project))
     assert found.read_bytes() == expected.read_bytes()
+    shutil.rmtree(project.results)
+    shutil.rmtree(elsewhere.results)
 
 
 def test_from_lowres_to_the_cascade(phantom_project, tmp_path):

@@ -48,7 +48,7 @@ def test_real_ct_all_the_way(shared_data, tmp_path):
     assert result.training == tuple(VOLUMES)
     project.run(
         *("nnUNetv2_plan_and_preprocess", "-d", 7, "-c", "2d"),
-        *("--verify_dataset_integrity", "-npfp", 2, "-np", 2),
+        *("--verify_dataset_integrity", "-npfp", 1, "-np", 1),
     )
     # One patient: nothing can be held out. The smaller volume is enough for nnU-Net's own validation.
     split = [{"train": list(VOLUMES), "val": ["pancreas_001"]}]
@@ -57,7 +57,7 @@ def test_real_ct_all_the_way(shared_data, tmp_path):
     out = tmp_path / "predicted"
     project.run(
         *("nnUNetv2_predict", "-i", project.raw / "imagesTr", "-o", out, "-d", 7, "-c", "2d", "-f", 0),
-        *("-tr", TRAINER, "-device", "cpu", "--disable_tta"),
+        *("-tr", TRAINER, "-device", "cpu", "--disable_tta", "-npp", 0, "-nps", 0),
     )
     for case in VOLUMES:
         image = sitk.ReadImage(str(project.raw / "imagesTr" / f"{case}_0000.nii.gz"))

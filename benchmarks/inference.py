@@ -1,0 +1,167 @@
+"""Prints what the cascade's prediction of a CT costs against nnU-Net's ResEnc-L with the same plan.
+
+python benchmarks/inference.py                                     phantoms
+python benchmarks/inference.py --case ct.nii.gz label.nii.gz 7     a CT of yours, whose label 7 is the organ
+
+nnU-Net's own sliding window, half overlapping and without flips, predicts the whole CT with both networks
+by turns; for one plan ResEnc-L is ResEnc-M's network. The weights are random, so the true label decides where
+the cascade's second stage looks; the first stage runs all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from copy import deepcopy
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import SimpleITK as sitk
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from report import print_table
+from torch import Tensor, nn
+from trainer_steps import CONFIGURATIONS, RESIDUAL, build, plans_for
+
+from nnunet_pancext.phantom import write_phantom_dataset
+
+CASCADE = "PancreasTumorCascadeTrainer"
+# The plan's patches take a CPU minutes each in 3D.
+CPU_PATCHES = {2: [256, 256], 3: [16, 96, 96]}
+PHANTOM_SIZE = (48, 256, 256)
+SURE = 15.0  # logit
+DATASET_JSON = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "pancreas": 1, "cancer": 2}}
+
+
+class LooksWhereTheOrganIs(nn.Module):
+    """The cascade, whose first stage runs but is overruled by the truth: the input's last channel."""
+
+    def __init__(self, cascade: Any) -> None:
+        super().__init__()
+        self.cascade = cascade
+        self.truth = torch.empty(0)
+        self.seen: list[bool] = []  # for each patch, whether there was organ in it
+        cascade.stage_1.register_forward_hook(lambda *_: self.truth)
+
+    def forward(self, image: Tensor) -> Tensor:
+        image, truth = image[:, :-1], image[:, -1:]
+        self.seen.append(bool((truth > 0.5).any()))
+        self.truth = self.cascade._pad(truth * 2 * SURE - SURE)
+        return self.cascade(image)
+
+
+def predictor_for(kind: str, dims: int, device: str) -> nnUNetPredictor:
+    """Return nnU-Net's predictor with the kind's untrained network."""
+    network, _ = build(kind, dims)
+    if kind == RESIDUAL:
+        network.decoder.deep_supervision = False
+    else:
+        network.deep_supervision = False
+        network = LooksWhereTheOrganIs(network)
+    plans = deepcopy(plans_for(kind))
+    if device == "cpu":
+        plans["configurations"][CONFIGURATIONS[dims]]["patch_size"] = CPU_PATCHES[dims]
+    manager = PlansManager(plans)
+    predictor = nnUNetPredictor(
+        use_mirroring=False,
+        perform_everything_on_device=device != "cpu",
+        device=torch.device(device),
+        allow_tqdm=False,
+    )
+    predictor.manual_initialization(
+        network.to(device).eval(),
+        manager,
+        manager.get_configuration(CONFIGURATIONS[dims]),
+        None,
+        DATASET_JSON,
+        kind,
+        None,
+    )
+    return predictor
+
+
+def read_case(image: Path, label: Path, organ: int | None, dims: int) -> tuple[Tensor, Tensor]:
+    """Return CT and organ, (1, z, y, x) each, with the plan's spacing; 2D keeps the slices."""
+    plan = PlansManager(plans_for(RESIDUAL)).get_configuration(CONFIGURATIONS[dims])
+    ct, mask = sitk.ReadImage(image, sitk.sitkFloat32), sitk.ReadImage(label)
+    mask = sitk.Cast(mask > 0 if organ is None else mask == organ, sitk.sitkFloat32)
+    spacing = [*plan.spacing[::-1], *ct.GetSpacing()[dims:]]
+    size = [
+        round(length * old / new)
+        for length, old, new in zip(ct.GetSize(), ct.GetSpacing(), spacing, strict=True)
+    ]
+    arrays = []
+    for volume, method in ((ct, sitk.sitkLinear), (mask, sitk.sitkNearestNeighbor)):
+        grid = (ct.GetOrigin(), spacing, ct.GetDirection())
+        resampled = sitk.Resample(volume, size, sitk.Transform(), method, *grid)
+        arrays.append(torch.from_numpy(sitk.GetArrayFromImage(resampled))[None])
+    return (arrays[0].clip(-100, 240) - 80) / 80, arrays[1]
+
+
+def compare(
+    case: tuple[Tensor, Tensor], predictors: dict[str, nnUNetPredictor], rounds: int
+) -> tuple[dict[str, float], list[bool]]:
+    """Return the median seconds of each network, and for each patch whether it held organ."""
+    ct, organ = case
+    inputs = {RESIDUAL: ct, CASCADE: torch.cat([ct, organ])}
+    seconds: dict[str, list[float]] = {kind: [] for kind in inputs}
+    seen = predictors[CASCADE].network.seen
+    for _ in range(rounds):
+        seen.clear()
+        for kind, volume in inputs.items():
+            start = time.perf_counter()
+            predictors[kind].predict_sliding_window_return_logits(volume)
+            seconds[kind].append(time.perf_counter() - start)
+    return {kind: median(values) for kind, values in seconds.items()}, seen
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--dims", type=int, choices=(2, 3), nargs="+", default=(2, 3))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--case", nargs=3, metavar=("CT", "LABEL", "VALUE"), help="instead of phantoms")
+    options = parser.parse_args()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
+    print(f"{date.today()}, {options.device}, {os.cpu_count()} processors {platform.machine()}, {versions}")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        if options.case:
+            image, label, value = options.case
+            files = [(Path(image), Path(label), int(value))]
+        else:
+            task = write_phantom_dataset(Path(folder), cases=2, size=PHANTOM_SIZE, seed=0)
+            files = [
+                (task / "imagesTr" / path.name, path, None) for path in sorted((task / "labelsTr").iterdir())
+            ]
+        for dims in options.dims:
+            predictors = {kind: predictor_for(kind, dims, options.device) for kind in (RESIDUAL, CASCADE)}
+            for image, label, value in files:
+                case = read_case(image, label, value, dims)
+                seconds, seen = compare(case, predictors, options.rounds)
+                rows.append(
+                    [
+                        f"{dims}D, {image.name}",
+                        " x ".join(map(str, case[0].shape[1:])),
+                        str(len(seen)),
+                        f"{100 * sum(seen) / len(seen):.0f} %",
+                        f"{seconds[RESIDUAL]:.1f}",
+                        f"{seconds[CASCADE]:.1f}",
+                        f"{seconds[CASCADE] / seconds[RESIDUAL]:.2f}",
+                    ]
+                )
+                print(*rows[-1], flush=True)
+    heading = ["", "voxels", "patches", "with organ", "ResEnc-L, s", "cascade, s", "time ratio"]
+    print_table("Prediction of a CT by nnU-Net's sliding window", rows, heading)
+
+
+if __name__ == "__main__":
+    main()
