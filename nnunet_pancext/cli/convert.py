@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+FORMATS = ".tar, .tar.gz or .zip"
 MSD_EXAMPLES = """\
 examples:
   pancext convert msd Task07_Pancreas.tar                          nnU-Net's own five folds
@@ -13,11 +15,23 @@ examples:
 """
 
 
+NIH_EXAMPLES = """\
+examples:
+  pancext convert nih manifest-1599750808610 TCIA_pancreas_labels-02-05-2017
+  pancext convert nih Pancreas-CT.zip TCIA_pancreas_labels-02-05-2017.zip --split 60/20 --id 82
+"""
+SPLIT_HELP = (
+    "nnunet (default): all labelled cases train; A/B, e.g. %s: A cases train, "
+    "B are held out as imagesTs with labelsTs, drawn with a fixed seed"
+)
+
+
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add `convert` with one sub-command for each source layout."""
     parser = commands.add_parser("convert", help="turn a downloaded dataset into an nnU-Net raw dataset")
     layouts = parser.add_subparsers(dest="layout", metavar="LAYOUT", required=True)
     add_msd(layouts)
+    add_nih(layouts)
 
 
 def add_msd(layouts: argparse._SubParsersAction) -> None:
@@ -29,6 +43,7 @@ def add_msd(layouts: argparse._SubParsersAction) -> None:
         epilog=MSD_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("source", type=Path, help=f"the dataset's folder, its parent, or its {FORMATS}")
     add_common_arguments(parser, dataset_id=7, name="Pancreas")
     parser.add_argument(
         "--labels",
@@ -36,19 +51,43 @@ def add_msd(layouts: argparse._SubParsersAction) -> None:
         default="pancreas+tumour",
         help="as the source declares them (default), or every foreground label merged into 1 'pancreas'",
     )
+    add_split(parser, example="257/24 or 216/65")
     parser.add_argument(
-        "--split",
-        default="nnunet",
-        metavar="nnunet|A/B",
-        help="nnunet (default): all labelled cases train; A/B, e.g. 257/24 or 216/65: A cases train, "
-        "B are held out as imagesTs with labelsTs, drawn with a fixed seed",
+        "--check-orientation",
+        action="store_true",
+        help="see from each image whether its label lies on it the right way round; needs minutes",
     )
     parser.set_defaults(run=run_msd)
 
 
+def add_nih(layouts: argparse._SubParsersAction) -> None:
+    """Add `convert nih`."""
+    parser = layouts.add_parser(
+        "nih",
+        help="NIH Pancreas-CT, DICOM series with labels in NIfTI",
+        description="Convert NIH Pancreas-CT. Slices are ordered by position and written in HU; each label "
+        "is laid onto its image as the image's intensities tell, and left out where they do not.",
+        epilog=NIH_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "images", type=Path, help=f"the folder of all patients' DICOM files, or its {FORMATS}"
+    )
+    parser.add_argument(
+        "labels", type=Path, help=f"the folder of label0001.nii.gz and so on, or its {FORMATS}"
+    )
+    add_common_arguments(parser, dataset_id=82, name="NIHPancreas")
+    add_split(parser, example="60/20")
+    parser.set_defaults(run=run_nih)
+
+
+def add_split(parser: argparse.ArgumentParser, *, example: str) -> None:
+    """Add which cases are held out."""
+    parser.add_argument("--split", default="nnunet", metavar="nnunet|A/B", help=SPLIT_HELP % example)
+
+
 def add_common_arguments(parser: argparse.ArgumentParser, *, dataset_id: int, name: str) -> None:
-    """Add what every layout has: the source, the target and how to work."""
-    parser.add_argument("source", type=Path, help="the dataset's folder, its parent, or its .tar or .tar.gz")
+    """Add what every layout has: the target and how to work."""
     parser.add_argument(
         "--id", type=int, default=dataset_id, dest="dataset_id", help="dataset id (default %(default)s)"
     )
@@ -69,19 +108,31 @@ def run_msd(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
     # SimpleITK takes its time to load; the other sub-commands shall not wait for it.
     from nnunet_pancext.dataset_conversion.msd import convert_msd
-    from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
     from nnunet_pancext.dataset_conversion.report import summary
 
     result = convert_msd(
         parsed.source,
-        raw_root=parsed.out or raw_root_from_environment(),
-        dataset_id=parsed.dataset_id,
-        name=parsed.name,
         labels=parsed.labels,
-        split=parsed.split,
-        jobs=parsed.jobs,
-        strict=parsed.strict,
-        overwrite=parsed.overwrite,
+        check_orientation=parsed.check_orientation,
+        **common_options(parsed),
     )
     print(summary(result))
     return 0
+
+
+def run_nih(parsed: argparse.Namespace) -> int:
+    """Convert as parsed and print the summary."""
+    from nnunet_pancext.dataset_conversion.nih import convert_nih
+    from nnunet_pancext.dataset_conversion.report import summary
+
+    print(summary(convert_nih(parsed.images, parsed.labels, **common_options(parsed))))
+    return 0
+
+
+def common_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that every converter takes."""
+    from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
+
+    names = ("dataset_id", "name", "split", "jobs", "strict", "overwrite")
+    options = {name: getattr(parsed, name) for name in names}
+    return {"raw_root": parsed.out or raw_root_from_environment(), **options}

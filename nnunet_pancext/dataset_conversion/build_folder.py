@@ -33,6 +33,11 @@ class BuildFolder:
         return self.root / "dataset"
 
     @property
+    def prepared(self) -> Path:
+        """Files that are made of the source's before the checks, in a folder for each case."""
+        return self.root / "made"
+
+    @property
     def replaced(self) -> Path:
         """Where the former target lies for the moment of the exchange."""
         return self.root / "replaced"

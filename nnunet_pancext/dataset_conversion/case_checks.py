@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.dataset_conversion.nifti_scan import NiftiScan, UnreadableNifti, scan_nifti
-from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
+from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
 ORIGIN_TOLERANCE_VOXELS = 1e-2
@@ -51,7 +51,7 @@ def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) 
     image_scan, image_geometry = inspect(case.image, "image", root=root, found=found)
     if case.label is not None:
         label_scan, label_geometry = inspect(case.label, "label", root=root, found=found)
-        label_name = case.label.relative_to(root).as_posix()
+        label_name = name_of(case.label, root)
         if image_geometry and label_geometry:
             found.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
         if label_scan:
@@ -69,7 +69,7 @@ def inspect(
     path: Path, role: str, *, root: Path, found: dict[str, str]
 ) -> tuple[NiftiScan | None, Geometry | None]:
     """Scan one file, put its problems into `found`, return scan and geometry of a sound volume."""
-    name = path.relative_to(root).as_posix()
+    name = name_of(path, root)
     if not path.is_file():
         found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
         return None, None

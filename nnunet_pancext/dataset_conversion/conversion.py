@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.archive import opened_source, require_source
+from nnunet_pancext.dataset_conversion.archive import opened_sources, require_source
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, opened_build_folder
 from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, check_case, find_duplicates
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
+from nnunet_pancext.dataset_conversion.preparation import Preparation, prepare_case
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder, write_case
 from nnunet_pancext.dataset_conversion.report import (
     REPORT_NAME,
@@ -22,7 +24,7 @@ from nnunet_pancext.dataset_conversion.report import (
     count_files,
     report_document,
 )
-from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset
+from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset, name_of
 from nnunet_pancext.dataset_conversion.splits import (
     FOLDS,
     Split,
@@ -36,9 +38,9 @@ from nnunet_pancext.files import write_json
 
 
 def convert_source(
-    source: Path,
+    sources: Sequence[Path],
     *,
-    read: Callable[[Path], SourceDataset],
+    read: Callable[..., SourceDataset],
     target: RawTarget,
     labels: str,
     split: str,
@@ -46,46 +48,71 @@ def convert_source(
     strict: bool,
     overwrite: bool,
     show_progress: bool,
+    check_orientation: bool = False,
 ) -> ConversionResult:
-    """Convert `source`, a folder or tar whose layout `read` understands, to `target`.
+    """Convert `sources`, folders or archives whose layout `read` understands, to `target`.
 
-    Nothing appears at the target before all is written. Raises PancextError, also for bad cases if `strict`.
+    `read` is called with the folders. Labels of DICOM series, and with `check_orientation` all, are laid onto
+    their images as these tell. Nothing appears at the target before all is written. Raises PancextError, also
+    for bad cases if `strict`.
     """
     counts = parse_split(split)
-    require_source(source)
-    target.require_free(source=source, overwrite=overwrite)
-    options = {"id": target.dataset_id, "name": target.name, "labels": labels, "split": split}
+    for source in sources:
+        require_source(source)
+        target.require_free(source=source, overwrite=overwrite)
+    named = " and ".join(map(str, sources))
+    options = {
+        "id": target.dataset_id,
+        "name": target.name,
+        "labels": labels,
+        "split": split,
+        "check_orientation": check_orientation,
+    }
     in_parallel = partial(
         for_each, jobs=default_jobs() if jobs is None else jobs, show_progress=show_progress
     )
     with (
-        opened_build_folder(target.folder, source=str(source.resolve()), options=options) as build,
-        opened_source(source, extract_under=build.root, show_progress=show_progress) as opened,
+        opened_build_folder(
+            target.folder, source=[str(source.resolve()) for source in sources], options=options
+        ) as build,
+        opened_sources(sources, extract_under=build.root, show_progress=show_progress) as opened,
     ):
         try:
-            dataset = read(opened.folder)
+            dataset = read(*(one.folder for one in opened))
         except OSError as error:
             raise PancextError(
-                f"cannot read {source}: {error}. Check its permissions and the disk."
+                f"cannot read {named}: {error}. Check the permissions and the disk."
             ) from error
-        dataset = replace(dataset, hidden_files=dataset.hidden_files + opened.hidden_members)
+        hidden_members = sum(one.hidden_members for one in opened)
+        dataset = replace(dataset, hidden_files=dataset.hidden_files + hidden_members)
         if counts and len(dataset.cases) < sum(counts):
             require_count(len(dataset.cases), counts=counts)
         candidates = dataset.cases if counts else (*dataset.cases, *dataset.unlabelled)
         require_room(dataset, candidates, build=build)
-        problems = check_cases(dataset, candidates, build=build, in_parallel=in_parallel)
+        prepared = prepare_cases(
+            dataset, candidates, build=build, check_orientation=check_orientation, in_parallel=in_parallel
+        )
+        problems = [problem for one in prepared for problem in one.problems]
+        refused = {problem.case_id for problem in problems if problem.leaves_out}
+        candidates = tuple(
+            one.apply(case)
+            for one, case in zip(prepared, candidates, strict=True)
+            if case.case_id not in refused
+        )
+        problems += check_cases(dataset, candidates, build=build, in_parallel=in_parallel)
+        problems.sort(key=lambda problem: (problem.case_id, problem.kind))
         if strict and problems:
             lines = "\n".join(f"  {problem}" for problem in problems)
-            raise PancextError(f"--strict: {len(problems)} problem(s) in {source}:\n{lines}")
+            raise PancextError(f"--strict: {len(problems)} problem(s) in {named}:\n{lines}")
         bad = {problem.case_id for problem in problems if problem.leaves_out}
         usable = [case for case in candidates if case.case_id not in bad]
         labelled = [case.case_id for case in usable if case.label is not None]
         if not labelled:
             lines = "\n".join(f"  {problem}" for problem in problems)
-            raise PancextError(f"no usable case in {source}:\n{lines}")
+            raise PancextError(f"no usable case in {named}:\n{lines}")
         chosen = make_split(labelled, name=split, left_out=len(dataset.cases) - len(labelled))
         files = write_cases(dataset, usable, split=chosen, build=build, in_parallel=in_parallel)
-        if opened.extracted:
+        if any(one.extracted for one in opened):
             files = {name: "extracted" if how == "linked" else how for name, how in files.items()}
         result = ConversionResult(
             folder=target.folder,
@@ -101,14 +128,25 @@ def convert_source(
             "dataset.json": dataset_json(dataset, name=target.name, training_count=len(chosen.training)),
             "split.json": split_document(chosen),
             REPORT_NAME: report_document(
-                result, source=dataset, source_path=source, options=options, split=chosen, files=files
+                result,
+                source=dataset,
+                source_paths=sources,
+                options=options,
+                split=chosen,
+                files=files,
+                orientations={
+                    one.case_id: one.orientation
+                    for one in prepared
+                    if one.orientation and one.case_id not in bad
+                },
             ),
         }
         for name, content in documents.items():
             with told_write_errors(build.dataset / name):
                 write_json(build.dataset / name, content)
         # Again: an exchange killed half-way may have been undone since, or another program made the target.
-        target.require_free(source=source, overwrite=overwrite)
+        for source in sources:
+            target.require_free(source=source, overwrite=overwrite)
         build.publish(expected={*files, *documents})
         return result
 
@@ -116,16 +154,63 @@ def convert_source(
 def require_room(dataset: SourceDataset, cases: Sequence[SourceCase], *, build: BuildFolder) -> None:
     """Raise PancextError when the files that cannot be linked will not fit on the target's disk."""
     labels = [case.label for case in cases if case.label is not None and case.label.is_file()]
-    images = [case.image for case in cases if case.image.is_file()]
-    if not images:
+    images = [case.image for case in cases if not case.series and case.image.is_file()]
+    slices = [path for case in cases for path in case.series]
+    if not (images or slices):
         return
-    if can_link(images[0], folder=build.dataset):
-        files = labels if dataset.label_mapping else []
-    else:
-        files = [*images, *labels]
+    files = list(slices)
+    if dataset.label_mapping or slices:
+        files += labels
+    if images and not can_link(images[0], folder=build.dataset):
+        files = [*slices, *images, *labels]
     needed = sum(path.stat().st_size for path in files)
     there = sum(path.stat().st_size for path in build.dataset.rglob("*") if path.is_file()) if files else 0
     require_free_space(build.dataset, needed_bytes=max(0, needed - there))
+
+
+def prepare_cases(
+    dataset: SourceDataset,
+    cases: Sequence[SourceCase],
+    *,
+    build: BuildFolder,
+    check_orientation: bool,
+    in_parallel: Callable[..., list[Preparation]],
+) -> list[Preparation]:
+    """Return what became of each case; what an earlier run prepared is used again."""
+    if not (check_orientation or any(case.series for case in cases)):
+        return [Preparation(case_id=case.case_id) for case in cases]
+
+    def prepare(case: SourceCase) -> Preparation:
+        key = file_state(case)
+        known = build.record("prepared", case.case_id, key=key)
+        if known is not None:
+            problems = tuple(Problem(**problem) for problem in known["problems"])
+            former = Preparation(**{**known, "problems": problems})
+            if all(Path(path).is_file() for path in (former.image, former.label) if path):
+                return former
+        made = prepare_case(
+            case,
+            root=dataset.root,
+            folder=build.prepared / case.case_id,
+            check_orientation=check_orientation,
+            ending=dataset.file_ending,
+        )
+        build.keep_record("prepared", case.case_id, key=key, outcome=asdict(made))
+        return made
+
+    with quiet_itk():
+        return in_parallel(prepare, cases, title="reading")
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keep ITK from printing: what it would say becomes a named problem."""
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def check_cases(
@@ -147,17 +232,12 @@ def check_cases(
         build.keep_record("checked", case.case_id, key=key, outcome=asdict(findings))
         return findings
 
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what ITK would print becomes a named problem
-    try:
+    with quiet_itk():
         findings = in_parallel(check, cases, title="checking")
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
     problems = [*dataset.layout_problems, *(problem for found in findings for problem in found.problems)]
     bad = {problem.case_id for problem in problems if problem.leaves_out}
-    names = {case.case_id: case.image.relative_to(dataset.root).as_posix() for case in cases}
-    problems += find_duplicates([f for f in findings if f.case_id not in bad], image_names=names)
-    return sorted(problems, key=lambda problem: (problem.case_id, problem.kind))
+    names = {case.case_id: name_of(case.image, dataset.root) for case in cases}
+    return problems + find_duplicates([f for f in findings if f.case_id not in bad], image_names=names)
 
 
 def write_cases(
@@ -180,6 +260,9 @@ def write_cases(
         made = write_case(
             case, folder=build.dataset, subset=subset, mapping=mapping, ending=dataset.file_ending
         )
+        for name, path in zip(made, (case.image, case.label), strict=False):  # in this order
+            if made[name] == "linked" and path and path.is_relative_to(build.prepared):
+                made[name] = "converted"
         build.keep_record("written", case.case_id, key=key, outcome=made)
         return made
 
@@ -190,8 +273,8 @@ def write_cases(
 def file_state(case: SourceCase) -> list[list[int] | None]:
     """Return size and modification time of the case's files: a later run sees if they changed."""
     states: list[list[int] | None] = []
-    for path in (case.image, case.label):
-        if path is not None and path.is_file():
+    for path in case.files:
+        if path.is_file():
             status = path.stat()
             states.append([status.st_size, status.st_mtime_ns])
         else:

@@ -35,20 +35,23 @@ def convert_msd(
     labels: str = "pancreas+tumour",
     split: str = "nnunet",
     jobs: int | None = None,
+    check_orientation: bool = False,
     strict: bool = False,
     overwrite: bool = False,
     show_progress: bool = True,
 ) -> ConversionResult:
-    """Convert Task07_Pancreas, a folder or a .tar or .tar.gz, into an nnU-Net raw dataset under `raw_root`.
+    """Convert Task07_Pancreas, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
     `labels` is 'pancreas+tumour' (as the source declares them) or 'pancreas' (every foreground label merged
     into 1). `split` is 'nnunet' (all labelled cases train) or 'A/B' (A cases train, B are held out).
-    Raises PancextError for anything the user can put right; nothing is then left at the target.
+    `check_orientation` lays each label onto its image as the image's intensities tell, and leaves out a case
+    where they do not. Raises PancextError for anything the user can put right; nothing is then left at the
+    target.
     """
     if labels not in LABEL_CHOICES:
         raise PancextError(f"--labels must be one of {', '.join(LABEL_CHOICES)}, got {labels!r}.")
     return convert_source(
-        source,
+        [source],
         read=partial(read_msd, labels=labels),
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         labels=labels,
@@ -57,6 +60,7 @@ def convert_msd(
         strict=strict,
         overwrite=overwrite,
         show_progress=show_progress,
+        check_orientation=check_orientation,
     )
 
 

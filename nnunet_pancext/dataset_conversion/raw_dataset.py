@@ -120,21 +120,30 @@ def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> No
         mapped[values == old] = new
     result = sitk.GetImageFromArray(mapped)
     result.CopyInformation(image)
-    with told_write_errors(target, needed_bytes=source.stat().st_size):
+    write_image(result, target)
+
+
+def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> None:
+    """Write a compressed image, atomically, making its folder.
+
+    ITK may ignore a full disk and leave a cut file, hence the reading back. Only what is scanned anyway
+    may go without.
+    """
+    size = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
+    with told_write_errors(target, needed_bytes=size):
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
-            # ITK may ignore a full disk and leave a cut file, hence the reading back.
             try:
-                sitk.WriteImage(result, str(partial), useCompression=True)
-                written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))
+                sitk.WriteImage(image, str(partial), useCompression=True)
+                written = sitk.ReadImage(str(partial)) if read_back else image
             except RuntimeError as error:
                 raise not_written(target) from error
-            if not np.array_equal(written, mapped):
+            if not np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image)):
                 raise not_written(target)
 
 
 def not_written(target: Path) -> PancextError:
-    """Return the error for a label that could not be written whole."""
+    """Return the error for an image that could not be written whole."""
     return PancextError(
         f"could not write {target} whole; {megabytes(free_bytes(target))} are free on its disk. "
         "Free some space and run the same command again (it goes on where it stopped)."

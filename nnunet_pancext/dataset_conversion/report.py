@@ -22,7 +22,7 @@ class ConversionResult:
 
     `test` are the cases of imagesTs, labelled or not. `left_out` are cases that are not in the dataset and
     why, `warnings` problems of cases that are; `notes` are remarks on the whole. `file_counts` counts the
-    files by how they were made: linked, copied, extracted or re-encoded.
+    files by how they were made: linked, copied, extracted, converted or re-encoded.
     """
 
     folder: Path
@@ -44,17 +44,22 @@ def report_document(
     result: ConversionResult,
     *,
     source: SourceDataset,
-    source_path: Path,
+    source_paths: Sequence[Path],
     options: Mapping[str, Any],
     split: Split,
     files: Mapping[str, str],
+    orientations: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the content of conversion_report.json. `files` are the files written, by path, and how."""
+    """Return the content of conversion_report.json.
+
+    `files` are the files written, by path, and how; `orientations` say of each case how its label lies on its
+    image, where that was looked at.
+    """
     return {
         "converted_by": CONVERTED_BY,
         "source": {
             "dataset": source.title,
-            "path": str(source_path.resolve()),
+            "path": " and ".join(str(path.resolve()) for path in source_paths),
             "labels": source.declared_labels,
             "hidden_files_ignored": source.hidden_files,
             "other_files_ignored": list(source.ignored_files),
@@ -68,6 +73,7 @@ def report_document(
             "file_counts": result.file_counts,
             "files": dict(sorted(files.items())),
         },
+        **({"orientation_of_labels": dict(sorted(orientations.items()))} if orientations else {}),
         "left_out": [problem_entry(problem) for problem in result.left_out],
         "warnings": [problem_entry(problem) for problem in result.warnings],
         "notes": list(result.notes),

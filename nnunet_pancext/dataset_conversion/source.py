@@ -8,11 +8,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCase:
-    """One patient's image, and its label unless the case is unlabelled. A file may be missing on disk."""
+    """One image, and its label unless the case is unlabelled. A file may be missing on disk.
+
+    `series` are the DICOM files of the image, in any order; `image` is then the folder that they lie in.
+    """
 
     case_id: str
     image: Path
     label: Path | None
+    series: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the case is made of."""
+        images = self.series or (self.image,)
+        return (*images, self.label) if self.label is not None else images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,13 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.case_id}: {self.kind}: {self.message}"
+
+
+def name_of(path: Path, root: Path) -> str:
+    """Return the file's path below `root` for a message; with its folder's name if it lies elsewhere."""
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return f"{path.parent.name}/{path.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

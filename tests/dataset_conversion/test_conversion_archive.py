@@ -98,7 +98,7 @@ def test_a_damaged_header_does_not_drop_the_rest_silently(task: MadeTask, raw_ro
 
 def test_another_kind_of_file_is_refused(tmp_path: Path, raw_root: Path) -> None:
     (tmp_path / "Task07_Pancreas.tar").write_text("<html>404</html>")
-    with pytest.raises(PancextError, match=r"neither a folder nor a readable .tar or .tar.gz"):
+    with pytest.raises(PancextError, match=r"neither a folder nor a readable .tar, .tar.gz or .zip"):
         convert(tmp_path / "Task07_Pancreas.tar", raw_root)
 
 

@@ -1,0 +1,178 @@
+"""DICOM files become one volume in HU, or are refused by name."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from made_dicom import edit, write_with_pydicom, write_with_simpleitk
+
+from nnunet_pancext.dataset_conversion.dicom_series import BadSeries, open_series, read_volume
+
+SPACING, ORIGIN = (0.8, 0.7, 2.5), (-170.5, 12.25, 40.0)
+
+
+@pytest.fixture
+def hu():
+    return np.random.default_rng(3).integers(-1024, 1500, (6, 8, 10)).astype(np.int16)
+
+
+def volume_of(files, root):
+    shuffled = random.Random(1).sample(list(files), len(files))
+    return read_volume(open_series(shuffled, root=root))
+
+
+@pytest.mark.parametrize("write", [write_with_pydicom, write_with_simpleitk])
+def test_hu_and_geometry_are_those_written(tmp_path, hu, write):
+    volume = volume_of(write(tmp_path, hu), tmp_path)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume), hu)
+    np.testing.assert_allclose(volume.GetSpacing(), SPACING, rtol=1e-5)
+    np.testing.assert_allclose(volume.GetOrigin(), ORIGIN, atol=1e-5)
+    np.testing.assert_allclose(volume.GetDirection(), np.eye(3).ravel(), atol=1e-5)
+
+
+def test_slices_are_ordered_by_position_and_not_by_name(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    assert sorted(files) == files[::-1]
+    assert open_series(sorted(files), root=tmp_path).files == tuple(files)
+
+
+def test_slope_and_intercept_are_those_of_each_slice(tmp_path):
+    hu = 4 * np.random.default_rng(4).integers(-200, 300, (4, 8, 10)).astype(np.int16)
+    files = write_with_pydicom(tmp_path, hu, slopes=[1, 2, 4, 1], intercept=-1000)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume_of(files, tmp_path)), hu)
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [(1, 0, 0, 0, 0, -1), (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, -1, 0), (0.8, 0.6, 0, -0.6, 0.8, 0)],
+    ids=["coronal", "sagittal", "turned over", "oblique"],
+)
+def test_a_voxel_lies_where_the_headers_place_it(tmp_path, hu, orientation):
+    files = write_with_pydicom(tmp_path, hu, orientation=orientation)
+    volume = volume_of(files, tmp_path)
+    row, column = np.reshape(orientation, (2, 3)).astype(float)
+    normal = np.cross(row, column)
+    x, y, z = 7, 2, 4
+    expected = ORIGIN + SPACING[0] * x * row + SPACING[1] * y * column + SPACING[2] * z * normal
+    np.testing.assert_allclose(volume.TransformIndexToPhysicalPoint((x, y, z)), expected, atol=1e-5)
+    assert volume[x, y, z] == hu[z, y, x]
+
+
+def test_a_real_series(shared_data):
+    folder = shared_data / "dicom_ct" / "dcmqi_ct-3slice" / "series"
+    volume = volume_of(sorted(folder.glob("*.dcm")), folder)
+    assert volume.GetSize()[2] == 3
+    expected = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume), sitk.GetArrayFromImage(expected))
+    np.testing.assert_allclose(volume.GetOrigin(), expected.GetOrigin(), atol=1e-5)
+    np.testing.assert_allclose(volume.GetSpacing(), expected.GetSpacing(), rtol=1e-5)
+
+
+def replace_by_text(path):
+    path.write_text("a note")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def without_pixels(path):
+    edit(path, PixelData=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "damage"),
+    [
+        ("not DICOM", "1-004.dcm is no DICOM file", replace_by_text),
+        ("incomplete header", "1-004.dcm has no SeriesInstanceUID", cut),
+        (
+            "mixed series",
+            "1-004.dcm is of another than most",
+            lambda path: edit(path, SeriesInstanceUID="1.2"),
+        ),
+        (
+            "localizer",
+            "1-004.dcm is a scout image",
+            lambda path: edit(path, ImageType=["A", "B", "LOCALIZER"]),
+        ),
+        ("multi-frame DICOM", "1-004.dcm holds 4 frames", lambda path: edit(path, NumberOfFrames=4)),
+        (
+            "incomplete header",
+            "1-004.dcm has no ImagePositionPatient",
+            lambda path: edit(path, ImagePositionPatient=None),
+        ),
+        ("incomplete header", "which place no slice", lambda path: edit(path, PixelSpacing=[0, 0.8])),
+        (
+            "slices differ in size",
+            r"1-004.dcm has \(10, 7\) pixels, .* \(10, 8\)",
+            lambda path: edit(path, Rows=7),
+        ),
+        (
+            "slices differ in spacing",
+            r"1-004.dcm has spacing \(0.9, 0.7\)",
+            lambda path: edit(path, PixelSpacing=[0.7, 0.9]),
+        ),
+        (
+            "slices differ in orientation",
+            "1-004.dcm has orientation",
+            lambda path: edit(path, ImageOrientationPatient=[0, 1, 0, 1, 0, 0]),
+        ),
+        (
+            "two slices at one position",
+            "1-004.dcm and 1-003.dcm both lie at 47.50 mm",
+            lambda path: edit(path, ImagePositionPatient=[-170.5, 12.25, 47.5]),
+        ),
+        (
+            "slices missing",
+            "5.00 mm lie between 1-005.dcm and 1-003.dcm, 2.50 mm",
+            lambda path: path.unlink(),
+        ),
+    ],
+)
+def test_a_bad_slice_is_refused_by_name(tmp_path, hu, kind, words, damage):
+    files = write_with_pydicom(tmp_path, hu)
+    damage(files[2])
+    with pytest.raises(BadSeries, match=words) as caught:
+        open_series([path for path in files if path.exists()], root=tmp_path)
+    assert caught.value.kind == kind
+
+
+def test_other_modalities_are_refused(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files:
+        edit(path, Modality="MR")
+    with pytest.raises(BadSeries, match="is of modality MR") as caught:
+        open_series(files, root=tmp_path)
+    assert caught.value.kind == "not CT"
+
+
+def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    for index, path in enumerate(files):
+        edit(path, ImagePositionPatient=[-170.5, 12.25 + 0.5 * index, 40 + 2.5 * index])
+    with pytest.raises(BadSeries, match=r"shifted by 2.5 mm .* tilt of 11.3 degrees") as caught:
+        open_series(files, root=tmp_path)
+    assert caught.value.kind == "gantry tilt"
+
+
+def test_rows_and_columns_at_another_angle_are_refused(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files:
+        edit(path, ImageOrientationPatient=[1, 0, 0, 0.5, 0.5, 0])
+    with pytest.raises(BadSeries, match="not at a right angle"):
+        open_series(files, root=tmp_path)
+
+
+def test_one_slice_is_no_volume(tmp_path, hu):
+    with pytest.raises(BadSeries, match="is the only slice"):
+        open_series(write_with_pydicom(tmp_path, hu[:1]), root=tmp_path)
+
+
+def test_slices_without_pixels_are_told(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    without_pixels(files[3])
+    with pytest.raises(BadSeries, match="the pixels cannot be read"):
+        read_volume(open_series(files, root=tmp_path))

@@ -1,0 +1,291 @@
+"""NIH Pancreas-CT: DICOM series and labels of another orientation become one dataset."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from made_dicom import edit, write_with_pydicom
+from made_msd_task import read_voxels
+from made_nih import SPACING, MadeDownload, made_ct, write_label
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.dataset_conversion import conversion
+from nnunet_pancext.dataset_conversion.nih import convert_nih
+from nnunet_pancext.errors import PancextError
+
+
+@pytest.fixture
+def download(tmp_path):
+    made = MadeDownload(tmp_path / "download")
+    for number in (1, 2, 13):
+        made.add(number)
+    return made
+
+
+def convert(download, raw_root, **options):
+    return convert_nih(download.images, download.labels, raw_root=raw_root, show_progress=False, **options)
+
+
+def written(result, number):
+    name = f"PANCREAS_{number:04d}"
+    return (
+        sitk.ReadImage(str(result.folder / "imagesTr" / f"{name}_0000.nii.gz")),
+        sitk.ReadImage(str(result.folder / "labelsTr" / f"{name}.nii.gz")),
+    )
+
+
+def check_case(result, number):
+    hu, mask = made_ct(number)
+    image, label = written(result, number)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), hu)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(label), mask)
+    for volume in (image, label):
+        np.testing.assert_allclose(volume.GetSpacing(), SPACING, rtol=1e-5)
+        np.testing.assert_allclose(volume.GetOrigin(), (-170.5, 12.25, 40.0), atol=1e-5)
+        np.testing.assert_allclose(volume.GetDirection(), np.eye(3).ravel(), atol=1e-5)
+
+
+def kinds(problems):
+    return [(problem.case_id, problem.kind) for problem in problems]
+
+
+def test_images_are_hu_and_labels_lie_on_them_as_their_headers_say(download, raw_root):
+    result = convert(download, raw_root)
+    assert result.training == ("PANCREAS_0001", "PANCREAS_0002", "PANCREAS_0013")
+    assert not result.left_out + result.warnings
+    for number in (1, 2, 13):
+        check_case(result, number)
+    assert result.file_counts == {"converted": 6}
+    declared = json.loads((result.folder / "dataset.json").read_text())
+    assert declared["labels"] == {"background": 0, "pancreas": 1}
+    assert declared["channel_names"] == {"0": "CT"}
+    assert declared["licence"] == "CC BY 3.0"
+    report = json.loads(result.report_path.read_text())
+    assert report["orientation_of_labels"]["PANCREAS_0001"].startswith("as it is: score 1.00, next best 0.")
+
+
+@pytest.mark.parametrize("flipped", list(product((False, True), repeat=3)), ids=str)
+def test_a_label_stored_in_any_flip_ends_where_the_organ_is(tmp_path, raw_root, flipped):
+    """The header stays what it is, and so is wrong for all flips but one."""
+    steps = tuple(slice(None, None, -1 if flip else 1) for flip in flipped)
+    download = MadeDownload(tmp_path / "download")
+    download.add(1, turn=lambda mask: mask[steps])
+    result = convert(download, raw_root)
+    check_case(result, 1)
+    right = flipped == (True, True, False)
+    assert kinds(result.warnings) == ([] if right else [("PANCREAS_0001", "label turned")])
+
+
+def test_axes_exchanged_under_an_honest_header(tmp_path, raw_root):
+    download = MadeDownload(tmp_path / "download")
+    download.add(2)
+    _, mask = made_ct(2)
+    write_label(download.label(2), mask.transpose(0, 2, 1), direction=(0, 1, 0, 1, 0, 0, 0, 0, 1))
+    result = convert(download, raw_root)
+    check_case(result, 2)
+    assert not result.warnings
+
+
+@pytest.mark.parametrize(
+    "below", ["manifest-1/Pancreas-CT", "DOI", "Pancreas-CT", "", "Pancreas-CT/nested/somewhere"]
+)
+def test_every_layout_that_circulates(tmp_path, raw_root, below):
+    download = MadeDownload(tmp_path / "download", below=below)
+    for number in (1, 2):
+        download.add(number)
+    (download.images / "LICENSE.txt").write_text("CC BY 3.0")
+    (download.patient(1) / "._1-001.dcm").write_bytes(b"\0\5\x16\7AppleDouble")
+    result = convert(download, raw_root)
+    assert len(result.training) == 2
+    report = json.loads(result.report_path.read_text())
+    assert report["source"]["other_files_ignored"] == ["LICENSE.txt"]
+
+
+def test_the_folder_of_one_patient(download, raw_root):
+    result = convert_nih(download.patient(2), download.labels, raw_root=raw_root, show_progress=False)
+    assert result.training == ("PANCREAS_0002",)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_archives(download, raw_root, tmp_path, kind):
+    images, labels = (
+        shutil.make_archive(str(tmp_path / folder.name), kind, folder)
+        for folder in (download.images, download.labels)
+    )
+    result = convert_nih(Path(images), Path(labels), raw_root=raw_root, show_progress=False)
+    assert len(result.training) == 3
+    check_case(result, 13)
+    assert not list(raw_root.glob(".*"))
+
+
+def test_labels_whose_images_were_withdrawn_are_told(download, raw_root):
+    for number in (25, 70):
+        write_label(download.label(number), made_ct(number)[1])
+    result = convert(download, raw_root)
+    assert kinds(result.left_out) == [
+        ("PANCREAS_0025", "images missing"),
+        ("PANCREAS_0070", "images missing"),
+    ]
+    assert "withdrawn by the archive" in result.left_out[0].message
+
+
+def test_images_repeated_under_another_number_are_told(download, raw_root):
+    download.add(70)
+    shutil.rmtree(download.patient(70))
+    shutil.copytree(download.patient(2), download.patient(70))
+    shutil.copy(download.label(2), download.label(70))
+    result = convert(download, raw_root)
+    assert kinds(result.left_out) == [("PANCREAS_0070", "duplicate image")]
+    assert "PANCREAS_0002" in result.left_out[0].message
+
+
+def second_series(download):
+    write_with_pydicom(download.patient(2) / "other", made_ct(2)[0])
+
+
+def label_of_another_size(download):
+    write_label(download.label(2), made_ct(2)[1][:-1])
+
+
+def label_empty(download):
+    write_label(download.label(2), 0 * made_ct(2)[1])
+
+
+def label_cut(download):
+    path = download.label(2)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def label_four_dimensional(download):
+    image = sitk.GetImageFromArray(np.zeros((2, *made_ct(2)[1].shape), np.uint8), isVector=False)
+    sitk.WriteImage(image, str(download.label(2)))
+
+
+def label_of_values(download):
+    write_label(download.label(2), 255 * made_ct(2)[1][::-1, ::-1])
+
+
+def label_anywhere(download):
+    mask = np.zeros_like(made_ct(2)[1])
+    mask[1:3, 2:6, 1:5] = 1
+    write_label(download.label(2), mask)
+
+
+def label_twice(download):
+    copy = download.labels / "again" / download.label(2).name
+    copy.parent.mkdir()
+    shutil.copy(download.label(2), copy)
+
+
+def label_missing(download):
+    download.label(2).unlink()
+
+
+def slice_missing(download):
+    sorted(download.series(2).iterdir())[4].unlink()
+
+
+def slice_of_another_series(download):
+    edit(sorted(download.series(2).iterdir())[4], SeriesInstanceUID="1.2.3")
+
+
+def slice_is_text(download):
+    (download.series(2) / "1-999.dcm").write_text("a note")
+
+
+def tilted(download):
+    for index, path in enumerate(sorted(download.series(2).iterdir())):
+        edit(path, ImagePositionPatient=[0, 0.2 * index, 1.0 * index])
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "words"),
+    [
+        (second_series, "several series", "2 folders of DICOM files: .*other .10 files."),
+        (label_of_another_size, "size differs", r"label0002.nii.gz: the label's size \(24, 24, 9\)"),
+        (label_empty, "label empty", "label0002.nii.gz: the label has no foreground"),
+        (label_cut, "label unreadable", "label0002.nii.gz is cut short"),
+        (label_four_dimensional, "label not 3D", "label0002.nii.gz has 4 dimensions"),
+        (label_of_values, "label value not declared", "holds 255, declared are 0, 1"),
+        (label_anywhere, "orientation unclear", "label0002.nii.gz does not tell from the image"),
+        (label_twice, "duplicate id", "are labels of one patient"),
+        (label_missing, "label missing", "there is no label0002.nii.gz"),
+        (slice_missing, "slices missing", r"2.00 mm lie between .*PANCREAS_0002/.*dcm"),
+        (slice_of_another_series, "mixed series", "2 series in one folder"),
+        (slice_is_text, "not DICOM", "1-999.dcm is no DICOM file"),
+        (tilted, "gantry tilt", "a gantry tilt of 11.3 degrees"),
+    ],
+)
+def test_a_bad_case_is_left_out_by_name(download, raw_root, damage, kind, words):
+    damage(download)
+    result = convert(download, raw_root)
+    assert kinds(result.left_out) == [("PANCREAS_0002", kind)]
+    assert re.search(words, result.left_out[0].message)
+    assert result.training == ("PANCREAS_0001", "PANCREAS_0013")
+    with pytest.raises(PancextError, match="--strict: 1 problem"):
+        convert(download, raw_root / "strict", strict=True)
+    assert not (raw_root / "strict" / result.folder.name).exists()
+
+
+def test_folders_given_the_wrong_way_round_are_told(download, raw_root):
+    with pytest.raises(PancextError, match=r"no patients in .*expected are folders PANCREAS_0001"):
+        convert_nih(download.labels, download.images, raw_root=raw_root, show_progress=False)
+    with pytest.raises(PancextError, match=r"no labels in .*expected are label0001.nii.gz"):
+        convert_nih(download.images, download.images, raw_root=raw_root, show_progress=False)
+    assert not list(raw_root.iterdir())
+
+
+def fail(*arguments, **options):
+    raise PancextError("the power is gone")
+
+
+def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(conversion, "check_cases", fail)
+        with pytest.raises(PancextError, match="the power is gone"):
+            convert(download, raw_root)
+    with monkeypatch.context() as patched:
+        patched.setattr(conversion, "prepare_case", fail)
+        result = convert(download, raw_root)
+    for number in (1, 2, 13):
+        check_case(result, number)
+    assert not list(raw_root.glob(".*"))
+
+
+def test_a_series_that_changed_is_read_again(download, raw_root, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(conversion, "check_cases", fail)
+        with pytest.raises(PancextError, match="the power is gone"):
+            convert(download, raw_root)
+    hu, _ = made_ct(2)
+    shutil.rmtree(download.series(2))
+    write_with_pydicom(download.series(2), hu + 7, spacing_mm=SPACING)
+    result = convert(download, raw_root)
+    image, _ = written(result, 2)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), hu + 7)
+
+
+def test_the_command(download, raw_root, capsys):
+    assert main(["convert", "nih", str(download.images), str(download.labels), "--out", str(raw_root)]) == 0
+    shown = capsys.readouterr().out
+    assert "cases     3 training, 0 test (6 converted files)" in shown
+    assert "Dataset082_NIHPancreas" in shown
+
+
+@pytest.mark.slow
+def test_nnunet_accepts_the_dataset(download, raw_root):
+    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+
+    for number in (31, 32):
+        download.add(number)
+    result = convert(download, raw_root, split="3/2")
+    verify_dataset_integrity(str(result.folder), 1)
+    assert len(list((result.folder / "labelsTs").iterdir())) == 2
+    assert read_voxels(next((result.folder / "labelsTr").iterdir())).max() == 1
