@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from nnunet_pancext.architectures.blocks.depthwise import depthwise_convolution
 from nnunet_pancext.architectures.dims import convolution, normalisation
 
 LARGE_KERNEL_DILATION = 3
@@ -122,23 +123,3 @@ class LargeKernelBlock(nn.Module):
         features = self.separable(features)
         attended = self.attention(features)
         return attended + features if self.residual else attended
-
-
-def depthwise_convolution(
-    *,
-    spatial_dims: int,
-    channels: int,
-    kernel_size: int,
-    dilation: int = 1,
-    flat_axes: Sequence[int] = (),
-) -> nn.Module:
-    """Return a depthwise convolution with bias that keeps the size; its kernel is 1 on `flat_axes`."""
-    return convolution(
-        spatial_dims=spatial_dims,
-        in_channels=channels,
-        out_channels=channels,
-        kernel_size=[1 if axis in flat_axes else kernel_size for axis in range(spatial_dims)],
-        dilation=dilation,
-        groups=channels,
-        bias=True,
-    )
