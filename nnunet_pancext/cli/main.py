@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from nnunet_pancext import __version__
-from nnunet_pancext.cli import attention, convert, demo, doctor, phantom, trainers
+from nnunet_pancext.cli import attention, convert, demo, doctor, phantom, splits, trainers
 from nnunet_pancext.errors import PancextError
 
 EXAMPLES = """\
 examples:
   pancext doctor                                   is this machine ready?
-  pancext demo --out demo_output                   the whole way on made CTs, 5 minutes on 2 cores
+  pancext demo --out demo_output                   the whole way on made CTs, 4 minutes on 2 cores
   pancext trainers                                 what -tr accepts
   pancext convert msd Task07_Pancreas.tar          a downloaded dataset, ready for nnU-Net
   nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nnunet-pancext {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, convert, phantom, trainers, attention, doctor):
+    for module in (demo, convert, splits, phantom, trainers, attention, doctor):
         module.add_parser(commands)
     return parser
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.nifti_scan import NiftiScan, UnreadableNifti, scan_nifti
+from nnunet_pancext.dataset_conversion.image_scan import dimensions_of, scan_image
+from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
@@ -41,11 +42,14 @@ class CaseFindings:
     spacing_mm: tuple[float, ...] | None
 
 
-def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:
+def check_case(
+    case: SourceCase, *, root: Path, declared_values: Sequence[int], may_be_empty: bool = False
+) -> CaseFindings:
     """Read all of a case's image and label and return what is wrong with them.
 
     Messages name files relative to `root`. `declared_values` are the label values the dataset declares,
-    0 for background included. Raises nothing for a bad file: that is a finding.
+    0 for background included; with `may_be_empty` a label without foreground is fine. Raises nothing for a
+    bad file: that is a finding.
     """
     found: dict[str, str] = {}
     image_scan, image_geometry = inspect(case.image, "image", root=root, found=found)
@@ -56,6 +60,8 @@ def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) 
             found.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
         if label_scan:
             found.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
+            if may_be_empty:
+                found.pop("label empty", None)
     return CaseFindings(
         case_id=case.case_id,
         problems=tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in found.items()),
@@ -67,21 +73,22 @@ def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) 
 
 def inspect(
     path: Path, role: str, *, root: Path, found: dict[str, str]
-) -> tuple[NiftiScan | None, Geometry | None]:
+) -> tuple[VoxelScan | None, Geometry | None]:
     """Scan one file, put its problems into `found`, return scan and geometry of a sound volume."""
     name = name_of(path, root)
     if not path.is_file():
         found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
         return None, None
     try:
-        scan = scan_nifti(path, collect_values=role == "label")
-    except UnreadableNifti as error:
+        scan = scan_image(path, collect_values=role == "label")
+    except UnreadableImage as error:
         found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
         return None, None
-    if len(scan.size) != 3:
-        found[f"{role} not 3D"] = (
+    expected = dimensions_of(path)
+    if len(scan.size) != expected:
+        found[f"{role} not {expected}D"] = (
             f"{name} has {len(scan.size)} dimensions, size {scan.size}. "
-            "Extract the one 3D volume that belongs to the case, or remove the case."
+            f"Extract the one {expected}D image that belongs to the case, or remove the case."
         )
         return None, None
     if scan.non_finite_voxels:
@@ -98,10 +105,17 @@ def inspect(
 
 
 def read_geometry(path: Path) -> Geometry:
-    """Return the geometry SimpleITK reads from the header; raises RuntimeError as SimpleITK does."""
+    """Return the geometry SimpleITK reads from the header; raises RuntimeError as SimpleITK does.
+
+    A .png has none but its size.
+    """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
+    if dimensions_of(path) == 2:
+        return Geometry(
+            size=tuple(reader.GetSize()), spacing_mm=(1, 1), origin_mm=(0, 0), direction=(1, 0, 0, 1)
+        )
     return Geometry(
         size=tuple(reader.GetSize()),
         spacing_mm=tuple(reader.GetSpacing()),
@@ -137,7 +151,7 @@ def compare_geometry(image: Geometry, label: Geometry, *, label_name: str) -> di
     return found
 
 
-def check_values(scan: NiftiScan, *, label_name: str, declared_values: Sequence[int]) -> dict[str, str]:
+def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[int]) -> dict[str, str]:
     """Return a message for label values that are no integers or not declared, and for an empty label."""
     found = {}
     fractions = [value for value in scan.values if not value.is_integer()]

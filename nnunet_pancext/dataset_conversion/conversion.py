@@ -17,6 +17,7 @@ from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, check_ca
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
 from nnunet_pancext.dataset_conversion.preparation import Preparation, prepare_case
+from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder, write_case
 from nnunet_pancext.dataset_conversion.report import (
     REPORT_NAME,
@@ -27,6 +28,9 @@ from nnunet_pancext.dataset_conversion.report import (
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset, name_of
 from nnunet_pancext.dataset_conversion.splits import (
     FOLDS,
+    NNUNET_SPLIT,
+    SPLITS_FILE,
+    Folds,
     Split,
     make_split,
     parse_split,
@@ -42,6 +46,7 @@ def convert_source(
     *,
     read: Callable[..., SourceDataset],
     target: RawTarget,
+    layout: str,
     labels: str,
     split: str,
     jobs: int | None,
@@ -52,11 +57,11 @@ def convert_source(
 ) -> ConversionResult:
     """Convert `sources`, folders or archives whose layout `read` understands, to `target`.
 
-    `read` is called with the folders. Labels of DICOM series, and with `check_orientation` all, are laid onto
-    their images as these tell. Nothing appears at the target before all is written. Raises PancextError, also
-    for bad cases if `strict`.
+    `layout` is the source as `pancext convert` calls it; `read` is called with the folders. Labels of DICOM
+    series, and with `check_orientation` all, are laid onto their images as these tell. Nothing appears at the
+    target before all is written. Raises PancextError, also for bad cases if `strict`.
     """
-    counts = parse_split(split)
+    counts = parse_split(split, layout=layout)
     for source in sources:
         require_source(source)
         target.require_free(source=source, overwrite=overwrite)
@@ -85,9 +90,11 @@ def convert_source(
             ) from error
         hidden_members = sum(one.hidden_members for one in opened)
         dataset = replace(dataset, hidden_files=dataset.hidden_files + hidden_members)
-        if counts and len(dataset.cases) < sum(counts):
-            require_count(len(dataset.cases), counts=counts)
-        candidates = dataset.cases if counts else (*dataset.cases, *dataset.unlabelled)
+        patients = {case.case_id: case.patient or case.case_id for case in dataset.cases}
+        if counts and len(set(patients.values())) < sum(counts):
+            require_count(len(set(patients.values())), counts=counts)
+        tested = tuple(case for case in dataset.unlabelled if belongs(case, split=split))
+        candidates = (*dataset.cases, *tested)
         require_room(dataset, candidates, build=build)
         prepared = prepare_cases(
             dataset, candidates, build=build, check_orientation=check_orientation, in_parallel=in_parallel
@@ -110,7 +117,16 @@ def convert_source(
         if not labelled:
             lines = "\n".join(f"  {problem}" for problem in problems)
             raise PancextError(f"no usable case in {named}:\n{lines}")
-        chosen = make_split(labelled, name=split, left_out=len(dataset.cases) - len(labelled))
+        chosen = make_split(
+            labelled,
+            name=split,
+            left_out=len(dataset.cases) - len(labelled),
+            layout=layout,
+            patients=patients,
+            held_out={case.case_id for case in dataset.cases if case.held_out},
+        )
+        listed = {*chosen.training, *chosen.test}
+        usable = [case for case in usable if case.label is None or case.case_id in listed]
         files = write_cases(dataset, usable, split=chosen, build=build, in_parallel=in_parallel)
         if any(one.extracted for one in opened):
             files = {name: "extracted" if how == "linked" else how for name, how in files.items()}
@@ -126,7 +142,7 @@ def convert_source(
         )
         documents = {
             "dataset.json": dataset_json(dataset, name=target.name, training_count=len(chosen.training)),
-            "split.json": split_document(chosen),
+            "split.json": split_document(chosen, patients=patients),
             REPORT_NAME: report_document(
                 result,
                 source=dataset,
@@ -148,7 +164,28 @@ def convert_source(
         for source in sources:
             target.require_free(source=source, overwrite=overwrite)
         build.publish(expected={*files, *documents})
+        if chosen.folds:
+            place_folds(chosen.folds, dataset=target.folder.name)
         return result
+
+
+def belongs(case: SourceCase, *, split: str) -> bool:
+    """Say whether an unlabelled case goes into the test set of the split."""
+    if split in PUBLISHED:
+        return (case.patient or case.case_id) in PUBLISHED[split].test
+    return split == NNUNET_SPLIT
+
+
+def place_folds(folds: Folds, *, dataset: str) -> Path | None:
+    """Write the folds where nnU-Net reads them; None where nnUNet_preprocessed is not set."""
+    preprocessed = host_folder("nnUNet_preprocessed")
+    if preprocessed is None:
+        return None
+    target = preprocessed / dataset / SPLITS_FILE
+    with told_write_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_json(target, folds)
+    return target
 
 
 def require_room(dataset: SourceDataset, cases: Sequence[SourceCase], *, build: BuildFolder) -> None:
@@ -228,7 +265,9 @@ def check_cases(
         known = build.record("checked", case.case_id, key=key)
         if known is not None:
             return findings_from(known)
-        findings = check_case(case, root=dataset.root, declared_values=declared)
+        findings = check_case(
+            case, root=dataset.root, declared_values=declared, may_be_empty=dataset.may_be_empty
+        )
         build.keep_record("checked", case.case_id, key=key, outcome=asdict(findings))
         return findings
 
@@ -291,22 +330,32 @@ def findings_from(record: dict[str, Any]) -> CaseFindings:
 def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[str]:
     """Return what the user should know about the whole dataset."""
     notes = []
-    if split.test:
+    preprocessed = host_folder("nnUNet_preprocessed")
+    if split.test or split.folds:
         notes.append(f"split {split.name}: {split.source}")
-    if split.test and dataset.unlabelled:
+    if split.test and any(not belongs(case, split=split.name) for case in dataset.unlabelled):
         notes.append(
             f"the source's {len(dataset.unlabelled)} unlabelled test image(s) are left out: "
             f"--split {split.name} makes the test set of labelled cases"
         )
-    if len(split.training) < FOLDS:
+    notes += split.remarks
+    if split.folds and preprocessed:
+        notes.append(f"its folds are in {preprocessed / target.folder.name / SPLITS_FILE}")
+    elif split.folds:
+        notes.append(
+            f"its folds are in split.json; set nnUNet_preprocessed, then `pancext splits apply "
+            f"{target.folder.name}` puts them where nnU-Net reads them"
+        )
+    elif len(split.training) < FOLDS:
         notes.append(
             f"{len(split.training)} training cases are too few for nnU-Net's {FOLDS} folds: "
             "train with fold 'all'"
         )
-    preprocessed = host_folder("nnUNet_preprocessed")
-    if preprocessed and (preprocessed / target.folder.name).exists():
+    former = preprocessed / target.folder.name if preprocessed else None
+    left_over = [path.name for path in former.iterdir()] if former and former.is_dir() else []
+    if set(left_over) - ({SPLITS_FILE.name} if split.folds else set()):
         notes.append(
-            f"{preprocessed / target.folder.name} is preprocessed data of an earlier dataset of this name: "
+            f"{former} is preprocessed data of an earlier dataset of this name: "
             "remove it, or nnU-Net trains on that"
         )
     return notes

@@ -54,6 +54,7 @@ def convert_msd(
         [source],
         read=partial(read_msd, labels=labels),
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
+        layout="msd",
         labels=labels,
         split=split,
         jobs=jobs,

@@ -34,7 +34,7 @@ VOXEL_TYPES = {
 }
 
 
-class UnreadableNifti(Exception):
+class UnreadableImage(Exception):
     """The file is not a whole NIfTI-1 .nii.gz; the text says why."""
 
 
@@ -50,7 +50,7 @@ class NiftiHeader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NiftiScan:
+class VoxelScan:
     """The outcome of one pass. `values` is empty unless asked for; `voxel_hash` ignores the geometry."""
 
     size: tuple[int, ...]
@@ -60,24 +60,24 @@ class NiftiScan:
 
 
 def parse_header(header: bytes) -> NiftiHeader:
-    """Return the fields of the first 348 bytes of a NIfTI-1 file; raises UnreadableNifti."""
+    """Return the fields of the first 348 bytes of a NIfTI-1 file; raises UnreadableImage."""
     if len(header) < HEADER_BYTES:
-        raise UnreadableNifti(f"has {len(header)} bytes inside, a NIfTI header alone has {HEADER_BYTES}")
+        raise UnreadableImage(f"has {len(header)} bytes inside, a NIfTI header alone has {HEADER_BYTES}")
     order = "<" if struct.unpack_from("<i", header)[0] == HEADER_BYTES else ">"
     if struct.unpack_from(f"{order}i", header)[0] != HEADER_BYTES or header[344:348] != b"n+1\0":
-        raise UnreadableNifti("is not a single-file NIfTI-1 image")
+        raise UnreadableImage("is not a single-file NIfTI-1 image")
     dimensions, *extent = struct.unpack_from(f"{order}8h", header, 40)
     if not 1 <= dimensions <= 7 or min(extent[:dimensions]) < 1:
-        raise UnreadableNifti(f"declares an impossible size {tuple(extent[:dimensions])}")
+        raise UnreadableImage(f"declares an impossible size {tuple(extent[:dimensions])}")
     size = list(extent[:dimensions])
     while len(size) > 3 and size[-1] == 1:
         size.pop()
     code = struct.unpack_from(f"{order}h", header, 70)[0]
     if code not in VOXEL_TYPES:
-        raise UnreadableNifti(f"has voxels of NIfTI type {code}, which is not a plain number")
+        raise UnreadableImage(f"has voxels of NIfTI type {code}, which is not a plain number")
     data_offset, slope, intercept = struct.unpack_from(f"{order}3f", header, 108)
     if not (math.isfinite(data_offset) and data_offset >= HEADER_BYTES):
-        raise UnreadableNifti(f"declares its voxels at byte {data_offset}")
+        raise UnreadableImage(f"declares its voxels at byte {data_offset}")
     if not math.isfinite(slope) or not math.isfinite(intercept) or slope == 0:
         slope, intercept = 1.0, 0.0  # the NIfTI-1 convention for 'no scaling'
     return NiftiHeader(
@@ -89,27 +89,27 @@ def parse_header(header: bytes) -> NiftiHeader:
     )
 
 
-def scan_nifti(path: Path, *, collect_values: bool) -> NiftiScan:
-    """Inflate all of `path` and look at every voxel; raises UnreadableNifti for a file that is not whole.
+def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
+    """Inflate all of `path` and look at every voxel; raises UnreadableImage for a file that is not whole.
 
     The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted.
     """
     try:
         if path.stat().st_size == 0:
-            raise UnreadableNifti("is empty (0 bytes)")
+            raise UnreadableImage("is empty (0 bytes)")
         with gzip.open(path, "rb") as stream:
             return scan_stream(stream, collect_values=collect_values)  # type: ignore[arg-type]
     except EOFError as error:
-        raise UnreadableNifti("is cut short: the compressed data ends too early") from error
+        raise UnreadableImage("is cut short: the compressed data ends too early") from error
     except gzip.BadGzipFile as error:
-        raise UnreadableNifti(f"is not a sound gzip file ({error})") from error
+        raise UnreadableImage(f"is not a sound gzip file ({error})") from error
     except zlib.error as error:
-        raise UnreadableNifti(f"has damaged compressed data ({error})") from error
+        raise UnreadableImage(f"has damaged compressed data ({error})") from error
     except OSError as error:
-        raise UnreadableNifti(f"cannot be read ({error.strerror or error})") from error
+        raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
-def scan_stream(stream: BinaryIO, *, collect_values: bool) -> NiftiScan:
+def scan_stream(stream: BinaryIO, *, collect_values: bool) -> VoxelScan:
     """Do the work of `scan_nifti` on the inflated stream."""
     start = stream.read(HEADER_BYTES)
     header = parse_header(start)
@@ -125,7 +125,7 @@ def scan_stream(stream: BinaryIO, *, collect_values: bool) -> NiftiScan:
         data = stream.read(wanted)
         if len(data) < wanted:
             missing = voxels_left * itemsize - len(data)
-            raise UnreadableNifti(
+            raise UnreadableImage(
                 f"is cut short: {missing} bytes of voxels are missing for size {header.size}"
             )
         voxels_left -= wanted // itemsize
@@ -140,7 +140,7 @@ def scan_stream(stream: BinaryIO, *, collect_values: bool) -> NiftiScan:
             values.update(scaled.tolist())
     while stream.read(PIECE_VOXELS):
         pass  # reaching the end is what makes gzip compare its checksum
-    return NiftiScan(
+    return VoxelScan(
         size=header.size,
         voxel_hash=digest.hexdigest(),
         non_finite_voxels=non_finite,

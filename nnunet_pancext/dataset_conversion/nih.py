@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
+from nnunet_pancext.dataset_conversion.files_below import visible_files
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset, name_of
 from nnunet_pancext.errors import PancextError
@@ -42,7 +42,7 @@ def convert_nih(
 
     `images` holds the series of each patient, in any of the layouts that The Cancer Imaging Archive has
     published; `labels` the files label0001.nii.gz and so on. Each is a folder or an archive. `split` is
-    'nnunet' or 'A/B', as for `convert_msd`.
+    'nnunet' or 'A/B', as for `convert_msd`, or the name of a published one.
 
     Slices are put in order by their position, and each label is laid onto its image as the image tells; a
     label of which that is unclear is left out. Raises PancextError for anything the user can put right;
@@ -52,6 +52,7 @@ def convert_nih(
         [images, labels],
         read=read_nih,
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
+        layout="nih",
         labels="pancreas",
         split=split,
         jobs=jobs,
@@ -95,6 +96,7 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
                 case_id=case_id(number),
                 image=series[number][0].parent,
                 label=label_files[number],
+                patient=number,
                 series=tuple(series[number]),
             )
             for number in sorted(set(series) & set(label_files))
@@ -174,10 +176,3 @@ def missing_images(number: str) -> Problem:
 def case_id(number: str) -> str:
     """Return the case of the patient."""
     return f"PANCREAS_{number}"
-
-
-def visible_files(root: Path) -> Iterator[Path]:
-    """Yield the files below `root`, but none that is hidden or in a hidden folder."""
-    for path in root.rglob("*"):
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
-            yield path

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN
 from nnunet_pancext.dataset_conversion.dicom_series import BadSeries, open_series, read_volume
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableNifti, scan_nifti
+from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, scan_nifti
 from nnunet_pancext.dataset_conversion.orientation import Orientation, Turn, find_orientation
 from nnunet_pancext.dataset_conversion.raw_dataset import write_image
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
@@ -112,7 +112,7 @@ def _prepare_label(case: SourceCase, *, root: Path, folder: Path, ending: str) -
         scan_nifti(case.image, collect_values=False)
         volume = sitk.ReadImage(str(case.image))
         label = _read_label(case.label, root=root)
-    except (UnreadableNifti, RuntimeError, _Refused):
+    except (UnreadableImage, RuntimeError, _Refused):
         return Preparation(case_id=case.case_id)  # and what cannot be read
     before = sitk.GetArrayFromImage(label)
     if volume.GetDimension() != 3 or before.ndim != 3 or not before.any():
@@ -135,7 +135,7 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
     try:
         scan_nifti(path, collect_values=False)
         label = sitk.ReadImage(str(path))
-    except UnreadableNifti as error:
+    except UnreadableImage as error:
         raise _Refused("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]

@@ -11,12 +11,16 @@ class SourceCase:
     """One image, and its label unless the case is unlabelled. A file may be missing on disk.
 
     `series` are the DICOM files of the image, in any order; `image` is then the folder that they lie in.
+    `patient` is who it shows, where that is not told by the id; `held_out` says that the source itself tests
+    on the case.
     """
 
     case_id: str
     image: Path
     label: Path | None
     series: tuple[Path, ...] = ()
+    patient: str = ""
+    held_out: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -54,7 +58,8 @@ class SourceDataset:
     """A dataset as it lies in `root`, with the labels it declares and those the target shall have.
 
     `label_mapping` gives the target value of each declared value, None where labels stay as they are.
-    `layout_problems` are those found without opening an image: files missing, unlisted, listed twice.
+    `may_be_empty` says that an image without foreground is nothing wrong. `layout_problems` are those found
+    without opening an image: files missing, unlisted, listed twice.
     """
 
     title: str
@@ -67,6 +72,7 @@ class SourceDataset:
     layout_problems: tuple[Problem, ...]
     channel_names: dict[str, str] = field(default_factory=lambda: {"0": "CT"})
     file_ending: str = ".nii.gz"
+    may_be_empty: bool = False
     provenance: dict[str, str] = field(default_factory=dict)
     hidden_files: int = 0
     ignored_files: tuple[str, ...] = ()

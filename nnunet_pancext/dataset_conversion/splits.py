@@ -1,62 +1,160 @@
-"""Which cases train and which are held out, always the same for the same cases."""
+"""Which cases train and which are held out, always the same for the same cases, and never half a patient."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED, PublishedSplit, names_for
 from nnunet_pancext.errors import PancextError
 
 SPLIT_SEED = 12345
 FOLDS = 5
 NNUNET_SPLIT = "nnunet"
 PUBLISHED_COUNTS = {"257/24", "216/65"}
+SPLITS_FILE = Path("splits_final.json")
+
+Folds = list[dict[str, list[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Case ids, sorted. `name` is what the user asked for, `source` says where the assignment comes from."""
+    """Case ids, sorted. `name` is what the user asked for, `source` says where the assignment comes from.
+
+    `folds` are those of the training cases that nnU-Net would not make by itself, each with its cases under
+    "train" and "val"; None where it does. `remarks` are what the user should know.
+    """
 
     name: str
     source: str
     training: tuple[str, ...]
     test: tuple[str, ...]
+    folds: Folds | None = None
+    remarks: tuple[str, ...] = ()
 
 
-def parse_split(text: str) -> tuple[int, int] | None:
-    """Return (training, test) counts of 'A/B', None for 'nnunet'; raises PancextError for anything else."""
-    if text == NNUNET_SPLIT:
+def parse_split(text: str, *, layout: str = "msd") -> tuple[int, int] | None:
+    """Return (training, test) counts of 'A/B', None for a name; PancextError for anything else."""
+    known = names_for(layout)
+    if text in (NNUNET_SPLIT, *known):
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or min(map(int, match.groups())) < 1:
+        names = " or ".join(repr(name) for name in (NNUNET_SPLIT, *known))
         raise PancextError(
-            f"--split must be '{NNUNET_SPLIT}' or two counts like 257/24 (training/test), got {text!r}."
+            f"--split must be {names} or two counts like 257/24 (training/test), got {text!r}."
         )
     return int(match[1]), int(match[2])
 
 
-def make_split(case_ids: Sequence[str], *, name: str, left_out: int = 0) -> Split:
-    """Return the split called `name` of the usable cases; `left_out` cases are only mentioned in errors."""
-    counts = parse_split(name)
+def make_split(
+    case_ids: Collection[str],
+    *,
+    name: str,
+    left_out: int = 0,
+    layout: str = "msd",
+    patients: Mapping[str, str] | None = None,
+    held_out: Collection[str] = (),
+) -> Split:
+    """Return the split called `name` of the usable labelled cases.
+
+    Args:
+        case_ids: all usable labelled cases.
+        name: 'nnunet', two counts of patients, or one published for the `layout`.
+        left_out: how many cases were bad, for errors only.
+        layout: the source, as `pancext convert` calls it.
+        patients: of each case; None where each case is a patient.
+        held_out: cases that the source itself tests on; only 'nnunet' asks.
+
+    Raises:
+        PancextError: the counts do not fit, or no case is one of the published split's.
+    """
     ids = sorted(case_ids)
+    of = {one: (patients or {}).get(one, one) for one in ids}
+    counts = parse_split(name, layout=layout)
+    if name in PUBLISHED:
+        return _published(PUBLISHED[name], of)
     if counts is None:
-        source = "all labelled cases train; nnU-Net cross-validates over its own five folds"
-        return Split(name=name, source=source, training=tuple(ids), test=())
-    require_count(len(ids), counts=counts, left_out=left_out)
+        training = tuple(one for one in ids if one not in held_out)
+        folds = None if _one_case_each(of) else patient_folds(training, of)
+        by_patient = "" if folds is None else ", by patient"
+        source = f"all labelled cases train; nnU-Net cross-validates over its own five folds{by_patient}"
+        if held_out:
+            source = source.replace("all labelled cases", "the source's training cases")
+        return Split(
+            name=name,
+            source=source,
+            training=training,
+            test=tuple(one for one in ids if one in held_out),
+            folds=folds,
+        )
+    everyone = sorted(set(of.values()))
+    require_count(len(everyone), counts=counts, left_out=left_out)
     # RandomState's stream is frozen by NumPy's compatibility promise, that of newer generators is not.
-    order = np.random.RandomState(SPLIT_SEED).permutation(len(ids))
-    test = sorted(ids[index] for index in order[: counts[1]])
-    training = sorted(set(ids) - set(test))
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(everyone))
+    tested = {everyone[index] for index in order[: counts[1]]}
+    training = tuple(one for one in ids if of[one] not in tested)
     origin = "published by count only, without case ids; " if name in PUBLISHED_COUNTS else ""
+    drawn_from = "case ids" if _one_case_each(of) else "patients"
     source = (
-        f"{origin}drawn by numpy RandomState({SPLIT_SEED}).permutation over the sorted case ids, "
+        f"{origin}drawn by numpy RandomState({SPLIT_SEED}).permutation over the sorted {drawn_from}, "
         f"first {counts[1]} held out"
     )
-    return Split(name=name, source=source, training=tuple(training), test=tuple(test))
+    return Split(
+        name=name,
+        source=source,
+        training=training,
+        test=tuple(one for one in ids if of[one] in tested),
+        folds=None if _one_case_each(of) else patient_folds(training, of),
+    )
+
+
+def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
+    """Return the published split of the cases that there are."""
+    remarks = [split.remark] if split.remark else []
+    there = set(of.values())
+    tested = there & set(split.test)  # none where the source's test cases have no labels
+    missing = sorted(split.patients - there - (set() if tested else set(split.test)))
+    if missing:
+        remarks.append(f"{len(missing)} patient(s) of the list are not in the dataset: {', '.join(missing)}")
+    unlisted = sorted(one for one, patient in of.items() if patient not in split.patients)
+    if unlisted:
+        remarks.append(f"{len(unlisted)} labelled case(s) are not in the list and are left out")
+
+    def cases(patients: Collection[str]) -> list[str]:
+        return [one for one, patient in of.items() if patient in patients]
+
+    folds: Folds | None = None
+    if split.folds:
+        training = cases(split.patients)
+        folds = [{"train": cases(split.patients - set(fold)), "val": cases(fold)} for fold in split.folds]
+    else:
+        training = cases({*split.train, *split.val})
+        if split.val:
+            folds = [{"train": cases(split.train), "val": cases(split.val)}]
+        elif not _one_case_each(of):
+            folds = patient_folds(training, of)
+    if not training:
+        raise PancextError(
+            f"--split {split.name}: none of the dataset's cases is in the list. Is this the right dataset?"
+        )
+    return Split(
+        name=split.name,
+        source=split.source,
+        training=tuple(training),
+        test=tuple(cases(split.test)),
+        folds=folds,
+        remarks=tuple(remarks),
+    )
+
+
+def _one_case_each(of: Mapping[str, str]) -> bool:
+    return len(set(of.values())) == len(of)
 
 
 def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0) -> None:
@@ -72,7 +170,7 @@ def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0) ->
     )
 
 
-def five_folds(training_ids: Sequence[str]) -> list[dict[str, list[str]]] | None:
+def five_folds(training_ids: Sequence[str]) -> Folds | None:
     """Return the folds nnU-Net makes by default of these cases, None when they are too few for five."""
     if len(training_ids) < FOLDS:
         return None
@@ -82,9 +180,23 @@ def five_folds(training_ids: Sequence[str]) -> list[dict[str, list[str]]] | None
     return [{part: [str(case_id) for case_id in fold[part]] for part in ("train", "val")} for fold in folds]
 
 
-def split_document(split: Split) -> dict[str, Any]:
-    """Return the content of split.json. Its folds are those nnU-Net makes by itself; it needs no file."""
-    folds = five_folds(split.training)
+def patient_folds(training_ids: Sequence[str], of: Mapping[str, str]) -> Folds | None:
+    """Return nnU-Net's folds made of patients instead of cases, None when they are too few for five."""
+    folds = five_folds(sorted({of[one] for one in training_ids}))
+    if folds is None:
+        return None
+    return [
+        {part: [one for one in training_ids if of[one] in set(fold[part])] for part in ("train", "val")}
+        for fold in folds
+    ]
+
+
+def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of split.json, which tells of the folds also where nnU-Net needs no file.
+
+    `patients` are those of each case; they are listed where they are not the cases.
+    """
+    folds = split.folds or five_folds(split.training)
     document: dict[str, Any] = {
         "name": split.name,
         "source": split.source,
@@ -92,6 +204,9 @@ def split_document(split: Split) -> dict[str, Any]:
         "training": list(split.training),
         "test": list(split.test),
     }
+    named = {one: patients[one] for one in (*split.training, *split.test) if patients.get(one, one) != one}
+    if named:
+        document["patients"] = named
     if folds is None:
         document["folds_note"] = (
             f"{len(split.training)} training cases are too few for {FOLDS} folds; train with fold 'all'"

@@ -37,7 +37,7 @@ convert_msd(Path(source), raw_root=Path(raw_root), labels=labels, jobs=1, overwr
 PACKAGE = "nnunet_pancext.dataset_conversion"
 MOMENTS = {
     "while extracting": (f"{PACKAGE}.archive", "write_member", 5),
-    "while checking": (f"{PACKAGE}.case_checks", "scan_nifti", 6),
+    "while checking": (f"{PACKAGE}.case_checks", "scan_image", 6),
     "while writing": (f"{PACKAGE}.raw_dataset", "place", 4),
     "between writing a file and naming it": ("os", "replace", 30),
     "between the two renames of an exchange": ("os", "rename", 2),
@@ -92,7 +92,7 @@ def test_finished_work_is_not_done_again(
     written = []
     place = raw_dataset.place
     monkeypatch.setattr(raw_dataset, "place", lambda s, t: (written.append(t.name), place(s, t))[1])
-    monkeypatch.setattr(case_checks, "scan_nifti", None)  # calling it would fail
+    monkeypatch.setattr(case_checks, "scan_image", None)  # calling it would fail
     convert(task.folder, raw_root)
     # One case of two files was finished, the second had its image: 6 x 2 + 2 - 2 remain.
     assert len(written) == 12

@@ -116,5 +116,5 @@ def test_another_split_after_a_refusal_does_not_check_again(
     task.label(16).unlink()
     with pytest.raises(PancextError, match="4/2 needs 6 usable cases, there are 5"):
         convert(task, raw_root, split="4/2")
-    monkeypatch.setattr("nnunet_pancext.dataset_conversion.case_checks.scan_nifti", None)
+    monkeypatch.setattr("nnunet_pancext.dataset_conversion.case_checks.scan_image", None)
     assert len(convert(task, raw_root, split="4/1").test) == 1

@@ -200,7 +200,9 @@ def test_old_preprocessed_data_is_mentioned(
     task: MadeTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
-    (tmp_path / "preprocessed/Dataset007_Pancreas").mkdir(parents=True)
+    former = tmp_path / "preprocessed" / "Dataset007_Pancreas"
+    former.mkdir(parents=True)
+    (former / "nnUNetPlans.json").write_text("{}")
     assert any(
         "remove it, or nnU-Net trains on that" in note for note in convert(task.folder, raw_root).notes
     )

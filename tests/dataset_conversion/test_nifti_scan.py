@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableNifti, scan_nifti
+from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, scan_nifti
 
 
 def write_nifti(
@@ -82,5 +82,5 @@ def test_the_hash_is_of_voxels_not_of_geometry_or_extensions(tmp_path: Path) -> 
 )
 def test_impossible_headers(tmp_path: Path, fields: dict, message: str) -> None:
     path = write_nifti(tmp_path / "a.nii.gz", np.zeros((2, 2, 3), "u1"), **fields)
-    with pytest.raises(UnreadableNifti, match=message):
+    with pytest.raises(UnreadableImage, match=message):
         scan_nifti(path, collect_values=False)

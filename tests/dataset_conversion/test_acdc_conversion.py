@@ -1,0 +1,173 @@
+"""ACDC: frames become cases, and a patient stays on one side of every split."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_msd_task import write_volume
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.dataset_conversion.acdc import convert_acdc
+from nnunet_pancext.errors import PancextError
+
+
+def add_patient(folder: Path, number: int, *, ed: int = 1, es: int = 9) -> None:
+    """Write a patient with two labelled frames, the whole cine and an Info.cfg."""
+    patient = f"patient{number:03d}"
+    (folder / patient).mkdir(parents=True)
+    random = np.random.default_rng(number)
+    for frame in (ed, es):
+        stem = folder / patient / f"{patient}_frame{frame:02d}"
+        write_volume(Path(f"{stem}.nii.gz"), random.integers(0, 900, (4, 9, 8)).astype(np.int16))
+        label = np.zeros((4, 9, 8), np.uint8)
+        label[1:3, 2:7, 2:7] = 1
+        label[1:3, 3:6, 3:6] = 2
+        label[1:3, 4, 4] = 3
+        write_volume(Path(f"{stem}_gt.nii.gz"), label)
+    (folder / patient / f"{patient}_4d.nii.gz").write_bytes(b"large")
+    (folder / patient / "Info.cfg").write_text(
+        f"ED: {ed}\nES: {es}\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\n"
+    )
+
+
+@pytest.fixture
+def database(tmp_path):
+    folder = tmp_path / "database"
+    for number in range(1, 7):
+        add_patient(folder / "training", number, es=8 + number)
+    for number in (101, 102):
+        add_patient(folder / "testing", number)
+    return folder
+
+
+def convert(source, raw_root, **options):
+    return convert_acdc(source, raw_root=raw_root, show_progress=False, **options)
+
+
+def patients(cases):
+    return {case[:10] for case in cases}
+
+
+def test_both_frames_of_info_are_cases(database, raw_root):
+    result = convert(database, raw_root)
+    assert len(result.training) == 12
+    assert result.training[:2] == ("patient001_frame01", "patient001_frame09")
+    assert result.test == (
+        "patient101_frame01",
+        "patient101_frame09",
+        "patient102_frame01",
+        "patient102_frame09",
+    )
+    assert len(list((result.folder / "labelsTs").iterdir())) == 4
+    assert not result.left_out
+    declared = json.loads((result.folder / "dataset.json").read_text())
+    assert declared["channel_names"] == {"0": "cineMRI"}
+    assert declared["labels"] == {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3}
+    assert result.file_counts == {"linked": 32}
+
+
+def test_no_patient_is_in_two_folds(database, raw_root, monkeypatch, tmp_path):
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    result = convert(database, raw_root)
+    folds = json.loads((tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json").read_text())
+    assert len(folds) == 5
+    for fold in folds:
+        assert not patients(fold["train"]) & patients(fold["val"])
+        assert sorted(fold["train"] + fold["val"]) == list(result.training)
+    validated = [case for fold in folds for case in fold["val"]]
+    assert sorted(validated) == list(result.training)
+    assert any("splits_final.json" in note for note in result.notes)
+
+
+def test_without_preprocessed_the_folds_are_told(database, raw_root, monkeypatch):
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    result = convert(database, raw_root)
+    assert any("pancext splits apply Dataset027_ACDC" in note for note in result.notes)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert document["patients"]["patient001_frame01"] == "patient001"
+    assert len(document["folds"]) == 5
+
+
+def test_counts_are_of_patients(database, raw_root):
+    result = convert(database, raw_root, split="5/3")
+    assert len(result.training) == 10
+    assert len(result.test) == 6
+    assert not patients(result.training) & patients(result.test)
+    with pytest.raises(PancextError, match=r"needs 16 usable cases, there are 8.*--split 2/6 fits"):
+        convert(database, raw_root / "other", split="10/6")
+
+
+@pytest.mark.parametrize("below", ["training", "testing/testing", "ACDC/database/training", ""])
+def test_layouts_that_circulate(tmp_path, raw_root, below):
+    for number in (1, 2):
+        add_patient(tmp_path / "download" / below, number)
+    held_out = "testing" in below
+    if held_out:
+        add_patient(tmp_path / "download" / "training", 3)
+    result = convert(tmp_path / "download", raw_root)
+    assert len(result.training) == (2 if held_out else 4)
+    assert len(result.test) == (4 if held_out else 0)
+
+
+@pytest.mark.parametrize("name", ["ssl4mis-70/10/20", "nnformer-70/10/20"])
+def test_published_lists_are_by_patient(tmp_path, raw_root, shared_data, name):
+    published = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    expected = published[f"acdc_{name.split('-')[0]}_70_10_20"]
+    for number in (*range(1, 101, 9), 101):
+        add_patient(tmp_path / "database" / "training", number)
+    result = convert(tmp_path / "database", raw_root, split=name)
+    (fold,) = json.loads((result.folder / "split.json").read_text())["folds"]
+    assert patients(fold["train"]) <= set(expected["train"])
+    assert patients(fold["val"]) <= set(expected["val"])
+    assert patients(result.test) <= set(expected["test"])
+    assert len(result.training) + len(result.test) == 24
+    assert any("1 labelled case(s)" in note or "2 labelled case(s)" in note for note in result.notes)
+    assert any("another 70/10/20 list circulates" in note for note in result.notes)
+
+
+def without_info(patient):
+    (patient / "Info.cfg").unlink()
+
+
+def info_without_es(patient):
+    (patient / "Info.cfg").write_text("ED: 1\n")
+
+
+def without_label(patient):
+    next(patient.glob("*frame01_gt.nii.gz")).unlink()
+
+
+def twice(patient):
+    shutil.copytree(patient, patient.parent / "again" / patient.name)
+
+
+@pytest.mark.parametrize(
+    ("damage", "case", "kind", "words"),
+    [
+        (without_info, "patient002", "Info.cfg missing", "training/patient002 holds no readable Info.cfg"),
+        (info_without_es, "patient002", "Info.cfg incomplete", "names no frame for ES"),
+        (without_label, "patient002_frame01", "label missing", "patient002_frame01_gt.nii.gz is not there"),
+        (twice, "patient002", "duplicate id", "are folders of one patient"),
+    ],
+)
+def test_a_bad_patient_is_left_out_by_name(database, raw_root, damage, case, kind, words):
+    damage(database / "training" / "patient002")
+    result = convert(database, raw_root)
+    assert [(p.case_id, p.kind) for p in result.left_out] == [(case, kind)]
+    assert re.search(words, result.left_out[0].message)
+
+
+def test_another_folder_is_told(tmp_path, raw_root):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PancextError, match=r"no patients in .*expected are folders patient001"):
+        convert(tmp_path / "empty", raw_root)
+
+
+def test_the_command(database, raw_root, capsys):
+    assert main(["convert", "acdc", str(database), "--out", str(raw_root)]) == 0
+    assert "cases     12 training, 4 test (32 linked files)" in capsys.readouterr().out

@@ -1,0 +1,184 @@
+"""`pancext splits`: folds are put in place, and leaks found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from made_msd_task import write_volume
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
+from nnunet_pancext.errors import PancextError
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    for name in ("raw", "preprocessed"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
+    return tmp_path
+
+
+@pytest.fixture
+def dataset(folders):
+    """Six training and two test cases of eight patients."""
+    return make(folders, [f"pancreas_{number:03d}" for number in range(1, 9)], test=2)
+
+
+def make(folders, cases, *, test=0):
+    folder = folders / "raw" / "Dataset005_Made"
+    for index, case in enumerate(cases):
+        part = folder / ("imagesTs" if index >= len(cases) - test else "imagesTr")
+        part.mkdir(parents=True, exist_ok=True)
+        voxels = np.random.default_rng(index).integers(0, 99, (3, 4, 5)).astype(np.int16)
+        write_volume(part / f"{case}_0000.nii.gz", voxels)
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".nii.gz"}))
+    return folder
+
+
+def write_folds(folders, *folds):
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps([{"train": train, "val": val} for train, val in folds]))
+    return target
+
+
+def test_published_lists_are_those_of_their_sources(shared_data):
+    published = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    keys = {
+        "transunet-18/12": "synapse_transunet_18_12",
+        "monai-24/6": "btcv_monai_24_6_20",
+        "ssl4mis-70/10/20": "acdc_ssl4mis_70_10_20",
+        "nnformer-70/10/20": "acdc_nnformer_70_10_20",
+        "mcnet-62/20": "nih_mcnet_62_20",
+    }
+    assert set(PUBLISHED) == {*keys, "organsegrstn-4fold"}
+    for name, key in keys.items():
+        for part in ("train", "val", "test"):
+            assert sorted(getattr(PUBLISHED[name], part)) == sorted(published[key].get(part, [])), (
+                name,
+                part,
+            )
+    ranges = published["nih_organsegrstn_4fold_test_ranges"]
+    folds = PUBLISHED["organsegrstn-4fold"].folds
+    assert [[int(fold[0]), int(fold[-1])] for fold in folds] == [ranges[str(number)] for number in range(4)]
+    for split in PUBLISHED.values():
+        assert not set(split.train) & set(split.val)
+        assert not {*split.train, *split.val} & set(split.test)
+
+
+def test_the_list_names_each_with_its_source(capsys):
+    assert main(["splits", "list"]) == 0
+    shown = capsys.readouterr().out
+    for split in PUBLISHED.values():
+        assert split.name in shown
+        assert split.source in shown
+    assert "4 folds of 20, 20, 21, 21" in shown
+    assert "70 train, 10 val, 20 test" in shown
+
+
+@pytest.mark.parametrize("name", ["5", "005", "Dataset005_Made", "folder"])
+def test_a_sound_dataset_is_told_to_be(dataset, capsys, name):
+    assert main(["splits", "check", str(dataset) if name == "folder" else name]) == 0
+    shown = capsys.readouterr().out
+    assert "6 training and 2 test cases of 8 patients, 5 folds" in shown
+    assert "no patient and no image is on both sides" in shown
+
+
+def test_the_same_image_under_two_names_is_a_leak(dataset, folders, capsys):
+    images = dataset / "imagesTr"
+    shutil.copy(images / "pancreas_001_0000.nii.gz", images / "pancreas_002_0000.nii.gz")
+    shutil.copy(images / "pancreas_001_0000.nii.gz", dataset / "imagesTs" / "pancreas_008_0000.nii.gz")
+    write_folds(folders, (["pancreas_001", "pancreas_003"], ["pancreas_002", "pancreas_004"]))
+    assert main(["splits", "check", "5"]) == 1
+    told = capsys.readouterr().err
+    assert "fold 0, train and val: pancreas_001 and pancreas_002 have the same voxels" in told
+    assert "training and test: pancreas_001 and pancreas_008 have the same voxels" in told
+    assert told.count("leak ") == 3
+
+
+def test_a_patient_on_both_sides_is_a_leak(folders, capsys):
+    make(folders, ["patient001_frame01", "patient001_frame12", "patient002_frame01", "patient002_frame09"])
+    write_folds(
+        folders, (["patient001_frame01", "patient002_frame01", "patient002_frame09"], ["patient001_frame12"])
+    )
+    assert main(["splits", "check", "5"]) == 1
+    assert "patient patient001 is in both, with patient001_frame12" in capsys.readouterr().err
+
+
+def test_the_patient_can_be_told_by_an_expression(folders, capsys):
+    make(folders, ["p1-a", "p1-b", "p2-a", "p2-b"])
+    write_folds(folders, (["p1-a", "p2-a"], ["p1-b", "p2-b"]))
+    assert main(["splits", "check", "5"]) == 0
+    assert main(["splits", "check", "5", "--patient-regex", r"(p\d)-"]) == 1
+    assert "patient p2 is in both" in capsys.readouterr().err
+
+
+def test_a_fold_of_cases_that_are_not_there(dataset, folders, capsys):
+    write_folds(folders, (["pancreas_001", "pancreas_077"], ["pancreas_002"]))
+    assert main(["splits", "check", "5"]) == 1
+    assert "fold 0: pancreas_077 is not among the training cases" in capsys.readouterr().err
+
+
+def test_a_published_split_is_put_in_place(folders, capsys):
+    folder = make(folders, [f"PANCREAS_{number:04d}" for number in range(1, 83)])
+    patients = {f"PANCREAS_{number:04d}": f"{number:04d}" for number in range(1, 83)}
+    (folder / "split.json").write_text(json.dumps({"patients": patients}))
+    assert main(["splits", "apply", "5", "--split", "organsegrstn-4fold"]) == 0
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    folds = json.loads(target.read_text())
+    assert [len(fold["val"]) for fold in folds] == [20, 20, 21, 21]
+    assert folds[2]["val"][0] == "PANCREAS_0041"
+    for fold in folds:
+        assert len({*fold["train"], *fold["val"]}) == 82
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 1
+    assert "holds other folds. Replace them with --overwrite" in capsys.readouterr().err
+    assert json.loads(target.read_text()) == folds
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20", "--overwrite"]) == 0
+    (fold,) = json.loads(target.read_text())
+    assert (len(fold["train"]), len(fold["val"])) == (62, 20)
+
+
+def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, folders):
+    folds = [{"train": ["pancreas_001"], "val": ["pancreas_002"]}]
+    (dataset / "split.json").write_text(json.dumps({"folds": folds}))
+    assert main(["splits", "apply", "5"]) == 0
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    assert json.loads(target.read_text()) == folds
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "6"], "no dataset '6' in .*there are: Dataset005_Made"),
+        (["check", "nowhere"], "no dataset 'nowhere'"),
+        (["apply", "5"], "tells of no folds. Name a split with --split"),
+        (["apply", "5", "--split", "mine"], "no split 'mine'. There are: transunet-18/12"),
+        (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
+        (["check", "5", "--patient-regex", "(p"], "is no regular expression"),
+        (["check", "5", "--patient-regex", "(x)"], "finds no patient in the case 'pancreas_001'"),
+        (["check", "5", "--patient-regex", "pan"], "finds no patient in the case 'pancreas_001'"),
+    ],
+)
+def test_mistakes_are_told(dataset, capsys, words, message):
+    import re
+
+    assert main(["splits", *words]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_dataset_without_images_is_told(dataset):
+    from nnunet_pancext.dataset_conversion.split_files import read_dataset
+
+    shutil.rmtree(dataset / "imagesTr")
+    with pytest.raises(PancextError, match="Is this an nnU-Net raw dataset"):
+        read_dataset(dataset)
+
+
+def test_without_a_place_for_folds(dataset, monkeypatch, capsys):
+    monkeypatch.delenv("nnUNet_preprocessed")
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 1
+    assert "nnUNet_preprocessed is not set" in capsys.readouterr().err
