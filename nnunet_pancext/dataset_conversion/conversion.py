@@ -91,31 +91,20 @@ def convert_source(
         hidden_members = sum(one.hidden_members for one in opened)
         dataset = replace(dataset, hidden_files=dataset.hidden_files + hidden_members)
         patients = {case.case_id: case.patient or case.case_id for case in dataset.cases}
-        if counts and len(set(patients.values())) < sum(counts):
-            require_count(len(set(patients.values())), counts=counts)
+        people = len(set(patients.values()))
+        if counts and people < sum(counts):
+            require_count(people, counts=counts, what="cases" if people == len(patients) else "patients")
         tested = tuple(case for case in dataset.unlabelled if belongs(case, split=split))
         candidates = (*dataset.cases, *tested)
         require_room(dataset, candidates, build=build)
-        prepared = prepare_cases(
+        usable, problems, orientations = examine_cases(
             dataset, candidates, build=build, check_orientation=check_orientation, in_parallel=in_parallel
         )
-        problems = [problem for one in prepared for problem in one.problems]
-        refused = {problem.case_id for problem in problems if problem.leaves_out}
-        candidates = tuple(
-            one.apply(case)
-            for one, case in zip(prepared, candidates, strict=True)
-            if case.case_id not in refused
-        )
-        problems += check_cases(dataset, candidates, build=build, in_parallel=in_parallel)
-        problems.sort(key=lambda problem: (problem.case_id, problem.kind))
+        lines = "\n".join(f"  {problem}" for problem in problems)
         if strict and problems:
-            lines = "\n".join(f"  {problem}" for problem in problems)
             raise PancextError(f"--strict: {len(problems)} problem(s) in {named}:\n{lines}")
-        bad = {problem.case_id for problem in problems if problem.leaves_out}
-        usable = [case for case in candidates if case.case_id not in bad]
         labelled = [case.case_id for case in usable if case.label is not None]
         if not labelled:
-            lines = "\n".join(f"  {problem}" for problem in problems)
             raise PancextError(f"no usable case in {named}:\n{lines}")
         chosen = make_split(
             labelled,
@@ -150,11 +139,7 @@ def convert_source(
                 options=options,
                 split=chosen,
                 files=files,
-                orientations={
-                    one.case_id: one.orientation
-                    for one in prepared
-                    if one.orientation and one.case_id not in bad
-                },
+                orientations=orientations,
             ),
         }
         for name, content in documents.items():
@@ -203,6 +188,31 @@ def require_room(dataset: SourceDataset, cases: Sequence[SourceCase], *, build: 
     needed = sum(path.stat().st_size for path in files)
     there = sum(path.stat().st_size for path in build.dataset.rglob("*") if path.is_file()) if files else 0
     require_free_space(build.dataset, needed_bytes=max(0, needed - there))
+
+
+def examine_cases(
+    dataset: SourceDataset,
+    cases: Sequence[SourceCase],
+    *,
+    build: BuildFolder,
+    check_orientation: bool,
+    in_parallel: Callable[..., list],
+) -> tuple[list[SourceCase], list[Problem], dict[str, str]]:
+    """Return the usable cases, all problems by case, and how labels lie on their images where looked at."""
+    prepared = prepare_cases(
+        dataset, cases, build=build, check_orientation=check_orientation, in_parallel=in_parallel
+    )
+    problems = [problem for one in prepared for problem in one.problems]
+    refused = {problem.case_id for problem in problems if problem.leaves_out}
+    left = [one.apply(case) for one, case in zip(prepared, cases, strict=True) if case.case_id not in refused]
+    problems += check_cases(dataset, left, build=build, in_parallel=in_parallel)
+    problems.sort(key=lambda problem: (problem.case_id, problem.kind))
+    bad = {problem.case_id for problem in problems if problem.leaves_out}
+    usable = [case for case in left if case.case_id not in bad]
+    orientations = {
+        one.case_id: one.orientation for one in prepared if one.orientation and one.case_id not in bad
+    }
+    return usable, problems, orientations
 
 
 def prepare_cases(

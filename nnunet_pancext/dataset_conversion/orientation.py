@@ -21,6 +21,7 @@ AXES = "zyx"
 RIM_VOXELS = 2  # width of the rim, in plane
 LEAST_SCORE = 0.65
 LEAST_MARGIN = 0.1
+LEAST_VOXELS = 50  # fewer have a good score in some place by chance
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class Orientation:
 
     A score is the probability that a voxel of the label is brighter than one of its rim: 1 for an organ in
     fat, 0.5 where the label has nothing to do with the image. `as_it_is` is nan where the label's shape is
-    not the image's.
+    not the image's. `voxels` are the labelled ones.
     """
 
     turn: Turn
     score: float
     runner_up: float
     as_it_is: float
+    voxels: int
 
     @property
     def margin(self) -> float:
@@ -67,7 +69,8 @@ class Orientation:
     @property
     def is_clear(self) -> bool:
         """Say whether the evidence suffices to act on."""
-        return self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
+        enough = self.voxels >= LEAST_VOXELS
+        return enough and self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
 
     def __str__(self) -> str:
         return f"{self.turn}: score {self.score:.2f}, next best {self.runner_up:.2f}"
@@ -98,6 +101,7 @@ def find_orientation(image: NDArray, label: NDArray) -> Orientation:
         score=scores[best],
         runner_up=max(others, default=0.5),
         as_it_is=scores.get(Turn(), float("nan")),
+        voxels=int(np.count_nonzero(label)),
     )
 
 

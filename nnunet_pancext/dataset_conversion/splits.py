@@ -81,11 +81,12 @@ def make_split(
         return _published(PUBLISHED[name], of)
     if counts is None:
         training = tuple(one for one in ids if one not in held_out)
+        if not training:  # the source's test folder alone was given
+            training, held_out = tuple(ids), ()
         folds = None if _one_case_each(of) else patient_folds(training, of)
+        whose = "the source's training cases" if held_out else "all labelled cases"
         by_patient = "" if folds is None else ", by patient"
-        source = f"all labelled cases train; nnU-Net cross-validates over its own five folds{by_patient}"
-        if held_out:
-            source = source.replace("all labelled cases", "the source's training cases")
+        source = f"{whose} train; nnU-Net cross-validates over its own five folds{by_patient}"
         return Split(
             name=name,
             source=source,
@@ -94,13 +95,14 @@ def make_split(
             folds=folds,
         )
     everyone = sorted(set(of.values()))
-    require_count(len(everyone), counts=counts, left_out=left_out)
+    one_each = _one_case_each(of)
+    require_count(len(everyone), counts=counts, left_out=left_out, what="cases" if one_each else "patients")
     # RandomState's stream is frozen by NumPy's compatibility promise, that of newer generators is not.
     order = np.random.RandomState(SPLIT_SEED).permutation(len(everyone))
     tested = {everyone[index] for index in order[: counts[1]]}
     training = tuple(one for one in ids if of[one] not in tested)
     origin = "published by count only, without case ids; " if name in PUBLISHED_COUNTS else ""
-    drawn_from = "case ids" if _one_case_each(of) else "patients"
+    drawn_from = "case ids" if one_each else "patients"
     source = (
         f"{origin}drawn by numpy RandomState({SPLIT_SEED}).permutation over the sorted {drawn_from}, "
         f"first {counts[1]} held out"
@@ -110,7 +112,7 @@ def make_split(
         source=source,
         training=training,
         test=tuple(one for one in ids if of[one] in tested),
-        folds=None if _one_case_each(of) else patient_folds(training, of),
+        folds=None if one_each else patient_folds(training, of),
     )
 
 
@@ -157,16 +159,16 @@ def _one_case_each(of: Mapping[str, str]) -> bool:
     return len(set(of.values())) == len(of)
 
 
-def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0) -> None:
-    """Raise PancextError unless `usable` cases are what the two counts add up to."""
+def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0, what: str = "cases") -> None:
+    """Raise PancextError unless so many usable cases (or `what` else) are what the two counts add up to."""
     training, test = counts
     if usable == training + test:
         return
     fits = f"--split {usable - test}/{test}" if usable > test else f"--split {NNUNET_SPLIT}"
     missing = f" ({left_out} left out as bad)" if left_out else ""
     raise PancextError(
-        f"--split {training}/{test} needs {training + test} usable cases, there are {usable}{missing}. "
-        f"With these cases {fits} fits."
+        f"--split {training}/{test} needs {training + test} usable {what}, there are {usable}{missing}. "
+        f"With these {what} {fits} fits."
     )
 
 

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.label_maps import (
     foreground_labels,
     read_label_map,
@@ -47,7 +48,7 @@ def write_overlay(
     *,
     image: Path,
     truth: Path | None,
-    prediction: Path,
+    prediction: Path | None,
     labels: dict[str, int],
     title: str,
 ) -> None:
@@ -60,15 +61,18 @@ def write_overlay(
     green in the prediction, the next one orange and cyan.
 
     Raises:
-        PancextError: a file is missing or unreadable, or the three do not share one grid.
+        PancextError: a file is missing or unreadable, or the three do not share one grid; or there is neither
+            truth nor prediction.
     """
     foreground = foreground_labels(labels)
     values = tuple(foreground.values())
     ct = read_volume(image)
     ct_hu, spacing_mm = display_array(ct)
-    predicted = _read_on_grid(prediction, ct, role="prediction")
+    predicted = None if prediction is None else _read_on_grid(prediction, ct, role="prediction")
     true = None if truth is None else _read_on_grid(truth, ct, role="truth")
-    shown = true if true is not None and np.isin(true, values).any() else predicted
+    shown = predicted if true is None or (predicted is not None and not np.isin(true, values).any()) else true
+    if shown is None:
+        raise PancextError(f"There is neither truth nor prediction to draw on {image}. Give one of them.")
     centre = central_voxel(_highest_label(shown, values))
 
     legend = _legend_lines(foreground, truth=true, prediction=predicted)
@@ -152,7 +156,10 @@ def _line_style(index: int) -> LineStyle:
 
 
 def _legend_lines(
-    foreground: dict[str, int], *, truth: NDArray[np.generic] | None, prediction: NDArray[np.generic]
+    foreground: dict[str, int],
+    *,
+    truth: NDArray[np.generic] | None,
+    prediction: NDArray[np.generic] | None,
 ) -> list[Line2D]:
     lines = []
     for index, (label, value) in enumerate(foreground.items()):

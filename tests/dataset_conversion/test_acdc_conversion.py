@@ -84,6 +84,11 @@ def test_no_patient_is_in_two_folds(database, raw_root, monkeypatch, tmp_path):
     assert any("splits_final.json" in note for note in result.notes)
 
 
+def test_the_test_folder_alone_trains(database, raw_root):
+    result = convert(database / "testing", raw_root)
+    assert (len(result.training), len(result.test)) == (4, 0)
+
+
 def test_without_preprocessed_the_folds_are_told(database, raw_root, monkeypatch):
     monkeypatch.delenv("nnUNet_preprocessed", raising=False)
     result = convert(database, raw_root)
@@ -98,7 +103,7 @@ def test_counts_are_of_patients(database, raw_root):
     assert len(result.training) == 10
     assert len(result.test) == 6
     assert not patients(result.training) & patients(result.test)
-    with pytest.raises(PancextError, match=r"needs 16 usable cases, there are 8.*--split 2/6 fits"):
+    with pytest.raises(PancextError, match=r"needs 16 usable patients, there are 8.*--split 2/6 fits"):
         convert(database, raw_root / "other", split="10/6")
 
 

@@ -68,6 +68,15 @@ def test_noise_is_not_clear(seed):
     assert not find_orientation(random.normal(size=(12, 20, 20)), label).is_clear
 
 
+def test_a_few_voxels_are_not_clear():
+    image, label = sphere((12, 20, 20), centre=(3, 8, 9))
+    few = np.zeros_like(label)
+    few[tuple(np.argwhere(label)[40:45].T)] = 1
+    found = find_orientation(image, few)
+    assert found.voxels == 5
+    assert not found.is_clear
+
+
 def test_two_places_alike_are_not_clear():
     """Two kidneys, one labelled: which one, the image cannot tell."""
     image, label = sphere((12, 16, 30), centre=(5, 7, 7))

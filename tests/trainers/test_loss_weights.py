@@ -77,11 +77,11 @@ def test_weights_are_logged_and_kept_by_checkpoints(make):
 
 def test_the_weights_appear_in_the_progress_picture(tmp_path):
     picture = tmp_path / "progress.png"
-    imsave(picture, np.full((60, 300, 3), 0.5))
+    imsave(picture, np.full((60, 900, 3), 0.5))
     columns = {DICE: [0.6, 0.7], CE: [0.4, 0.3]}
     append_weights_panel(picture, SimpleNamespace(get_value=lambda key, step: columns[key]))
     found = imread(picture)[..., :3]
-    assert found.shape == (60 + 100, 300, 3)
+    assert found.shape == (60 + 300, 900, 3)
     np.testing.assert_allclose(found[:60], 0.5, atol=0.01)
     assert found[60:].std() > 0.05
     assert [path.name for path in tmp_path.iterdir()] == ["progress.png"]

@@ -1,0 +1,105 @@
+"""What is measured of one case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from nnunet_pancext.dataset_conversion.case_checks import check_case
+from nnunet_pancext.dataset_conversion.orientation import Orientation, find_orientation
+from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
+from nnunet_pancext.errors import PancextError
+
+MM3_PER_ML = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMeasure:
+    """Voxels and volume of a label, and the mean intensity in it, nan where it is empty."""
+
+    voxels: int
+    volume_ml: float
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseMeasure:
+    """One case. What could not be read is None or empty; `problems` tell why.
+
+    `lowest` and `highest` are of the image's intensities; `orientation` says how the label lies on the image.
+    """
+
+    case_id: str
+    problems: tuple[Problem, ...]
+    image_hash: str | None
+    size: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    lowest: float | None = None
+    highest: float | None = None
+    labels: Mapping[str, LabelMeasure]
+    orientation: Orientation | None = None
+
+    @property
+    def foreground_voxels(self) -> int:
+        """All labelled voxels, where labels do not overlap."""
+        return sum(label.voxels for label in self.labels.values())
+
+
+def measure_case(
+    case: SourceCase,
+    *,
+    root: Path,
+    labels: Mapping[str, tuple[int, ...]],
+    allowed: set[int],
+    may_be_empty: bool,
+) -> CaseMeasure:
+    """Read all of a case.
+
+    Args:
+        case: image and label; the label may be None.
+        root: the dataset; messages name files relative to it.
+        labels: the values of each label or region, without background.
+        allowed: every value that a label may hold.
+        may_be_empty: a label without foreground is nothing wrong.
+    """
+    findings = check_case(case, root=root, declared_values=sorted(allowed), may_be_empty=may_be_empty)
+    known: dict[str, Any] = {
+        "case_id": case.case_id,
+        "problems": findings.problems,
+        "image_hash": findings.image_hash,
+        "size": findings.size,
+        "spacing_mm": findings.spacing_mm,
+    }
+    if findings.image_hash is None or findings.size is None:
+        return CaseMeasure(**known, labels={})
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(case.image)))
+    known |= {"lowest": float(np.nanmin(image)), "highest": float(np.nanmax(image))}
+    kinds = {problem.kind for problem in findings.problems}
+    if case.label is None or any(kind.startswith(("label missing", "label unreadable")) for kind in kinds):
+        return CaseMeasure(**known, labels={})
+    label = sitk.GetArrayFromImage(sitk.ReadImage(str(case.label)))
+    if label.shape != image.shape:
+        return CaseMeasure(**known, labels={})
+    voxel_ml = math.prod(findings.spacing_mm or (1,)) / MM3_PER_ML
+    measures = {}
+    for name, values in labels.items():
+        mask = np.isin(label, values)
+        voxels = int(np.count_nonzero(mask))
+        mean = float(image[mask].mean()) if voxels else math.nan
+        measures[name] = LabelMeasure(voxels=voxels, volume_ml=voxels * voxel_ml, mean=mean)
+    return CaseMeasure(**known, labels=measures, orientation=_orientation(image, label))
+
+
+def _orientation(image: np.ndarray, label: np.ndarray) -> Orientation | None:
+    if image.ndim != 3:
+        return None
+    try:
+        return find_orientation(image, label)
+    except PancextError:
+        return None  # without foreground there is nothing to see

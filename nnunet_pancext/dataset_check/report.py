@@ -1,0 +1,178 @@
+"""The report of a check: a page with a picture of each case, worst first, and the same as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding
+from nnunet_pancext.dataset_check.measure import CaseMeasure
+from nnunet_pancext.dataset_conversion.source import SourceCase
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.files import atomic_path, write_json
+from nnunet_pancext.reports.overlay import write_overlay
+from nnunet_pancext.reports.page import PAGE, STYLE
+from nnunet_pancext.reports.pictures import picture_html
+from nnunet_pancext.version import __version__
+
+REPORT_NAME, JSON_NAME = "report.html", "report.json"
+CHECK_STYLE = """
+.error { color: #c62828; font-weight: 600; } .warning { color: var(--warn); font-weight: 600; }
+td.text { white-space: normal; }
+.findings th, .findings td { text-align: left; }
+"""
+
+
+def draw_cases(
+    cases: Sequence[SourceCase],
+    *,
+    labels: Mapping[str, tuple[int, ...]],
+    folder: Path,
+    in_parallel: Callable[..., list],
+) -> dict[str, Path]:
+    """Draw each 3D case through the centre of its label; return the pictures by case."""
+    folder.mkdir(parents=True, exist_ok=True)
+    single = {name: values[0] for name, values in labels.items() if len(values) == 1}
+    parts = {value for values in labels.values() for value in values} - set(single.values())
+    drawn = {**single, **{f"label {value}": value for value in sorted(parts)}}
+
+    def draw(case: SourceCase) -> tuple[str, Path] | None:
+        target = folder / f"{case.case_id}.png"
+        try:
+            write_overlay(
+                target, image=case.image, truth=case.label, prediction=None, labels=drawn, title=case.case_id
+            )
+        except PancextError:
+            return None  # what is wrong with the case is told anyway
+        return case.case_id, target
+
+    return dict(found for found in in_parallel(draw, cases, title="drawing") if found)
+
+
+def write_check_report(
+    out: Path,
+    *,
+    dataset: Path,
+    measures: Mapping[str, CaseMeasure],
+    findings: Mapping[str, Sequence[Finding]],
+    pictures: Mapping[str, Path],
+) -> Path:
+    """Write report.json and report.html and return the latter. Cases are in the order of `findings`."""
+    write_json(
+        out / JSON_NAME,
+        {
+            "dataset": str(dataset.resolve()),
+            "cases": [case_document(measures[case], found) for case, found in findings.items()],
+        },
+    )
+    with_errors, with_warnings = (
+        sum(any(one.level == level for one in found) for found in findings.values())
+        for level in (ERROR, WARNING)
+    )
+    headlines = "".join(
+        f'<div><dt>{name}</dt><dd class="number">{count}</dd></div>'
+        for name, count in (
+            ("cases", len(measures)),
+            ("with errors", with_errors),
+            ("with warnings", with_warnings),
+        )
+    )
+    parts = [
+        f'<section><dl class="headlines">{headlines}</dl></section>',
+        f"<section>\n<h2>Findings</h2>\n{findings_html(findings)}\n</section>",
+        f"<section>\n<h2>Cases, the worst first</h2>\n{gallery_html(findings, pictures)}\n</section>",
+        f"<section>\n<h2>Measures</h2>\n{measures_html(measures, findings)}\n</section>",
+    ]
+    content = PAGE.substitute(
+        title=escape(f"Check of {dataset.resolve().name}"),
+        style=STYLE + CHECK_STYLE,
+        notes="",
+        parts="\n".join(parts),
+        version=escape(__version__),
+    )
+    target = out / REPORT_NAME
+    with atomic_path(target) as partial:
+        partial.write_text(content, encoding="utf-8")
+    return target
+
+
+def case_document(one: CaseMeasure, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return what report.json says of a case; numbers that are not known are null."""
+    return {
+        "case": one.case_id,
+        "findings": [{"level": f.level, "kind": f.kind, "message": f.message} for f in findings],
+        "size": one.size,
+        "spacing_mm": one.spacing_mm,
+        "lowest": one.lowest,
+        "highest": one.highest,
+        "orientation": None if one.orientation is None else str(one.orientation),
+        "labels": {
+            name: {
+                "voxels": label.voxels,
+                "volume_ml": label.volume_ml,
+                "mean": None if math.isnan(label.mean) else label.mean,
+            }
+            for name, label in one.labels.items()
+        },
+    }
+
+
+def findings_html(findings: Mapping[str, Sequence[Finding]]) -> str:
+    """Return the table of all findings."""
+    rows = [
+        f'<tr><th scope="row">{escape(case)}</th><td class="{one.level}">{one.level}</td>'
+        f'<td class="text">{escape(one.kind)}</td><td class="text">{escape(one.message)}</td></tr>'
+        for case, found in findings.items()
+        for one in found
+    ]
+    if not rows:
+        return "<p>Nothing was found.</p>"
+    return f'<div class="findings">\n{table_html(("case", "level", "finding", "details"), rows)}\n</div>'
+
+
+def measures_html(measures: Mapping[str, CaseMeasure], findings: Mapping[str, Sequence[Finding]]) -> str:
+    """Return the table of sizes, spacings, intensities and labels."""
+    names = list(dict.fromkeys(name for one in measures.values() for name in one.labels))
+    rows = []
+    for case in findings:
+        one = measures[case]
+        cells = [
+            " x ".join(map(str, one.size or ())),
+            " x ".join(f"{step:.2f}" for step in one.spacing_mm or ()),
+            "" if one.lowest is None else f"{one.lowest:g} … {one.highest:g}",
+        ]
+        for name in names:
+            label = one.labels.get(name)
+            cells.append("" if label is None else f"{label.volume_ml:.1f}")
+            cells.append("" if label is None or math.isnan(label.mean) else f"{label.mean:.0f}")
+        body = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        rows.append(f'<tr><th scope="row">{escape(case)}</th>{body}</tr>')
+    headings = ["case", "size", "spacing, mm", "intensities"]
+    for name in names:
+        headings += [f"{name}, mL", f"{name}, mean"]
+    return table_html(headings, rows)
+
+
+def gallery_html(findings: Mapping[str, Sequence[Finding]], pictures: Mapping[str, Path]) -> str:
+    """Return the pictures in the order of the findings."""
+    figures = []
+    for case, found in findings.items():
+        if case not in pictures:
+            continue
+        told = ", ".join(f'<span class="{one.level}">{escape(one.kind)}</span>' for one in found)
+        picture = picture_html(pictures[case], text=f"Slices of {case} with the contours of its label")
+        figures.append(
+            f"<figure>\n{picture}\n<figcaption><b>{escape(case)}</b> {told}</figcaption>\n</figure>"
+        )
+    return f'<div class="gallery">\n{"".join(figures)}\n</div>' if figures else "<p>No 3D case to draw.</p>"
+
+
+def table_html(headings: Sequence[str], rows: Sequence[str]) -> str:
+    """Return a table of finished rows."""
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
+    body = "\n".join(rows)
+    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return f'<div class="scroll">\n{table}\n</div>'
