@@ -4,24 +4,65 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path
+
+
+def _score(title: str, *, higher_is_better: bool | None) -> Any:
+    return field(default=math.nan, metadata={"title": title, "higher_is_better": higher_is_better})
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScores:
     """Scores of one label in one case. Each field is a column of the CSV table, in this order.
 
-    `dice` is nan where prediction and truth are both empty. `volume_ml` is the predicted volume.
+    nan is what is undefined, and left out of means; inf is the distance of a label that only one of
+    prediction and truth holds. `docs/metrics.md` defines each, with every case of an empty mask.
     """
 
-    dice: float
-    volume_ml: float
-    truth_volume_ml: float
+    dice: float = _score("Dice", higher_is_better=True)
+    iou: float = _score("IoU", higher_is_better=True)
+    precision: float = _score("precision", higher_is_better=True)
+    recall: float = _score("recall", higher_is_better=True)
+    specificity: float = _score("specificity", higher_is_better=True)
+    accuracy: float = _score("accuracy", higher_is_better=True)
+    f1: float = _score("F1", higher_is_better=True)
+    hd95_mm: float = _score("HD95, mm", higher_is_better=False)
+    assd_mm: float = _score("ASSD, mm", higher_is_better=False)
+    nsd_1mm: float = _score("NSD at 1 mm", higher_is_better=True)
+    nsd_2mm: float = _score("NSD at 2 mm", higher_is_better=True)
+    volume_ml: float = _score("volume, mL", higher_is_better=None)
+    truth_volume_ml: float = _score("true volume, mL", higher_is_better=None)
+    volume_error_ml: float = _score("volume error, mL", higher_is_better=None)
+    s_measure: float = _score("S-measure", higher_is_better=True)
+    e_measure: float = _score("E-measure", higher_is_better=True)
+    lesions: float = _score("lesions", higher_is_better=None)
+    lesions_found: float = _score("lesions found", higher_is_better=None)
+    false_positives: float = _score("false positives", higher_is_better=False)
+    slices: float = _score("slices with target", higher_is_better=None)
+    slice_dice: float = _score("Dice per slice", higher_is_better=True)
+    slice_iou: float = _score("IoU per slice", higher_is_better=True)
+    slice_precision: float = _score("precision per slice", higher_is_better=True)
+    slice_recall: float = _score("recall per slice", higher_is_better=True)
+    probability: float = _score("highest probability", higher_is_better=None)
+    average_precision: float = _score("AP of voxels", higher_is_better=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A column of scores: its name in the table, its title for people, and which way is better."""
+
+    name: str
+    title: str
+    higher_is_better: bool | None
+
+
+METRICS = {column.name: Metric(name=column.name, **column.metadata) for column in fields(LabelScores)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +79,7 @@ def mean_dice(scores: Sequence[CaseScores], label: str) -> float:
     Raises:
         PancextError: a case was not scored for `label`.
     """
-    values = [value for value in _dice_values(scores, label) if not math.isnan(value)]
-    return sum(values) / len(values) if values else math.nan
+    return mean(metric_values(scores, label, "dice"))
 
 
 def count_defined(scores: Sequence[CaseScores], label: str) -> int:
@@ -48,7 +88,13 @@ def count_defined(scores: Sequence[CaseScores], label: str) -> int:
     Raises:
         PancextError: a case was not scored for `label`.
     """
-    return sum(not math.isnan(value) for value in _dice_values(scores, label))
+    return sum(not math.isnan(value) for value in metric_values(scores, label, "dice"))
+
+
+def mean(values: Iterable[float]) -> float:
+    """Mean of those values that are defined, that is neither nan nor infinite; nan where none is."""
+    defined = [value for value in values if math.isfinite(value)]
+    return sum(defined) / len(defined) if defined else math.nan
 
 
 def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
@@ -56,20 +102,26 @@ def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
 
     Numbers have six significant digits; an undefined one is written as nan.
     """
-    metrics = [field.name for field in fields(LabelScores)]
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "label", *metrics])
+        writer.writerow(["case", "label", *METRICS])
         for case in scores:
             for label, values in case.labels.items():
-                writer.writerow([case.case, label, *(f"{getattr(values, name):.6g}" for name in metrics)])
+                writer.writerow([case.case, label, *(f"{getattr(values, name):.6g}" for name in METRICS)])
 
 
-def _dice_values(scores: Sequence[CaseScores], label: str) -> list[float]:
+def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:
+    """Values of one metric of `label`, case by case.
+
+    Raises:
+        PancextError: a case was not scored for `label`, or there is no such metric.
+    """
+    if metric not in METRICS:
+        raise PancextError(f"There is no metric {metric!r}. Give one of {', '.join(METRICS)}.")
     for case in scores:
         if label not in case.labels:
             raise PancextError(
                 f"Case {case.case!r} has no score for label {label!r}, only for {list(case.labels)}. "
                 "Give the labels that the cases were evaluated with."
             )
-    return [case.labels[label].dice for case in scores]
+    return [getattr(case.labels[label], metric) for case in scores]

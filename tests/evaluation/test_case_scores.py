@@ -41,10 +41,11 @@ def test_csv_has_a_row_per_case_and_label(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     write_metrics_csv([case("a, left", 1 / 3, volume_ml=12.25), case("b", math.nan, volume_ml=0)], path)
     with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.reader(stream))
-    assert rows == [
-        ["case", "label", "dice", "volume_ml", "truth_volume_ml"],
-        ["a, left", "pancreas", "0.333333", "12.25", "2.5"],
-        ["b", "pancreas", "nan", "0", "2.5"],
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0])[:5] == ["case", "label", "dice", "iou", "precision"]
+    kept = ("case", "label", "dice", "volume_ml", "truth_volume_ml", "hd95_mm")
+    assert [[row[name] for name in kept] for row in rows] == [
+        ["a, left", "pancreas", "0.333333", "12.25", "2.5", "nan"],
+        ["b", "pancreas", "nan", "0", "2.5", "nan"],
     ]
     assert list(tmp_path.iterdir()) == [path]
