@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from nnunet_pancext import __version__
-from nnunet_pancext.cli import attention, check, convert, demo, doctor, phantom, splits, trainers
+from nnunet_pancext.cli import attention, check, convert, demo, doctor, evaluate, phantom, splits, trainers
 from nnunet_pancext.errors import PancextError
 
 EXAMPLES = """\
@@ -17,6 +17,7 @@ examples:
   pancext trainers                                 what -tr accepts
   pancext convert msd Task07_Pancreas.tar          a downloaded dataset, ready for nnU-Net
   nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
+  pancext evaluate PREDICTIONS TRUTH -o scores     every metric of the papers, per volume and per slice
 """
 
 
@@ -30,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nnunet-pancext {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, convert, check, splits, phantom, trainers, attention, doctor):
+    for module in (demo, convert, check, splits, phantom, trainers, evaluate, attention, doctor):
         module.add_parser(commands)
     return parser
 

@@ -23,8 +23,9 @@ from nnunet_pancext.demo.host_progress import (
 from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import FOREGROUND, evaluate_folder
+from nnunet_pancext.evaluation.folder import evaluate_folder
 from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
+from nnunet_pancext.evaluation.targets import FOREGROUND
 from nnunet_pancext.phantom import write_phantom_dataset
 from nnunet_pancext.reports.console import format_table
 from nnunet_pancext.reports.html import write_report

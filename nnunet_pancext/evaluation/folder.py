@@ -2,114 +2,135 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-from numpy.typing import NDArray
-
+from nnunet_pancext.dataset_conversion.parallel import for_each
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.label_maps import foreground_labels, read_label_map, require_same_grid
-from nnunet_pancext.evaluation.overlap import dice
-from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
-
-FOREGROUND = "foreground"
-MM3_PER_ML = 1000
+from nnunet_pancext.evaluation.case import CaseFiles, score_case
+from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.evaluation.targets import Targets, read_targets
 
 
-def scored_labels(labels: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Name and label values of everything that is scored, in the order of reporting.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The scores, in the order of the cases' names, and what is wrong with the cases that have none."""
 
-    These are the foreground labels, preceded by 'foreground', their union, when there are several.
-
-    Raises:
-        PancextError: as `foreground_labels`, or 'foreground' is the name of one label among several.
-    """
-    single: dict[str, tuple[int, ...]] = {name: (value,) for name, value in foreground_labels(labels).items()}
-    if len(single) == 1:
-        return single
-    if FOREGROUND in single:
-        raise PancextError(
-            f"Label {FOREGROUND!r} = {labels[FOREGROUND]} has the name of the union of all labels. Rename it."
-        )
-    return {FOREGROUND: tuple(value for values in single.values() for value in values), **single}
+    targets: Targets
+    scores: list[CaseScores]
+    failures: dict[str, str]
 
 
 def evaluate_folder(
-    predictions: Path, truths: Path, *, labels: dict[str, int], file_ending: str = ".nii.gz"
+    predictions: Path,
+    truths: Path,
+    *,
+    labels: Mapping[str, int | list[int]],
+    file_ending: str = ".nii.gz",
+    jobs: int = 1,
 ) -> list[CaseScores]:
     """Score each label map in `truths` against the prediction of the same name, in the order of names.
 
-    `labels` gives the value of each label as `dataset.json` does; see `scored_labels` for what is scored.
-    Predictions without a truth are left out.
+    `labels` are those of `dataset.json`; see `read_targets` for what is scored. Predictions without a truth
+    are left out.
 
     Raises:
-        PancextError: by case name, a prediction is missing or unreadable, lies on another grid than the
-            truth, or holds a value that `labels` does not declare; or there is no truth at all.
+        PancextError: as `evaluate`.
     """
-    regions = scored_labels(labels)
-    cases = sorted(
-        path.name.removesuffix(file_ending)
-        for path in (truths.iterdir() if truths.is_dir() else ())
-        if path.name.endswith(file_ending) and not path.name.startswith(".")
-    )
-    if not cases:
+    return evaluate(
+        predictions, truths, labels=labels, file_ending=file_ending, jobs=jobs, allow_extra=True
+    ).scores
+
+
+def evaluate(
+    predictions: Path,
+    truths: Path,
+    *,
+    labels: Mapping[str, int | list[int]],
+    file_ending: str = ".nii.gz",
+    jobs: int = 1,
+    probabilities: bool = False,
+    keep_going: bool = False,
+    allow_extra: bool = False,
+    show_progress: bool = False,
+) -> Evaluation:
+    """Score each label map in `truths` against the prediction of the same name.
+
+    With `probabilities` those that `nnUNetv2_predict --save_probabilities` wrote beside each prediction are
+    scored too. With `keep_going` a case that cannot be scored is among the failures, instead of ending it
+    all. Memory is that of `jobs` cases.
+
+    Raises:
+        PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
+            unreadable, lies on another grid than the truth, or holds a value that `labels` does not declare;
+            or there is no truth at all, or no case could be scored.
+    """
+    targets = read_targets(labels)
+    truth_cases, predicted = (find_cases(folder, file_ending) for folder in (truths, predictions))
+    if not truth_cases:
         raise PancextError(
             f"No file ending in {file_ending!r} in the folder of true label maps {truths}. "
             "Check the folder and the file ending."
         )
-    missing = [case for case in cases if not (predictions / f"{case}{file_ending}").is_file()]
+    failures = {}
+    for case in sorted(truth_cases - predicted):
+        failures[case] = f"No prediction in {predictions}."
+    if not allow_extra:
+        for case in sorted(predicted - truth_cases):
+            failures[case] = f"No truth in {truths}."
+    if failures and not keep_going:
+        raise PancextError(_mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases))
+    files = [
+        CaseFiles(
+            case=case,
+            prediction=predictions / f"{case}{file_ending}",
+            truth=truths / f"{case}{file_ending}",
+            probabilities=predictions / f"{case}.npz" if probabilities else None,
+        )
+        for case in sorted(truth_cases & predicted)
+    ]
+    work = partial(_score_or_say, targets=targets, keep_going=keep_going)
+    done = for_each(work, files, jobs=jobs, title="evaluating", show_progress=show_progress)
+    scores = [one for one in done if isinstance(one, CaseScores)]
+    failures |= {one.case: text for one, text in zip(files, done, strict=True) if isinstance(text, str)}
+    if not scores:
+        listed = "\n  ".join(failures.values())
+        raise PancextError(f"No case could be scored:\n  {listed}")
+    return Evaluation(targets=targets, scores=scores, failures=dict(sorted(failures.items())))
+
+
+def find_cases(folder: Path, file_ending: str) -> set[str]:
+    """Return the cases of a folder of label maps; none where there is no such folder."""
+    return {
+        path.name.removesuffix(file_ending)
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.name.endswith(file_ending) and not path.name.startswith(".")
+    }
+
+
+def _score_or_say(files: CaseFiles, *, targets: Targets, keep_going: bool) -> CaseScores | str:
+    try:
+        return score_case(files, targets=targets)
+    except PancextError as error:
+        if not keep_going:
+            raise
+        return str(error)
+
+
+def _mismatch(failures: dict[str, str], *, predictions: Path, truths: Path, cases: set[str]) -> str:
+    missing = [case for case in failures if case in cases]
+    extra = [case for case in failures if case not in cases]
+    said = []
     if missing:
-        raise PancextError(
+        said.append(
             f"No prediction for {len(missing)} of {len(cases)} cases in {predictions}: {', '.join(missing)}. "
             f"Predict these cases too, or leave their true label maps out of {truths}."
         )
-    return [
-        _score_case(
-            case,
-            prediction_path=predictions / f"{case}{file_ending}",
-            truth_path=truths / f"{case}{file_ending}",
-            regions=regions,
+    if extra:
+        said.append(
+            f"No truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
+            "Give the folder of their true label maps, or leave these predictions out."
         )
-        for case in cases
-    ]
-
-
-def _score_case(
-    case: str, *, prediction_path: Path, truth_path: Path, regions: dict[str, tuple[int, ...]]
-) -> CaseScores:
-    try:
-        prediction_image, truth_image = read_label_map(prediction_path), read_label_map(truth_path)
-    except PancextError as error:
-        raise PancextError(f"Case {case!r}: {error}") from error
-    require_same_grid(
-        prediction_image,
-        truth_image,
-        what=f"Case {case!r}: prediction {prediction_path} and truth {truth_path} differ in geometry",
-        remedy="Predict from the image that this truth was drawn on, or resample one onto the other.",
-    )
-    prediction = sitk.GetArrayViewFromImage(prediction_image)
-    truth = sitk.GetArrayViewFromImage(truth_image)
-    for role, path, values in (("prediction", prediction_path, prediction), ("truth", truth_path, truth)):
-        _require_declared(values, regions, what=f"Case {case!r}: the {role} {path}")
-    voxel_ml = math.prod(truth_image.GetSpacing()) / MM3_PER_ML
-    scores = {}
-    for name, region in regions.items():
-        predicted_mask, true_mask = np.isin(prediction, region), np.isin(truth, region)
-        scores[name] = LabelScores(
-            dice=dice(predicted_mask, true_mask),
-            volume_ml=np.count_nonzero(predicted_mask) * voxel_ml,
-            truth_volume_ml=np.count_nonzero(true_mask) * voxel_ml,
-        )
-    return CaseScores(case=case, labels=scores)
-
-
-def _require_declared(values: NDArray[np.generic], regions: dict[str, tuple[int, ...]], *, what: str) -> None:
-    declared = {0, *(value for region in regions.values() for value in region)}
-    unknown = sorted(set(np.unique(values).tolist()) - declared)
-    if unknown:
-        raise PancextError(
-            f"{what} holds the values {unknown}, which are not among the declared labels {sorted(declared)}. "
-            "Declare them, or evaluate label maps of this dataset."
-        )
+    return " ".join([*said, "With --keep-going the other cases are scored."])

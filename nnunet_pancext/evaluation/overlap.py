@@ -1,8 +1,9 @@
-"""Overlap of two masks."""
+"""Overlap of two masks, from the numbers of voxels that they share."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +11,75 @@ from numpy.typing import NDArray
 from nnunet_pancext.errors import PancextError
 
 
-def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Dice coefficient 2|P ∩ T| / (|P| + |T|) of two boolean masks of one shape, in [0, 1].
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """Numbers of voxels: true positive, false positive, false negative, true negative.
 
-    Two empty masks give nan, because there is nothing to agree on; exactly one empty mask gives 0.
+    A ratio whose denominator is 0 is nan, because there is nothing to measure: Dice and IoU of two empty
+    masks, the precision of an empty prediction, the recall of an empty truth, the specificity where all
+    is target.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @property
+    def dice(self) -> float:
+        """2 TP / (2 TP + FP + FN), which is also F1."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN)."""
+        return _ratio(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def precision(self) -> float:
+        """TP / (TP + FP)."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """TP / (TP + FN), the papers' sensitivity (SEN)."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def specificity(self) -> float:
+        """TN / (TN + FP)."""
+        return _ratio(self.tn, self.tn + self.fp)
+
+    @property
+    def accuracy(self) -> float:
+        """(TP + TN) / all."""
+        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+
+def count_overlap(
+    prediction: NDArray[np.bool_], truth: NDArray[np.bool_], *, voxels: int | None = None
+) -> Overlap:
+    """Count the overlap of two boolean masks of one shape.
+
+    `voxels` is the size of the whole image where the masks are a part of it that holds all of their voxels.
 
     Raises:
         PancextError: the masks differ in shape, or one of them is not boolean.
     """
     if prediction.shape != truth.shape:
         raise PancextError(
-            f"Dice needs two masks of one shape, got prediction {prediction.shape} and truth {truth.shape}. "
-            "Resample the prediction to the grid of the truth first."
+            f"Overlap needs two masks of one shape, got prediction {prediction.shape} and truth "
+            f"{truth.shape}. Resample the prediction to the grid of the truth first."
         )
     if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
         raise PancextError(
-            f"Dice needs boolean masks, got prediction {prediction.dtype} and truth {truth.dtype}. "
+            f"Overlap needs boolean masks, got prediction {prediction.dtype} and truth {truth.dtype}. "
             "Compare each label map with one label value first."
         )
-    total = np.count_nonzero(prediction) + np.count_nonzero(truth)
-    if total == 0:
-        return math.nan
-    return 2 * np.count_nonzero(prediction & truth) / total
+    tp = int(np.count_nonzero(prediction & truth))
+    fp, fn = int(np.count_nonzero(prediction)) - tp, int(np.count_nonzero(truth)) - tp
+    return Overlap(tp=tp, fp=fp, fn=fn, tn=(prediction.size if voxels is None else voxels) - tp - fp - fn)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.overlap import Overlap
+from nnunet_pancext.evaluation.probabilities import VoxelHistogram
 from nnunet_pancext.files import atomic_path
 
 
@@ -67,10 +69,17 @@ METRICS = {column.name: Metric(name=column.name, **column.metadata) for column i
 
 @dataclass(frozen=True, kw_only=True)
 class CaseScores:
-    """Scores of one case, by label name."""
+    """Scores of one case, by label name, and what the totals over several cases are made from.
+
+    `histograms` are there where probabilities were scored.
+    """
 
     case: str
     labels: dict[str, LabelScores]
+    overlaps: dict[str, Overlap] = field(default_factory=dict)
+    histograms: dict[str, VoxelHistogram] = field(default_factory=dict)
+    prediction_file: Path | None = None
+    truth_file: Path | None = None
 
 
 def mean_dice(scores: Sequence[CaseScores], label: str) -> float:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from nnunet_pancext.evaluation.folder import FOREGROUND, scored_labels
 from nnunet_pancext.evaluation.scores import CaseScores, count_defined, mean_dice
+from nnunet_pancext.evaluation.targets import FOREGROUND, read_targets
 from nnunet_pancext.reports.numbers import UNDEFINED, UNDEFINED_MEANING, score_text, volume_text
 
 
@@ -16,7 +16,7 @@ def headlines_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
     if not scores:
         return "<p>No case was scored.</p>"
     items = []
-    for index, name in enumerate(scored_labels(labels)):
+    for index, name in enumerate(read_targets(labels).regions):
         defined = count_defined(scores, name)
         cases = f"{defined} case{'' if defined == 1 else 's'}"
         over = f"over {cases}" if defined == len(scores) else f"over {cases} of {len(scores)}"
@@ -32,7 +32,7 @@ def score_table_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> st
     """A table of cases (rows) and labels (groups of columns): Dice, predicted and true volume."""
     if not scores:
         return ""
-    names = list(scored_labels(labels))
+    names = list(read_targets(labels).regions)
     groups = "".join(f'<th colspan="3" scope="colgroup">{escape(name)}</th>' for name in names)
     columns = "".join(
         f'<th scope="col"{_class("dice", name == "Dice")}>{name}</th>'
@@ -63,7 +63,7 @@ def score_table_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> st
 
 def case_caption(case: CaseScores, labels: dict[str, int]) -> str:
     """The Dice of each label of a case in one line of plain text."""
-    return ", ".join(f"{name} {score_text(case.labels[name].dice)}" for name in scored_labels(labels))
+    return ", ".join(f"{name} {score_text(case.labels[name].dice)}" for name in read_targets(labels).regions)
 
 
 def _class(name: str, applies: bool) -> str:

@@ -4,9 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import evaluate_folder, scored_labels
+from nnunet_pancext.evaluation.case import CaseFiles, score_case
+from nnunet_pancext.evaluation.folder import evaluate_folder
+from nnunet_pancext.evaluation.targets import read_targets
 
 LABELS = {"background": 0, "pancreas": 1, "tumour": 2}
 
@@ -171,11 +175,118 @@ def test_takes_whole_numbers_stored_as_floats(folders: tuple[Path, Path], label_
     ("labels", "message"),
     [
         ({"background": 0}, "No foreground label"),
-        ({"background": 0, "pancreas": 1, "ignore": 2}, "Label 'ignore' = 2 cannot be evaluated"),
-        ({"background": 0, "whole": [1, 2], "tumour": 2}, r"Label 'whole' = \[1, 2\] cannot be evaluated"),
+        ({"background": 0, "pancreas": "1"}, "Label 'pancreas' = '1' is neither a whole number"),
+        ({"background": 0, "pancreas": []}, r"Label 'pancreas' = \[\] is neither"),
         ({"background": 0, "foreground": 1, "tumour": 2}, "'foreground' = 1 has the name of the union"),
     ],
 )
 def test_refuses_labels_that_cannot_be_scored(labels: dict, message: str) -> None:
     with pytest.raises(PancextError, match=message):
-        scored_labels(labels)
+        read_targets(labels)
+
+
+def test_regions_are_scored_as_declared(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
+    prediction = label_map.copy()
+    prediction[2, 2, 2] = 1
+    write(folders[0] / "a.nii.gz", prediction)
+    (scores,) = evaluate_folder(*folders, labels={"background": 0, "whole": [1, 2], "tumour": 2})
+    assert list(scores.labels) == ["whole", "tumour"]
+    assert scores.labels["whole"].dice == 1
+    assert scores.labels["tumour"].recall == 0
+
+
+def test_ignored_voxels_are_left_out(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
+    """Of the 27 voxels 9 are ignored; the prediction misses 9 others and has 2 false ones, 1 ignored."""
+    truth, prediction = label_map > 0, label_map > 0
+    prediction[2, 1:4, 1:4] = False
+    prediction[0, 0, :2] = True
+    truth = truth.astype(np.uint8)
+    truth[1, 1:4, 1:4] = truth[0, 0, 0] = 3
+    write(folders[0] / "a.nii.gz", prediction.astype(np.uint8))
+    write(folders[1] / "a.nii.gz", truth)
+    (scores,) = evaluate_folder(*folders, labels={"background": 0, "pancreas": 1, "ignore": 3})
+    overlap = scores.overlaps["pancreas"]
+    assert (overlap.tp, overlap.fp, overlap.fn) == (9, 1, 9)
+    assert overlap.tn == 5 * 6 * 7 - 10 - 19
+    assert scores.labels["pancreas"].precision == pytest.approx(9 / 10)
+
+
+def test_every_score_of_a_case_worked_by_hand(folders: tuple[Path, Path]) -> None:
+    """A cube of 3 x 3 x 3 voxels predicted 1 voxel too far along x, of 2 mm; other voxels 1 mm."""
+    truth = np.zeros((5, 8, 9), dtype=np.uint8)
+    truth[1:4, 1:4, 1:4] = 1
+    write(folders[0] / "a.nii.gz", np.roll(truth, 1, axis=2), spacing=(2, 1, 1))
+    write(folders[1] / "a.nii.gz", truth, spacing=(2, 1, 1))
+    (scores,) = evaluate_folder(*folders, labels={"background": 0, "pancreas": 1})
+    found = scores.labels["pancreas"]
+    assert found.dice == found.f1 == found.precision == found.recall == pytest.approx(18 / 27)
+    assert found.iou == pytest.approx(18 / 36)
+    assert found.specificity == pytest.approx((360 - 36) / (360 - 27))
+    assert found.accuracy == pytest.approx((360 - 18) / 360)
+    assert found.volume_ml == found.truth_volume_ml == pytest.approx(0.054)
+    assert found.volume_error_ml == 0
+    # Of the 26 surface voxels 9 lie beside the other cube: 8 of them 2 mm away and the one in the middle of
+    # the face too; the middle of the shared hollow lies 1 mm from the surface. The rest coincide.
+    assert found.hd95_mm == pytest.approx(2)
+    assert found.assd_mm == pytest.approx((9 * 2 + 1) / 26)
+    assert found.nsd_1mm == pytest.approx(17 / 26)
+    assert found.nsd_2mm == 1
+    assert (found.lesions, found.lesions_found, found.false_positives) == (1, 1, 0)
+    assert (found.slices, found.slice_dice) == (3, pytest.approx(6 / 9))
+
+
+def test_slices_are_axial_however_the_image_is_stored(tmp_path: Path) -> None:
+    """The patient's height runs along the first axis of the file instead of the third."""
+    truth = np.zeros((6, 7, 8), dtype=np.uint8)
+    truth[1:5, 2:6, 3] = 1
+    scores = {}
+    for name, direction in (
+        ("axial", (1, 0, 0, 0, 1, 0, 0, 0, 1)),
+        ("sagittal", (0, 0, 1, 0, 1, 0, 1, 0, 0)),
+    ):
+        for folder in ("predictions", "truths"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image = sitk.GetImageFromArray(truth)
+            image.SetDirection(direction)
+            sitk.WriteImage(image, str(tmp_path / folder / f"{name}.nii.gz"))
+    for case in evaluate_folder(tmp_path / "predictions", tmp_path / "truths", labels={"pancreas": 1}):
+        scores[case.case] = case.labels["pancreas"].slices
+    assert scores == {"axial": 4, "sagittal": 1}
+
+
+@pytest.mark.parametrize(
+    ("network", "case", "dice"),
+    [
+        ("pred_Dice", "pancreas_021", 0.884),
+        ("pred_DiceCE", "pancreas_021", 0.900),
+        ("pred_Dice", "pancreas_051", 0.867),
+        ("pred_DiceCE", "pancreas_051", 0.856),
+        ("pred_Dice", "pancreas_067", 0.928),
+        ("pred_DiceCE", "pancreas_067", 0.9355),
+    ],
+)
+def test_real_pancreata(shared_data: Path, network: str, case: str, dice: float) -> None:
+    """Dice known beforehand to three places, and all as SimpleITK and MONAI say."""
+    masks = shared_data / "msd_task07_masks"
+    files = CaseFiles(
+        case=case, prediction=masks / network / f"{case}.nii.gz", truth=masks / "gt" / f"{case}.nii.gz"
+    )
+    found = score_case(files, targets=read_targets({"pancreas": 1})).labels["pancreas"]
+    assert found.dice == pytest.approx(dice, abs=5e-4)
+    prediction, truth = (
+        sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkUInt8) for path in (files.prediction, files.truth)
+    )
+    overlap = sitk.LabelOverlapMeasuresImageFilter()
+    overlap.Execute(truth, prediction)
+    assert found.dice == pytest.approx(overlap.GetDiceCoefficient(1))
+    assert found.iou == pytest.approx(overlap.GetJaccardCoefficient(1))
+    spacing_mm = truth.GetSpacing()[::-1]
+    masks = [
+        torch.from_numpy(sitk.GetArrayFromImage(image))[None, None] == 1 for image in (prediction, truth)
+    ]
+    masks = [mask.float() for mask in masks]
+    options = {"include_background": True, "spacing": list(spacing_mm)}
+    hd95 = compute_hausdorff_distance(*masks, percentile=95, **options).item()
+    assert found.hd95_mm == pytest.approx(hd95, abs=1e-4)
+    nsd = compute_surface_dice(*masks, class_thresholds=[2.0], **options).item()
+    assert found.nsd_2mm == pytest.approx(nsd, abs=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.overlap import dice
+from nnunet_pancext.evaluation.overlap import count_overlap
 
 
 def square(row: int, column: int) -> np.ndarray:
@@ -24,25 +24,25 @@ def square(row: int, column: int) -> np.ndarray:
     ids=["same", "shifted by one column", "shifted by one row and column", "apart"],
 )
 def test_dice_of_squares_of_nine_pixels(prediction: np.ndarray, truth: np.ndarray, expected: float) -> None:
-    assert dice(prediction, truth) == pytest.approx(expected)
+    assert count_overlap(prediction, truth).dice == pytest.approx(expected)
 
 
 def test_dice_of_two_empty_masks_is_undefined() -> None:
     empty = np.zeros((2, 3, 4), dtype=bool)
-    assert math.isnan(dice(empty, empty))
+    assert math.isnan(count_overlap(empty, empty).dice)
 
 
 def test_dice_is_zero_when_exactly_one_mask_is_empty() -> None:
     empty = np.zeros((6, 6), dtype=bool)
-    assert dice(empty, square(0, 0)) == 0
-    assert dice(square(0, 0), empty) == 0
+    assert count_overlap(empty, square(0, 0)).dice == 0
+    assert count_overlap(square(0, 0), empty).dice == 0
 
 
 def test_dice_refuses_masks_of_different_shape() -> None:
     with pytest.raises(PancextError, match=r"prediction \(2, 3\) and truth \(3,\)"):
-        dice(np.ones((2, 3), dtype=bool), np.ones(3, dtype=bool))
+        count_overlap(np.ones((2, 3), dtype=bool), np.ones(3, dtype=bool))
 
 
 def test_dice_refuses_label_maps() -> None:
     with pytest.raises(PancextError, match="boolean masks, got prediction uint8"):
-        dice(np.ones((2, 2), dtype=np.uint8), np.ones((2, 2), dtype=bool))
+        count_overlap(np.ones((2, 2), dtype=np.uint8), np.ones((2, 2), dtype=bool))

@@ -1,0 +1,85 @@
+"""`pancext evaluate`: score predicted label maps."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  pancext evaluate predictions $nnUNet_raw/Dataset007_Pancreas/labelsTs -o scores
+  pancext evaluate predictions labels -o scores --probabilities --jobs 8 --keep-going
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `evaluate` sub-command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score predicted label maps: overlap, surfaces, lesions, per volume and per slice",
+        description="Score the predicted label maps of a folder against the true ones of the same name, and "
+        "write metrics.csv (a row per case and label) and summary.json. The exit code is 1 if a case "
+        "could not be scored.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("predictions", type=Path, help="folder of predicted label maps")
+    parser.add_argument("truth", type=Path, help="folder of true label maps")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="of the tables")
+    parser.add_argument(
+        "--dataset-json",
+        type=Path,
+        metavar="FILE",
+        help="the dataset.json that names the labels (default: the one beside the predictions, in the folder "
+        "of the truth or in the one above it)",
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="score the .npz of nnUNetv2_predict --save_probabilities too: PR curve, AUROC, AP",
+    )
+    parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="score what can be scored, and tell the rest at the end"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Evaluate as parsed and print the tables."""
+    from nnunet_pancext.dataset_conversion.parallel import default_jobs
+    from nnunet_pancext.errors import PancextError
+    from nnunet_pancext.evaluation.dataset_json import find_dataset_json, read_dataset_json
+    from nnunet_pancext.evaluation.folder import evaluate
+    from nnunet_pancext.evaluation.scores import write_metrics_csv
+    from nnunet_pancext.evaluation.summary import write_curves, write_summary
+    from nnunet_pancext.reports.totals_table import format_totals
+
+    declared = read_dataset_json(parsed.dataset_json or find_dataset_json(parsed.predictions, parsed.truth))
+    evaluation = evaluate(
+        parsed.predictions,
+        parsed.truth,
+        labels=declared.labels,
+        file_ending=declared.file_ending,
+        jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
+        probabilities=parsed.probabilities,
+        keep_going=parsed.keep_going,
+        show_progress=True,
+    )
+    out: Path = parsed.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_metrics_csv(evaluation.scores, out / "metrics.csv")
+        write_summary(evaluation, out / "summary.json")
+        if parsed.probabilities:
+            write_curves(evaluation, out / "pr_curve.csv")
+    except OSError as error:
+        raise PancextError(
+            f"Cannot write to {out}: {error.strerror}. Give another folder with -o."
+        ) from error
+    print(format_totals(evaluation))
+    print(f"\ntables    {out / 'metrics.csv'}, {out / 'summary.json'}")
+    for case, text in evaluation.failures.items():
+        print(f"not scored    {text if case in text else f'{case}: {text}'}", file=sys.stderr)
+    return 1 if evaluation.failures else 0

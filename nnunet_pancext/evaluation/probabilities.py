@@ -1,0 +1,117 @@
+"""Scores of nnU-Net's probabilities: precision-recall curves of voxels, and patients told apart."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnunet_pancext.errors import PancextError
+
+BINS = 1000
+KEY = "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoxelHistogram:
+    """Numbers of voxels (BINS) by probability, of the target and of the rest, and the highest probability.
+
+    Bin i holds the probabilities from i / BINS to (i + 1) / BINS.
+    """
+
+    target: NDArray[np.int64]
+    rest: NDArray[np.int64]
+    highest: float
+
+    def __add__(self, other: VoxelHistogram) -> VoxelHistogram:
+        """Return the histogram of the voxels of both."""
+        return VoxelHistogram(
+            target=self.target + other.target,
+            rest=self.rest + other.rest,
+            highest=max(self.highest, other.highest),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionRecall:
+    """Precision and recall where voxels above a threshold are called target, from high to low thresholds."""
+
+    threshold: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+    @property
+    def average_precision(self) -> float:
+        """Σ (R_n - R_{n-1}) P_n, as scikit-learn defines it; nan without a target voxel."""
+        if not len(self.recall):
+            return math.nan
+        return float(np.sum(np.diff(self.recall, prepend=0) * self.precision))
+
+
+def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> NDArray[np.floating]:
+    """Read what `nnUNetv2_predict --save_probabilities` writes: (channels, *shape), each in [0, 1].
+
+    Raises:
+        PancextError: the file is unreadable, or of another shape, or holds what is no probability.
+    """
+    try:
+        with np.load(path) as content:
+            found = content[KEY]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise PancextError(
+            f"Cannot read the probabilities {path} ({error}). "
+            "Write them again with `nnUNetv2_predict --save_probabilities`."
+        ) from error
+    if found.shape != (channels, *shape):
+        raise PancextError(
+            f"The probabilities {path} have the shape {found.shape}, expected {(channels, *shape)}: "
+            "a channel for each label and the background (or for each region), and the image's axes. "
+            "Give those of this case and this dataset.json."
+        )
+    # nan compares false, so that this refuses it too; half precision rounds a sum of ones upwards
+    if not (found.min() >= 0 and found.max() <= 1.01):
+        raise PancextError(
+            f"The probabilities {path} hold values that are not finite or not between 0 and 1. "
+            "Predict this case again."
+        )
+    return found
+
+
+def voxel_histogram(probability: NDArray[np.floating], truth: NDArray[np.bool_]) -> VoxelHistogram:
+    """Count the voxels of a probability map of any shape by probability, target apart from the rest."""
+    bins = np.minimum((probability * BINS).astype(np.int32), BINS - 1)
+    everything = np.bincount(bins.ravel(), minlength=BINS)
+    target = np.bincount(bins[truth], minlength=BINS)
+    highest = float(min(probability.max(), 1)) if probability.size else math.nan
+    return VoxelHistogram(target=target, rest=everything - target, highest=highest)
+
+
+def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
+    """Return the curve at the thresholds of the bins; empty without a target voxel."""
+    positive = np.cumsum(histogram.target[::-1])
+    negative = np.cumsum(histogram.rest[::-1])
+    # A bin without voxels has the precision and recall of the one before.
+    kept = ((histogram.target + histogram.rest)[::-1] > 0) & (positive[-1] > 0)
+    return PrecisionRecall(
+        threshold=(np.arange(BINS)[::-1] / BINS)[kept],
+        precision=(positive / np.maximum(positive + negative, 1))[kept],
+        recall=(positive / max(positive[-1], 1))[kept],
+    )
+
+
+def patient_ranking(highest: Sequence[float], has_target: Sequence[bool]) -> tuple[float, float]:
+    """AUROC and average precision of telling patients with the target from those without.
+
+    Both are nan unless there are patients of both kinds.
+    """
+    if len(set(has_target)) < 2:
+        return math.nan, math.nan
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    return float(roc_auc_score(has_target, highest)), float(average_precision_score(has_target, highest))

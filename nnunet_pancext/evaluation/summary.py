@@ -1,0 +1,106 @@
+"""`summary.json`: what nnU-Net writes of an evaluation, and beside it what it has no place for."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.evaluation.folder import Evaluation
+from nnunet_pancext.evaluation.overlap import Overlap
+from nnunet_pancext.evaluation.totals import LabelTotals, total
+from nnunet_pancext.files import atomic_path, write_json
+from nnunet_pancext.version import __version__
+
+
+def write_summary(evaluation: Evaluation, path: Path) -> None:
+    """Write the JSON that nnU-Net's own commands can read, atomically.
+
+    `metric_per_case`, `mean` and `foreground_mean` have nnU-Net's keys: labels by value, regions as
+    '(1, 2)'. `pancext` holds our totals, by label name. As in nnU-Net's, what is undefined is NaN.
+    """
+    targets = evaluation.targets
+    keys = {name: _nnunet_key(targets.regions[name]) for name in targets.declared}
+    metrics = [
+        {key: _nnunet_metrics(case.overlaps[name]) for name, key in keys.items()}
+        for case in evaluation.scores
+    ]
+    means = {key: _means([one[key] for one in metrics]) for key in keys.values()}
+    write_json(
+        path,
+        {
+            "foreground_mean": {
+                metric: sum(one[metric] for one in means.values()) / len(means)
+                for metric in next(iter(means.values()))
+            },
+            "mean": means,
+            "metric_per_case": [
+                {
+                    "metrics": one,
+                    "prediction_file": str(case.prediction_file),
+                    "reference_file": str(case.truth_file),
+                }
+                for one, case in zip(metrics, evaluation.scores, strict=True)
+            ],
+            "pancext": {
+                "version": __version__,
+                "cases": len(evaluation.scores),
+                "labels": {name: _ours(total(evaluation.scores, name)) for name in targets.regions},
+                "not_scored": evaluation.failures,
+            },
+        },
+    )
+
+
+def write_curves(evaluation: Evaluation, path: Path) -> None:
+    """Write the precision-recall curve of each label's voxels as CSV, atomically."""
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["label", "threshold", "precision", "recall"])
+        for name in evaluation.targets.regions:
+            curve = total(evaluation.scores, name).voxel_curve
+            if curve is not None:
+                for row in zip(curve.threshold, curve.precision, curve.recall, strict=True):
+                    writer.writerow([name, *(f"{value:.6g}" for value in row)])
+
+
+def _nnunet_key(values: tuple[int, ...]) -> str:
+    return str(values[0] if len(values) == 1 else values)
+
+
+def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:
+    return {
+        "Dice": overlap.dice,
+        "FN": overlap.fn,
+        "FP": overlap.fp,
+        "IoU": overlap.iou,
+        "TN": overlap.tn,
+        "TP": overlap.tp,
+        "n_pred": overlap.tp + overlap.fp,
+        "n_ref": overlap.tp + overlap.fn,
+    }
+
+
+def _means(metrics: list[dict[str, float]]) -> dict[str, float]:
+    means = {}
+    for name in metrics[0]:
+        defined = [one[name] for one in metrics if not math.isnan(one[name])]
+        means[name] = sum(defined) / len(defined) if defined else math.nan
+    return means
+
+
+def _ours(totals: LabelTotals) -> dict[str, Any]:
+    curve = totals.voxel_curve
+    return {
+        "per_volume": {metric: asdict(spread) for metric, spread in totals.per_volume.items()},
+        "per_slice": {"slices": totals.slices, **totals.per_slice},
+        "lesions": {
+            "lesions": totals.lesions,
+            "recall": totals.lesion_recall,
+            "false_positives_per_scan": totals.false_positives_per_scan,
+        },
+        "patients": {"auroc": totals.patient_auroc, "average_precision": totals.patient_average_precision},
+        "voxels": {"average_precision": math.nan if curve is None else curve.average_precision},
+    }

@@ -1,0 +1,201 @@
+"""`pancext evaluate`: what it writes and prints, and what it says of bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from nnunet_pancext.cli.main import main
+
+LABELS = {"background": 0, "pancreas": 1, "tumour": 2}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three cases predicted one voxel too far, with probabilities; the third has no tumour."""
+    for folder in ("predictions", "truth"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        truth = np.zeros((6, 12, 14), dtype=np.uint8)
+        truth[1:5, 2:9, 2:9] = 1
+        if number < 2:
+            truth[2:4, 4:7, 4:7] = 2
+        prediction = np.roll(truth, 1, axis=2)
+        for folder, array in (("predictions", prediction), ("truth", truth)):
+            sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / folder / f"case{number}.nii.gz"))
+        probabilities = np.stack([prediction == value for value in range(3)]) * 0.8 + 0.2 / 3
+        np.savez_compressed(
+            tmp_path / "predictions" / f"case{number}.npz", probabilities=probabilities.astype(np.float16)
+        )
+    declared = {"labels": LABELS, "file_ending": ".nii.gz"}
+    (tmp_path / "predictions" / "dataset.json").write_text(json.dumps(declared))
+    return tmp_path
+
+
+def evaluate(root, *options):
+    return main(
+        ["evaluate", str(root / "predictions"), str(root / "truth"), "-o", str(root / "out"), *options]
+    )
+
+
+def rows(root):
+    with (root / "out" / "metrics.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_writes_a_row_per_case_and_label(root, capsys):
+    assert evaluate(root, "--probabilities", "--jobs", "2") == 0
+    table = rows(root)
+    assert [(row["case"], row["label"]) for row in table] == [
+        (f"case{number}", label) for number in range(3) for label in ("foreground", "pancreas", "tumour")
+    ]
+    assert float(table[0]["dice"]) == pytest.approx(6 / 7, abs=1e-5)
+    assert float(table[0]["probability"]) == pytest.approx(2 * 0.2 / 3 + 0.8, abs=1e-3)
+    assert math.isnan(float(table[-1]["dice"]))
+    summary = json.loads((root / "out" / "summary.json").read_text())
+    assert summary["mean"]["2"]["Dice"] == pytest.approx(2 / 3)
+    assert summary["pancext"]["labels"]["tumour"]["lesions"] == {
+        "lesions": 2,
+        "recall": 1.0,
+        "false_positives_per_scan": 0.0,
+    }
+    assert summary["pancext"]["labels"]["tumour"]["patients"]["auroc"] == 1
+    assert (
+        (root / "out" / "pr_curve.csv")
+        .read_text()
+        .startswith("label,threshold,precision,recall\nforeground,")
+    )
+    printed = capsys.readouterr().out
+    assert "per volume, 3 cases" in printed
+    assert "0.857 ± 0.000" in printed
+    assert "2 of 2" in printed
+    assert {path.name for path in (root / "out").iterdir()} == {"metrics.csv", "summary.json", "pr_curve.csv"}
+
+
+def test_without_probabilities_no_curve(root, capsys):
+    assert evaluate(root) == 0
+    assert "AUROC" not in capsys.readouterr().out
+    assert not (root / "out" / "pr_curve.csv").exists()
+
+
+def remove_prediction(root):
+    (root / "predictions" / "case1.nii.gz").unlink()
+
+
+def remove_truth(root):
+    (root / "truth" / "case1.nii.gz").unlink()
+
+
+def truncate(root):
+    path = root / "predictions" / "case1.nii.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def other_size(root):
+    sitk.WriteImage(
+        sitk.GetImageFromArray(np.zeros((2, 3, 4), dtype=np.uint8)),
+        str(root / "predictions" / "case1.nii.gz"),
+    )
+
+
+def other_geometry(root):
+    path = str(root / "predictions" / "case1.nii.gz")
+    image = sitk.ReadImage(path)
+    image.SetSpacing((1, 1, 3))
+    sitk.WriteImage(image, path)
+
+
+def unknown_label(root):
+    path = str(root / "truth" / "case1.nii.gz")
+    sitk.WriteImage(sitk.ReadImage(path) + 4, path)
+
+
+def other_probabilities(root):
+    np.savez_compressed(root / "predictions" / "case1.npz", probabilities=np.zeros((3, 2, 2, 2)))
+
+
+def nan_probabilities(root):
+    np.savez_compressed(root / "predictions" / "case1.npz", probabilities=np.full((3, 6, 12, 14), np.nan))
+
+
+def no_probabilities(root):
+    (root / "predictions" / "case1.npz").unlink()
+
+
+BAD_CASES = [
+    (remove_prediction, r"No prediction for 1 of 3 cases in .*case1"),
+    (remove_truth, r"No truth for 1 predictions in .*case1"),
+    (truncate, r"Case 'case1': Cannot read the image"),
+    (other_size, r"Case 'case1': .*size \(4, 3, 2\) against"),
+    (other_geometry, r"Case 'case1': .*differ in geometry"),
+    (unknown_label, r"Case 'case1': the truth .* holds the values \[4, 5, 6\]"),
+    (other_probabilities, r"Case 'case1': The probabilities .*shape \(3, 2, 2, 2\), expected"),
+    (nan_probabilities, r"Case 'case1': The probabilities .*not finite"),
+    (no_probabilities, r"Case 'case1': Cannot read the probabilities"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), BAD_CASES, ids=[damage.__name__ for damage, _ in BAD_CASES])
+def test_a_bad_case_is_named_and_the_rest_scored_on_demand(root, capsys, damage, message):
+    damage(root)
+    assert evaluate(root, "--probabilities") == 1
+    said = capsys.readouterr().err
+    assert re.search(message, said)
+    assert "Traceback" not in said
+    assert not (root / "out").exists()
+
+    assert evaluate(root, "--probabilities", "--keep-going") == 1
+    printed = capsys.readouterr()
+    assert "case1" in printed.err.splitlines()[-1]
+    assert "per volume, 2 cases" in printed.out
+    assert {row["case"] for row in rows(root)} == {"case0", "case2"}
+    summary = json.loads((root / "out" / "summary.json").read_text())
+    assert list(summary["pancext"]["not_scored"]) == ["case1"]
+
+
+def test_nothing_to_score_is_an_error_even_when_going_on(root, capsys):
+    for number in range(3):
+        (root / "predictions" / f"case{number}.nii.gz").write_bytes(b"no image")
+    assert evaluate(root, "--keep-going") == 1
+    assert "No case could be scored" in capsys.readouterr().err
+    assert not (root / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["truth", "."])
+def test_finds_dataset_json_beside_the_truth_too(root, place):
+    (root / "predictions" / "dataset.json").rename(root / place / "dataset.json")
+    assert evaluate(root) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No dataset.json names the labels; tried .*--dataset-json"),
+        ("{", "is no dataset.json of nnU-Net"),
+        ("{}", "is no dataset.json of nnU-Net .*labels"),
+        ('{"labels": {"background": 0}}', "No foreground label"),
+        ('{"labels": {"pancreas": 1, "tumour": 2}, "file_ending": ".nrrd"}', "No file ending in '.nrrd'"),
+    ],
+)
+def test_refuses_what_names_no_labels(root, capsys, content, message):
+    path = root / "predictions" / "dataset.json"
+    path.unlink() if content is None else path.write_text(content)
+    assert evaluate(root) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_refuses_no_jobs(root, capsys):
+    assert evaluate(root, "--jobs", "0") == 1
+    assert "--jobs must be at least 1" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_said(root, capsys):
+    (root / "out").write_text("a file")
+    assert evaluate(root) == 1
+    assert "Cannot write to" in capsys.readouterr().err

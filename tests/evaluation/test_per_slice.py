@@ -1,0 +1,49 @@
+"""Scores per slice go over the slices of the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nnunet_pancext.evaluation.per_slice import score_slices
+from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
+
+
+@pytest.fixture
+def masks():
+    """Truth in slices 1 (4 pixels) and 2 (2 pixels); half of slice 1 found, and slice 3 without need."""
+    prediction, truth = np.zeros((2, 5, 6, 7), dtype=bool)
+    truth[1, 2, 1:5], truth[2, 2, 1:3] = True, True
+    prediction[1, 2, 1:3], prediction[3, 0, 0] = True, True
+    return prediction, truth
+
+
+def test_means_go_over_slices_with_target(masks):
+    scores = score_slices(*masks, shape=(6, 7))
+    assert scores.slices == 2
+    assert scores.dice == pytest.approx((2 * 2 / 6 + 0) / 2)
+    assert scores.iou == pytest.approx((2 / 4 + 0) / 2)
+    assert scores.recall == pytest.approx((2 / 4 + 0) / 2)
+    assert scores.precision == pytest.approx((1 + 0) / 2)
+    pairs = [(masks[0][number], masks[1][number]) for number in (1, 2)]
+    assert scores.s_measure == pytest.approx(np.mean([s_measure(*pair) for pair in pairs]))
+    assert scores.e_measure == pytest.approx(np.mean([e_measure(*pair) for pair in pairs]))
+
+
+def test_a_part_of_the_slices_gives_the_same(masks):
+    parts = [mask[1:4, :3, 0:5] for mask in masks]
+    assert score_slices(*parts, shape=(6, 7)) == score_slices(*masks, shape=(6, 7))
+    parts = [mask[1:4, 2:3, 1:5] for mask in (masks[0] & masks[1], masks[1])]
+    assert score_slices(*parts, shape=(6, 7), corner=(2, 1)) == score_slices(
+        masks[0] & masks[1], masks[1], shape=(6, 7)
+    )
+
+
+def test_without_target_all_is_undefined():
+    empty = np.zeros((3, 4, 4), dtype=bool)
+    scores = score_slices(~empty, empty, shape=(4, 4))
+    assert scores.slices == 0
+    assert math.isnan(scores.dice)
+    assert math.isnan(scores.s_measure)

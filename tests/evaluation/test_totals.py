@@ -1,0 +1,117 @@
+"""What is said of all cases together, worked by hand and equal to nnU-Net's own summary."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder, load_summary_json
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+from nnunet_pancext.evaluation.folder import evaluate
+from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+from nnunet_pancext.evaluation.summary import write_summary
+from nnunet_pancext.evaluation.totals import spread, total
+
+
+def case(name, **scores):
+    defaults = {"lesions": 0, "lesions_found": 0, "false_positives": 0, "slices": 0, "truth_volume_ml": 1}
+    return CaseScores(case=name, labels={"tumour": LabelScores(**{**defaults, **scores})})
+
+
+def test_spread_tells_undefined_from_infinite():
+    found = spread([2.0, 4.0, math.nan, math.inf])
+    assert (found.mean, found.median, found.n, found.infinite) == (3, 4, 2, 1)
+    assert found.sd == pytest.approx(math.sqrt(2))
+
+
+def test_spread_of_nothing_is_undefined():
+    assert math.isnan(spread([math.nan]).mean)
+    assert math.isnan(spread([]).median)
+    assert math.isnan(spread([1.0]).sd)
+    assert spread([1.0, math.inf]).median == math.inf
+
+
+def test_slices_of_all_cases_count_alike():
+    totals = total(
+        [case("a", slices=3, slice_dice=0.5), case("b", slices=1, slice_dice=0.9), case("c")], "tumour"
+    )
+    assert totals.slices == 4
+    assert totals.per_slice["slice_dice"] == pytest.approx((3 * 0.5 + 0.9) / 4)
+
+
+def test_lesions_of_all_cases_count_alike():
+    totals = total(
+        [
+            case("a", lesions=3, lesions_found=1, false_positives=2),
+            case("b", lesions=1, lesions_found=1),
+            case("c", false_positives=1),
+        ],
+        "tumour",
+    )
+    assert totals.lesion_recall == pytest.approx(2 / 4)
+    assert totals.false_positives_per_scan == pytest.approx(1)
+
+
+def test_without_lesions_or_slices_they_are_undefined():
+    totals = total([case("a")], "tumour")
+    assert math.isnan(totals.lesion_recall)
+    assert math.isnan(totals.per_slice["slice_dice"])
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Four random cases of two labels and an ignored one; one without tumour, one without a label at all."""
+    rng = np.random.default_rng(0)
+    for folder in ("predictions", "truths"):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            label_map = rng.integers(0, (3, 3, 2, 1)[number], size=(5, 6, 7)).astype(np.uint8)
+            if folder == "truths" and number == 0:
+                label_map[0, :2] = 3
+            sitk.WriteImage(
+                sitk.GetImageFromArray(label_map), str(tmp_path / folder / f"case{number}.nii.gz")
+            )
+    return tmp_path / "predictions", tmp_path / "truths"
+
+
+@pytest.mark.parametrize(
+    ("labels", "keys"),
+    [
+        ({"background": 0, "pancreas": 1, "tumour": 2, "ignore": 3}, [1, 2]),
+        ({"background": 0, "whole": [1, 2], "tumour": 2, "ignore": 3}, [(1, 2), 2]),
+    ],
+    ids=["labels", "regions"],
+)
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_summary_holds_what_nnunet_writes(tmp_path, folders, labels, keys):
+    predictions, truths = folders
+    ours = tmp_path / "summary.json"
+    write_summary(evaluate(predictions, truths, labels=labels), ours)
+    theirs = tmp_path / "nnunet.json"
+    compute_metrics_on_folder(
+        str(truths), str(predictions), str(theirs), SimpleITKIO(), ".nii.gz", keys, 3, num_processes=1
+    )
+    read = load_summary_json(str(ours))
+    added = read.pop("pancext")
+    expected = load_summary_json(str(theirs))
+    assert read.keys() == expected.keys()
+    assert comparable(read) == comparable(expected)
+    assert added["cases"] == 4
+    assert set(added["labels"]) == (
+        {"foreground", "pancreas", "tumour"} if keys == [1, 2] else {"whole", "tumour"}
+    )
+
+
+def comparable(content):
+    """Content that can be compared: numbers rounded, nan equal to nan, dictionaries in order."""
+    if isinstance(content, dict):
+        return {
+            str(key): comparable(value)
+            for key, value in sorted(content.items(), key=lambda item: str(item[0]))
+        }
+    if isinstance(content, list):
+        return [comparable(value) for value in content]
+    return f"{content:.12g}" if isinstance(content, (int, float)) else content
