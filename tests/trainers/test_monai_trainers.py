@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from contracts.made_preprocessed import made_plans, use_folders
 from contracts.trainer import TrainerContract
@@ -31,6 +32,15 @@ class TestMonaiSegResNetTrainer(TrainerContract):
     trainer = MonaiSegResNetTrainer
     small = {"blocks_down": (1, 1, 1, 1)}
     resumed = "2d"
+
+    def test_losses_named_by_suffixes_take_the_one_output(self, folders):
+        kind = self.variant("_DynamicLoss_ISBLoss_1epochs_1iterations")
+        trainer = self.make("2d", trainer=kind)
+        trainer.run_training()
+        assert np.isfinite(trainer.logger.get_value("train_losses", step=-1))
+        compound = trainer.loss.loss
+        found = (trainer.loss.weight, compound.weight_dice, compound.weight_ce)
+        assert found == pytest.approx((0.4, 1.0, 0.7), abs=1e-3)
 
 
 class TestMonaiAttentionUnetTrainer(TrainerContract):
