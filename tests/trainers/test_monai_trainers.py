@@ -25,6 +25,8 @@ from nnunet_pancext.trainers.overview import format_overview, overview
 from nnunet_pancext.trainers.plan_setting import default_setting
 
 MONAI_TRAINERS = {name: found for name, found in trainers.list_trainers().items() if name.startswith("Monai")}
+# What does not depend on the network, once it takes any number of channels and classes.
+FEW = ("3d_lowres", "3d_cascade_fullres", "one foreground", "two foregrounds", "ignore", "regions")
 INSTALL = r'pip install "nnunet-pancext\[baselines\]"'
 
 
@@ -47,19 +49,21 @@ class TestMonaiAttentionUnetTrainer(TrainerContract):
     trainer = MonaiAttentionUnetTrainer
     small = {"channels": (2, 4, 4, 4, 4)}
     resumed = "2d"
+    left_out = FEW
 
 
 class TestMonaiUNETRTrainer(TrainerContract):
     trainer = MonaiUNETRTrainer
     small = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
     resumed = "2d"
+    left_out = FEW
 
 
 class TestMonaiSwinUNETRTrainer(TrainerContract):
     trainer = MonaiSwinUNETRTrainer
     small = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
     resumed = "2d"
-    costly = ("3d_lowres", "3d_cascade_fullres")
+    left_out = FEW
 
 
 def build(trainer, configuration, **changes):
