@@ -193,6 +193,11 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, dataset_id: int, na
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the dataset if it exists, at the end"
     )
+    parser.add_argument(
+        "--copy",
+        action="store_true",
+        help="copy the files that need no change instead of hard-linking them",
+    )
 
 
 def run_msd(parsed: argparse.Namespace) -> int:
@@ -263,6 +268,6 @@ def common_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return the options that every converter takes."""
     from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
 
-    names = ("dataset_id", "name", "split", "jobs", "strict", "overwrite")
+    names = ("dataset_id", "name", "split", "jobs", "strict", "overwrite", "copy")
     options = {name: getattr(parsed, name) for name in names}
     return {"raw_root": parsed.out or raw_root_from_environment(), **options}

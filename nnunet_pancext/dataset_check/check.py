@@ -12,7 +12,7 @@ from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding, judge_ca
 from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.report import draw_cases, write_check_report
 from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, find_duplicates
-from nnunet_pancext.dataset_conversion.conversion import quiet_itk
+from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
 from nnunet_pancext.dataset_conversion.image_scan import PNG
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
 from nnunet_pancext.dataset_conversion.source import SourceCase

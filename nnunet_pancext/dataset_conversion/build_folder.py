@@ -42,6 +42,10 @@ class BuildFolder:
         """Where the former target lies for the moment of the exchange."""
         return self.root / "replaced"
 
+    def owns(self, path: Path) -> bool:
+        """Say whether the file is one that was made here, and not the source's own."""
+        return path.is_relative_to(self.root)
+
     def record(self, step: str, case_id: str, *, key: Any) -> Any | None:
         """Return what `step` found for the case, None unless it was recorded under the same `key`."""
         try:

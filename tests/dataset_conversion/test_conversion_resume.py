@@ -91,7 +91,9 @@ def test_finished_work_is_not_done_again(
     kill_during("while writing", task.folder, raw_root, labels="pancreas+tumour")
     written = []
     place = raw_dataset.place
-    monkeypatch.setattr(raw_dataset, "place", lambda s, t: (written.append(t.name), place(s, t))[1])
+    monkeypatch.setattr(
+        raw_dataset, "place", lambda s, t, **how: (written.append(t.name), place(s, t, **how))[1]
+    )
     monkeypatch.setattr(case_checks, "scan_image", None)  # calling it would fail
     convert(task.folder, raw_root)
     # One case of two files was finished, the second had its image: 6 x 2 + 2 - 2 remain.

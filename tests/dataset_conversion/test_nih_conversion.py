@@ -16,7 +16,7 @@ from made_msd_task import read_voxels
 from made_nih import SPACING, MadeDownload, made_ct, write_label
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion import conversion
+from nnunet_pancext.dataset_conversion import case_steps
 from nnunet_pancext.dataset_conversion.nih import convert_nih
 from nnunet_pancext.errors import PancextError
 
@@ -248,11 +248,11 @@ def fail(*arguments, **options):
 
 def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "check_cases", fail)
+        patched.setattr(case_steps, "check_cases", fail)
         with pytest.raises(PancextError, match="the power is gone"):
             convert(download, raw_root)
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "prepare_case", fail)
+        patched.setattr(case_steps, "prepare_case", fail)
         result = convert(download, raw_root)
     for number in (1, 2, 13):
         check_case(result, number)
@@ -261,7 +261,7 @@ def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monke
 
 def test_a_series_that_changed_is_read_again(download, raw_root, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "check_cases", fail)
+        patched.setattr(case_steps, "check_cases", fail)
         with pytest.raises(PancextError, match="the power is gone"):
             convert(download, raw_root)
     hu, _ = made_ct(2)
