@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.dataset_conversion.archive import opened_sources, require_source
-from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, opened_build_folder
+from nnunet_pancext.dataset_conversion.build_folder import (
+    BuildFolder,
+    killed_after_publishing,
+    only_user_of,
+    opened_build_folder,
+)
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
@@ -61,8 +67,6 @@ def convert_source(
     counts = parse_split(split, layout=layout)
     for source in sources:
         require_source(source)
-        target.require_free(source=source, overwrite=overwrite)
-    named = " and ".join(map(str, sources))
     options = {
         "id": target.dataset_id,
         "name": target.name,
@@ -71,13 +75,19 @@ def convert_source(
         "check_orientation": check_orientation,
         "copy": copy,
     }
+    job = {"source": [str(source.resolve()) for source in sources], "options": options}
+    if not overwrite and (left := killed_after_publishing(target.folder)) and left[1]["job"] == job:
+        build, outcome = left
+        with only_user_of(build.root):
+            return finish(build, outcome)
+    for source in sources:
+        target.require_free(source=source, overwrite=overwrite)
+    named = " and ".join(map(str, sources))
     in_parallel = partial(
         for_each, jobs=default_jobs() if jobs is None else jobs, show_progress=show_progress
     )
     with (
-        opened_build_folder(
-            target.folder, source=[str(source.resolve()) for source in sources], options=options
-        ) as build,
+        opened_build_folder(target.folder, **job) as build,
         opened_sources(sources, extract_under=build.root, show_progress=show_progress) as opened,
     ):
         try:
@@ -144,10 +154,17 @@ def convert_source(
         # Again: an exchange killed half-way may have been undone since, or another program made the target.
         for source in sources:
             target.require_free(source=source, overwrite=overwrite)
-        build.publish(expected={*files, *documents})
-        if chosen.folds:
-            place_folds(chosen.folds, dataset=target.folder.name)
-        return result
+        outcome = {"job": job, "result": result.document(), "folds": chosen.folds}
+        build.publish(expected={*files, *documents}, outcome=outcome)
+        return finish(build, outcome)
+
+
+def finish(build: BuildFolder, outcome: Mapping[str, Any]) -> ConversionResult:
+    """Do what is left when the dataset has its final name, and return the result."""
+    if outcome["folds"]:
+        place_folds(outcome["folds"], dataset=build.target.name)
+    build.discard()
+    return ConversionResult.from_document(outcome["result"])
 
 
 def belongs(case: SourceCase, *, split: str) -> bool:
