@@ -15,6 +15,7 @@ from nnunet_pancext.dataset_conversion.case_checks import check_case
 from nnunet_pancext.dataset_conversion.orientation import Orientation, find_orientation
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.image_io import read_image
 
 MM3_PER_ML = 1000
 
@@ -78,12 +79,12 @@ def measure_case(
     }
     if findings.image_hash is None or findings.size is None:
         return CaseMeasure(**known, labels={})
-    image = sitk.GetArrayFromImage(sitk.ReadImage(str(case.image)))
+    image = sitk.GetArrayFromImage(read_image(case.image))
     known |= {"lowest": float(np.nanmin(image)), "highest": float(np.nanmax(image))}
     kinds = {problem.kind for problem in findings.problems}
     if case.label is None or any(kind.startswith(("label missing", "label unreadable")) for kind in kinds):
         return CaseMeasure(**known, labels={})
-    label = sitk.GetArrayFromImage(sitk.ReadImage(str(case.label)))
+    label = sitk.GetArrayFromImage(read_image(case.label))
     if label.shape != image.shape:
         return CaseMeasure(**known, labels={})
     voxel_ml = math.prod(findings.spacing_mm or (1,)) / MM3_PER_ML

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from nnunet_pancext.dataset_conversion.image_scan import dimensions_of, scan_image
 from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
+from nnunet_pancext.image_io import format_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
 ORIGIN_TOLERANCE_VOXELS = 1e-2
@@ -110,6 +111,7 @@ def read_geometry(path: Path) -> Geometry:
     A .png has none but its size.
     """
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(format_of(path))
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     if dimensions_of(path) == 2:

@@ -16,6 +16,7 @@ from nnunet_pancext.dataset_conversion.disk import free_bytes, megabytes, told_w
 from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path, link_or_copy
+from nnunet_pancext.image_io import format_of, read_image
 from nnunet_pancext.version import __version__
 
 CONVERTED_BY = f"nnunet-pancext {__version__}"
@@ -120,7 +121,7 @@ def place(source: Path, target: Path, *, may_link: bool = True) -> str:
 
 def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> None:
     """Write the label with mapped values as uint8 with the same geometry, and read it back to be sure."""
-    image = sitk.ReadImage(str(source))
+    image = read_image(source)
     values = sitk.GetArrayFromImage(image)
     mapped = np.zeros(values.shape, np.uint8)
     for old, new in mapping.items():
@@ -141,8 +142,8 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             try:
-                sitk.WriteImage(image, str(partial), useCompression=True)
-                written = sitk.ReadImage(str(partial)) if read_back else image
+                sitk.WriteImage(image, str(partial), useCompression=True, imageIO=format_of(partial))
+                written = read_image(partial) if read_back else image
             except RuntimeError as error:
                 raise not_written(target) from error
             if not np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image)):
