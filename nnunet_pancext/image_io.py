@@ -1,8 +1,8 @@
 """Reading images through SimpleITK in several threads at once.
 
 Where the format is not named, ITK asks all its readers in turn whether they know the file. HDF5's is among
-them, and its library must not work in two threads at once: once in hundreds of runs the process dies of a
-damaged heap. With the format named nobody is asked, which saves time as well.
+them, and its library must not work in two threads at once: the process may then
+die of a damaged heap. With the format named nobody is asked, which saves time as well.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from made_dicom import edit, write_with_pydicom
-from made_msd_task import read_voxels
 from made_nih import SPACING, MadeDownload, made_ct, write_label
 
 from nnunet_pancext.cli.main import main
@@ -277,15 +276,3 @@ def test_the_command(download, raw_root, capsys):
     shown = capsys.readouterr().out
     assert "cases     3 training, 0 test (6 converted files)" in shown
     assert "Dataset082_NIHPancreas" in shown
-
-
-@pytest.mark.slow
-def test_nnunet_accepts_the_dataset(download, raw_root):
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-
-    for number in (31, 32):
-        download.add(number)
-    result = convert(download, raw_root, split="3/2")
-    verify_dataset_integrity(str(result.folder), 1)
-    assert len(list((result.folder / "labelsTs").iterdir())) == 2
-    assert read_voxels(next((result.folder / "labelsTr").iterdir())).max() == 1

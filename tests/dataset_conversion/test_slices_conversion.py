@@ -149,10 +149,3 @@ def test_the_command(tmp_path, raw_root, capsys):
     folder = make(tmp_path / "pngs")
     assert main(["convert", "slices", str(folder), "--out", str(raw_root), "--split", "4/2"]) == 0
     assert "cases     12 training, 6 test" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_nnunet_accepts_the_dataset(tmp_path, raw_root):
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-
-    verify_dataset_integrity(str(convert(make(tmp_path / "pngs"), raw_root).folder), 1)
