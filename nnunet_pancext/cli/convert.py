@@ -13,6 +13,7 @@ MSD_EXAMPLES = """\
 examples:
   pancext convert msd Task07_Pancreas.tar                          nnU-Net's own five folds
   pancext convert msd Task07_Pancreas --labels pancreas --split 257/24 --id 17
+  pancext convert msd Task07_Pancreas.tar --split nnunet-5fold     the same, whatever is left out
   pancext convert msd Downloads --out /data/nnunet_raw --jobs 8 --strict
 """
 

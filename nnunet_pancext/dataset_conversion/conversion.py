@@ -17,6 +17,7 @@ from nnunet_pancext.dataset_conversion.build_folder import (
 )
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
+from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder
@@ -31,7 +32,6 @@ from nnunet_pancext.dataset_conversion.splits import (
     FOLDS,
     NNUNET_SPLIT,
     SPLITS_FILE,
-    Folds,
     Split,
     make_split,
     parse_split,
@@ -122,6 +122,8 @@ def convert_source(
             patients=patients,
             held_out={case.case_id for case in dataset.cases if case.held_out},
         )
+        if strict and chosen.gaps:
+            raise PancextError(f"--strict: {chosen.gaps}. Download what is missing, or take another --split.")
         listed = {*chosen.training, *chosen.test}
         usable = [case for case in usable if case.label is None or case.case_id in listed]
         files = write_cases(dataset, usable, split=chosen, build=build, copy=copy, in_parallel=in_parallel)
@@ -170,20 +172,9 @@ def finish(build: BuildFolder, outcome: Mapping[str, Any]) -> ConversionResult:
 def belongs(case: SourceCase, *, split: str) -> bool:
     """Say whether an unlabelled case goes into the test set of the split."""
     if split in PUBLISHED:
-        return (case.patient or case.case_id) in PUBLISHED[split].test
+        test = PUBLISHED[split].test
+        return not test or (case.patient or case.case_id) in test
     return split == NNUNET_SPLIT
-
-
-def place_folds(folds: Folds, *, dataset: str) -> Path | None:
-    """Write the folds where nnU-Net reads them; None where nnUNet_preprocessed is not set."""
-    preprocessed = host_folder("nnUNet_preprocessed")
-    if preprocessed is None:
-        return None
-    target = preprocessed / dataset / SPLITS_FILE
-    with told_write_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_json(target, folds)
-    return target
 
 
 def require_room(
@@ -218,8 +209,11 @@ def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[
             f"--split {split.name} makes the test set of labelled cases"
         )
     notes += split.remarks
-    if split.folds and preprocessed:
-        notes.append(f"its folds are in {preprocessed / target.folder.name / SPLITS_FILE}")
+    file = folds_file(target.folder.name)
+    if split.folds and file:
+        notes.append(f"its folds are in {file}")
+        if backup := backup_of(file, folds=split.folds):
+            notes.append(f"other folds were there; they are kept as {backup.name}")
     elif split.folds:
         notes.append(
             f"its folds are in split.json; set nnUNet_preprocessed, then `pancext splits apply "
@@ -232,7 +226,7 @@ def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[
         )
     former = preprocessed / target.folder.name if preprocessed else None
     left_over = [path.name for path in former.iterdir()] if former and former.is_dir() else []
-    if set(left_over) - ({SPLITS_FILE.name} if split.folds else set()):
+    if any(not (split.folds and name.startswith(SPLITS_FILE.stem)) for name in left_over):
         notes.append(
             f"{former} is preprocessed data of an earlier dataset of this name: "
             "remove it, or nnU-Net trains on that"
