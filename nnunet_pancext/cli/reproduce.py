@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nnunet_pancext.reproduction.choices import Choices, Trial
-    from nnunet_pancext.reproduction.protocol import Paper
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.reproduction.choices import (
+    CONFIGURATIONS,
+    FOLDS,
+    Choices,
+    Trial,
+    choose,
+    read_sources,
+)
+from nnunet_pancext.reproduction.papers import PAPERS, find_paper
+from nnunet_pancext.reproduction.protocol import Paper
 
 DESCRIPTION = """\
 Run the whole protocol of a paper through nnU-Net's own commands: conversion with the paper's split, planning,
@@ -28,9 +35,6 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `reproduce` sub-command."""
-    # The choices do not import torch, so that other sub-commands need not wait for it.
-    from nnunet_pancext.reproduction.choices import CONFIGURATIONS, FOLDS
-
     parser = commands.add_parser(
         "reproduce",
         help="run a paper's protocol: its split, its rows and stock nnU-Net, its figures beside ours",
@@ -74,10 +78,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """List the papers, show a protocol, run it, or make its table."""
-    from nnunet_pancext.errors import PancextError
-    from nnunet_pancext.reproduction.choices import Choices, choose, read_sources
+    # Drawing libraries take their time to load; the other sub-commands shall not wait for them.
     from nnunet_pancext.reproduction.dry_run import format_dry_run
-    from nnunet_pancext.reproduction.papers import find_paper
     from nnunet_pancext.reproduction.run import run_protocol
 
     if parsed.paper is None:
@@ -108,8 +110,6 @@ def run(parsed: argparse.Namespace) -> int:
 
 def list_papers() -> str:
     """Return the papers with their datasets and number of trainings."""
-    from nnunet_pancext.reproduction.papers import PAPERS
-
     lines = []
     for paper in PAPERS.values():
         lines.append(f"{paper.name}\n    {paper.title}")

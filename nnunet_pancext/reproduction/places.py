@@ -12,7 +12,7 @@ from nnunet_pancext.errors import PancextError
 
 VARIABLES = {
     "nnUNet_raw": "raw datasets, written by the conversion",
-    "nnUNet_preprocessed": "preprocessed data and plans; on a fast disk, some 10 to 100 GB",
+    "nnUNet_preprocessed": "preprocessed data and plans; wants a fast disk",
     "nnUNet_results": "trained models",
 }
 _VARIABLE = re.compile(rf"^\$({'|'.join(VARIABLES)})(?=/|$)")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnunet_pancext.demo.commands import CommandRunner
@@ -33,8 +36,26 @@ def run_protocol(trials: list[Trial], choices: Choices, *, log_name: str) -> Non
         environment={"PYTHONUNBUFFERED": "1"},
         steps=len(steps),
     )
-    for step in steps:
-        run_step(step, runner)
+    with ended_like_interrupted():
+        for step in steps:
+            run_step(step, runner)
+
+
+@contextmanager
+def ended_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM, which batch systems send, end the running command too, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_gpu(steps: Sequence[Step], choices: Choices) -> None:
