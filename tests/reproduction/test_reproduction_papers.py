@@ -37,7 +37,7 @@ def tables(paper: Paper) -> list[Table]:
     return [*(table for one in paper.experiments for table in one.tables), *paper.other_tables]
 
 
-@pytest.mark.parametrize("paper", PAPERS.values(), ids=str)
+@pytest.mark.parametrize("paper", PAPERS.values(), ids=list(PAPERS))
 def test_every_figure_is_in_the_papers_own_text(paper, shared_data):
     file = next((shared_data.parent / "papers").glob(TEXTS[paper.name]), None)
     if file is None:
