@@ -126,7 +126,7 @@ def test_the_dry_run_is_a_script_whose_commands_are_the_steps(capsys, no_host_fo
     assert commands[0] == ["export", "nnUNet_raw=$HOME/nnunet/raw"]
     assert commands[3][:4] == ["pancext", "convert", "msd", str(source)]
     predictions = [words for words in commands if words[0] == "nnUNetv2_predict"]
-    assert len(predictions) == 6
+    assert len(predictions) == 8
     assert predictions[0][2] == "$nnUNet_raw/Dataset900_PancreasOrgan/imagesTs"
     assert predictions[0][4].startswith("my results/Dataset900_PancreasOrgan/")
     assert '"$nnUNet_raw/Dataset900_PancreasOrgan/imagesTs"' in shown  # quoted, and left for the shell

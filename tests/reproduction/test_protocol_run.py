@@ -24,7 +24,7 @@ def test_a_whole_protocol_runs_and_ends_in_a_table(machine, capsys):
     assert machine.reproduce("segresnet-nl") == 0
     calls = machine.calls()
     assert names(calls)[:2] == ["pancext", "nnUNetv2_plan_and_preprocess"]
-    assert names(calls)[2:] == ["nnUNetv2_train", "nnUNetv2_predict", "pancext"] * 6
+    assert names(calls)[2:] == ["nnUNetv2_train", "nnUNetv2_predict", "pancext"] * 8
     assert [call[5] for call in calls if call[0] == "nnUNetv2_train"][:2] == [MAIN, "nnUNetTrainer"]
     raw = str(machine.raw / "Dataset900_PancreasOrgan")
     assert calls[3][1:3] == ["-i", f"{raw}/imagesTs"]  # the variable was replaced
