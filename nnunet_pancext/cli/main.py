@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 
 from nnunet_pancext import __version__
-from nnunet_pancext.cli import attention, check, convert, demo, doctor, evaluate, phantom, splits, trainers
+from nnunet_pancext.cli import (
+    attention,
+    check,
+    compare,
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    phantom,
+    splits,
+    trainers,
+)
 from nnunet_pancext.errors import PancextError
 
 EXAMPLES = """\
@@ -31,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nnunet-pancext {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, convert, check, splits, phantom, trainers, evaluate, attention, doctor):
+    for module in (demo, convert, check, splits, phantom, trainers, evaluate, compare, attention, doctor):
         module.add_parser(commands)
     return parser
 
