@@ -18,7 +18,7 @@ SEPARATOR = "__"  # nnU-Net's, in the folder's name
 class Model:
     """A trained model: what it was trained with, and its folder, which holds the folds.
 
-    `name` is how the tables call it: the trainer, or all three parts where plans or configurations differ.
+    `name` is how the tables call it: the trainer, with plans or configuration where these differ.
     """
 
     name: str
@@ -84,7 +84,8 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
             raise PancextError(f"{names[index]} is given twice. Name each trainer once.")
     if len(wanted) < 2:
         raise PancextError("A comparison needs at least two trainers. Name them all after --trainers.")
-    same_setting = len({parts[1:] for parts in wanted}) == 1
+    # a trainer's name is always told, plans and configuration where not all models share them
+    told = [True, *(len({parts[place] for parts in wanted}) > 1 for place in (1, 2))]
     models = []
     for parts in wanted:
         folder = dataset / SEPARATOR.join(parts)
@@ -93,7 +94,7 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
         trainer, plans_name, configuration_name = parts
         models.append(
             Model(
-                name=trainer if same_setting else folder.name,
+                name=SEPARATOR.join(part for part, is_told in zip(parts, told, strict=True) if is_told),
                 trainer=trainer,
                 plans=plans_name,
                 configuration=configuration_name,

@@ -29,8 +29,9 @@ from nnunet_pancext.evaluation.scores import METRICS
 class Difference:
     """A model minus the reference, over the cases in which both have the metric.
 
-    `mean` and `interval` are in the metric's unit, over the finite differences. `rank_biserial`, wins and
-    losses are positive where the model is the better one. `p_holm` is nan outside the family of tests.
+    `mean` and `interval` are in the metric's unit, over the pairs in which both are finite. `rank_biserial`,
+    wins and losses are positive where the model is the better one. `p_holm` is nan outside the family of
+    tests.
     """
 
     pairs: int
@@ -136,11 +137,12 @@ def compare_pairs(
     differences = paired_differences(ours, theirs)
     by_patient = sign * _by_patient(ours, theirs, patients)
     wins, ties, losses = wins_ties_losses(sign * differences)
+    finite = np.where(np.isfinite(ours) & np.isfinite(theirs), differences, math.nan)
     return Difference(
         pairs=int(np.count_nonzero(~np.isnan(differences))),
         patients=len(by_patient),
-        mean=summarise(differences).mean,
-        interval=bootstrap.mean_interval(differences),
+        mean=summarise(finite).mean,
+        interval=bootstrap.mean_interval(finite),
         p=signed_rank_p(by_patient),
         p_holm=math.nan,
         rank_biserial=rank_biserial(by_patient),

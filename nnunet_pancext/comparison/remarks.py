@@ -29,8 +29,9 @@ def statistics_remarks(
     needed = _patients_needed(1)
     if patients < needed:
         remarks.append(
-            f"With {patients} patients the smallest p that Wilcoxon's test can give is "
-            f"{least_p(patients):.4g}: no difference can be significant. At least {needed} are needed."
+            f"With {patients} patient{'' if patients == 1 else 's'} the smallest p that Wilcoxon's test "
+            f"can give is {least_p(patients):.4g}: no difference can be significant. "
+            f"At least {needed} are needed."
         )
     elif patients < _patients_needed(tests):
         remarks.append(

@@ -49,7 +49,8 @@ tr.metric th { padding-top: 1rem; color: var(--soft); font-size: .85rem; }
 tr.significant td.p { color: var(--accent); font-weight: 650; }
 """
 MEANING = (
-    "CI: interval of the mean from {resamples} resamples of the patients (percentiles, seed {seed}). "
+    "CI: interval of the mean from {resamples} resamples of the patients (expanded percentiles, seed "
+    "{seed}). "
     "Difference: the trainer minus {reference}, case by case, with its interval. p Holm: of Wilcoxon's "
     "signed-rank test of these differences, corrected over all tests on this page, below 0.05 in colour. "
     "r: rank-biserial correlation of the pairs, from -1 to 1, positive where the trainer is better. "

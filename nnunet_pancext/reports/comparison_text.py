@@ -42,11 +42,12 @@ def interval_text(interval: Interval, metric: str, *, signed: bool = False) -> s
 
 
 def mean_text(row: Row) -> str:
-    """Mean and standard deviation."""
+    """Mean and standard deviation; the mean alone of a single case."""
     summary = row.summary
     if math.isnan(summary.mean):
         return UNDEFINED
-    return f"{value_text(summary.mean, row.metric)} ± {value_text(summary.sd, row.metric)}"
+    mean = value_text(summary.mean, row.metric)
+    return mean if math.isnan(summary.sd) else f"{mean} ± {value_text(summary.sd, row.metric)}"
 
 
 def p_text(p: float) -> str:
