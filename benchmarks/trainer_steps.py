@@ -54,17 +54,26 @@ def plans_for(kind: str) -> dict[str, Any]:
     return plans
 
 
-def build(kind: str, dims: int) -> tuple[Any, tuple[int, ...]]:
-    """Return the kind's network with deep supervision, and (batch, *patch) of the plan."""
+def build(kind: str, dims: int, *, cpu: bool) -> tuple[Any, tuple[int, ...]]:
+    """Return the kind's network, with deep supervision where it has that, and (batch, *patch) of the plan.
+
+    For a CPU the plan's batch and patch are made small.
+    """
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     from nnunet_pancext.trainers import find_trainer
 
-    plans = PlansManager(plans_for(kind))
+    content = plans_for(kind)
+    if cpu:
+        batch_size, *patch_size = CPU_BATCHES[dims]
+        small = {"batch_size": batch_size, "patch_size": patch_size}
+        content["configurations"][CONFIGURATIONS[dims]].update(small)
+    plans = PlansManager(content)
     configuration = plans.get_configuration(CONFIGURATIONS[dims])
     trainer = find_trainer(kind) or nnUNetTrainer
-    network = trainer.build_network_architecture(plans, configuration, 1, NUM_CLASSES, True)
+    deep_supervision = getattr(trainer, "enable_deep_supervision", True)
+    network = trainer.build_network_architecture(plans, configuration, 1, NUM_CLASSES, deep_supervision)
     return network, (configuration.batch_size, *configuration.patch_size)
 
 
@@ -95,15 +104,17 @@ def loss_of(kind: str, outputs: Any, labels: Any) -> tuple[Any, Any]:
 
     if kind.startswith(CASCADE):
         return CascadeLoss(organ=1, lesion=2, isb=ISBLoss()), labels
+    dice = {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False}
+    loss = DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
+    if isinstance(outputs, torch.Tensor):
+        return loss, labels
     targets = [torch.nn.functional.interpolate(labels, size=output.shape[2:]) for output in outputs]
     if kind.startswith("CDINSTSeg"):
         return DeepSupervisionWrapper(
             StructureLoss(), [one / sum(MAP_WEIGHTS) for one in MAP_WEIGHTS]
         ), targets
-    dice = {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False}
     weights = [1 / 2**level for level in range(len(outputs))]
     weights[-1] = 0.0
-    loss = DC_and_CE_loss(dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
     return DeepSupervisionWrapper(loss, [weight / sum(weights) for weight in weights]), targets
 
 
@@ -116,12 +127,12 @@ def measure(kind: str, dims: int, device: str, precision: str, compiled: bool) -
     from torch.utils.flop_counter import FlopCounterMode
 
     torch.manual_seed(0)
-    network, planned = build(kind, dims)
     cpu = device == "cpu"
+    network, planned = build(kind, dims, cpu=cpu)
     network.to(device)
     if kind.startswith(CASCADE):
         network.phase = "I"  # windows by the truth: an untrained first stage would take the whole patch
-    image, labels = case_of(kind, CPU_BATCHES[dims] if cpu else planned, device)
+    image, labels = case_of(kind, planned, device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         outputs = network(image)
     loss, targets = loss_of(kind, outputs, labels)

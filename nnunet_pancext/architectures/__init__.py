@@ -3,6 +3,12 @@
 from nnunet_pancext.architectures.attention_unet import AttentionUNet
 from nnunet_pancext.architectures.cdi_nstseg import CDINSTSeg
 from nnunet_pancext.architectures.dlkunet import DLKUNet
+from nnunet_pancext.architectures.monai_networks import (
+    MonaiAttentionUnet,
+    MonaiSegResNet,
+    MonaiSwinUNETR,
+    MonaiUNETR,
+)
 from nnunet_pancext.architectures.multi_scale_unet import MultiScaleUNet
 from nnunet_pancext.architectures.pancreas_tumor_cascade import PancreasTumorCascade
 from nnunet_pancext.architectures.parameters import count_parameters
@@ -12,6 +18,10 @@ __all__ = [
     "AttentionUNet",
     "CDINSTSeg",
     "DLKUNet",
+    "MonaiAttentionUnet",
+    "MonaiSegResNet",
+    "MonaiSwinUNETR",
+    "MonaiUNETR",
     "MultiScaleUNet",
     "PancreasTumorCascade",
     "SegResNetNL",

@@ -105,6 +105,10 @@ class SegmentationNetwork(nn.Module, ABC):
             logits += [head(level) for head, level in zip(self.auxiliary_heads, features[1:], strict=False)]
         return logits
 
+    def padded_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Return the size to which an input of `size` is padded inside."""
+        return tuple(ceil(length / step) * step for length, step in zip(size, self.divisor, strict=True))
+
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         size = image.shape[2:]
         self._check_size(image)
@@ -116,13 +120,16 @@ class SegmentationNetwork(nn.Module, ABC):
             for output, stride in zip(logits, self.output_strides, strict=True)
         ]
 
-    def _check_size(self, image: Tensor) -> None:
-        size = tuple(image.shape[2:])
+    def _check_axes(self, image: Tensor) -> None:
         if image.dim() != self.spatial_dims + 2:
             raise ValueError(
                 f"{type(self).__name__} with spatial_dims={self.spatial_dims} takes "
                 f"(batch, channels, *{self.spatial_dims} axes), got shape {tuple(image.shape)}."
             )
+
+    def _check_size(self, image: Tensor) -> None:
+        self._check_axes(image)
+        size = tuple(image.shape[2:])
         positions = [ceil(length / step) for length, step in zip(size, self.divisor, strict=True)]
         too_short = any(length < step for length, step in zip(size, self.divisor, strict=True))
         if too_short or prod(positions) < self.least_deepest_positions:
@@ -132,7 +139,8 @@ class SegmentationNetwork(nn.Module, ABC):
             )
 
     def _pad(self, image: Tensor) -> Tensor:
-        missing = [-length % step for length, step in zip(image.shape[2:], self.divisor, strict=True)]
+        size = image.shape[2:]
+        missing = [full - length for full, length in zip(self.padded_size(size), size, strict=True)]
         if not any(missing):
             return image
         return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])

@@ -16,6 +16,7 @@ from nnunet_pancext.cli import (
     doctor,
     evaluate,
     phantom,
+    report,
     splits,
     trainers,
 )
@@ -42,7 +43,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"nnunet-pancext {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (demo, convert, check, splits, phantom, trainers, evaluate, compare, attention, doctor):
+    for module in (
+        demo,
+        convert,
+        check,
+        splits,
+        phantom,
+        trainers,
+        evaluate,
+        compare,
+        report,
+        attention,
+        doctor,
+    ):
         module.add_parser(commands)
     return parser
 

@@ -14,9 +14,8 @@ from nnunet_pancext.dataset_conversion.source import SourceCase
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path, write_json
 from nnunet_pancext.reports.overlay import write_overlay
-from nnunet_pancext.reports.page import PAGE, STYLE
+from nnunet_pancext.reports.page import render_page
 from nnunet_pancext.reports.pictures import picture_html
-from nnunet_pancext.version import __version__
 
 REPORT_NAME, JSON_NAME = "report.html", "report.json"
 CHECK_STYLE = """
@@ -86,13 +85,7 @@ def write_check_report(
         f"<section>\n<h2>Cases, the worst first</h2>\n{gallery_html(findings, pictures)}\n</section>",
         f"<section>\n<h2>Measures</h2>\n{measures_html(measures, findings)}\n</section>",
     ]
-    content = PAGE.substitute(
-        title=escape(f"Check of {dataset.resolve().name}"),
-        style=STYLE + CHECK_STYLE,
-        notes="",
-        parts="\n".join(parts),
-        version=escape(__version__),
-    )
+    content = render_page(title=f"Check of {dataset.resolve().name}", parts=parts, style=CHECK_STYLE)
     target = out / REPORT_NAME
     with atomic_path(target) as partial:
         partial.write_text(content, encoding="utf-8")

@@ -6,6 +6,7 @@ from nnunet_pancext.doctor.folders import check_folders
 from nnunet_pancext.doctor.hardware import check_gpu, check_memory
 from nnunet_pancext.doctor.seed import check_seed
 from nnunet_pancext.doctor.versions import (
+    check_baselines,
     check_nnunet,
     check_other_packages,
     check_plugin,
@@ -22,6 +23,7 @@ CHECKS = (
     Check("torch", check_torch),
     Check("torchvision", check_torchvision),
     Check("other packages", check_other_packages),
+    Check("MONAI", check_baselines),
     Check("folders", check_folders),
     Check("GPU", check_gpu),
     Check("memory", check_memory),

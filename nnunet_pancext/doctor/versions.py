@@ -13,10 +13,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import nnunet_pancext_discovery
-from nnunet_pancext.doctor.check import Finding, ok, one_line, problem
+from nnunet_pancext.doctor.check import Finding, ok, one_line, problem, warning
 
 PLUGIN, HOST = "nnunet-pancext", "nnunetv2"
 DECLARING = (PLUGIN, HOST)
+BASELINES = f"{PLUGIN}[baselines]"
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
 
 
@@ -106,10 +107,23 @@ def check_other_packages() -> Iterator[Finding]:
         yield ok("other packages", f"{len(findings) - len(wrong)} of {len(findings)} as declared")
 
 
-def declared_ranges() -> dict[str, SpecifierSet]:
+def check_baselines() -> Iterator[Finding]:
+    """MONAI, which only the trainers of the extra `baselines` need, is absent or in range."""
+    found = installed_version("monai")
+    allowed = declared_ranges(extra="baselines").get("monai", SpecifierSet())
+    install = f'pip install "{BASELINES}"'
+    if not found:
+        yield ok("MONAI", f"not installed; optional, only the Monai... trainers need it: {install}")
+    elif allowed.contains(found, prereleases=True):
+        yield ok("MONAI", found)
+    else:
+        yield warning("MONAI", f"{found}, but the Monai... trainers need {allowed}", install)
+
+
+def declared_ranges(*, extra: str = "") -> dict[str, SpecifierSet]:
     """Return, by canonical name, the versions that both distributions allow of each package they need here.
 
-    Extras are left out, and so are packages for other systems or Pythons.
+    Extras but `extra` are left out, and so are packages for other systems or Pythons.
     """
     ranges: dict[str, SpecifierSet] = {}
     for distribution in DECLARING:
@@ -117,7 +131,7 @@ def declared_ranges() -> dict[str, SpecifierSet]:
             continue
         for line in metadata.requires(distribution) or []:
             requirement = Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 name = canonicalize_name(requirement.name)
                 ranges[name] = ranges.get(name, SpecifierSet()) & requirement.specifier
     return ranges

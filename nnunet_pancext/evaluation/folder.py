@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,13 +54,14 @@ def evaluate(
     probabilities: bool = False,
     keep_going: bool = False,
     allow_extra: bool = False,
+    only: Collection[str] | None = None,
     show_progress: bool = False,
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
     With `probabilities` those that `nnUNetv2_predict --save_probabilities` wrote beside each prediction are
     scored too. With `keep_going` a case that cannot be scored is among the failures, instead of ending it
-    all. Memory is that of `jobs` cases.
+    all. With `only`, other cases are left out. Memory is that of `jobs` cases.
 
     Raises:
         PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
@@ -69,6 +70,8 @@ def evaluate(
     """
     targets = read_targets(labels)
     truth_cases, predicted = (find_cases(folder, file_ending) for folder in (truths, predictions))
+    if only is not None:
+        truth_cases, predicted = truth_cases & set(only), predicted & set(only)
     if not truth_cases:
         raise PancextError(
             f"No file ending in {file_ending!r} in the folder of true label maps {truths}. "

@@ -44,6 +44,7 @@ class LabelTotals:
     per_slice: dict[str, float]
     slices: int
     lesions: int
+    lesions_found: int
     lesion_recall: float
     false_positives_per_scan: float
     patient_auroc: float
@@ -74,7 +75,8 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
     def column(metric: str) -> list[float]:
         return metric_values(scores, label, metric)
 
-    slices, lesions = column("slices"), int(sum(column("lesions")))
+    slices = column("slices")
+    lesions, found = (int(sum(column(metric))) for metric in ("lesions", "lesions_found"))
     histograms = [case.histograms[label] for case in scores if label in case.histograms]
     auroc = average_precision = math.nan
     if len(histograms) == len(scores):
@@ -85,7 +87,8 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
         slices=int(sum(slices)),
         lesions=lesions,
-        lesion_recall=sum(column("lesions_found")) / lesions if lesions else math.nan,
+        lesions_found=found,
+        lesion_recall=found / lesions if lesions else math.nan,
         false_positives_per_scan=sum(column("false_positives")) / len(scores),
         patient_auroc=auroc,
         patient_average_precision=average_precision,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -29,12 +27,10 @@ from nnunet_pancext.reports.comparison_text import (
     value_text,
 )
 from nnunet_pancext.reports.numbers import UNDEFINED, volume_text
-from nnunet_pancext.reports.page import PAGE, STYLE
-from nnunet_pancext.reports.sortable import SORTABLE_SCRIPT, SORTABLE_STYLE, Cell, sortable_table
-from nnunet_pancext.version import __version__
+from nnunet_pancext.reports.page import render_page, section
+from nnunet_pancext.reports.sortable import Cell, sortable_table
 
 WORST_SHOWN = 5
-POLICY_END = "style-src 'unsafe-inline'\">"
 WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
 COMPARISON_STYLE = """
 thead th, tbody th { white-space: normal; }
@@ -64,36 +60,23 @@ def write_comparison_page(path: Path, comparison: Comparison) -> None:
     labels = comparison.scored.labels
     parts = [
         f"<section>\n{headlines_html(comparison)}\n</section>",
-        *(_section(label, label_html(comparison, label)) for label in labels),
-        _section("How to read the tables", f"<p>{escape(_meaning(comparison))}</p>"),
-        _section("By size of the label", strata_html(comparison)),
-        _section("By fold", folds_html(comparison)),
-        _section("Worst cases", worst_html(comparison)),
-        _section("Cost", cost_html(comparison)),
-        _section("Cases", cases_html(comparison)),
+        *(section(label, label_html(comparison, label)) for label in labels),
+        section("How to read the tables", f"<p>{escape(_meaning(comparison))}</p>"),
+        section("By size of the label", strata_html(comparison)),
+        section("By fold", folds_html(comparison)),
+        section("Worst cases", worst_html(comparison)),
+        section("Cost", cost_html(comparison)),
+        section("Cases", cases_html(comparison)),
     ]
     page = render_page(
         title=f"Comparison of trainers on {comparison.dataset}",
         parts=parts,
         notes=_notes(comparison.remarks),
         style=PLOT_STYLE + COMPARISON_STYLE,
+        scripted=True,
     )
     with atomic_path(path) as partial:
         partial.write_text(page, encoding="utf-8")
-
-
-def render_page(*, title: str, parts: Sequence[str], notes: str, style: str) -> str:
-    """Return the page with the script of its sortable tables, the only one that its policy lets run."""
-    page = PAGE.substitute(
-        title=escape(title),
-        style="\n".join([STYLE, SORTABLE_STYLE, style]),
-        notes=notes,
-        parts="\n".join(part for part in parts if part),
-        version=escape(__version__),
-    )
-    digest = base64.b64encode(hashlib.sha256(SORTABLE_SCRIPT.encode()).digest()).decode()
-    page = page.replace(POLICY_END, f"{POLICY_END[:-2]}; script-src 'sha256-{digest}'\">", 1)
-    return page.replace("</body>", f"<script>{SORTABLE_SCRIPT}</script>\n</body>")
 
 
 def headlines_html(comparison: Comparison) -> str:
@@ -290,10 +273,6 @@ def _meaning(comparison: Comparison) -> str:
 
 def _figure(picture: str, caption: str) -> str:
     return f"<figure>\n{picture}\n<figcaption>{escape(caption)}</figcaption>\n</figure>" if picture else ""
-
-
-def _section(heading: str, body: str) -> str:
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>" if body else ""
 
 
 def _notes(remarks: Sequence[str]) -> str:

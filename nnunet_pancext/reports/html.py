@@ -10,10 +10,9 @@ from pathlib import Path
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.reports.numbers import duration_text
-from nnunet_pancext.reports.page import PAGE, STYLE
+from nnunet_pancext.reports.page import render_page, section
 from nnunet_pancext.reports.pictures import picture_html
 from nnunet_pancext.reports.score_html import case_caption, headlines_html, score_table_html
-from nnunet_pancext.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,29 +45,20 @@ def write_report(
         PancextError: a picture is missing or of an unknown kind, or a case was not scored for a label.
     """
     parts = [
-        _section("Results", headlines_html(scores, labels)),
-        _section("Dice and volumes", score_table_html(scores, labels)),
-        _section("Cases", _gallery(overlays, scores=scores, labels=labels)),
-        _section("Training progress", _progress(progress_picture)),
-        _section("Run", _facts(facts)),
-        _section("Commands", _commands(commands)),
+        section("Results", headlines_html(scores, labels)),
+        section("Dice and volumes", score_table_html(scores, labels)),
+        section("Cases", _gallery(overlays, scores=scores, labels=labels)),
+        section("Training progress", _progress(progress_picture)),
+        section("Run", facts_html(facts)),
+        section("Commands", _commands(commands)),
     ]
-    content = PAGE.substitute(
-        title=escape(title),
-        style=STYLE,
-        notes=_notes(notes),
-        parts="\n".join(part for part in parts if part),
-        version=escape(__version__),
-    )
+    content = render_page(title=title, parts=parts, notes=notes_html(notes))
     with atomic_path(target) as partial:
         partial.write_text(content, encoding="utf-8")
 
 
-def _section(heading: str, body: str) -> str:
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>" if body else ""
-
-
-def _notes(notes: Sequence[str]) -> str:
+def notes_html(notes: Sequence[str]) -> str:
+    """Return warnings to be read first; nothing where there are none."""
     if not notes:
         return ""
     items = "\n".join(f"<li>{escape(note)}</li>" for note in notes)
@@ -100,7 +90,8 @@ def _progress(picture: Path | None) -> str:
     )
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
+def facts_html(facts: Sequence[tuple[str, str]]) -> str:
+    """Return pairs of name and value; nothing where there are none."""
     if not facts:
         return ""
     items = "\n".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)

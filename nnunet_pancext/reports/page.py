@@ -1,8 +1,42 @@
-"""The frame of the HTML report: its styles and the places for its parts."""
+"""The frame of the HTML reports: their styles and the places for their parts."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
 from string import Template
+
+from nnunet_pancext.reports.sortable import SORTABLE_SCRIPT, SORTABLE_STYLE
+from nnunet_pancext.version import __version__
+
+
+def render_page(
+    *, title: str, parts: Sequence[str], notes: str = "", style: str = "", scripted: bool = False
+) -> str:
+    """Return the whole page; `title` is plain text, `parts` and `notes` are HTML.
+
+    `style` is added to the house's. With `scripted` the tables of `sortable_table` sort and filter.
+    """
+    script = f"<script>{SORTABLE_SCRIPT}</script>" if scripted else ""
+    # Only this very script may run.
+    digest = base64.b64encode(hashlib.sha256(SORTABLE_SCRIPT.encode()).digest()).decode()
+    return PAGE.substitute(
+        title=escape(title),
+        style="\n".join(filter(None, (STYLE, SORTABLE_STYLE if scripted else "", style))),
+        policy=f"; script-src 'sha256-{digest}'" if scripted else "",
+        notes=notes,
+        parts="\n".join(part for part in parts if part),
+        script=script,
+        version=escape(__version__),
+    )
+
+
+def section(heading: str, body: str) -> str:
+    """Return a part of the page under a heading; nothing for an empty body."""
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>" if body else ""
+
 
 # The policy forbids every request, so that the page shows the same without a network.
 PAGE = Template("""\
@@ -11,7 +45,7 @@ PAGE = Template("""\
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'$policy">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>$title</title>
@@ -28,6 +62,7 @@ $notes
 $parts
 </main>
 <footer>Written by nnunet_pancext $version. For research, not for clinical use.</footer>
+$script
 </body>
 </html>
 """)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A case to show, why ("worst, tumour") and where its picture is."""
+
+    case: str
+    why: str
+    picture: Path
 
 
 def picture_html(path: Path, *, text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from nnunet_pancext.evaluation.scores import CaseScores, count_defined, mean_dice
@@ -11,7 +11,7 @@ from nnunet_pancext.evaluation.targets import FOREGROUND, read_targets
 from nnunet_pancext.reports.numbers import UNDEFINED, UNDEFINED_MEANING, score_text, volume_text
 
 
-def headlines_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
+def headlines_html(scores: Sequence[CaseScores], labels: Mapping[str, int | list[int]]) -> str:
     """The mean Dice of each label, that of the foreground first."""
     if not scores:
         return "<p>No case was scored.</p>"
@@ -28,7 +28,7 @@ def headlines_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
     return f'<dl class="headlines">\n{"".join(items)}\n</dl>\n{union}'
 
 
-def score_table_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
+def score_table_html(scores: Sequence[CaseScores], labels: Mapping[str, int | list[int]]) -> str:
     """A table of cases (rows) and labels (groups of columns): Dice, predicted and true volume."""
     if not scores:
         return ""
@@ -61,7 +61,7 @@ def score_table_html(scores: Sequence[CaseScores], labels: dict[str, int]) -> st
     )
 
 
-def case_caption(case: CaseScores, labels: dict[str, int]) -> str:
+def case_caption(case: CaseScores, labels: Mapping[str, int | list[int]]) -> str:
     """The Dice of each label of a case in one line of plain text."""
     return ", ".join(f"{name} {score_text(case.labels[name].dice)}" for name in read_targets(labels).regions)
 

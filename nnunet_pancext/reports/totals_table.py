@@ -65,7 +65,7 @@ def _slices_and_lesions(totals: dict[str, LabelTotals]) -> list[list[str]]:
 def _found(totals: LabelTotals) -> str:
     if not totals.lesions:
         return UNDEFINED
-    return f"{round(totals.lesion_recall * totals.lesions)} of {totals.lesions}"
+    return f"{totals.lesions_found} of {totals.lesions}"
 
 
 def _ratio(spread: Spread) -> str:

@@ -26,6 +26,12 @@ from nnunet_pancext.trainers.injection import (
     nnUNetTrainerNonLocal,
     nnUNetTrainerPhaseLoss,
 )
+from nnunet_pancext.trainers.monai_baselines import (
+    MonaiAttentionUnetTrainer,
+    MonaiSegResNetTrainer,
+    MonaiSwinUNETRTrainer,
+    MonaiUNETRTrainer,
+)
 from nnunet_pancext.trainers.multi_scale_unet import MultiScaleUNetTrainer
 from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.pancreas_tumor_cascade import (
@@ -82,6 +88,10 @@ __all__ = [  # noqa: RUF022
     "nnUNetTrainerPhaseLoss",
     "nnUNetTrainerDynamicLoss",
     "nnUNetTrainerISB",
+    "MonaiSegResNetTrainer",
+    "MonaiAttentionUnetTrainer",
+    "MonaiUNETRTrainer",
+    "MonaiSwinUNETRTrainer",
 ]
 
 _VARIANTS: dict[str, type[PancextTrainer]] = {}

@@ -50,12 +50,14 @@ class PancextTrainer(nnUNetTrainer):
     """
 
     paper: ClassVar[str]
+    extra: ClassVar[str | None] = None  # of this package, with which its network is installed
     loss_name: ClassVar[str] = "Dice + CE"
     loss_weighting: ClassVar[type[LossWeighting] | None] = OrdinaryWeights  # None: not Dice + CE
     refuses_loss_weighting: ClassVar[str | None] = None  # why no suffix may weigh Dice and CE
     isb_weight: ClassVar[float] = 0.0  # of the ISB loss, beside nnU-Net's own
     refuses_isb_loss: ClassVar[str | None] = None  # why `_ISBLoss` cannot follow the name
     paper_recipe: ClassVar[PaperRecipe | None] = None  # what `_PaperRecipe` asks for
+    refuses_paper_recipe: ClassVar[str] = "its paper gives no recipe"  # told where there is none
     recipe: ClassVar[PaperRecipe | None] = None  # the one in use; None is nnU-Net's
     save_every: int
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from torch import nn
 from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
@@ -28,6 +27,16 @@ class NetworkTrainer(PancextTrainer):
     num_downsamplings: ClassVar[int]
 
     @classmethod
+    def plan_strides(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        """Return `strides` for the network; nothing where it has its own."""
+        strides = strides_from_plan(
+            plan_strides=configuration_manager.pool_op_kernel_sizes,
+            patch_size=configuration_manager.patch_size,
+            num_downsamplings=cls.num_downsamplings,
+        )
+        return {"strides": strides}
+
+    @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
         """Return further words for the network that depend on the plan."""
         return {}
@@ -40,19 +49,15 @@ class NetworkTrainer(PancextTrainer):
         num_input_channels: int,
         num_output_channels: int,
         enable_deep_supervision: bool = True,
-    ) -> nn.Module:
+    ) -> SegmentationNetwork:
         """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction."""
         patch_size = configuration_manager.patch_size
         network = cls.network_class(
             spatial_dims=len(patch_size),
             in_channels=num_input_channels,
             num_classes=num_output_channels,
-            strides=strides_from_plan(
-                plan_strides=configuration_manager.pool_op_kernel_sizes,
-                patch_size=patch_size,
-                num_downsamplings=cls.num_downsamplings,
-            ),
             deep_supervision=enable_deep_supervision,
+            **cls.plan_strides(configuration_manager),
             **cls.plan_options(configuration_manager),
             **cls.network_options,
         )

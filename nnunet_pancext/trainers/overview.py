@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from textwrap import fill
 from typing import Any
 
@@ -30,7 +32,7 @@ class TrainerRow:
     """What the table says of one trainer.
 
     `parameters` holds, by configuration, how many the network has, without the heads of deep supervision,
-    or the trainer's reason for refusing that configuration.
+    or the trainer's reason for refusing that configuration. `extra` is of the package, where one is needed.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TrainerRow:
     dimensions: str
     parameters: dict[str, int | str]
     loss: str
+    extra: str | None = None
 
 
 def overview(setting: PlanSetting) -> list[TrainerRow]:
@@ -58,6 +61,7 @@ def overview(setting: PlanSetting) -> list[TrainerRow]:
             ),
             parameters={key: num_parameters(trainer, size) for key, size in sizes.items()},
             loss=loss_name(trainer),
+            extra=trainer.extra,
         )
         for name, trainer in list_trainers().items()
     ]
@@ -108,7 +112,7 @@ def num_parameters(trainer: type[PancextTrainer], sizes: Sizes) -> int | str:
     The network is built without memory for its weights, so that any size is instant.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), redirect_stdout(StringIO()):
             network = trainer.build_network_architecture(
                 sizes.plans_manager,
                 sizes.configuration_manager,
@@ -141,12 +145,6 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting) -> str:
         ).rstrip()
         for line in cells
     ]
-    refusals = [
-        f"{REFUSED}: {row.name} does not take {configuration}: {found}"
-        for row in rows
-        for configuration, found in row.parameters.items()
-        if isinstance(found, str)
-    ]
     return "\n".join(
         [
             lines[0],
@@ -155,12 +153,41 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting) -> str:
             "",
             "(M): millions of parameters, without the heads of deep supervision.",
             setting.origin,
-            *refusals,
+            *_extras(rows),
+            *_refusals(rows),
             "",
             "Suffixes, in any order, on any trainer that they apply to:",
             describe_suffixes(),
         ]
     )
+
+
+def _extras(rows: Iterable[TrainerRow]) -> list[str]:
+    """Return a line for each extra of the package, with the trainers that need it."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        if row.extra:
+            names.setdefault(row.extra, []).append(row.name)
+    return [
+        fill(f'With pip install "nnunet-pancext[{extra}]": {", ".join(listed)}.', width=NAMES_LAYOUT["width"])
+        for extra, listed in names.items()
+    ]
+
+
+def _refusals(rows: Iterable[TrainerRow]) -> list[str]:
+    """Return a line for each reason, with the trainers that give it and the configurations they refuse."""
+    refused: dict[tuple[str, str], list[str]] = {}  # names by configurations and reason
+    for row in rows:
+        reasons: dict[str, list[str]] = {}
+        for configuration, found in row.parameters.items():
+            if isinstance(found, str):
+                reasons.setdefault(found, []).append(configuration)
+        for reason, configurations in reasons.items():
+            refused.setdefault((", ".join(configurations), reason), []).append(row.name)
+    return [
+        f"{REFUSED}: {', '.join(names)} {'does' if len(names) == 1 else 'do'} not take {listed}: {reason}"
+        for (listed, reason), names in refused.items()
+    ]
 
 
 def _millions(parameters: int | str) -> str:

@@ -40,7 +40,7 @@ def _recipe_attributes(trainer: type[PancextTrainer], _: str) -> dict[str, Any]:
 
 
 def _refuses_recipe(trainer: type[PancextTrainer]) -> str | None:
-    return None if trainer.paper_recipe else "its paper gives no recipe"
+    return None if trainer.paper_recipe else trainer.refuses_paper_recipe
 
 
 def _refuses_weighting(trainer: type[PancextTrainer]) -> str | None:

@@ -32,6 +32,7 @@ class TrainerContract:
     trainer: type[PancextTrainer]
     small: dict[str, Any] = {}  # network options that make the tests quick
     resumed = "3d_fullres"  # the configuration in which a continued run is compared
+    left_out: tuple[str, ...] = ()  # configurations and kinds of labels in which another trainer is tried
     refused: dict[str, str] = {}  # kinds of labels that it does not take, and what its message says
 
     @pytest.fixture(autouse=True)
@@ -46,6 +47,15 @@ class TrainerContract:
         use_folders(monkeypatch, tmp_path)
         make_preprocessed(tmp_path)
         return tmp_path
+
+    @property
+    def supervises(self) -> bool:
+        """Whether the trainer trains with deep supervision unless told otherwise."""
+        return getattr(self.trainer, "enable_deep_supervision", True)
+
+    def skip_if_left_out(self, case: str) -> None:
+        if case in self.left_out:
+            pytest.skip("left out to save time: another trainer takes the same way")
 
     def variant(self, suffixes: str = "_3epochs_2iterations") -> type[PancextTrainer]:
         found = trainers.find_trainer(self.trainer.__name__ + suffixes)
@@ -74,6 +84,9 @@ class TrainerContract:
     @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
     @pytest.mark.parametrize("deep_supervision", [True, False], ids=["deep supervision", "single output"])
     def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
+        self.skip_if_left_out(configuration)
+        if deep_supervision and not self.supervises:
+            pytest.skip("the network has one output")
         kind = self.variant()
         if not deep_supervision:
             kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
@@ -82,6 +95,7 @@ class TrainerContract:
 
     @pytest.mark.parametrize("kind", LABELS)
     def test_every_kind_of_labels(self, tmp_path, monkeypatch, kind):
+        self.skip_if_left_out(kind)
         use_folders(monkeypatch, tmp_path)
         make_preprocessed(tmp_path, kind=kind, channels=2)
         if kind in self.refused:
@@ -96,6 +110,9 @@ class TrainerContract:
         training, _ = trainer.get_dataloaders()
         batch = next(training)
         outputs = trainer.network(batch["data"])
+        if not self.supervises:
+            assert outputs.shape[2:] == batch["target"].shape[2:]
+            return
         assert [output.shape[2:] for output in outputs] == [target.shape[2:] for target in batch["target"]]
         factors = self.weight_factors(trainer)
         assert len(outputs) == len(factors)
@@ -109,7 +126,7 @@ class TrainerContract:
         """Else DistributedDataParallel would stop. The coarsest head has weight 0 unless under DDP."""
         if not issubclass(self.trainer, NetworkTrainer):
             pytest.skip("the heads are nnU-Net's own")
-        for deep_supervision in (True, False):
+        for deep_supervision in {self.supervises, False}:
             kind = type("Probe", (self.variant(),), {"enable_deep_supervision": deep_supervision})
             trainer = self.make("3d_fullres", trainer=kind)
             trainer.initialize()
@@ -147,7 +164,9 @@ class TrainerContract:
 
     @pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
     def test_prediction_is_the_network_applied_by_hand(self, folders, configuration):
-        trainer = self.make(configuration)
+        self.skip_if_left_out(configuration)
+        kind = self.variant("_1epochs_1iterations")
+        trainer = self.make(configuration, trainer=kind)
         trainer.run_training()
         predictor = nnUNetPredictor(
             use_gaussian=False, use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False
@@ -160,7 +179,7 @@ class TrainerContract:
         found = predictor.predict_logits_from_preprocessed_data(image)
 
         plans = PlansManager(made_plans())
-        network = self.variant().build_network_architecture(
+        network = kind.build_network_architecture(
             plans, plans.get_configuration(configuration), 1, 3, enable_deep_supervision=False
         )
         network.load_state_dict(_final_weights(trainer), strict=True)

@@ -21,6 +21,7 @@ REQUIRED = {
         "torch!=2.9.*,>=2.1.2",
         "numpy>=1.24",
         'pytest>=99; extra == "dev"',
+        'monai<1.7,>=1.6; extra == "baselines"',
     ],
     "nnunetv2": ["torch>=2.1.2,!=2.9.*", "numpy<3", 'colorama>=99; sys_platform == "nowhere"'],
 }

@@ -122,3 +122,21 @@ def test_import_error_is_one_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     assert versions.import_error("module_that_fails") == "RuntimeError: second line"
     assert versions.import_error("json") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "part"),
+    [
+        (None, Status.OK, "not installed; optional"),
+        ("1.6.1", Status.OK, "1.6.1"),
+        ("1.5.2", Status.WARNING, "1.5.2, but the Monai... trainers need <1.7,>=1.6"),
+        ("1.7.0", Status.WARNING, "1.7.0"),
+    ],
+)
+def test_monai_is_optional_but_of_a_version_that_fits(installed, version, status, part):
+    installed(monai=version)
+    finding = only(versions.check_baselines())
+    assert (finding.title, finding.status) == ("MONAI", status)
+    assert part in finding.found
+    if version != "1.6.1":
+        assert 'pip install "nnunet-pancext[baselines]"' in finding.found + finding.remedy

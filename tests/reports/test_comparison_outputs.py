@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contracts.chromium import open_page
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
@@ -188,6 +189,24 @@ def test_the_case_table_sorts_by_numbers(tmp_path):
     assert table.count("<tr>") == 1 + 12
     assert re.search(r'case_00</th><td data-value="0.0">0</td><td>tumour</td>', table)
     assert re.search(r'data-value="0.3\d*">0.300</td><td data-value="0.4\d*">0.400</td>', table)
+
+
+def test_the_page_in_a_browser(tmp_path):
+    page(tmp_path, comparison())
+
+    def first(column: int) -> str:
+        return f"document.querySelector('.sortable tbody tr').cells[{column}].textContent"
+
+    with open_page(tmp_path / "page.html") as shown:
+        assert shown.errors == []
+        assert shown.run(first(0)) == "case_00"
+        sort = "document.querySelectorAll('.sortable thead button')[4].click()"
+        shown.run(sort)
+        assert shown.run(first(4)) == "0.300"
+        shown.run(sort)
+        assert shown.run(first(4)) == "0.850"
+        assert shown.run("document.querySelectorAll('svg').length") == 4
+        assert shown.errors == []
 
 
 def test_all_texts_are_escaped(tmp_path):

@@ -168,11 +168,7 @@ def test_a_failed_write_leaves_the_old_report_and_no_partial_one(
     target = tmp_path / "report.html"
     target.write_text("old")
 
-    class Unwritable:
-        def substitute(self, **_: str) -> str:
-            return "\ud800"  # cannot be encoded
-
-    monkeypatch.setattr(html, "PAGE", Unwritable())
+    monkeypatch.setattr(html, "render_page", lambda **_: "\ud800")  # cannot be encoded
     with pytest.raises(UnicodeEncodeError):
         write_report(target, **arguments)
     assert target.read_text() == "old"

@@ -1,0 +1,57 @@
+"""`pancext report`: the page about a trained model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  M=$nnUNet_results/Dataset007_Pancreas
+  pancext report $M/SegResNetNLTrainer__nnUNetPlans__3d_fullres -o segresnet.html
+  pancext report $M/AttentionUNetTrainer__nnUNetPlans__2d --folds 0 --attention
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `report` sub-command."""
+    parser = commands.add_parser(
+        "report",
+        help="write a page about a trained model: scores, curves, pictures of its worst and best cases",
+        description="Write one HTML file about a trained model, whoever's trainer it was: all metrics of its "
+        "validation cases, training curves, and pictures of the worst, median and best case.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="what nnUNetv2_train wrote")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="the page (default: the trainer's name + .html)"
+    )
+    parser.add_argument("--folds", nargs="+", default=(), metavar="FOLD", help="default: all that are there")
+    parser.add_argument("--truth", type=Path, metavar="FOLDER", help="true label maps, if not nnU-Net's")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="images, if not those in nnUNet_raw")
+    parser.add_argument(
+        "--attention", action="store_true", help="draw the attention maps of the median case too"
+    )
+    parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Write the page as parsed and say where it is."""
+    from nnunet_pancext.dataset_conversion.parallel import default_jobs
+    from nnunet_pancext.model_report.build import write_model_report
+    from nnunet_pancext.model_report.model_folder import open_model_folder
+    from nnunet_pancext.reports.totals_table import format_totals
+
+    model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)
+    target = parsed.out or Path(f"{model.trainer}.html")
+    validation = write_model_report(
+        model,
+        target,
+        jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
+        attention=parsed.attention,
+    )
+    print(format_totals(validation.evaluation))
+    print(f"\nreport    {target}")
+    return 0

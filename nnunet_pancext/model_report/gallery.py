@@ -1,0 +1,83 @@
+"""The cases that say most about a model: its worst, median and best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.model_report.model_folder import ModelFolder
+from nnunet_pancext.reports.overlay import write_overlay
+from nnunet_pancext.reports.pictures import Shown
+
+
+def choose_cases(scores: Sequence[CaseScores], label: str) -> dict[str, str]:
+    """Return the worst, median and best case by the Dice of a label; fewer where there are no three.
+
+    Cases without a defined Dice are left out.
+    """
+    ranked = sorted(
+        (one for one in scores if not math.isnan(one.labels[label].dice)),
+        key=lambda one: (one.labels[label].dice, one.case),
+    )
+    if not ranked:
+        return {}
+    places = {"worst": 0, "median": (len(ranked) - 1) // 2, "best": len(ranked) - 1}
+    chosen: dict[str, str] = {}
+    for word, place in places.items():
+        chosen.setdefault(ranked[place].case, word)
+    return {word: case for case, word in chosen.items()}
+
+
+def draw_gallery(
+    model: ModelFolder, scores: Sequence[CaseScores], labels: dict[str, int], *, folder: Path
+) -> list[Shown]:
+    """Draw the chosen cases of each label into `folder`; none without images.
+
+    Raises:
+        PancextError: an image is missing or does not fit its label map.
+    """
+    if model.images is None:
+        return []
+    by_case = {one.case: one for one in scores}
+    pictures: dict[str, Path] = {}
+    shown = []
+    for label in by_case[scores[0].case].labels:
+        for word, case in choose_cases(scores, label).items():
+            if case not in pictures:
+                pictures[case] = _draw(model, by_case[case], labels, folder=folder)
+            shown.append(Shown(case=case, why=f"{word}, {label}", picture=pictures[case]))
+    return _merged(shown)
+
+
+def _draw(model: ModelFolder, case: CaseScores, labels: dict[str, int], *, folder: Path) -> Path:
+    ending = model.dataset.file_ending
+    assert model.images is not None
+    image = model.images / f"{case.case}_0000{ending}"
+    if not image.is_file():
+        raise PancextError(
+            f"The image of case {case.case!r} is not at {image}. Give the folder of images with --images."
+        )
+    target = folder / f"{case.case}.png"
+    write_overlay(
+        target,
+        image=image,
+        truth=case.truth_file,
+        prediction=case.prediction_file,
+        labels=labels,
+        title=case.case,
+    )
+    return target
+
+
+def _merged(shown: Sequence[Shown]) -> list[Shown]:
+    """Show each case once, with every reason to show it."""
+    reasons: dict[str, list[Shown]] = {}
+    for one in shown:
+        reasons.setdefault(one.case, []).append(one)
+    return [
+        Shown(case=case, why="; ".join(one.why for one in several), picture=several[0].picture)
+        for case, several in reasons.items()
+    ]

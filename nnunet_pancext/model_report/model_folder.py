@@ -1,0 +1,112 @@
+"""What `nnUNetv2_train` left of a model, and where the images and labels of its cases are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.dataset_json import DatasetJson, read_dataset_json
+
+CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """A fold of a model; `validation` and `checkpoint` are None until the training wrote them."""
+
+    name: str
+    folder: Path
+    validation: Path | None
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder:
+    """A trained model, the true label maps of its dataset, and its images where they are at hand."""
+
+    folder: Path
+    trainer: str
+    plans: str
+    configuration: str
+    dataset: DatasetJson
+    folds: list[Fold]
+    truth: Path
+    images: Path | None
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset's folder name, as Dataset007_Pancreas."""
+        return self.folder.parent.name
+
+
+def open_model_folder(
+    folder: Path, *, folds: Sequence[str] = (), truth: Path | None = None, images: Path | None = None
+) -> ModelFolder:
+    """Look what is there: every fold, or those named, with their validation.
+
+    The truth is in nnUNet_preprocessed or nnUNet_raw and the images in nnUNet_raw unless they are given.
+
+    Raises:
+        PancextError: the folder is no trained model, a fold is not there, none was validated, or the truth
+            is not found.
+    """
+    folder = folder.resolve()
+    parts = folder.name.split("__")
+    if len(parts) != 3 or not (folder / "dataset.json").is_file():
+        raise PancextError(
+            f"{folder} is no trained model. Give a folder as nnUNetv2_train writes it: "
+            "$nnUNet_results/Dataset007_Pancreas/TRAINER__PLANS__CONFIGURATION."
+        )
+    found = {path.name.removeprefix("fold_"): _fold(path) for path in sorted(folder.glob("fold_*"))}
+    unknown = [name for name in folds if name not in found]
+    if unknown:
+        there = ", ".join(found) or "none"
+        raise PancextError(
+            f"{folder} has no fold {', '.join(unknown)}; there are: {there}. Train them first."
+        )
+    kept = [fold for name, fold in found.items() if name in folds or not folds]
+    if not any(fold.validation for fold in kept):
+        raise PancextError(
+            f"No fold of {folder} has a validation. Let nnUNetv2_train end, or run it with --val."
+        )
+    dataset = read_dataset_json(folder / "dataset.json")
+    return ModelFolder(
+        folder=folder,
+        trainer=parts[0],
+        plans=parts[1],
+        configuration=parts[2],
+        dataset=dataset,
+        folds=kept,
+        truth=truth or _find_truth(folder.parent.name),
+        images=images or _below("nnUNet_raw", f"{folder.parent.name}/imagesTr"),
+    )
+
+
+def _fold(path: Path) -> Fold:
+    validation = path / "validation"
+    checkpoints = [path / name for name in CHECKPOINTS if (path / name).is_file()]
+    return Fold(
+        name=path.name.removeprefix("fold_"),
+        folder=path,
+        validation=validation if validation.is_dir() else None,
+        checkpoint=checkpoints[0] if checkpoints else None,
+    )
+
+
+def _find_truth(dataset: str) -> Path:
+    for variable, folder in (("nnUNet_preprocessed", "gt_segmentations"), ("nnUNet_raw", "labelsTr")):
+        found = _below(variable, f"{dataset}/{folder}")
+        if found is not None:
+            return found
+    raise PancextError(
+        f"The true label maps of {dataset} are neither in nnUNet_preprocessed nor in nnUNet_raw. "
+        "Set these variables as for training, or give the folder with --truth."
+    )
+
+
+def _below(variable: str, folder: str) -> Path | None:
+    root = os.environ.get(variable)
+    return Path(root) / folder if root and (Path(root) / folder).is_dir() else None

@@ -1,0 +1,112 @@
+"""Charts of a training and its scores as SVG that reads on a light page and on a dark one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from io import StringIO
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Grey and colours of middling lightness, so that neither a white nor a black page swallows them.
+INK = "#7f8790"
+COLOURS = ("#2b8fb3", "#d9792b", "#4f9d4a", "#b0589b", "#c0504d", "#8a7fd1", "#9b8237", "#4aa39a")
+SHADE = "#7f87901f"
+Curve = tuple[Sequence[float], Sequence[float]]
+
+
+def line_chart(
+    curves: Mapping[str, Curve],
+    *,
+    x_label: str,
+    y_label: str,
+    bands: Sequence[tuple[float, float, str]] = (),
+    unit_square: bool = False,
+) -> str:
+    """Return curves (x and y values) by name as SVG; `bands` are named stretches of x, shaded in turns."""
+    figure, axes = _axes(width_in=5.2, height_in=4.2 if unit_square else 2.9)
+    for index, (name, (x, y)) in enumerate(curves.items()):
+        alone = len(x) == 1
+        axes.plot(
+            x,
+            y,
+            color=COLOURS[index % len(COLOURS)],
+            linestyle=("solid", "dashed", "dotted")[index // len(COLOURS) % 3],
+            linewidth=1.6,
+            marker="o" if alone else None,
+            label=name,
+        )
+    for number, (start, end, name) in enumerate(bands):
+        if number % 2 == 0:
+            axes.axvspan(start, end, color=SHADE, linewidth=0)
+        axes.text(
+            (start + end) / 2, 1, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+            fontsize=8, color=INK, parse_math=False,
+        )  # fmt: skip
+    if unit_square:
+        axes.set_xlim(0, 1.01)
+        axes.set_ylim(0, 1.03)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    if len(curves) > 1:
+        _legend(axes)
+    return _svg(figure)
+
+
+def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> str:
+    """Return each group as a row: a box from the first to the third quartile, the median, and every value.
+
+    Values that are not finite are left out.
+    """
+    figure, axes = _axes(width_in=5.2, height_in=0.7 + 0.55 * len(groups))
+    rng = np.random.default_rng(0)
+    for index, values in enumerate(groups.values()):
+        finite = np.array([value for value in values if math.isfinite(value)])
+        row, colour = len(groups) - 1 - index, COLOURS[index % len(COLOURS)]
+        if len(finite):
+            first, middle, third = np.percentile(finite, (25, 50, 75))
+            axes.barh(row, third - first, left=first, height=0.55, color=colour, alpha=0.25)
+            axes.plot([middle, middle], [row - 0.28, row + 0.28], color=colour, linewidth=2.2)
+            axes.scatter(finite, row + rng.uniform(-0.17, 0.17, len(finite)), s=13, color=colour, alpha=0.8)
+    axes.set_yticks(range(len(groups)), list(groups)[::-1])
+    for text in axes.get_yticklabels():
+        text.set_parse_math(False)
+    axes.set_ylim(-0.6, len(groups) - 0.4)
+    if in_unit:
+        axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel(x_label)
+    axes.grid(axis="y", visible=False)
+    return _svg(figure)
+
+
+def _axes(*, width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="none")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    axes.set_facecolor("none")
+    axes.grid(color=INK, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    return figure, axes
+
+
+def _legend(axes: Axes) -> None:
+    for text in axes.legend(frameon=False, labelcolor=INK, fontsize=8.5).get_texts():
+        text.set_parse_math(False)
+
+
+def _svg(figure: Figure) -> str:
+    out = StringIO()
+    # Text stays text: it is smaller, can be searched, and takes a font of the reader's machine.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nnunet_pancext"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return out.getvalue()

@@ -1,0 +1,165 @@
+"""The page about one trained model."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from nnunet_pancext.evaluation.folder import Evaluation
+from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.totals import LabelTotals, Spread, total
+from nnunet_pancext.reports.html import facts_html, notes_html
+from nnunet_pancext.reports.numbers import UNDEFINED, score_text, volume_text
+from nnunet_pancext.reports.page import render_page, section
+from nnunet_pancext.reports.pictures import Shown, picture_html
+from nnunet_pancext.reports.score_html import headlines_html
+from nnunet_pancext.reports.sortable import Cell, sortable_table
+
+SUMMARY = (
+    "dice", "iou", "precision", "recall", "nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "volume_error_ml",
+)  # fmt: skip
+CASE_COLUMNS = (
+    "dice", "precision", "recall", "nsd_2mm", "hd95_mm", "truth_volume_ml", "volume_error_ml",
+    "lesions", "lesions_found", "false_positives",
+)  # fmt: skip
+COUNTS = ("lesions", "lesions_found", "false_positives", "slices")
+
+MODEL_STYLE = """\
+.charts { display: grid; gap: 1.5rem; 
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
+.charts img { border-radius: 0; }
+.summary thead th:first-child { text-align: left; padding-left: 0; }
+.sortable th, .sortable td { padding: .4rem .45rem; }
+@media print { .charts { grid-template-columns: 1fr 1fr; } }"""
+
+
+def model_page(
+    evaluation: Evaluation,
+    *,
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    fold_of: Mapping[str, str],
+    gallery: Sequence[Shown],
+    distributions: Mapping[str, str],
+    training: Mapping[str, str],
+    precision_recall: str | None,
+    maps: Sequence[Shown],
+    notes: Sequence[str],
+) -> str:
+    """Return the page: summary, distributions, training, curves, pictures and a table of all cases.
+
+    `distributions`, `training` and `precision_recall` are charts as SVG; `fold_of` gives each case's fold.
+    """
+    labels = {name: evaluation.targets.regions[name] for name in evaluation.targets.declared}
+    values = {name: list(several) if len(several) > 1 else several[0] for name, several in labels.items()}
+    parts = [
+        section("Results", headlines_html(evaluation.scores, values)),
+        section("All metrics", _summary(evaluation)),
+        section("Distributions", _charts(distributions)),
+        section("Worst, median and best", _pictures(gallery)),
+        section("Cases", _case_table(evaluation, fold_of)),
+        section(
+            "Precision and recall of voxels", _charts({} if not precision_recall else {"": precision_recall})
+        ),
+        section("What the network attends to", _pictures(maps)),
+        section("Training", _charts(training)),
+        section("Model", facts_html(facts)),
+    ]
+    return render_page(title=title, parts=parts, notes=notes_html(notes), style=MODEL_STYLE, scripted=True)
+
+
+def metric_text(name: str, value: float) -> str:
+    """A value of a metric for people: counts whole, distances and volumes short, ratios to 3 places."""
+    if math.isnan(value):
+        return UNDEFINED
+    if math.isinf(value):
+        return "\N{INFINITY}"
+    if name in COUNTS:
+        return f"{value:.0f}"
+    if name.endswith("_ml"):
+        return ("\N{MINUS SIGN}" if value < 0 else "") + volume_text(abs(value))
+    return f"{value:.1f}" if name in ("hd95_mm", "assd_mm") else score_text(value)
+
+
+def _summary(evaluation: Evaluation) -> str:
+    totals = {name: total(evaluation.scores, name) for name in evaluation.targets.regions}
+    heading = "".join(f'<th scope="col">{escape(name)}</th>' for name in totals)
+    rows = [
+        (METRICS[metric].title, [_mean_sd(metric, one.per_volume[metric]) for one in totals.values()])
+        for metric in SUMMARY
+    ]
+    rows += [
+        ("Dice per slice", [score_text(one.per_slice["slice_dice"]) for one in totals.values()]),
+        ("S-measure", [score_text(one.per_slice["s_measure"]) for one in totals.values()]),
+        ("E-measure", [score_text(one.per_slice["e_measure"]) for one in totals.values()]),
+        (
+            "lesions found",
+            [_found(one) for one in totals.values()],
+        ),
+        ("false positives per scan", [f"{one.false_positives_per_scan:.2f}" for one in totals.values()]),
+    ]
+    body = "\n".join(_row(title, cells) for title, cells in rows)
+    infinite = any(one.per_volume[metric].infinite for one in totals.values() for metric in SUMMARY)
+    note = (
+        '\n<p class="soft">(+n): n cases more, where only one of prediction and truth holds the label.</p>'
+        if infinite
+        else ""
+    )
+    return (
+        '<div class="scroll summary"><table>\n<thead><tr><th scope="col">mean ± SD over the cases</th>'
+        f"{heading}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>{note}"
+    )
+
+
+def _found(totals: LabelTotals) -> str:
+    return f"{totals.lesions_found} of {totals.lesions}" if totals.lesions else UNDEFINED
+
+
+def _row(title: str, cells: Sequence[str]) -> str:
+    data = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr><th scope="row">{escape(title)}</th>{data}</tr>'
+
+
+def _mean_sd(metric: str, spread: Spread) -> str:
+    text = metric_text(metric, spread.mean)
+    if not math.isnan(spread.sd):
+        text += f" ± {metric_text(metric, spread.sd)}"
+    return text + (f" (+{spread.infinite})" if spread.infinite else "")
+
+
+def _case_table(evaluation: Evaluation, fold_of: Mapping[str, str]) -> str:
+    rows = []
+    for case in evaluation.scores:
+        for label, scores in case.labels.items():
+            values = {name: getattr(scores, name) for name in CASE_COLUMNS}
+            rows.append(
+                [
+                    Cell(text=case.case),
+                    Cell(text=fold_of.get(case.case, "")),
+                    Cell(text=label),
+                    *(Cell(text=metric_text(name, value), value=value) for name, value in values.items()),
+                ]
+            )
+    heading = ["case", "fold", "label", *(METRICS[name].title for name in CASE_COLUMNS)]
+    return sortable_table(heading, rows, name="scores of all cases")
+
+
+def _charts(charts: Mapping[str, str]) -> str:
+    figures = []
+    for title, svg in charts.items():
+        content = base64.b64encode(svg.encode()).decode("ascii")
+        caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
+        source = f"data:image/svg+xml;base64,{content}"
+        figures.append(f'<figure><img src="{source}" alt="{escape(title or "chart")}">{caption}</figure>')
+    return f'<div class="charts">\n{"".join(figures)}\n</div>' if figures else ""
+
+
+def _pictures(shown: Sequence[Shown]) -> str:
+    figures = [
+        f"<figure>\n{picture_html(one.picture, text=f'CT slices of {one.case}: {one.why}')}\n"
+        f"<figcaption><b>{escape(one.case)}</b> · {escape(one.why)}</figcaption>\n</figure>"
+        for one in shown
+    ]
+    return f'<div class="gallery">\n{"".join(figures)}\n</div>' if figures else ""

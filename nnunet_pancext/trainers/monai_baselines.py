@@ -1,0 +1,111 @@
+"""Trainers of MONAI's networks, the baselines of the papers' tables, under nnU-Net's recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from nnunet_pancext.architectures import MonaiAttentionUnet, MonaiSegResNet, MonaiSwinUNETR, MonaiUNETR
+from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.errors import HostCommandError, PancextError
+from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager
+from nnunet_pancext.trainers.network import NetworkTrainer
+
+
+class MonaiTrainer(NetworkTrainer):
+    """Base of the trainers of MONAI's networks, which have one output: there is no deep supervision.
+
+    MONAI is only needed where a network is built; without it the trainers are found all the same.
+    """
+
+    enable_deep_supervision = False
+    extra = "baselines"
+    refuses_paper_recipe = "a baseline follows nnU-Net's recipe"
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        if self.enable_deep_supervision:
+            raise HostCommandError(
+                f"The network of {type(self).__name__} has one output: leave enable_deep_supervision False."
+            )
+
+    @classmethod
+    def plan_strides(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def build_network_architecture(
+        cls,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = False,
+    ) -> SegmentationNetwork:
+        """Return MONAI's network for a plan, and tell where the plan's patches are padded for it.
+
+        Raises:
+            HostCommandError: MONAI is not there.
+        """
+        try:
+            network = super().build_network_architecture(
+                plans_manager,
+                configuration_manager,
+                num_input_channels,
+                num_output_channels,
+                enable_deep_supervision=enable_deep_supervision,
+            )
+        except PancextError as error:
+            raise HostCommandError(str(error)) from None
+        patch_size = tuple(configuration_manager.patch_size)
+        padded_size = network.padded_size(patch_size)
+        if padded_size != patch_size:
+            print(
+                f"{cls.__name__}: inside the network patches of {_times(patch_size)} are padded with zeros "
+                f"to {_times(padded_size)}, and the output is cropped back."
+            )
+        return network
+
+
+class MonaiSegResNetTrainer(MonaiTrainer):
+    """MONAI's SegResNet with 8 filters at first, trained by nnU-Net's recipe."""
+
+    paper = "SegResNet (Myronenko), MONAI"
+    network_class = MonaiSegResNet
+
+
+class MonaiAttentionUnetTrainer(MonaiTrainer):
+    """MONAI's Attention U-Net with 16 to 256 channels, trained by nnU-Net's recipe."""
+
+    paper = "Attention U-Net (Oktay et al.), MONAI"
+    network_class = MonaiAttentionUnet
+
+
+class MonaiUNETRTrainer(MonaiTrainer):
+    """MONAI's UNETR, built for the plan's patch, trained by nnU-Net's recipe."""
+
+    paper = "UNETR (Hatamizadeh et al.), MONAI"
+    network_class = MonaiUNETR
+
+    @classmethod
+    def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        return {"image_size": configuration_manager.patch_size}
+
+
+class MonaiSwinUNETRTrainer(MonaiTrainer):
+    """MONAI's Swin UNETR of feature size 24, trained by nnU-Net's recipe."""
+
+    paper = "Swin UNETR (Hatamizadeh et al.), MONAI"
+    network_class = MonaiSwinUNETR
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))

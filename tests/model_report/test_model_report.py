@@ -1,0 +1,192 @@
+"""`pancext report`: the page opens in a browser, sorts and filters, and shows what was scored."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+from contracts.chromium import open_page
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+from nnunet_pancext.model_report.charts import training_charts
+from nnunet_pancext.model_report.gallery import choose_cases
+from nnunet_pancext.model_report.model_folder import open_model_folder
+from nnunet_pancext.model_report.training_record import read_training_record
+
+
+@pytest.fixture
+def page_file(model, tmp_path):
+    target = tmp_path / "report.html"
+    assert main(["report", str(model), "-o", str(target)]) == 0
+    assert list(tmp_path.iterdir()) == [target]
+    return target
+
+
+FIRST_COLUMN = (
+    "[...document.querySelectorAll('.sortable tbody tr:not([hidden])')].map(r => r.cells[{}].textContent)"
+)
+
+
+def column(page, number):
+    return page.run(FIRST_COLUMN.format(number))
+
+
+def test_the_page_works_in_a_browser(page_file):
+    with open_page(page_file) as page:
+        assert page.errors == []
+        assert page.run("document.title").startswith("OthersTrainer on Dataset007_")
+        # every picture was decoded
+        pictures = page.run("[...document.images].map(i => i.complete && i.naturalWidth > 50)")
+        assert len(pictures) >= 12
+        assert all(pictures)
+        # every column sorts, up and down
+        assert len(column(page, 0)) == 4 * 3
+        click = "document.querySelectorAll('.sortable thead button')[{}].click()"
+        page.run(click.format(3))
+        # one case is without a tumour: its undefined Dice comes last either way
+        *ascending, undefined = column(page, 3)
+        assert undefined == "\N{EN DASH}"
+        assert ascending == sorted(ascending, key=float)
+        assert page.run("document.querySelectorAll('.sortable thead th')[3].ariaSort") == "ascending"
+        page.run(click.format(3))
+        assert column(page, 3) == [*ascending[::-1], undefined]
+        page.run(click.format(0))
+        assert column(page, 0) == sorted(column(page, 0))
+        # the filter hides what does not hold the word
+        page.run(
+            "{const i = document.querySelector('input[type=search]');"
+            "i.value = 'CANCER'; i.dispatchEvent(new Event('input'))}"
+        )
+        assert column(page, 2) == ["cancer"] * 4
+        assert page.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_light_and_dark(page_file, scheme):
+    with open_page(page_file) as page:
+        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        colours = page.run("['color', 'backgroundColor'].map(name => getComputedStyle(document.body)[name])")
+    ink, paper = (sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours)
+    assert (ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink)
+
+
+def test_a_printed_page_has_no_controls(page_file):
+    with open_page(page_file) as page:
+        page.call("Emulation.setEmulatedMedia", media="print")
+        assert page.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
+
+
+def test_says_what_was_scored(model, tmp_path, capsys):
+    assert main(["report", str(model), "-o", str(tmp_path / "r.html"), "--folds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "per volume, 2 cases" in printed
+    assert "AP of voxels" in printed
+    assert f"report    {tmp_path / 'r.html'}" in printed
+
+
+def test_reads_the_log_of_a_checkpoint(model):
+    record = read_training_record(open_model_folder(model).folds[0])
+    assert record.epochs == 6
+    assert record.seconds == [9.0] * 6
+    assert record.phases == [(0, "S"), (2, "I"), (4, "J")]
+    assert "dice_per_class_or_region" not in record.columns
+    charts = training_charts([record])
+    assert list(charts) == [
+        "Loss",
+        "Pseudo Dice of validation patches",
+        "Learning rate",
+        "Time",
+        "Loss weights",
+        "Cascade: window",
+    ]
+    assert all(chart.lstrip().startswith("<?xml") for chart in charts.values())
+    assert all(f">{phase}</text>" in charts["Loss"] for phase in "SIJ")
+
+
+def scored(dice):
+    return [
+        CaseScores(case=f"case{number}", labels={"tumour": LabelScores(dice=value)})
+        for number, value in enumerate(dice)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dice", "chosen"),
+    [
+        ([0.5, 0.9, 0.1, 0.7, float("nan")], {"worst": "case2", "median": "case0", "best": "case1"}),
+        ([0.5, 0.9], {"worst": "case0", "best": "case1"}),
+        ([0.5], {"worst": "case0"}),
+        ([float("nan")], {}),
+    ],
+)
+def test_chooses_worst_median_and_best(dice, chosen):
+    assert choose_cases(scored(dice), "tumour") == chosen
+
+
+@pytest.fixture
+def damaged(model, tmp_path):
+    """A copy of the model that a test may damage."""
+    return shutil.copytree(model, tmp_path / model.parent.name / model.name)
+
+
+def refused(capsys, *arguments):
+    assert main(["report", *map(str, arguments)]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.splitlines()[-1]
+
+
+def test_refuses_what_is_no_model(tmp_path, capsys):
+    assert "is no trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
+
+
+def test_refuses_unknown_folds(model, capsys):
+    assert "has no fold 4; there are: 0, 1" in refused(capsys, model, "--folds", "4")
+
+
+def test_refuses_a_model_without_validation(damaged, capsys):
+    for fold in damaged.glob("fold_*"):
+        shutil.rmtree(fold / "validation")
+    assert "No fold of" in refused(capsys, damaged)
+
+
+def test_an_unfinished_fold_is_noted(damaged, tmp_path):
+    shutil.rmtree(damaged / "fold_1" / "validation")
+    (damaged / "fold_1" / "checkpoint_final.pth").unlink()
+    assert main(["report", str(damaged), "-o", str(tmp_path / "r.html")]) == 0
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Fold 1 has no validation yet." in page
+    assert "Fold 1 has no checkpoint." in page
+
+
+def test_refuses_a_case_in_two_folds(damaged, capsys):
+    shutil.rmtree(damaged / "fold_1" / "validation")
+    shutil.copytree(damaged / "fold_0" / "validation", damaged / "fold_1" / "validation")
+    assert "was validated in fold 0 and in fold 1" in refused(capsys, damaged)
+
+
+def test_refuses_a_broken_checkpoint(damaged, capsys):
+    (damaged / "fold_1" / "checkpoint_final.pth").write_bytes(b"no checkpoint")
+    assert "Cannot read the training's log in" in refused(capsys, damaged)
+
+
+def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    assert "No file ending in" in refused(capsys, model, "--truth", tmp_path / "empty")
+    monkeypatch.delenv("nnUNet_raw")
+    assert "neither in nnUNet_preprocessed nor in nnUNet_raw" in refused(capsys, model)
+
+
+def test_refuses_a_missing_image(model, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert "The image of case" in refused(
+        capsys, model, "--images", tmp_path / "empty", "-o", tmp_path / "r.html"
+    )
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_refuses_a_file_it_cannot_write(model, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert "Cannot write" in refused(capsys, model, "-o", tmp_path / "file" / "r.html")
