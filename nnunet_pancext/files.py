@@ -33,12 +33,17 @@ def write_json(target: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def link_or_copy(source: Path, target: Path) -> str:
-    """Hard-link `source` to `target`, or copy where that cannot be; return 'linked' or 'copied'."""
+def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
+    """Hard-link `source` to `target`, or copy it; return 'linked' or 'copied'.
+
+    Without `may_link`, and where the file system has no links, it is a copy.
+    """
     with atomic_path(target) as partial:
-        try:
-            os.link(source.resolve(), partial)
-            return "linked"
-        except OSError:
-            shutil.copyfile(source, partial)
-            return "copied"
+        if may_link:
+            try:
+                os.link(source.resolve(), partial)
+                return "linked"
+            except OSError:
+                pass  # another file system, or one without links
+        shutil.copyfile(source, partial)
+        return "copied"

@@ -13,6 +13,7 @@ MSD_EXAMPLES = """\
 examples:
   pancext convert msd Task07_Pancreas.tar                          nnU-Net's own five folds
   pancext convert msd Task07_Pancreas --labels pancreas --split 257/24 --id 17
+  pancext convert msd Task07_Pancreas.tar --split nnunet-5fold     the same, whatever is left out
   pancext convert msd Downloads --out /data/nnunet_raw --jobs 8 --strict
 """
 
@@ -193,6 +194,11 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, dataset_id: int, na
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the dataset if it exists, at the end"
     )
+    parser.add_argument(
+        "--copy",
+        action="store_true",
+        help="copy the files that need no change instead of hard-linking them",
+    )
 
 
 def run_msd(parsed: argparse.Namespace) -> int:
@@ -263,6 +269,6 @@ def common_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return the options that every converter takes."""
     from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
 
-    names = ("dataset_id", "name", "split", "jobs", "strict", "overwrite")
+    names = ("dataset_id", "name", "split", "jobs", "strict", "overwrite", "copy")
     options = {name: getattr(parsed, name) for name in names}
     return {"raw_root": parsed.out or raw_root_from_environment(), **options}

@@ -17,6 +17,7 @@ from nnunet_pancext.cli import (
     evaluate,
     phantom,
     report,
+    reproduce,
     splits,
     trainers,
 )
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         evaluate,
         compare,
         report,
+        reproduce,
         attention,
         doctor,
     ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 EXAMPLES = """\
 examples:
@@ -29,7 +28,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     applying = actions.add_parser("apply", help="write splits_final.json where nnU-Net reads it")
     applying.add_argument("dataset", help="number, name or folder of the raw dataset")
     applying.add_argument("--split", metavar="NAME", help="a published one (default: that of its conversion)")
-    applying.add_argument("--overwrite", action="store_true", help="replace other folds")
+    applying.add_argument(
+        "--overwrite", action="store_true", help="replace other folds; they are kept beside the new ones"
+    )
     applying.set_defaults(run=run_apply)
     checking = actions.add_parser(
         "check", help="look for a patient, or an image's content, on both sides; exit code 1 if there is one"
@@ -64,7 +65,9 @@ def run_apply(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.dataset_conversion.split_files import apply_split, find_dataset, read_dataset
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
-    target: Path = apply_split(dataset, name=parsed.split, overwrite=parsed.overwrite)
+    target, remarks = apply_split(dataset, name=parsed.split, overwrite=parsed.overwrite)
+    for remark in remarks:
+        print(f"warning   {remark}", file=sys.stderr)
     print(f"folds     {target}")
     return 0
 

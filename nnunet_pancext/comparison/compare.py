@@ -28,7 +28,7 @@ from nnunet_pancext.comparison.truth import (
     require_same_truth,
     require_truths,
 )
-from nnunet_pancext.dataset_conversion.conversion import quiet_itk
+from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
 from nnunet_pancext.dataset_conversion.parallel import default_jobs
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import METRICS

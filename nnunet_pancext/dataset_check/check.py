@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nnunet_pancext.dataset_check.channels import find_channels, find_twins
 from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding, judge_cases
 from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
-from nnunet_pancext.dataset_check.report import draw_cases, write_check_report
+from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, find_duplicates
-from nnunet_pancext.dataset_conversion.conversion import quiet_itk
+from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
 from nnunet_pancext.dataset_conversion.image_scan import PNG
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
-from nnunet_pancext.dataset_conversion.source import SourceCase
+from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
 from nnunet_pancext.dataset_conversion.split_files import read_json
 from nnunet_pancext.errors import PancextError
 
@@ -43,29 +44,48 @@ def check_dataset(
 ) -> CheckResult:
     """Look through the raw dataset in `folder`, write report.html, report.json and pictures to `out`.
 
-    Geometry, label values, NaN, images that are there twice, empty and tiny labels; in CT also implausible
-    HU, labels whose mean HU differs from the others' and labels that lie the wrong way round. Memory is that
-    of `jobs` cases.
+    Geometry and NaN of all channels, label values, images that are there twice, empty and tiny labels; in CT
+    also implausible HU, labels whose mean HU differs from the others' and labels that lie the wrong way
+    round. Memory is that of `jobs` cases.
 
     Raises:
         PancextError: the folder is no raw dataset, or `out` cannot be written.
     """
     declared = read_json(folder / "dataset.json")
     labels, allowed = declared_labels(declared, folder=folder)
-    cases = find_cases(folder, ending=declared.get("file_ending", ".nii.gz"))
-    is_ct = str(next(iter(declared.get("channel_names", {}).values()), "")).upper() == "CT"
-    may_be_empty = declared.get("file_ending") == PNG
+    ending = declared.get("file_ending", ".nii.gz")
+    cases = find_cases(folder, ending=ending)
+    channels = {
+        case: found
+        for part in ("imagesTr", "imagesTs")
+        for case, found in find_channels(folder / part, ending=ending).items()
+    }
+    names = declared.get("channel_names") or {"0": ""}
+    is_ct = str(next(iter(names.values()))).upper() == "CT"
+    may_be_empty = ending == PNG
     in_parallel = partial(for_each, jobs=jobs or default_jobs(), show_progress=show_progress)
-    measure = partial(measure_case, root=folder, labels=labels, allowed=allowed, may_be_empty=may_be_empty)
+    measure = partial(
+        measure_case,
+        root=folder,
+        labels=labels,
+        allowed=allowed,
+        channels=channels,
+        channel_count=len(names),
+        may_be_empty=may_be_empty,
+    )
     with quiet_itk():
         measures = with_duplicates(in_parallel(measure, cases, title="reading"), cases)
     findings = judge_cases(measures, is_ct=is_ct, may_be_empty=may_be_empty)
     by_case = {one.case_id: one for one in measures}
     try:
         out.mkdir(parents=True, exist_ok=True)
+        worst_first = {case: at for at, case in enumerate(findings)}
+        drawn = [case for case in cases if by_case[case.case_id].labels]
+        drawn = sorted(drawn, key=lambda case: worst_first[case.case_id])[:MOST_PICTURES]
         pictures = draw_cases(
-            [case for case in cases if by_case[case.case_id].labels],
+            drawn,
             labels=labels,
+            is_ct=is_ct,
             folder=out / "pictures",
             in_parallel=in_parallel,
         )
@@ -115,17 +135,21 @@ def find_cases(folder: Path, *, ending: str) -> list[SourceCase]:
 
 
 def with_duplicates(measures: list[CaseMeasure], cases: list[SourceCase]) -> list[CaseMeasure]:
-    """Add to each case whose image is another's that problem."""
+    """Add to each case of which a channel is another one that problem."""
     names = {case.case_id: f"{case.image.parent.name}/{case.image.name}" for case in cases}
     findings = [
         CaseFindings(case_id=one.case_id, problems=(), image_hash=one.image_hash, size=None, spacing_mm=None)
         for one in measures
     ]
-    twins = {problem.case_id: problem for problem in find_duplicates(findings, image_names=names)}
-    return [
-        replace(one, problems=(*one.problems, twins[one.case_id])) if one.case_id in twins else one
+    hashes = {
+        one.case_id: {0: one.image_hash, **one.channel_hashes}
         for one in measures
-    ]
+        if one.image_hash is not None
+    }
+    twins: dict[str, list[Problem]] = {}
+    for problem in (*find_duplicates(findings, image_names=names), *find_twins(hashes)):
+        twins.setdefault(problem.case_id, []).append(problem)
+    return [replace(one, problems=(*one.problems, *twins.get(one.case_id, ()))) for one in measures]
 
 
 def summary(result: CheckResult) -> str:

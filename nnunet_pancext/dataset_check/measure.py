@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.case_checks import check_case
+from nnunet_pancext.dataset_check.channels import check_channels
+from nnunet_pancext.dataset_conversion.case_checks import check_case, read_geometry
 from nnunet_pancext.dataset_conversion.orientation import Orientation, find_orientation
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.image_io import read_image
 
 MM3_PER_ML = 1000
 
@@ -32,12 +34,14 @@ class LabelMeasure:
 class CaseMeasure:
     """One case. What could not be read is None or empty; `problems` tell why.
 
-    `lowest` and `highest` are of the image's intensities; `orientation` says how the label lies on the image.
+    `lowest` and `highest` are of the first channel's intensities, `orientation` says how the label lies on
+    it, `channel_hashes` are of the channels after it.
     """
 
     case_id: str
     problems: tuple[Problem, ...]
     image_hash: str | None
+    channel_hashes: Mapping[int, str] = field(default_factory=dict)
     size: tuple[int, ...] | None = None
     spacing_mm: tuple[float, ...] | None = None
     lowest: float | None = None
@@ -57,6 +61,8 @@ def measure_case(
     root: Path,
     labels: Mapping[str, tuple[int, ...]],
     allowed: set[int],
+    channels: Mapping[str, Mapping[int, Path]],
+    channel_count: int,
     may_be_empty: bool,
 ) -> CaseMeasure:
     """Read all of a case.
@@ -66,24 +72,31 @@ def measure_case(
         root: the dataset; messages name files relative to it.
         labels: the values of each label or region, without background.
         allowed: every value that a label may hold.
+        channels: the images of each case, by the number of the channel.
+        channel_count: how many of them each should have.
         may_be_empty: a label without foreground is nothing wrong.
     """
     findings = check_case(case, root=root, declared_values=sorted(allowed), may_be_empty=may_be_empty)
+    geometry = read_geometry(case.image) if findings.size is not None else None
+    further, hashes = check_channels(
+        case, geometry=geometry, found=channels.get(case.case_id, {}), count=channel_count, root=root
+    )
     known: dict[str, Any] = {
         "case_id": case.case_id,
-        "problems": findings.problems,
+        "problems": (*findings.problems, *further),
         "image_hash": findings.image_hash,
+        "channel_hashes": hashes,
         "size": findings.size,
         "spacing_mm": findings.spacing_mm,
     }
     if findings.image_hash is None or findings.size is None:
         return CaseMeasure(**known, labels={})
-    image = sitk.GetArrayFromImage(sitk.ReadImage(str(case.image)))
+    image = sitk.GetArrayFromImage(read_image(case.image))
     known |= {"lowest": float(np.nanmin(image)), "highest": float(np.nanmax(image))}
     kinds = {problem.kind for problem in findings.problems}
     if case.label is None or any(kind.startswith(("label missing", "label unreadable")) for kind in kinds):
         return CaseMeasure(**known, labels={})
-    label = sitk.GetArrayFromImage(sitk.ReadImage(str(case.label)))
+    label = sitk.GetArrayFromImage(read_image(case.label))
     if label.shape != image.shape:
         return CaseMeasure(**known, labels={})
     voxel_ml = math.prod(findings.spacing_mm or (1,)) / MM3_PER_ML

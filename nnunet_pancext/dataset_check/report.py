@@ -10,14 +10,18 @@ from typing import Any
 
 from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.measure import CaseMeasure
+from nnunet_pancext.dataset_conversion.image_scan import dimensions_of
 from nnunet_pancext.dataset_conversion.source import SourceCase
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path, write_json
 from nnunet_pancext.reports.overlay import write_overlay
 from nnunet_pancext.reports.page import render_page
 from nnunet_pancext.reports.pictures import picture_html
+from nnunet_pancext.reports.slice_overlay import write_slice_overlay
+from nnunet_pancext.reports.sortable import Cell, sortable_table
 
 REPORT_NAME, JSON_NAME = "report.html", "report.json"
+MOST_PICTURES = 300  # a page of thousands opens in no browser
 CHECK_STYLE = """
 .error { color: #c62828; font-weight: 600; } .warning { color: var(--warn); font-weight: 600; }
 td.text { white-space: normal; }
@@ -29,10 +33,11 @@ def draw_cases(
     cases: Sequence[SourceCase],
     *,
     labels: Mapping[str, tuple[int, ...]],
+    is_ct: bool,
     folder: Path,
     in_parallel: Callable[..., list],
 ) -> dict[str, Path]:
-    """Draw each 3D case through the centre of its label; return the pictures by case."""
+    """Draw each case, a volume through the centre of its label; return the pictures by case."""
     folder.mkdir(parents=True, exist_ok=True)
     single = {name: values[0] for name, values in labels.items() if len(values) == 1}
     parts = {value for values in labels.values() for value in values} - set(single.values())
@@ -41,9 +46,20 @@ def draw_cases(
     def draw(case: SourceCase) -> tuple[str, Path] | None:
         target = folder / f"{case.case_id}.png"
         try:
-            write_overlay(
-                target, image=case.image, truth=case.label, prediction=None, labels=drawn, title=case.case_id
-            )
+            if case.label is not None and dimensions_of(case.image) == 2:
+                write_slice_overlay(
+                    target, image=case.image, label=case.label, labels=drawn, title=case.case_id
+                )
+            else:
+                write_overlay(
+                    target,
+                    image=case.image,
+                    truth=case.label,
+                    prediction=None,
+                    labels=drawn,
+                    title=case.case_id,
+                    is_ct=is_ct,
+                )
         except PancextError:
             return None  # what is wrong with the case is told anyway
         return case.case_id, target
@@ -85,7 +101,9 @@ def write_check_report(
         f"<section>\n<h2>Cases, the worst first</h2>\n{gallery_html(findings, pictures)}\n</section>",
         f"<section>\n<h2>Measures</h2>\n{measures_html(measures, findings)}\n</section>",
     ]
-    content = render_page(title=f"Check of {dataset.resolve().name}", parts=parts, style=CHECK_STYLE)
+    content = render_page(
+        title=f"Check of {dataset.resolve().name}", parts=parts, style=CHECK_STYLE, scripted=True
+    )
     target = out / REPORT_NAME
     with atomic_path(target) as partial:
         partial.write_text(content, encoding="utf-8")
@@ -127,26 +145,40 @@ def findings_html(findings: Mapping[str, Sequence[Finding]]) -> str:
 
 
 def measures_html(measures: Mapping[str, CaseMeasure], findings: Mapping[str, Sequence[Finding]]) -> str:
-    """Return the table of sizes, spacings, intensities and labels."""
+    """Return the sortable table of findings, sizes, spacings, intensities and labels."""
     names = list(dict.fromkeys(name for one in measures.values() for name in one.labels))
     rows = []
-    for case in findings:
+    for case, found in findings.items():
         one = measures[case]
-        cells = [
-            " x ".join(map(str, one.size or ())),
-            " x ".join(f"{step:.2f}" for step in one.spacing_mm or ()),
-            "" if one.lowest is None else f"{one.lowest:g} … {one.highest:g}",
+        levels = [finding.level for finding in found]
+        size, spacing = one.size or (), one.spacing_mm or ()
+        is_volume = len(size) == 3
+        row = [
+            Cell(text=case),
+            *(Cell(text=str(levels.count(level)), value=levels.count(level)) for level in (ERROR, WARNING)),
+            Cell(text=" x ".join(map(str, size)), value=math.prod(size) if size else math.nan),
+            Cell(text=" x ".join(f"{step:.2f}" for step in spacing), value=max(spacing, default=math.nan)),
+            number_cell(one.lowest, "g"),
+            number_cell(one.highest, "g"),
         ]
         for name in names:
             label = one.labels.get(name)
-            cells.append("" if label is None else f"{label.volume_ml:.1f}")
-            cells.append("" if label is None or math.isnan(label.mean) else f"{label.mean:.0f}")
-        body = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        rows.append(f'<tr><th scope="row">{escape(case)}</th>{body}</tr>')
-    headings = ["case", "size", "spacing, mm", "intensities"]
+            row += [
+                number_cell(None if label is None else label.volume_ml, ".1f" if is_volume else ".3f"),
+                number_cell(None if label is None else label.mean, ".0f"),
+            ]
+        rows.append(row)
+    headings = ["case", "errors", "warnings", "size", "spacing, mm", "lowest", "highest"]
     for name in names:
         headings += [f"{name}, mL", f"{name}, mean"]
-    return table_html(headings, rows)
+    return sortable_table(headings, rows, name="cases and what was measured of them")
+
+
+def number_cell(number: float | None, form: str) -> Cell:
+    """Return a cell that sorts by the number; an empty one for None and nan, which come last."""
+    if number is None or math.isnan(number):
+        return Cell(text="", value=math.nan)
+    return Cell(text=format(number, form), value=number)
 
 
 def gallery_html(findings: Mapping[str, Sequence[Finding]], pictures: Mapping[str, Path]) -> str:
@@ -160,7 +192,11 @@ def gallery_html(findings: Mapping[str, Sequence[Finding]], pictures: Mapping[st
         figures.append(
             f"<figure>\n{picture}\n<figcaption><b>{escape(case)}</b> {told}</figcaption>\n</figure>"
         )
-    return f'<div class="gallery">\n{"".join(figures)}\n</div>' if figures else "<p>No 3D case to draw.</p>"
+    if not figures:
+        return "<p>There is no case to draw.</p>"
+    rest = len(findings) - len(figures)
+    more = f'<p class="soft">Without a picture: {rest} case(s).</p>' if rest else ""
+    return f'<div class="gallery">\n{"".join(figures)}\n</div>{more}'
 
 
 def table_html(headings: Sequence[str], rows: Sequence[str]) -> str:

@@ -35,14 +35,16 @@ def convert_acdc(
     jobs: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    copy: bool = False,
     show_progress: bool = True,
 ) -> ConversionResult:
     """Convert ACDC's database, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
     A patient's two frames are two cases, and never on two sides of a split: the five folds of 'nnunet' are
     made by patient and written as a file, because nnU-Net's own would be made by case. `split` is 'nnunet'
-    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one. Raises
-    PancextError for anything the user can put right; nothing is then left at the target.
+    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one. With `copy`
+    no file is hard-linked to the source. Raises PancextError for anything the user can put right; nothing is
+    then left at the target.
     """
     return convert_source(
         [source],
@@ -54,6 +56,7 @@ def convert_acdc(
         jobs=jobs,
         strict=strict,
         overwrite=overwrite,
+        copy=copy,
         show_progress=show_progress,
     )
 

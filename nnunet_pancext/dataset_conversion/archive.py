@@ -29,10 +29,9 @@ FORMATS = ".tar, .tar.gz or .zip"
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedSource:
-    """A folder to read from; `extracted` says that it goes away, `hidden_members` were not extracted."""
+    """A folder to read from; so many `hidden_members` of its archive were not extracted."""
 
     folder: Path
-    extracted: bool
     hidden_members: int
 
 
@@ -85,9 +84,9 @@ def extraction_folder(source: Path, *, under: Path) -> Path:
 def opened_source(source: Path, *, folder: Path, show_progress: bool) -> OpenedSource:
     """Return the source if it is a folder, else what was extracted from it to `folder`."""
     if source.is_dir():
-        return OpenedSource(folder=source, extracted=False, hidden_members=0)
+        return OpenedSource(folder=source, hidden_members=0)
     hidden = extract(source, folder=folder, show_progress=show_progress)
-    return OpenedSource(folder=folder, extracted=True, hidden_members=hidden)
+    return OpenedSource(folder=folder, hidden_members=hidden)
 
 
 def extract(archive: Path, *, folder: Path, show_progress: bool) -> int:

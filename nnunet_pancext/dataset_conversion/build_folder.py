@@ -42,6 +42,15 @@ class BuildFolder:
         """Where the former target lies for the moment of the exchange."""
         return self.root / "replaced"
 
+    @property
+    def outcome(self) -> Path:
+        """What the run that publishes has to tell: if it is killed right after, the next one finishes it."""
+        return self.root / "outcome.json"
+
+    def owns(self, path: Path) -> bool:
+        """Say whether the file is one that was made here, and not the source's own."""
+        return path.is_relative_to(self.root)
+
     def record(self, step: str, case_id: str, *, key: Any) -> Any | None:
         """Return what `step` found for the case, None unless it was recorded under the same `key`."""
         try:
@@ -60,11 +69,11 @@ class BuildFolder:
     def _record_path(self, step: str, case_id: str) -> Path:
         return self.root / step / f"{case_id}.json"
 
-    def publish(self, *, expected: set[str]) -> None:
+    def publish(self, *, expected: set[str], outcome: Any) -> None:
         """Give the dataset its final name, with exactly the `expected` files (relative paths) in it.
 
-        Raises PancextError when one of them is missing. A former target is moved aside just before and
-        removed after.
+        Raises PancextError when one of them is missing. A former target is moved aside. What is still to be
+        done is the caller's, with `discard` as the last; `outcome` (any JSON value) is all that it needs.
         """
         for path in sorted(self.dataset.rglob("*")):
             if path.is_file() and path.relative_to(self.dataset).as_posix() not in expected:
@@ -76,10 +85,35 @@ class BuildFolder:
                 f"{missing[0]} the first. Let nothing else work there and run the same command again."
             )
         with told_write_errors(self.target):
+            write_json(self.outcome, outcome)
             if self.target.exists():
                 os.rename(self.target, self.replaced)
             os.rename(self.dataset, self.target)
+
+    def discard(self) -> None:
+        """Remove the build folder; a run killed while doing so is finished by the next."""
+        for path in self.root.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self.outcome:
+                path.unlink()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def killed_after_publishing(target: Path) -> tuple[BuildFolder, Any] | None:
+    """Return the build folder that a run left behind when it had published `target`, and its outcome."""
+    build = build_folder_of(target)
+    if not target.exists() or build.dataset.exists():
+        return None
+    try:
+        return build, json.loads(build.outcome.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def build_folder_of(target: Path) -> BuildFolder:
+    """Return the build folder of `target`, which need not exist."""
+    return BuildFolder(root=target.with_name(f".{target.name}.partial"), target=target)
 
 
 @contextmanager
@@ -89,12 +123,13 @@ def opened_build_folder(target: Path, *, source: Any, options: Any) -> Iterator[
     Work of an earlier run is kept if it had the same `source` and `options` (any JSON values); with other
     options the checks of the cases are kept. After an error finished cases stay for the next run.
     """
-    build = BuildFolder(root=target.with_name(f".{target.name}.partial"), target=target)
+    build = build_folder_of(target)
     with told_write_errors(build.root):
         build.root.mkdir(parents=True, exist_ok=True)
     with only_user_of(build.root):
         with told_write_errors(build.root):
             restore_replaced(build)
+            build.outcome.unlink(missing_ok=True)
             drop_outdated(build, source=source, options=options)
             for stale in build.root.rglob(f"{PARTIAL_PREFIX}*"):
                 stale.unlink()

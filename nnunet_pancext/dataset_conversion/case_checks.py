@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from nnunet_pancext.dataset_conversion.image_scan import dimensions_of, scan_image
 from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
+from nnunet_pancext.image_io import format_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
 ORIGIN_TOLERANCE_VOXELS = 1e-2
@@ -110,6 +111,7 @@ def read_geometry(path: Path) -> Geometry:
     A .png has none but its size.
     """
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(format_of(path))
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     if dimensions_of(path) == 2:
@@ -124,29 +126,29 @@ def read_geometry(path: Path) -> Geometry:
     )
 
 
-def compare_geometry(image: Geometry, label: Geometry, *, label_name: str) -> dict[str, str]:
+def compare_geometry(
+    image: Geometry, label: Geometry, *, label_name: str, remedy: str = ON_ONE_GRID
+) -> dict[str, str]:
     """Return a message for each of size, spacing, direction and origin in which the two differ."""
     found = {}
     if image.size != label.size:
-        found["size differs"] = (
-            f"{label_name} has size {label.size}, its image {image.size} voxels. {ON_ONE_GRID}"
-        )
+        found["size differs"] = f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
         return found
     if not np.allclose(label.spacing_mm, image.spacing_mm, rtol=SPACING_TOLERANCE, atol=0):
         found["spacing differs"] = (
             f"{label_name} has spacing {rounded(label.spacing_mm)}, its image {rounded(image.spacing_mm)} mm "
-            f"(tolerance {SPACING_TOLERANCE:g} relative). {ON_ONE_GRID}"
+            f"(tolerance {SPACING_TOLERANCE:g} relative). {remedy}"
         )
     if not np.allclose(label.direction, image.direction, rtol=0, atol=DIRECTION_TOLERANCE):
         found["direction differs"] = (
             f"{label_name} has direction {rounded(label.direction)}, its image {rounded(image.direction)} "
-            f"(tolerance {DIRECTION_TOLERANCE:g}). {ON_ONE_GRID}"
+            f"(tolerance {DIRECTION_TOLERANCE:g}). {remedy}"
         )
     shift_voxels = np.abs(np.subtract(label.origin_mm, image.origin_mm)) / min(image.spacing_mm)
     if shift_voxels.max() > ORIGIN_TOLERANCE_VOXELS:
         found["origin differs"] = (
             f"{label_name} has origin {rounded(label.origin_mm)}, its image {rounded(image.origin_mm)} mm "
-            f"(tolerance {ORIGIN_TOLERANCE_VOXELS:g} of the smallest spacing). {ON_ONE_GRID}"
+            f"(tolerance {ORIGIN_TOLERANCE_VOXELS:g} of the smallest spacing). {remedy}"
         )
     return found
 

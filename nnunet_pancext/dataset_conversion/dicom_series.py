@@ -16,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN, Geometry
 from nnunet_pancext.dataset_conversion.source import name_of
+from nnunet_pancext.image_io import DICOM_FORMAT
 
 TAGS = [
     "SeriesInstanceUID",
@@ -238,6 +239,7 @@ def read_volume(series: DicomSeries) -> sitk.Image:
         BadSeries: the pixels of a file cannot be read.
     """
     reader = sitk.ImageSeriesReader()
+    reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])
     try:
         volume = reader.Execute()

@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan, scan_nifti
+from nnunet_pancext.image_io import read_image
 
 PNG = ".png"
 
@@ -28,7 +29,7 @@ def dimensions_of(path: Path) -> int:
 def scan_png(path: Path, *, collect_values: bool) -> VoxelScan:
     """Return what is in a .png. Its size is that in x and y."""
     try:
-        image = sitk.ReadImage(str(path))
+        image = read_image(path)
     except RuntimeError as error:
         raise UnreadableImage("is no whole .png") from error
     if image.GetNumberOfComponentsPerPixel() != 1:

@@ -38,6 +38,7 @@ def convert_msd(
     check_orientation: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    copy: bool = False,
     show_progress: bool = True,
 ) -> ConversionResult:
     """Convert Task07_Pancreas, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
@@ -45,8 +46,8 @@ def convert_msd(
     `labels` is 'pancreas+tumour' (as the source declares them) or 'pancreas' (every foreground label merged
     into 1). `split` is 'nnunet' (all labelled cases train) or 'A/B' (A cases train, B are held out).
     `check_orientation` lays each label onto its image as the image's intensities tell, and leaves out a case
-    where they do not. Raises PancextError for anything the user can put right; nothing is then left at the
-    target.
+    where they do not. With `copy` no file is hard-linked to the source. Raises PancextError for anything the
+    user can put right; nothing is then left at the target.
     """
     if labels not in LABEL_CHOICES:
         raise PancextError(f"--labels must be one of {', '.join(LABEL_CHOICES)}, got {labels!r}.")
@@ -60,6 +61,7 @@ def convert_msd(
         jobs=jobs,
         strict=strict,
         overwrite=overwrite,
+        copy=copy,
         show_progress=show_progress,
         check_orientation=check_orientation,
     )

@@ -36,6 +36,7 @@ def convert_nih(
     jobs: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    copy: bool = False,
     show_progress: bool = True,
 ) -> ConversionResult:
     """Convert Pancreas-CT, DICOM series and their NIfTI labels, into an nnU-Net raw dataset under `raw_root`.
@@ -45,8 +46,8 @@ def convert_nih(
     'nnunet' or 'A/B', as for `convert_msd`, or the name of a published one.
 
     Slices are put in order by their position, and each label is laid onto its image as the image tells; a
-    label of which that is unclear is left out. Raises PancextError for anything the user can put right;
-    nothing is then left at the target.
+    label of which that is unclear is left out. All files are new ones, so `copy` changes nothing. Raises
+    PancextError for anything the user can put right; nothing is then left at the target.
     """
     return convert_source(
         [images, labels],
@@ -58,6 +59,7 @@ def convert_nih(
         jobs=jobs,
         strict=strict,
         overwrite=overwrite,
+        copy=copy,
         show_progress=show_progress,
     )
 

@@ -15,6 +15,7 @@ from nnunet_pancext.dataset_conversion.orientation import Orientation, Turn, fin
 from nnunet_pancext.dataset_conversion.raw_dataset import write_image
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.image_io import read_image
 
 ENDING = ".nii.gz"
 AXIS_TOLERANCE = 0.1  # of direction cosines: how far two axes that count as one may differ
@@ -110,7 +111,7 @@ def _prepare_label(case: SourceCase, *, root: Path, folder: Path, ending: str) -
         return Preparation(case_id=case.case_id)  # the checks that follow tell what is missing
     try:
         scan_nifti(case.image, collect_values=False)
-        volume = sitk.ReadImage(str(case.image))
+        volume = read_image(case.image)
         label = _read_label(case.label, root=root)
     except (UnreadableImage, RuntimeError, _Refused):
         return Preparation(case_id=case.case_id)  # and what cannot be read
@@ -134,7 +135,7 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
         raise _Refused("label missing", f"{name} is not there. {FETCH_AGAIN}")
     try:
         scan_nifti(path, collect_values=False)
-        label = sitk.ReadImage(str(path))
+        label = read_image(path)
     except UnreadableImage as error:
         raise _Refused("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -25,7 +26,22 @@ class PublishedSplit:
     @property
     def patients(self) -> set[str]:
         """All patients that it names."""
-        return {*self.train, *self.val, *self.test, *(one for fold in self.folds for one in fold)}
+        return {one for part in self.parts.values() for one in part}
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """The lists by name, those that there are."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        named |= {f"fold {number}": fold for number, fold in enumerate(self.folds)}
+        return {name: patients for name, patients in named.items() if patients}
+
+    def gaps(self, there: Collection[str]) -> str:
+        """Tell which of its patients are not among those that are `there`; empty where all are."""
+        lacking = {
+            part: [one for one in patients if one not in there] for part, patients in self.parts.items()
+        }
+        told = [f"{part} lacks {', '.join(missing)}" for part, missing in lacking.items() if missing]
+        return f"the list of {self.name} is not all there: {'; '.join(told)}" if told else ""
 
 
 def numbered(ranges: str, pattern: str = "{:04d}") -> tuple[str, ...]:
@@ -38,10 +54,38 @@ def numbered(ranges: str, pattern: str = "{:04d}") -> tuple[str, ...]:
 
 
 ACDC_PATIENT = "patient{:03d}"
+MSD_CASE = "pancreas_{:03d}"
 
 PUBLISHED = {
     split.name: split
     for split in (
+        PublishedSplit(
+            name="nnunet-5fold",
+            layout="msd",
+            source="the five folds that nnU-Net makes of all 281 cases by default, as in the results of "
+            "github.com/automl/AutoNNUnet at 7c9d676f",
+            folds=tuple(
+                numbered(ranges, MSD_CASE)
+                for ranges in (
+                    "21 24 35 40 42 56 67 75 86 89 92 94-95 98 109-110 114 119 138 145 148 169-170 172 175 "
+                    "180 191 193 212 215 222 235 241-242 244 246-247 264-267 275 279 287 301 323 336 344 351 "
+                    "354 372 377 387 391-392 410 412",
+                    "4 19 29 32 37 41 50-51 58 64 74 78 81 87-88 96 107 158 160 186 198 201 204 229-230 255 "
+                    "262 270 274 290 299 303-304 308 312 316 318 320 326 328 333 343 348 350 362 366 369 378 "
+                    "388 400-401 406 409 413 416 421",
+                    "5 10 18 28 48-49 52 91 102 113 126-127 137 140 149 157 159 165-167 178 183 187 211 213 "
+                    "218 224-225 228 236 249 256 259 261 269 278 280 283 286 291-292 294-295 298 309-310 313 "
+                    "327 331 342 357-358 367 379 386 405",
+                    "1 6 15-16 43 45 61 70 77 83-84 99 101 103-104 106 111 120 124 131 173 194 197 203 207 "
+                    "210 226 239 243 253 258 276-277 284-285 289 293 296 300 302 305 315 329-330 334 339 346 "
+                    "356 361 370 374 385 393 395 398 415",
+                    "12 25 46 55 66 69 71 80 93 100 105 117 122 125 129-130 135 147 155 179 181-182 196 "
+                    "199-200 209 214 217 219 227 231 234 254 268 297 311 321 325 345 347 355 360 364-365 "
+                    "375-376 380 382 389 399 402 404 411 414 418-419",
+                )
+            ),
+            remark="by default nnU-Net makes the same, but other ones as soon as a case is left out",
+        ),
         PublishedSplit(
             name="transunet-18/12",
             layout="synapse",

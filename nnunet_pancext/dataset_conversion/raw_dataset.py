@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from nnunet_pancext.dataset_conversion.disk import free_bytes, megabytes, told_w
 from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path, link_or_copy
+from nnunet_pancext.image_io import format_of, read_image
 from nnunet_pancext.version import __version__
 
 CONVERTED_BY = f"nnunet-pancext {__version__}"
@@ -86,34 +87,41 @@ def host_folder(variable: str) -> Path | None:
 
 
 def write_case(
-    case: SourceCase, *, folder: Path, subset: str, mapping: Mapping[int, int] | None, ending: str
+    case: SourceCase,
+    *,
+    folder: Path,
+    subset: str,
+    mapping: Mapping[int, int] | None,
+    ending: str,
+    may_link: Callable[[Path], bool],
 ) -> dict[str, str]:
     """Put a case into `folder` as 'Tr' or 'Ts'; return each file's relative path and how it came there.
 
-    'linked' and 'copied' files are the source's bytes; 're-encoded' labels had values to map.
+    'linked' and 'copied' files are the source's bytes; 're-encoded' labels had values to map. `may_link` says
+    of a file whether to try a hard link before a copy.
     """
     image = f"images{subset}/{case.case_id}_0000{ending}"
-    made = {image: place(case.image, folder / image)}
+    made = {image: place(case.image, folder / image, may_link=may_link(case.image))}
     if case.label is not None:
         label = f"labels{subset}/{case.case_id}{ending}"
         if mapping is None:
-            made[label] = place(case.label, folder / label)
+            made[label] = place(case.label, folder / label, may_link=may_link(case.label))
         else:
             remap_label(case.label, folder / label, mapping=mapping)
             made[label] = "re-encoded"
     return made
 
 
-def place(source: Path, target: Path) -> str:
-    """Hard-link or copy a file, making its folder."""
+def place(source: Path, target: Path, *, may_link: bool = True) -> str:
+    """Hard-link or copy a file, making its folder; return which, 'linked' or 'copied'."""
     with told_write_errors(target, needed_bytes=source.stat().st_size):
         target.parent.mkdir(parents=True, exist_ok=True)
-        return link_or_copy(source, target)
+        return link_or_copy(source, target, may_link=may_link)
 
 
 def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> None:
     """Write the label with mapped values as uint8 with the same geometry, and read it back to be sure."""
-    image = sitk.ReadImage(str(source))
+    image = read_image(source)
     values = sitk.GetArrayFromImage(image)
     mapped = np.zeros(values.shape, np.uint8)
     for old, new in mapping.items():
@@ -134,8 +142,8 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             try:
-                sitk.WriteImage(image, str(partial), useCompression=True)
-                written = sitk.ReadImage(str(partial)) if read_back else image
+                sitk.WriteImage(image, str(partial), useCompression=True, imageIO=format_of(partial))
+                written = read_image(partial) if read_back else image
             except RuntimeError as error:
                 raise not_written(target) from error
             if not np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,19 @@ class ConversionResult:
     warnings: tuple[Problem, ...]
     notes: tuple[str, ...]
     file_counts: dict[str, int]
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as JSON can hold it."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> ConversionResult:
+        """Return what `document` was made of."""
+        lists = {name: tuple(document[name]) for name in ("training", "test", "notes")}
+        problems = {
+            name: tuple(Problem(**problem) for problem in document[name]) for name in ("left_out", "warnings")
+        }
+        return cls(**{**document, **lists, **problems, "folder": Path(document["folder"])})
 
     @property
     def report_path(self) -> Path:

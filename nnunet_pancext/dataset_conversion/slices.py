@@ -33,14 +33,15 @@ def convert_slices(
     jobs: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    copy: bool = False,
     show_progress: bool = True,
 ) -> ConversionResult:
     """Convert a folder or archive of .png slices and their masks into a 2D nnU-Net raw dataset.
 
     `classes` names the values 1, 2, … of the masks; with one class masks may be 0 and 255 as well.
     `patient_regex` finds the patient in a file's name without its ending, as its first group: all slices of a
-    patient stay on one side of every split. Raises PancextError for anything the user can put right; nothing
-    is then left at the target.
+    patient stay on one side of every split. With `copy` no file is hard-linked to the source. Raises
+    PancextError for anything the user can put right; nothing is then left at the target.
     """
     if len(set(classes)) != len(classes) or "background" in classes or not all(classes):
         raise PancextError(f"--classes must be different names other than background, got {list(classes)}.")
@@ -58,6 +59,7 @@ def convert_slices(
         jobs=jobs,
         strict=strict,
         overwrite=overwrite,
+        copy=copy,
         show_progress=show_progress,
     )
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.image_scan import scan_image
 from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage
 from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
-from nnunet_pancext.dataset_conversion.raw_dataset import host_folder, raw_root_from_environment
-from nnunet_pancext.dataset_conversion.splits import SPLITS_FILE, Folds, five_folds
+from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
+from nnunet_pancext.dataset_conversion.splits import Folds, five_folds
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import write_json
 
 FRAME = re.compile(r"(.+?)_frame\d+")  # of one patient, as in ACDC
 
@@ -121,17 +121,17 @@ def read_json(path: Path) -> Any:
 
 def splits_file(dataset: Path) -> Path:
     """Return where nnU-Net reads the folds of the raw dataset; PancextError where that is not set."""
-    preprocessed = host_folder("nnUNet_preprocessed")
-    if preprocessed is None:
+    file = folds_file(dataset.name)
+    if file is None:
         raise PancextError(
             "nnUNet_preprocessed is not set, so there is no place for the folds. Set it, for example "
             "export nnUNet_preprocessed=$HOME/nnunet/preprocessed"
         )
-    return preprocessed / dataset.name / SPLITS_FILE
+    return file
 
 
-def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> Path:
-    """Write folds where nnU-Net reads them and return that file.
+def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> tuple[Path, list[str]]:
+    """Write folds where nnU-Net reads them; return that file, and what the user should know.
 
     They are those of the dataset's split.json, or of the published split called `name`: its training
     patients train, those for validation, or where there are none those for testing, are validated on.
@@ -146,11 +146,15 @@ def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> Pa
             f"{dataset.folder / 'split.json'} tells of no folds. Name a split with --split; "
             "`pancext splits list` shows them."
         )
-    if target.exists() and not overwrite and read_json(target) != folds:
+    backup = backup_of(target, folds=folds)
+    if backup and not overwrite:
         raise PancextError(f"{target} holds other folds. Replace them with --overwrite.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_json(target, folds)
-    return target
+    remarks = [f"other folds were there; they are kept as {backup.name}"] if backup else []
+    cases = {*dataset.training, *dataset.test}
+    if gaps := PUBLISHED[name].gaps({dataset.patients[case] for case in cases}) if name else "":
+        remarks.append(gaps)
+    place_folds(folds, dataset=dataset.folder.name)
+    return target, remarks
 
 
 def published_folds(dataset: RawDataset, name: str) -> Folds:
@@ -193,9 +197,9 @@ def find_leaks(dataset: RawDataset, *, jobs: int | None = None, show_progress: b
 
 def current_folds(dataset: RawDataset) -> Folds:
     """Return the folds that nnU-Net uses for the dataset."""
-    preprocessed = host_folder("nnUNet_preprocessed")
-    if preprocessed and (preprocessed / dataset.folder.name / SPLITS_FILE).is_file():
-        return read_json(preprocessed / dataset.folder.name / SPLITS_FILE)
+    file = folds_file(dataset.folder.name)
+    if file and file.is_file():
+        return read_json(file)
     return five_folds(list(dataset.training)) or []
 
 

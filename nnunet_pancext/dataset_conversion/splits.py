@@ -27,7 +27,8 @@ class Split:
     """Case ids, sorted. `name` is what the user asked for, `source` says where the assignment comes from.
 
     `folds` are those of the training cases that nnU-Net would not make by itself, each with its cases under
-    "train" and "val"; None where it does. `remarks` are what the user should know.
+    "train" and "val"; None where it does. `remarks` are what the user should know, `gaps` which patients of a
+    published list are not there.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Split:
     test: tuple[str, ...]
     folds: Folds | None = None
     remarks: tuple[str, ...] = ()
+    gaps: str = ""
 
 
 def parse_split(text: str, *, layout: str = "msd") -> tuple[int, int] | None:
@@ -121,12 +123,14 @@ def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
     remarks = [split.remark] if split.remark else []
     there = set(of.values())
     tested = there & set(split.test)  # none where the source's test cases have no labels
-    missing = sorted(split.patients - there - (set() if tested else set(split.test)))
-    if missing:
-        remarks.append(f"{len(missing)} patient(s) of the list are not in the dataset: {', '.join(missing)}")
+    gaps = split.gaps(there if tested else {*there, *split.test})
+    if gaps:
+        remarks.append(f"{gaps}. What is measured with it is not comparable with what was published")
     unlisted = sorted(one for one, patient in of.items() if patient not in split.patients)
     if unlisted:
-        remarks.append(f"{len(unlisted)} labelled case(s) are not in the list and are left out")
+        remarks.append(
+            f"{len(unlisted)} labelled case(s) are not in the list and are left out: {', '.join(unlisted)}"
+        )
 
     def cases(patients: Collection[str]) -> list[str]:
         return [one for one, patient in of.items() if patient in patients]
@@ -152,6 +156,7 @@ def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
         test=tuple(cases(split.test)),
         folds=folds,
         remarks=tuple(remarks),
+        gaps=gaps,
     )
 
 

@@ -54,13 +54,15 @@ def convert_synapse(
     check_orientation: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    copy: bool = False,
     show_progress: bool = True,
 ) -> ConversionResult:
     """Convert RawData, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
     `organs` is 8 (those of TransUNet's task, numbered 1 to 8 in the order of the original) or 13 (all, as
-    they are). `split` is 'nnunet', 'A/B' or the name of a published one. Raises PancextError for anything the
-    user can put right; nothing is then left at the target.
+    they are). `split` is 'nnunet', 'A/B' or the name of a published one. With `copy` no file is hard-linked
+    to the source. Raises PancextError for anything the user can put right; nothing is then left at the
+    target.
     """
     if organs not in CHOICES:
         raise PancextError(f"--organs must be {' or '.join(map(str, CHOICES))}, got {organs}.")
@@ -74,6 +76,7 @@ def convert_synapse(
         jobs=jobs,
         strict=strict,
         overwrite=overwrite,
+        copy=copy,
         show_progress=show_progress,
         check_orientation=check_orientation,
     )

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.image_io import read_image
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
 # and far below any shift that would change a score.
@@ -28,7 +29,7 @@ def read_volume(path: Path) -> sitk.Image:
         raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
     try:
         _require_complete(path)
-        image = sitk.ReadImage(str(path))
+        image = read_image(path)
     except (RuntimeError, OSError, EOFError, zlib.error) as error:
         reason = str(error).strip().splitlines()[-1]
         raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error

@@ -21,8 +21,10 @@ from nnunet_pancext.evaluation.label_maps import (
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.reports.layout import four_panels
 from nnunet_pancext.reports.panel import (
+    ABDOMEN_HU,
     INK,
     LineStyle,
+    brightness_range,
     draw_contour,
     draw_picture,
     draw_scale_bar,
@@ -51,13 +53,15 @@ def write_overlay(
     prediction: Path | None,
     labels: dict[str, int],
     title: str,
+    is_ct: bool = True,
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same enlarged, coronal and sagittal.
 
     The slices go through the middle of the label of highest value that the truth holds, which is the lesion
     where pancreas is 1 and lesion 2; without a truth or in an empty one, that of the prediction; else through
-    the centre of the image. The CT (in HU) is shown in the window 40 / 400, with patient right on the left
-    and feet down whatever the orientation of the files. The label of lowest value is red in the truth and
+    the centre of the image. The CT (in HU) is shown in the window 40 / 400, an image that is none from its
+    darkest to its brightest hundredth, with patient right on the left and feet down whatever the orientation
+    of the files. The label of lowest value is red in the truth and
     green in the prediction, the next one orange and cyan.
 
     Raises:
@@ -73,6 +77,7 @@ def write_overlay(
     shown = predicted if true is None or (predicted is not None and not np.isin(true, values).any()) else true
     if shown is None:
         raise PancextError(f"There is neither truth nor prediction to draw on {image}. Give one of them.")
+    window = ABDOMEN_HU if is_ct else brightness_range(ct_hu)
     centre = central_voxel(_highest_label(shown, values))
 
     legend = _legend_lines(foreground, truth=true, prediction=predicted)
@@ -88,7 +93,9 @@ def write_overlay(
         (sagittal, SAGITTAL, "Sagittal"),
     ):
         pixel_mm = plane.pixel_mm(spacing_mm)
-        draw_picture(axes, plane.cut(ct_hu, centre), pixel_mm=pixel_mm, title=name, edges=plane.edges)
+        draw_picture(
+            axes, plane.cut(ct_hu, centre), pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window
+        )
         for label_map, colours, linewidth in (
             (true, TRUTH_COLOURS, TRUTH_WIDTH),
             (predicted, PREDICTION_COLOURS, PREDICTION_WIDTH),

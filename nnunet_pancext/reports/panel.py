@@ -15,6 +15,7 @@ INK = "#e8eaed"
 HALO = [withStroke(linewidth=2, foreground="#101214")]
 WINDOW_LEVEL_HU = 40
 WINDOW_WIDTH_HU = 400
+ABDOMEN_HU = (WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2, WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2)
 # A contour follows a mask refined by this factor and blurred by this part of a voxel:
 # enough to round the voxel steps, too little to lose a structure of one voxel.
 CONTOUR_REFINEMENT = 6
@@ -28,15 +29,21 @@ Box = tuple[float, float, float, float]
 
 
 def draw_picture(
-    axes: Axes, picture_hu: NDArray[np.generic], *, pixel_mm: tuple[float, float], title: str, edges: str
+    axes: Axes,
+    picture_hu: NDArray[np.generic],
+    *,
+    pixel_mm: tuple[float, float],
+    title: str,
+    edges: str,
+    window: tuple[float, float] = ABDOMEN_HU,
 ) -> None:
-    """Draw a CT slice (row, column) in the abdominal window, in mm, with the directions at its edges."""
+    """Draw a CT slice (row, column) in mm, with the directions at its edges; `window` is black and white."""
     height_mm, width_mm = (count * size for count, size in zip(picture_hu.shape, pixel_mm, strict=True))
     axes.imshow(
         picture_hu,
         cmap="gray",
-        vmin=WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2,
-        vmax=WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2,
+        vmin=window[0],
+        vmax=window[1],
         interpolation="bicubic",
         extent=(0, width_mm, height_mm, 0),
         aspect="equal",
@@ -62,6 +69,13 @@ def draw_picture(
             fontsize=9,
             path_effects=HALO,
         )
+
+
+def brightness_range(volume: NDArray[np.generic]) -> tuple[float, float]:
+    """Return what to show black and white of an image whose values have no unit."""
+    finite = volume[np.isfinite(volume)]
+    low, high = np.percentile(finite, (1, 99)).tolist() if finite.size else (0.0, 1.0)
+    return low, max(high, low + 1e-6)
 
 
 def draw_contour(

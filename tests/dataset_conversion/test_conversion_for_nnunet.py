@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from made_downloads import LAYOUTS
 from made_msd_task import MadeTask, make_msd_task
+from made_slices import make
 
 from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.slices import convert_slices
 
 
 @pytest.fixture
@@ -33,6 +36,35 @@ def accepted(capfd: pytest.CaptureFixture[str]):
 def test_nnunet_accepts_the_dataset(tmp_path: Path, raw_root: Path, accepted, labels: str) -> None:
     task = make_msd_task(tmp_path / "Task07_Pancreas", cases=2, test_images=0)
     accepted(convert_msd(task.folder, raw_root=raw_root, labels=labels, show_progress=False).folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layout", "options"),
+    [
+        ("nih", {}),
+        ("nih", {"split": "3/2"}),
+        ("synapse", {}),
+        ("synapse", {"organs": 8}),
+        ("acdc", {}),
+        ("acdc", {"split": "4/2", "copy": True}),
+        ("slices", {}),
+        ("slices", {"split": "4/2"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value.values())),
+)
+def test_nnunet_accepts_every_layout(
+    tmp_path: Path, raw_root: Path, accepted, layout: str, options: dict
+) -> None:
+    result = LAYOUTS[layout](tmp_path / "download")(raw_root=raw_root, show_progress=False, **options)
+    assert not result.left_out
+    accepted(result.folder)
+
+
+@pytest.mark.slow
+def test_nnunet_accepts_white_masks(tmp_path: Path, raw_root: Path, accepted) -> None:
+    source = make(tmp_path / "pngs", value=255)
+    accepted(convert_slices(source, raw_root=raw_root, show_progress=False).folder)
 
 
 def test_a_real_ct_comes_through_unchanged(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_downloads import acdc
 from made_msd_task import MadeTask, make_msd_task, tree
 
-from nnunet_pancext.dataset_conversion import case_checks, raw_dataset
+from nnunet_pancext.dataset_conversion import case_checks, conversion, raw_dataset
 from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
@@ -41,6 +44,7 @@ MOMENTS = {
     "while writing": (f"{PACKAGE}.raw_dataset", "place", 4),
     "between writing a file and naming it": ("os", "replace", 30),
     "between the two renames of an exchange": ("os", "rename", 2),
+    "while tidying up": ("shutil", "rmtree", 1),
 }
 
 
@@ -73,7 +77,7 @@ def archive(task: MadeTask) -> Path:
     return path
 
 
-@pytest.mark.parametrize("moment", [m for m in MOMENTS if "exchange" not in m])
+@pytest.mark.parametrize("moment", [m for m in MOMENTS if "exchange" not in m and "tidying" not in m])
 def test_killed_and_run_again_is_like_undisturbed(
     archive: Path, raw_root: Path, tmp_path: Path, moment: str
 ) -> None:
@@ -91,7 +95,9 @@ def test_finished_work_is_not_done_again(
     kill_during("while writing", task.folder, raw_root, labels="pancreas+tumour")
     written = []
     place = raw_dataset.place
-    monkeypatch.setattr(raw_dataset, "place", lambda s, t: (written.append(t.name), place(s, t))[1])
+    monkeypatch.setattr(
+        raw_dataset, "place", lambda s, t, **how: (written.append(t.name), place(s, t, **how))[1]
+    )
     monkeypatch.setattr(case_checks, "scan_image", None)  # calling it would fail
     convert(task.folder, raw_root)
     # One case of two files was finished, the second had its image: 6 x 2 + 2 - 2 remain.
@@ -128,6 +134,48 @@ def test_an_exchange_killed_half_way_is_undone(task: MadeTask, raw_root: Path) -
     with pytest.raises(PancextError, match="exists already"):
         convert(task.folder, raw_root)
     assert tree(folder) == before
+
+
+def test_a_run_killed_while_tidying_up_is_finished(task: MadeTask, raw_root: Path, tmp_path: Path) -> None:
+    kill_during("while tidying up", task.folder, raw_root)
+    assert (raw_root / "Dataset007_Pancreas").exists()
+    with pytest.raises(PancextError, match="exists already"):  # another conversion is not finished by it
+        convert(task.folder, raw_root, labels="pancreas", split="4/2")
+    result = convert(task.folder, raw_root, labels="pancreas")
+    undisturbed = convert(task.folder, tmp_path / "undisturbed", labels="pancreas")
+    assert replace(result, folder=undisturbed.folder) == undisturbed
+    assert tree(result.folder) == tree(undisturbed.folder)
+    assert [p.name for p in raw_root.iterdir()] == ["Dataset007_Pancreas"]
+    with pytest.raises(PancextError, match="exists already"):
+        convert(task.folder, raw_root, labels="pancreas")
+
+
+def test_overwrite_does_not_take_the_result_of_a_killed_run(task: MadeTask, raw_root: Path) -> None:
+    kill_during("while tidying up", task.folder, raw_root)
+    task.image(1).write_text("damaged since")
+    result = convert(task.folder, raw_root, labels="pancreas", overwrite=True)
+    assert [problem.case_id for problem in result.left_out] == ["pancreas_001"]
+    assert [p.name for p in raw_root.iterdir()] == ["Dataset007_Pancreas"]
+
+
+def test_folds_are_put_in_place_also_after_a_kill(
+    tmp_path: Path, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    convert_acdc = acdc(tmp_path / "download")
+
+    def die(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(conversion, "place_folds", die)
+        with pytest.raises(KeyboardInterrupt):
+            convert_acdc(raw_root=raw_root, show_progress=False)
+    splits = tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json"
+    assert not splits.exists()
+    result = convert_acdc(raw_root=raw_root, show_progress=False)
+    assert json.loads(splits.read_text()) == json.loads((result.folder / "split.json").read_text())["folds"]
+    assert [p.name for p in raw_root.iterdir()] == ["Dataset027_ACDC"]
 
 
 def test_two_conversions_to_one_target_do_not_mix(task: MadeTask, raw_root: Path) -> None:

@@ -118,3 +118,64 @@ def test_another_split_after_a_refusal_does_not_check_again(
         convert(task, raw_root, split="4/2")
     monkeypatch.setattr("nnunet_pancext.dataset_conversion.case_checks.scan_image", None)
     assert len(convert(task, raw_root, split="4/1").test) == 1
+
+
+@pytest.fixture
+def preprocessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    return tmp_path / "preprocessed" / "Dataset007_Pancreas"
+
+
+@pytest.fixture
+def published_task(tmp_path: Path) -> MadeTask:
+    """Cases 001, 004, 010, 012, 016, 021 of the real task, one or two of each fold, and one of no list."""
+    task = make_msd_task(tmp_path / "Task07_Pancreas")
+    for old, new in ((7, 21), (13, 12)):
+        task.image(old).rename(task.image(new))
+        task.label(old).rename(task.label(new))
+    task.edit_json(lambda content: content.pop("training"))
+    return task
+
+
+def test_nnunets_folds_stay_the_published_ones(
+    published_task: MadeTask, raw_root: Path, preprocessed: Path
+) -> None:
+    result = convert(published_task, raw_root, split="nnunet-5fold")
+    folds = json.loads((preprocessed / "splits_final.json").read_text())
+    numbers = [[case[-3:] for case in fold["val"]] for fold in folds]
+    assert numbers == [["021"], ["004"], ["010"], ["001", "016"], ["012"]]
+    for fold in folds:
+        assert sorted(fold["train"] + fold["val"]) == list(result.training)
+    assert len(result.test) == 2  # the task's own test images stay
+    (gaps,) = [note for note in result.notes if "is not all there" in note]
+    assert "the list of nnunet-5fold is not all there: fold 0 lacks pancreas_024, pancreas_035" in gaps
+    assert "pancreas_012" not in gaps
+
+
+def test_strict_refuses_a_list_that_is_not_all_there(published_task: MadeTask, raw_root: Path) -> None:
+    published_task.edit_json(
+        lambda content: content.update(
+            training=[
+                {"image": path.name} for path in sorted((published_task.folder / "imagesTr").glob("p*.gz"))
+            ]
+        )
+    )
+    with pytest.raises(
+        PancextError, match=r"--strict: the list of nnunet-5fold is not all there: fold 0 lacks"
+    ):
+        convert(published_task, raw_root, split="nnunet-5fold", strict=True)
+    assert not (raw_root / "Dataset007_Pancreas").exists()
+    assert convert(published_task, raw_root, strict=True).training
+
+
+def test_older_folds_are_kept_and_told(published_task: MadeTask, raw_root: Path, preprocessed: Path) -> None:
+    preprocessed.mkdir(parents=True)
+    (preprocessed / "splits_final.json").write_text('[{"train": ["mine"], "val": ["yours"]}]')
+    result = convert(published_task, raw_root, split="nnunet-5fold")
+    assert "other folds were there; they are kept as splits_final_replaced_1.json" in result.notes
+    kept = json.loads((preprocessed / "splits_final_replaced_1.json").read_text())
+    assert kept == [{"train": ["mine"], "val": ["yours"]}]
+    assert not any("preprocessed data of an earlier dataset" in note for note in result.notes)
+    again = convert(published_task, raw_root, split="nnunet-5fold", overwrite=True)
+    assert not any("other folds were there" in note for note in again.notes)
+    assert len(list(preprocessed.iterdir())) == 2

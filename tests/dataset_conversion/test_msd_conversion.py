@@ -125,6 +125,7 @@ def test_report_says_what_was_written(task: MadeTask, raw_root: Path) -> None:
         "labels": "pancreas+tumour",
         "split": "nnunet",
         "check_orientation": False,
+        "copy": False,
     }
     assert report["written"]["training"] == [case for case in TRAINING if case != "pancreas_010"]
     assert report["written"]["file_counts"] == {"linked": 12}

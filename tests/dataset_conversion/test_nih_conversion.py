@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from made_dicom import edit, write_with_pydicom
-from made_msd_task import read_voxels
 from made_nih import SPACING, MadeDownload, made_ct, write_label
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion import conversion
+from nnunet_pancext.dataset_conversion import case_steps
 from nnunet_pancext.dataset_conversion.nih import convert_nih
 from nnunet_pancext.errors import PancextError
 
@@ -248,11 +247,11 @@ def fail(*arguments, **options):
 
 def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "check_cases", fail)
+        patched.setattr(case_steps, "check_cases", fail)
         with pytest.raises(PancextError, match="the power is gone"):
             convert(download, raw_root)
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "prepare_case", fail)
+        patched.setattr(case_steps, "prepare_case", fail)
         result = convert(download, raw_root)
     for number in (1, 2, 13):
         check_case(result, number)
@@ -261,7 +260,7 @@ def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monke
 
 def test_a_series_that_changed_is_read_again(download, raw_root, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(conversion, "check_cases", fail)
+        patched.setattr(case_steps, "check_cases", fail)
         with pytest.raises(PancextError, match="the power is gone"):
             convert(download, raw_root)
     hu, _ = made_ct(2)
@@ -277,15 +276,3 @@ def test_the_command(download, raw_root, capsys):
     shown = capsys.readouterr().out
     assert "cases     3 training, 0 test (6 converted files)" in shown
     assert "Dataset082_NIHPancreas" in shown
-
-
-@pytest.mark.slow
-def test_nnunet_accepts_the_dataset(download, raw_root):
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-
-    for number in (31, 32):
-        download.add(number)
-    result = convert(download, raw_root, split="3/2")
-    verify_dataset_integrity(str(result.folder), 1)
-    assert len(list((result.folder / "labelsTs").iterdir())) == 2
-    assert read_voxels(next((result.folder / "labelsTr").iterdir())).max() == 1

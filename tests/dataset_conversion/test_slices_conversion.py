@@ -10,32 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from made_msd_task import read_voxels
+from made_slices import make, mask, write
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.slices import convert_slices
 from nnunet_pancext.errors import PancextError
-
-
-def write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(sitk.GetImageFromArray(pixels.astype(np.uint8)), str(path))
-
-
-def mask(number):
-    pixels = np.zeros((16, 20))
-    if number:
-        pixels[4:9, 3 + number : 12] = 1
-    return pixels
-
-
-def make(folder, *, value=255, label="label", patients=6, slices=3, pattern="pancreas_{:03d}_{:d}"):
-    for patient in range(1, patients + 1):
-        for number in range(slices):
-            stem = pattern.format(patient, number)
-            pixels = np.random.default_rng(100 * patient + number).integers(0, 256, (16, 20))
-            write(folder / "image" / f"{stem}.png", pixels)
-            write(folder / label / f"{stem}.png", value * mask(number))
-    return folder
 
 
 def convert(source, raw_root, **options):
@@ -170,10 +149,3 @@ def test_the_command(tmp_path, raw_root, capsys):
     folder = make(tmp_path / "pngs")
     assert main(["convert", "slices", str(folder), "--out", str(raw_root), "--split", "4/2"]) == 0
     assert "cases     12 training, 6 test" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_nnunet_accepts_the_dataset(tmp_path, raw_root):
-    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-
-    verify_dataset_integrity(str(convert(make(tmp_path / "pngs"), raw_root).folder), 1)

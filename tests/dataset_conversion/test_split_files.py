@@ -10,6 +10,7 @@ import pytest
 from made_msd_task import write_volume
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.dataset_conversion.folds_in_place import place_folds
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.errors import PancextError
 
@@ -55,7 +56,7 @@ def test_published_lists_are_those_of_their_sources(shared_data):
         "nnformer-70/10/20": "acdc_nnformer_70_10_20",
         "mcnet-62/20": "nih_mcnet_62_20",
     }
-    assert set(PUBLISHED) == {*keys, "organsegrstn-4fold"}
+    assert set(PUBLISHED) == {*keys, "organsegrstn-4fold", "nnunet-5fold"}
     for name, key in keys.items():
         for part in ("train", "val", "test"):
             assert sorted(getattr(PUBLISHED[name], part)) == sorted(published[key].get(part, [])), (
@@ -65,6 +66,11 @@ def test_published_lists_are_those_of_their_sources(shared_data):
     ranges = published["nih_organsegrstn_4fold_test_ranges"]
     folds = PUBLISHED["organsegrstn-4fold"].folds
     assert [[int(fold[0]), int(fold[-1])] for fold in folds] == [ranges[str(number)] for number in range(4)]
+    msd = json.loads((shared_data / "layout_refs" / "msd_task07_cases.json").read_text())
+    validated = msd["nnunet_default_val_folds"]
+    folds = PUBLISHED["nnunet-5fold"].folds
+    assert [sorted(fold) for fold in folds] == [sorted(validated[str(number)]) for number in range(5)]
+    assert PUBLISHED["nnunet-5fold"].patients == set(msd["training_ids"])
     for split in PUBLISHED.values():
         assert not set(split.train) & set(split.val)
         assert not {*split.train, *split.val} & set(split.test)
@@ -138,8 +144,39 @@ def test_a_published_split_is_put_in_place(folders, capsys):
     assert "holds other folds. Replace them with --overwrite" in capsys.readouterr().err
     assert json.loads(target.read_text()) == folds
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20", "--overwrite"]) == 0
+    assert "kept as splits_final_replaced_1.json" in capsys.readouterr().err
     (fold,) = json.loads(target.read_text())
     assert (len(fold["train"]), len(fold["val"])) == (62, 20)
+    assert json.loads(target.with_name("splits_final_replaced_1.json").read_text()) == folds
+
+
+def test_patients_that_are_not_there_are_told_by_name(folders, capsys):
+    cases = [f"PANCREAS_{number:04d}" for number in range(1, 83) if number not in (25, 70, 71)]
+    folder = make(folders, cases)
+    (folder / "split.json").write_text(json.dumps({"patients": {case: case[-4:] for case in cases}}))
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 0
+    told = capsys.readouterr().err
+    assert "the list of mcnet-62/20 is not all there: train lacks 0070, 0071; test lacks 0025" in told
+
+
+def test_no_folds_are_lost(folders):
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    target.parent.mkdir()
+    (target.parent / ".partial-77-splits_final.json").write_text("of a killed run")
+    several = [[{"train": ["a"], "val": [name]}] for name in "bcdbb"]
+    for folds in several:
+        assert place_folds(folds, dataset="Dataset005_Made") == target
+        assert json.loads(target.read_text()) == folds
+    kept = {path.name: json.loads(path.read_text()) for path in target.parent.iterdir() if path != target}
+    assert kept == {f"splits_final_replaced_{number}.json": several[number - 1] for number in (1, 2, 3)}
+
+
+def test_folds_that_are_no_json_are_kept_too(folders):
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    target.parent.mkdir()
+    target.write_text("[{cut")
+    place_folds([{"train": ["a"], "val": ["b"]}], dataset="Dataset005_Made")
+    assert target.with_name("splits_final_replaced_1.json").read_text() == "[{cut"
 
 
 def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, folders):
@@ -156,7 +193,7 @@ def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, fo
         (["check", "6"], "no dataset '6' in .*there are: Dataset005_Made"),
         (["check", "nowhere"], "no dataset 'nowhere'"),
         (["apply", "5"], "tells of no folds. Name a split with --split"),
-        (["apply", "5", "--split", "mine"], "no split 'mine'. There are: transunet-18/12"),
+        (["apply", "5", "--split", "mine"], "no split 'mine'. There are: nnunet-5fold, transunet-18/12"),
         (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
         (["check", "5", "--patient-regex", "(p"], "is no regular expression"),
         (["check", "5", "--patient-regex", "(x)"], "finds no patient in the case 'pancreas_001'"),

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from made_msd_task import read_voxels, write_volume
+from made_synapse import TRAINING, VALUES, add
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.synapse import convert_synapse
 from nnunet_pancext.errors import PancextError
-
-TRAINING = (*range(1, 11), *range(21, 41))
-VALUES = np.arange(14, dtype=np.uint8).repeat(30).reshape(5, 12, 7)  # each of the 13 organs, and background
-
-
-def add(folder: Path, number: int, *, test: str | None = None) -> None:
-    part = folder / (test or "Training")
-    (part / "img").mkdir(parents=True, exist_ok=True)
-    image = np.random.default_rng(number).integers(-1024, 1500, VALUES.shape).astype(np.int16)
-    write_volume(part / "img" / f"img{number:04d}.nii.gz", image)
-    if test is None:
-        (part / "label").mkdir(exist_ok=True)
-        write_volume(part / "label" / f"label{number:04d}.nii.gz", VALUES)
 
 
 @pytest.fixture

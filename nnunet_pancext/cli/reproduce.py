@@ -1,0 +1,129 @@
+"""`pancext reproduce`: a paper's protocol, from the download to a table beside its figures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.reproduction.choices import (
+    CONFIGURATIONS,
+    FOLDS,
+    Choices,
+    Trial,
+    choose,
+    read_sources,
+)
+from nnunet_pancext.reproduction.papers import PAPERS, find_paper
+from nnunet_pancext.reproduction.protocol import Paper
+
+DESCRIPTION = """\
+Run the whole protocol of a paper through nnU-Net's own commands: conversion with the paper's split, planning,
+training of its rows and of stock nnU-Net, prediction of the test set, evaluation, and a table of the paper's
+figures beside ours. Run again, it continues where it stopped."""
+
+EXAMPLES = """\
+examples:
+  pancext reproduce                                                   the papers
+  pancext reproduce segresnet-nl --dry-run                            commands and estimated GPU-hours
+  pancext reproduce segresnet-nl --source Task07_Pancreas.tar --trainers SegResNetNLTrainer nnUNetTrainer
+  pancext reproduce attention-unet --source nih-images=Pancreas-CT nih-labels=TCIA_pancreas_labels-02-05-2017
+  pancext reproduce dlkunet --datasets synapse --source RawData.zip
+  pancext reproduce segresnet-nl --table                              the table of what there is
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `reproduce` sub-command."""
+    parser = commands.add_parser(
+        "reproduce",
+        help="run a paper's protocol: its split, its rows and stock nnU-Net, its figures beside ours",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("paper", nargs="?", help="name of the paper; without it, all are listed")
+    parser.add_argument(
+        "--source",
+        nargs="+",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="the downloads, folders or archives; with names where a paper has several datasets",
+    )
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of a paper with several, e.g. synapse")
+    parser.add_argument("--trainers", nargs="+", metavar="NAME", help="only these of the protocol")
+    parser.add_argument(
+        "--folds", nargs="+", choices=FOLDS, help="one model each, predicting together (default: the paper's)"
+    )
+    parser.add_argument("--configuration", choices=CONFIGURATIONS, help="default: the paper's")
+    parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="for training and prediction")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reproduction_output"),
+        metavar="FOLDER",
+        help="of predictions, scores, logs and tables (default %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds-per-epoch",
+        type=float,
+        metavar="S",
+        help="for the estimate of GPU-hours: an epoch of 250 iterations of stock nnU-Net on your GPU",
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--dry-run", action="store_true", help="show the commands and estimated GPU-hours")
+    only.add_argument("--table", action="store_true", help="make the table of the results that there are")
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """List the papers, show a protocol, run it, or make its table."""
+    # Drawing libraries take their time to load; the other sub-commands shall not wait for them.
+    from nnunet_pancext.reproduction.dry_run import format_dry_run
+    from nnunet_pancext.reproduction.run import run_protocol
+
+    if parsed.paper is None:
+        print(list_papers())
+        return 0
+    paper = find_paper(parsed.paper)
+    if parsed.seconds_per_epoch is not None and parsed.seconds_per_epoch <= 0:
+        raise PancextError(f"--seconds-per-epoch is {parsed.seconds_per_epoch:g}; it must be above 0.")
+    choices = Choices(
+        out=parsed.out,
+        datasets=parsed.datasets,
+        trainers=parsed.trainers,
+        folds=parsed.folds,
+        configuration=parsed.configuration,
+        device=parsed.device,
+    )
+    if parsed.source:
+        choices = read_sources(parsed.source, paper, choices)
+    trials = choose(paper, choices)
+    if parsed.dry_run:
+        print(format_dry_run(paper, trials, choices, seconds_per_epoch=parsed.seconds_per_epoch))
+        return 0
+    if not parsed.table:
+        run_protocol(trials, choices, log_name=paper.name)
+    print_table(paper, trials, choices)
+    return 0
+
+
+def list_papers() -> str:
+    """Return the papers with their datasets and number of trainings."""
+    lines = []
+    for paper in PAPERS.values():
+        lines.append(f"{paper.name}\n    {paper.title}")
+        for one in paper.experiments:
+            lines.append(f"    {one.dataset.layout}: {one.dataset.title}; {len(one.trainers)} trainers")
+    return "\n".join(lines)
+
+
+def print_table(paper: Paper, trials: list[Trial], choices: Choices) -> None:
+    """Print the comparison with the paper and write it as a page and as CSV."""
+    from nnunet_pancext.reproduction.comparison import compare
+    from nnunet_pancext.reproduction.results import format_results, write_results
+
+    comparisons = [compare(trial, out=choices.out) for trial in trials]
+    print(f"\n{format_results(comparisons)}\n")
+    for file in write_results(paper, comparisons, out=choices.out):
+        print(f"table     {file}")

@@ -1,0 +1,86 @@
+"""Makes docs/reproduction.md: the papers' tables, and what of them can be reproduced."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from nnunet_pancext.files import atomic_path
+from nnunet_pancext.reports.numbers import UNDEFINED
+from nnunet_pancext.reproduction.papers import PAPERS
+from nnunet_pancext.reproduction.protocol import Experiment, Paper, Table
+from nnunet_pancext.reproduction.results import markdown_table
+
+INTRODUCTION = """\
+# Reproducing the papers
+
+`pancext reproduce PAPER` runs a paper's protocol through nnU-Net's stock commands. The download is converted
+with the paper's split; its model, the ablations of its tables and stock nnU-Net are trained, with the paper's
+recipe where it gives one; the test set is predicted and scored with the paper's aggregation. `--dry-run`
+shows the commands and an estimate of GPU-hours. Results end up in a table: the paper's figure, ours, stock
+nnU-Net's.
+
+**None of these protocols has been run yet**, on no GPU, so this page has the papers' figures alone. Each
+table tells where its paper prints it; a trainer beside a row is what stands for it here.
+
+This page is made by `python -m nnunet_pancext.reproduction.document docs/reproduction.md` from the data in
+`nnunet_pancext/reproduction/papers/`.
+"""
+
+
+def reproduction_document() -> str:
+    """Return the page."""
+    return "\n".join([INTRODUCTION, *(_paper_section(paper) for paper in PAPERS.values())])
+
+
+def table_lines(table: Table) -> list[str]:
+    """Return a paper's table with all its figures."""
+    has_trainers = any(row.trainer for row in table.rows)
+    header = ["method", *(column.title for column in table.columns), *(["trainer"] if has_trainers else [])]
+    rows = [
+        [
+            row.method,
+            *(figure or UNDEFINED for figure in row.figures),
+            *([f"`{row.trainer}`" if row.trainer else ""] if has_trainers else []),
+        ]
+        for row in table.rows
+    ]
+    return [f"{table.source}: {table.title}.", "", *markdown_table(header, rows)]
+
+
+def _paper_section(paper: Paper) -> str:
+    lines = [
+        f"## {paper.title}",
+        "",
+        f"`pancext reproduce {paper.name}`. The paper's hardware: {paper.hardware}.",
+    ]
+    for experiment in paper.experiments:
+        lines += ["", *_experiment_lines(experiment)]
+    for table in paper.other_tables:
+        lines += ["", *table_lines(table)]
+    lines += [
+        "",
+        "Not to be reproduced, or not to be settled:",
+        "",
+        *(f"- {note}" for note in paper.limits),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _experiment_lines(experiment: Experiment) -> list[str]:
+    dataset = experiment.dataset
+    lines = [
+        f"### {dataset.title}",
+        "",
+        f"`{dataset.folder}`, split `{dataset.split}`, configuration `{experiment.configuration}`, "
+        f"fold `{' '.join(experiment.folds)}`.",
+    ]
+    for table in experiment.tables:
+        lines += ["", *table_lines(table)]
+    return [*lines, "", "Where our protocol differs:", "", *(f"- {note}" for note in experiment.differences)]
+
+
+if __name__ == "__main__":
+    with atomic_path(Path(sys.argv[1])) as partial:
+        partial.write_text(reproduction_document(), encoding="utf-8")

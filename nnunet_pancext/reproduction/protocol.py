@@ -1,0 +1,118 @@
+"""What a paper's protocol consists of: datasets, tables of figures, and what is trained for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STOCK = "nnUNetTrainer"
+WHOLE_TRAINING_SET = ("all",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A download and its conversion.
+
+    `layout` is that of `pancext convert` and its name on the command line; `downloads` name what the
+    converter takes, in its order; `labels` is what the conversion's report says of them; `has_folds` that the
+    split has folds of its own, which nnU-Net must be given.
+    """
+
+    layout: str
+    title: str
+    downloads: tuple[str, ...]
+    dataset_id: int
+    name: str
+    split: str
+    labels: str
+    options: tuple[str, ...] = ()
+    has_folds: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that nnU-Net looks for."""
+        return f"Dataset{self.dataset_id:03d}_{self.name}"
+
+    def conversion(self, sources: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command that converts the downloads at `sources`."""
+        target = ("--split", self.split, "--id", str(self.dataset_id), "--name", self.name)
+        return ("pancext", "convert", self.layout, *sources, *self.options, *target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a paper's table, and where `summary.json` has the same of ours.
+
+    `where` is a path of keys below a label, such as 'per_slice.slice_dice'; empty where an evaluation does
+    not tell. Of several `labels` the mean is taken. `has_spread` adds the standard deviation over the cases.
+    """
+
+    title: str
+    where: str = ""
+    labels: tuple[str, ...] = ()
+    scale: float = 1
+    decimals: int = 2
+    has_spread: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A method: its figures as printed, '' where there is none, and the trainer that stands for it here."""
+
+    method: str
+    figures: tuple[str, ...]
+    trainer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Figures of a paper; `source` says where it prints them."""
+
+    source: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.figures) != len(self.columns):
+                raise ValueError(f"{self.source}, {row.method}: {len(row.figures)} figures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Trainings on one dataset whose results stand beside a paper's tables.
+
+    `main` is trained first, then stock nnU-Net, then the other rows. `further` columns are ours alone.
+    `probabilities` are kept where a column needs them. `differences` from the paper are told below results.
+    """
+
+    dataset: Dataset
+    configuration: str
+    main: str
+    tables: tuple[Table, ...]
+    differences: tuple[str, ...]
+    folds: tuple[str, ...] = WHOLE_TRAINING_SET
+    further: tuple[Column, ...] = ()
+    probabilities: bool = False
+
+    @property
+    def trainers(self) -> tuple[str, ...]:
+        """All trainers, in the order of their training."""
+        named = [row.trainer for table in self.tables for row in table.rows if row.trainer]
+        return tuple(dict.fromkeys((self.main, STOCK, *named)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """A paper by its name on the command line.
+
+    `other_tables` have figures that no trainer here stands for; `limits` say what cannot be reproduced, and
+    why.
+    """
+
+    name: str
+    title: str
+    hardware: str
+    experiments: tuple[Experiment, ...]
+    limits: tuple[str, ...]
+    other_tables: tuple[Table, ...] = ()

@@ -1,0 +1,105 @@
+"""`pancext reproduce` and what it answers to mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.reproduction.papers import PAPERS
+
+
+def test_without_a_name_the_papers_are_listed(capsys):
+    assert main(["reproduce"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{name}\n    {paper.title}" in shown for name, paper in PAPERS.items())
+
+
+def told(capsys, *words: str) -> str:
+    """Return the message of a command that must end with exit code 1 and without a traceback."""
+    assert main(["reproduce", *words]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("pancext reproduce: error: ")
+    assert "Traceback" not in error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["segresnet"],
+            "no paper 'segresnet'. There are: segresnet-nl, pancreas-tumor-cascade, dlkunet, attention-unet, "
+            "cdi-nstseg.",
+        ),
+        (
+            ["dlkunet", "--dry-run", "--datasets", "msd"],
+            "--datasets msd: the protocol of dlkunet has no such. It has: synapse, acdc.",
+        ),
+        (
+            ["segresnet-nl", "--dry-run", "--trainers", "DLKUNetLTrainer"],
+            "--trainers DLKUNetLTrainer: the protocol of segresnet-nl has no such. It has: SegResNetNL",
+        ),
+        (
+            ["dlkunet", "--dry-run", "--datasets", "acdc", "--trainers", "AttentionUNetTrainer"],
+            "--datasets acdc has none of --trainers AttentionUNetTrainer.",
+        ),
+        (
+            ["segresnet-nl", "--dry-run", "--source", "nowhere.tar"],
+            "--source: there is no nowhere.tar (msd). Give the downloaded folder or archive.",
+        ),
+        (
+            ["dlkunet", "--dry-run", "--source", "RawData.zip"],
+            "dlkunet takes synapse=PATH, acdc=PATH.",
+        ),
+        (
+            ["attention-unet", "--dry-run", "--source", "one"],
+            "attention-unet takes nih-images=PATH, nih-labels=PATH.",
+        ),
+        (
+            ["segresnet-nl", "--dry-run", "--seconds-per-epoch", "0"],
+            "--seconds-per-epoch is 0; it must be above 0.",
+        ),
+    ],
+)
+def test_a_mistake_is_told(capsys, words, message):
+    assert message in told(capsys, *words)
+
+
+def test_downloads_are_taken_by_name_or_in_order(tmp_path, capsys, no_host_folders):
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.mkdir()
+    labels.mkdir()
+    for words in ([f"nih-labels={labels}", f"nih-images={images}"], [str(images), str(labels)]):
+        assert main(["reproduce", "attention-unet", "--dry-run", "--source", *words]) == 0
+        assert f"pancext convert nih {images} {labels} --split 60/20" in capsys.readouterr().out
+
+
+def test_variables_that_are_not_set_are_told_with_the_lines_to_type(capsys, no_host_folders, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", "/data/raw")
+    message = told(capsys, "segresnet-nl")
+    assert "nnUNet_preprocessed, nnUNet_results not set" in message
+    assert "export nnUNet_results=$HOME/nnunet/results" in message
+    assert "export nnUNet_raw" not in message
+
+
+def test_a_missing_download_is_told_before_anything_runs(machine, capsys):
+    assert machine.reproduce("pancreas-tumor-cascade", "--datasets", "nih", source=False) == 1
+    message = capsys.readouterr().err
+    assert "not converted yet, and its download is not given" in message
+    assert "--source nih-images=PATH nih-labels=PATH" in message
+    assert machine.calls() == []
+
+
+def test_a_machine_without_a_gpu_is_told_before_anything_runs(machine, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    message = told(capsys, "segresnet-nl", "--source", str(machine.source), "--out", str(machine.out))
+    assert "PyTorch finds no GPU here" in message
+    assert machine.calls() == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(machine, capsys):
+    machine.out.write_text("a file")
+    assert machine.reproduce("segresnet-nl") == 1
+    assert "Give another --out." in capsys.readouterr().err
+    assert main(["reproduce", "segresnet-nl", "--table", "--out", str(machine.out)]) == 1
+    assert f"cannot write to {machine.out}" in capsys.readouterr().err
