@@ -10,6 +10,7 @@ from nnunet_pancext import __version__
 from nnunet_pancext.cli import (
     attention,
     check,
+    compare,
     convert,
     demo,
     doctor,
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         phantom,
         trainers,
         evaluate,
+        compare,
         report,
         reproduce,
         attention,

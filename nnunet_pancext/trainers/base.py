@@ -16,6 +16,7 @@ from nnunet_pancext.trainers.finite_loss import check_loss
 from nnunet_pancext.trainers.host import nnUNetTrainer
 from nnunet_pancext.trainers.loss_weights import append_weights_panel, log_loss_weights, set_loss_weights
 from nnunet_pancext.trainers.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.peak_memory import peak_memory_message
 from nnunet_pancext.trainers.seeding import INITIALISATION, seed_from_environment, seed_generators
 from nnunet_pancext.trainers.shared_boundary import add_isb_loss
 
@@ -144,6 +145,12 @@ class PancextTrainer(nnUNetTrainer):
         picture = Path(self.output_folder) / "progress.png"
         if self.weights is not None and self.local_rank == 0 and picture.is_file():
             append_weights_panel(picture, self.logger)
+
+    def on_train_end(self) -> None:
+        message = peak_memory_message(self.device)
+        if message is not None:
+            self.print_to_log_file(message)
+        super().on_train_end()
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()

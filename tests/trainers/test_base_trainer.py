@@ -7,6 +7,8 @@ import pytest
 import torch
 from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
 
+from nnunet_pancext.comparison.models import Model
+from nnunet_pancext.comparison.training_log import read_training_log
 from nnunet_pancext.errors import HostCommandError, PancextError
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
 from nnunet_pancext.trainers.finite_loss import NonFiniteLossError, check_loss
@@ -43,6 +45,18 @@ def test_class_attributes_replace_nnunets_defaults(make):
 @pytest.mark.parametrize(("epochs", "save_every"), [(1000, 50), (100, 10), (12, 1), (3, 1)])
 def test_short_runs_save_more_often(make, epochs, save_every):
     assert make(find_trainer(f"SegResNetNLTrainer_{epochs}epochs")).save_every == save_every
+
+
+def test_the_log_tells_epochs_and_peak_memory(make):
+    trainer = make()
+    trainer.run_training()
+    folder = Path(trainer.output_folder)
+    model = Model(name="A", trainer="A", plans="P", configuration="C", folder=folder.parent, dataset_json={})
+    log = read_training_log(model, int(folder.name.removeprefix("fold_")))
+    assert list(log.seconds) == list(range(trainer.num_epochs))
+    assert log.peak_gb is not None
+    assert 0.1 < log.peak_gb < 100
+    assert log.device == "cpu"
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(make, monkeypatch):

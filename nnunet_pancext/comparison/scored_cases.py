@@ -1,0 +1,52 @@
+"""The scores of several models on the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnunet_pancext.evaluation.scores import CaseScores, metric_values
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredCases:
+    """Scores by model, each in the order of `cases`; `folds` and `patients` are theirs."""
+
+    cases: tuple[str, ...]
+    folds: tuple[int, ...]
+    patients: tuple[str, ...]
+    scores: Mapping[str, Sequence[CaseScores]]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in the order of the command."""
+        return list(self.scores)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels, in the order of reporting."""
+        first = next(iter(self.scores.values()))
+        return list(first[0].labels)
+
+    def values(self, model: str, label: str, metric: str) -> NDArray[np.float64]:
+        """One metric of one label for each case."""
+        return np.array(metric_values(self.scores[model], label, metric), dtype=float)
+
+    def in_fold(self, fold: int) -> NDArray[np.bool_]:
+        """Which cases are validated in the fold."""
+        return np.array(self.folds) == fold
+
+    def true_volumes_ml(self, label: str) -> NDArray[np.float64]:
+        """Volume of the label in the truth of each case."""
+        return self.values(self.models[0], label, "truth_volume_ml")
+
+    def has_values(self, metric: str) -> bool:
+        """Whether the metric is defined anywhere."""
+        return any(
+            not np.isnan(self.values(model, label, metric)).all()
+            for model in self.models
+            for label in self.labels
+        )

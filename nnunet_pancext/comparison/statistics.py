@@ -1,0 +1,192 @@
+"""Pure functions of numbers: summaries, bootstrap, paired test, correction, effect size.
+
+In every sequence of values nan is undefined and left out. inf is the distance of a label that one side lacks
+altogether: it takes part in ranks, medians, wins and losses, and is left out of means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnunet_pancext.errors import PancextError
+
+Values = NDArray[np.float64]
+Interval = tuple[float, float]
+
+ALPHA = 0.05
+LEVEL = 0.95
+RESAMPLES = 10_000
+TIE_TOLERANCE = 1e-3  # in the metric's own unit: less than a table shows
+MOST_EXACT = 50  # pairs; above, the normal approximation differs in no digit that is printed
+UNDEFINED: Interval = (math.nan, math.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Of one metric over cases: how many have a value, in how many of these it is infinite, and the rest.
+
+    Mean and standard deviation (n - 1) are those of the finite values; the median is that of all.
+    """
+
+    n: int
+    infinite: int
+    mean: float
+    sd: float
+    median: float
+
+
+def summarise(values: ArrayLike) -> Summary:
+    """Describe the values."""
+    array = np.asarray(values, dtype=float)
+    defined = array[~np.isnan(array)]
+    finite = defined[np.isfinite(defined)]
+    return Summary(
+        n=len(defined),
+        infinite=len(defined) - len(finite),
+        mean=float(finite.mean()) if len(finite) else math.nan,
+        sd=float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
+        median=float(np.median(defined)) if len(defined) else math.nan,
+    )
+
+
+def paired_differences(values: ArrayLike, reference: ArrayLike) -> Values:
+    """Differences `values` - `reference` by pair: nan where one of them is, 0 where both are infinite."""
+    ours, theirs = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
+    same = np.isinf(ours) & (ours == theirs)
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, ours - theirs)
+
+
+class Bootstrap:
+    """Expanded percentile intervals of means from resampled patients (Hesterberg, Am. Stat. 2015, section 4).
+
+    All cases of a drawn patient are drawn together, and every interval of one `Bootstrap` rests on the same
+    draws. Plain percentiles are too narrow for few patients; expanded, they are as wide as Student's interval
+    where that holds. They stay within the range of a metric and are defined for constant values, where the
+    corrections of BCa are not.
+    """
+
+    def __init__(self, patients: Sequence[str], *, seed: int, resamples: int = RESAMPLES) -> None:
+        names, self._owner = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
+        self.num_patients = len(names)
+        generator = np.random.default_rng(seed)
+        shape = (resamples, self.num_patients)
+        drawn = (
+            generator.integers(0, self.num_patients, shape)
+            + self.num_patients * np.arange(resamples)[:, None]
+        )
+        # how often each patient is in each draw
+        self._draws = np.bincount(drawn.ravel(), minlength=math.prod(shape)).reshape(shape).astype(float)
+
+    def mean_interval(self, values: ArrayLike) -> Interval:
+        """The 95 % interval of the mean of the finite values, one value for each case.
+
+        nan where fewer than two patients have one.
+
+        Raises:
+            PancextError: there is not one value for each case.
+        """
+        array = np.asarray(values, dtype=float)
+        if array.shape != self._owner.shape:
+            raise PancextError(f"{len(self._owner)} cases, but values of shape {array.shape}. Give one each.")
+        finite = np.isfinite(array)
+        counts = np.bincount(self._owner, weights=finite, minlength=self.num_patients)
+        patients = int(np.count_nonzero(counts))
+        if patients < 2:
+            return UNDEFINED
+        # around the mean, so that equal values give an interval of exactly that value
+        centre = float(array[finite].mean())
+        apart = np.where(finite, array, centre) - centre
+        sums = np.bincount(self._owner, weights=apart, minlength=self.num_patients)
+        drawn = self._draws @ counts
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (self._draws @ sums) / drawn
+        end = expanded_end(patients)
+        low, high = np.quantile(means[drawn > 0], [end, 1 - end])
+        return centre + float(low), centre + float(high)
+
+
+def expanded_end(patients: int) -> float:
+    """The share of draws to leave out at each end: less than 2.5 %, the fewer patients the less."""
+    from scipy.stats import norm, t
+
+    quantile = t.ppf((1 + LEVEL) / 2, patients - 1)
+    return float(norm.cdf(-math.sqrt(patients / (patients - 1)) * quantile))
+
+
+def signed_rank_p(differences: ArrayLike) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test that the differences lie around 0.
+
+    Zeros are dropped, as Wilcoxon did, and equal sizes share their middle rank. Up to 50 differences the
+    distribution is exact, ties included; above, scipy's normal approximation with its correction for ties.
+    Differences that are all 0 give 1; without any there is no test and p is nan.
+    """
+    array = np.asarray(differences, dtype=float)
+    array = array[~np.isnan(array)]
+    if not len(array):
+        return math.nan
+    signed = _signed_ranks(array)
+    if not len(signed):
+        return 1.0
+    if len(signed) > MOST_EXACT:
+        from scipy.stats import wilcoxon
+
+        return float(wilcoxon(signed, zero_method="wilcox", correction=False).pvalue)
+    # Middle ranks are halves, so twice the rank is whole. `ways[w]`: share of all signs with W+ = w / 2.
+    doubled = np.rint(2 * np.abs(signed)).astype(int)
+    ways = np.zeros(doubled.sum() + 1)
+    ways[0] = 1.0
+    for rank in doubled:
+        ways = (ways + np.concatenate([np.zeros(rank), ways[:-rank]])) / 2
+    positive = int(doubled[signed > 0].sum())
+    return float(min(1.0, 2 * min(ways[: positive + 1].sum(), ways[positive:].sum())))
+
+
+def rank_biserial(differences: ArrayLike) -> float:
+    """Effect size of the signed-rank test, (W+ - W-) / (W+ + W-), from -1 to 1 (Kerby 2014).
+
+    Zeros are dropped; differences that are all 0 give 0, none at all nan.
+    """
+    array = np.asarray(differences, dtype=float)
+    array = array[~np.isnan(array)]
+    if not len(array):
+        return math.nan
+    signed = _signed_ranks(array)
+    return float(signed.sum() / np.abs(signed).sum()) if len(signed) else 0.0
+
+
+def _signed_ranks(differences: Values) -> Values:
+    from scipy.stats import rankdata
+
+    kept = differences[differences != 0]
+    return np.sign(kept) * rankdata(np.abs(kept))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: adjusted p, in the order given; nan stays nan and is not counted."""
+    tested = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    adjusted = [math.nan] * len(p_values)
+    least = 0.0
+    for step, (p, place) in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - step) * p))
+        adjusted[place] = least
+    return adjusted
+
+
+def least_p(pairs: int) -> float:
+    """The smallest two-sided p that the signed-rank test can give for so many pairs."""
+    return min(1.0, 2.0 ** (1 - pairs))
+
+
+def wins_ties_losses(gains: ArrayLike) -> tuple[int, int, int]:
+    """How many gains lie above, within and below the tolerance of a tie, 0.001 in the metric's unit."""
+    array = np.asarray(gains, dtype=float)
+    array = array[~np.isnan(array)]
+    wins = int(np.count_nonzero(array > TIE_TOLERANCE))
+    losses = int(np.count_nonzero(array < -TIE_TOLERANCE))
+    return wins, len(array) - wins - losses, losses

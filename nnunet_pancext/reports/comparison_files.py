@@ -1,0 +1,43 @@
+"""All files of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnunet_pancext.comparison.compare import Comparison
+from nnunet_pancext.comparison.csv_tables import (
+    write_cases_csv,
+    write_costs_csv,
+    write_statistics_csv,
+    write_strata_csv,
+)
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.reports.comparison_latex import write_comparison_latex
+from nnunet_pancext.reports.comparison_page import write_comparison_page
+
+PAGE_NAME = "comparison.html"
+WRITERS = {
+    "comparison.csv": write_cases_csv,
+    "statistics.csv": write_statistics_csv,
+    "strata.csv": write_strata_csv,
+    "cost.csv": write_costs_csv,
+    "comparison.tex": write_comparison_latex,
+    PAGE_NAME: write_comparison_page,
+}
+
+
+def write_comparison(out: Path, comparison: Comparison) -> Path:
+    """Write tables, LaTeX and page to the folder `out`, each atomically; return the page.
+
+    Raises:
+        PancextError: the folder cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, write in WRITERS.items():
+            write(out / name, comparison)
+    except OSError as error:
+        raise PancextError(
+            f"Cannot write to {out}: {error.strerror}. Give another folder with -o."
+        ) from error
+    return out / PAGE_NAME

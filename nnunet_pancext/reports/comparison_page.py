@@ -1,0 +1,289 @@
+"""A comparison as one HTML page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from nnunet_pancext.comparison.compare import Comparison
+from nnunet_pancext.comparison.paired import Row
+from nnunet_pancext.comparison.statistics import paired_differences
+from nnunet_pancext.comparison.worst import worst_cases
+from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.files import atomic_path
+from nnunet_pancext.reports.comparison_plot import PLOT_STYLE, difference_plot, range_text, strip_plot
+from nnunet_pancext.reports.comparison_text import (
+    COST_HEADINGS,
+    COST_MEANING,
+    cost_cells,
+    cost_reasons,
+    effect_text,
+    interval_text,
+    mean_text,
+    p_text,
+    value_text,
+)
+from nnunet_pancext.reports.numbers import UNDEFINED, volume_text
+from nnunet_pancext.reports.page import render_page, section
+from nnunet_pancext.reports.sortable import Cell, sortable_table
+
+WORST_SHOWN = 5
+WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
+COMPARISON_STYLE = """
+thead th, tbody th { white-space: normal; }
+thead th:first-child { padding-left: 0; text-align: left; }
+th, td { padding: .4rem .6rem; } .sortable th, .sortable td { white-space: nowrap; }
+.sortable thead th { min-width: 5.5rem; white-space: normal; overflow-wrap: anywhere; }
+.left thead th, .left td.text { text-align: left; } td.text { white-space: normal; }
+td.name { text-align: left; }
+.grouped thead th:nth-child(2), .grouped thead th:nth-child(3) { text-align: left; }
+@media print { table { font-size: 8pt; } th, td { padding: .25rem .4rem; } }
+tr.metric th { padding-top: 1rem; color: var(--soft); font-size: .85rem; }
+tr.significant td.p { color: var(--accent); font-weight: 650; }
+"""
+MEANING = (
+    "CI: interval of the mean from {resamples} resamples of the patients (expanded percentiles, seed "
+    "{seed}). "
+    "Difference: the trainer minus {reference}, case by case, with its interval. p Holm: of Wilcoxon's "
+    "signed-rank test of these differences, corrected over all tests on this page, below 0.05 in colour. "
+    "r: rank-biserial correlation of the pairs, from -1 to 1, positive where the trainer is better. "
+    "Win, tie, loss: cases; a tie is a difference of at most 0.001 in the metric's unit. "
+    "{dash}: undefined. Infinite distances, of a label that one side lacks, are left out of means only."
+)
+
+
+def write_comparison_page(path: Path, comparison: Comparison) -> None:
+    """Write the page atomically; all texts are escaped."""
+    labels = comparison.scored.labels
+    parts = [
+        f"<section>\n{headlines_html(comparison)}\n</section>",
+        *(section(label, label_html(comparison, label)) for label in labels),
+        section("How to read the tables", f"<p>{escape(_meaning(comparison))}</p>"),
+        section("By size of the label", strata_html(comparison)),
+        section("By fold", folds_html(comparison)),
+        section("Worst cases", worst_html(comparison)),
+        section("Cost", cost_html(comparison)),
+        section("Cases", cases_html(comparison)),
+    ]
+    page = render_page(
+        title=f"Comparison of trainers on {comparison.dataset}",
+        parts=parts,
+        notes=_notes(comparison.remarks),
+        style=PLOT_STYLE + COMPARISON_STYLE,
+        scripted=True,
+    )
+    with atomic_path(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def headlines_html(comparison: Comparison) -> str:
+    """The first metric of each model over the first label, and what was compared."""
+    scored, metric = comparison.scored, comparison.metrics[0]
+    label = scored.labels[0]
+    items = []
+    for model in scored.models:
+        row = comparison.row(model, label, metric)
+        is_reference = model == comparison.reference
+        first = ' class="first"' if is_reference else ""
+        role = "reference" if is_reference else _verdict(row)
+        items.append(
+            f"<div{first}><dt>{escape(model)}</dt>"
+            f'<dd class="number">{value_text(row.summary.mean, metric)}</dd>'
+            f'<dd class="soft">{role}</dd></div>'
+        )
+    folds = ", ".join(map(str, comparison.folds))
+    what = (
+        f"Mean {METRICS[metric].title} of {label} over {len(scored.cases)} validation cases, folds {folds}. "
+        f"{comparison.setting}."
+    )
+    return f'<dl class="headlines">\n{"".join(items)}\n</dl>\n<p class="soft">{escape(what)}</p>'
+
+
+def label_html(comparison: Comparison, label: str) -> str:
+    """Pictures and table of one label."""
+    plots = []
+    for metric in comparison.metrics:
+        values = [
+            (model, comparison.scored.values(model, label, metric)) for model in comparison.scored.models
+        ]
+        title = METRICS[metric].title
+        said = "; ".join(f"{model}: {range_text(array, metric)}" for model, array in values)
+        plots.append(_figure(strip_plot(values, metric=metric, text=f"{title}. {said}"), f"{title}, by case"))
+        rows = [comparison.row(model, label, metric) for model in comparison.scored.models]
+        differences = [(row.model, row.difference) for row in rows if row.difference is not None]
+        caption = f"Mean difference in {title} to {comparison.reference}, 95 % interval"
+        plots.append(_figure(difference_plot(differences, metric=metric, text=caption), caption))
+    headings = ["trainer", "n", "mean ± SD", "95 % CI", "median", "difference", "95 % CI", "p Holm", "r"]
+    headings += ["win/tie/loss"]
+    body = []
+    for metric in comparison.metrics:
+        body.append(
+            f'<tr class="metric"><th colspan="{len(headings)}">{escape(METRICS[metric].title)}</th></tr>'
+        )
+        body += [_row_html(comparison.row(model, label, metric)) for model in comparison.scored.models]
+    return f'<div class="plots">\n{"".join(plots)}\n</div>\n{_table(headings, body)}'
+
+
+def strata_html(comparison: Comparison) -> str:
+    """Means by true size; one row for each label, metric and size."""
+    return _grouped(
+        comparison,
+        [
+            (row.label, row.metric, row.stratum, row.model, str(row.summary.n), row.summary.mean)
+            for row in comparison.strata
+        ],
+        heading="true size",
+    )
+
+
+def folds_html(comparison: Comparison) -> str:
+    """Means by fold; one row for each label, metric and fold."""
+    return _grouped(
+        comparison,
+        [
+            (row.label, row.metric, f"fold {row.fold}", row.model, str(row.summary.n), row.summary.mean)
+            for row in comparison.by_fold
+            if row.metric in comparison.metrics
+        ],
+        heading="fold",
+    )
+
+
+def worst_html(comparison: Comparison) -> str:
+    """The worst cases of each model and label by the first metric."""
+    metric = comparison.metrics[0]
+    rows = []
+    for label in comparison.scored.labels:
+        for model in comparison.scored.models:
+            worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
+            said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
+            rows.append(
+                f'<tr><th scope="row">{escape(label)}</th><td class="name">{escape(model)}</td>'
+                f'<td class="text">{escape(said) or UNDEFINED}</td></tr>'
+            )
+    headings = ["label", "trainer", f"by {METRICS[metric].title}, the worst first"]
+    return f'<div class="left">\n{_table(headings, rows)}\n</div>'
+
+
+def cost_html(comparison: Comparison) -> str:
+    """What each model costs, and why something is not known."""
+    rows = [
+        f'<tr><th scope="row">{breakable(cost.model)}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cost_cells(cost))
+        + "</tr>"
+        for cost in comparison.costs
+    ]
+    reasons = "".join(f'<p class="soft">{escape(reason)}</p>' for reason in cost_reasons(comparison.costs))
+    return f'{_table(["trainer", *COST_HEADINGS], rows)}\n<p class="soft">{escape(COST_MEANING)}</p>{reasons}'
+
+
+def cases_html(comparison: Comparison) -> str:
+    """Every case and label with the first metric of each model and its difference, to be sorted."""
+    scored, metric = comparison.scored, comparison.metrics[0]
+    title = METRICS[metric].title
+    others = [model for model in scored.models if model != comparison.reference]
+    rows = []
+    for label in scored.labels:
+        values = {model: scored.values(model, label, metric) for model in scored.models}
+        volumes = scored.true_volumes_ml(label)
+        changes = {model: paired_differences(values[model], values[comparison.reference]) for model in others}
+        for index, case in enumerate(scored.cases):
+            row = [
+                Cell(text=case),
+                Cell(text=str(scored.folds[index]), value=scored.folds[index]),
+                Cell(text=label),
+                Cell(text=_volume(volumes[index]), value=volumes[index]),
+            ]
+            for one in values.values():
+                row.append(Cell(text=value_text(one[index], metric), value=one[index]))
+            for one in changes.values():
+                row.append(Cell(text=value_text(one[index], metric, signed=True), value=one[index]))
+            rows.append(row)
+    headings = ["case", "fold", "label", "true volume, mL", *scored.models]
+    headings += [f"{model} - reference" for model in others]
+    note = f'<p class="soft">{escape(title)} of each case. A click on a heading sorts.</p>'
+    return f"{sortable_table(headings, rows, name=f'{title} by case')}\n{note}"
+
+
+def breakable(name: str) -> str:
+    """An escaped name that a narrow column may break where its words meet."""
+    return "<wbr>".join(escape(word) for word in WORDS.split(name))
+
+
+def _row_html(row: Row) -> str:
+    summary, one = row.summary, row.difference
+    cells = [str(summary.n), mean_text(row), interval_text(row.interval, row.metric)]
+    cells.append(value_text(summary.median, row.metric))
+    if one is None:
+        rest = "<td></td>" * 5
+    else:
+        change = value_text(one.mean, row.metric, signed=True)
+        interval = interval_text(one.interval, row.metric, signed=True)
+        rest = (
+            f'<td>{change}</td><td>{interval}</td><td class="p">{escape(p_text(one.p_holm))}</td>'
+            f"<td>{effect_text(one)}</td><td>{one.wins}/{one.ties}/{one.losses}</td>"
+        )
+    kind = ' class="significant"' if one is not None and one.is_significant else ""
+    body = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr{kind}><th scope="row">{breakable(row.model)}</th>{body}{rest}</tr>'
+
+
+def _grouped(
+    comparison: Comparison, entries: Sequence[tuple[str, str, str, str, str, float]], *, heading: str
+) -> str:
+    """A row for each label, metric and group, a column for each model. n is that of the first model."""
+    if not entries:
+        return ""
+    models, labels, metrics = comparison.scored.models, comparison.scored.labels, comparison.metrics
+    found: dict[tuple[str, str, str], dict[str, tuple[str, float]]] = {}
+    for label, metric, group, model, n, mean in entries:
+        found.setdefault((label, metric, group), {})[model] = (n, mean)
+    rows = []
+    # stable, so that groups stay in their order
+    ordered = sorted(found.items(), key=lambda item: (labels.index(item[0][0]), metrics.index(item[0][1])))
+    for (label, metric, group), by_model in ordered:
+        cells = "".join(f"<td>{value_text(by_model[model][1], metric)}</td>" for model in models)
+        rows.append(
+            f'<tr><th scope="row">{escape(label)}</th><td class="name">{escape(METRICS[metric].title)}</td>'
+            f'<td class="name">{escape(group)}</td><td>{by_model[models[0]][0]}</td>{cells}</tr>'
+        )
+    return f'<div class="grouped">\n{_table(["label", "metric", heading, "n", *models], rows)}\n</div>'
+
+
+def _verdict(row: Row) -> str:
+    one = row.difference
+    if one is None or math.isnan(one.mean):
+        return ""
+    change = value_text(one.mean, row.metric, signed=True)
+    return f"{change}, p {p_text(one.p_holm).replace('<', '&lt;')}"
+
+
+def _volume(volume_ml: float) -> str:
+    return UNDEFINED if math.isnan(volume_ml) else volume_text(volume_ml)
+
+
+def _meaning(comparison: Comparison) -> str:
+    return MEANING.format(
+        resamples=comparison.resamples, seed=comparison.seed, reference=comparison.reference, dash=UNDEFINED
+    )
+
+
+def _figure(picture: str, caption: str) -> str:
+    return f"<figure>\n{picture}\n<figcaption>{escape(caption)}</figcaption>\n</figure>" if picture else ""
+
+
+def _notes(remarks: Sequence[str]) -> str:
+    if not remarks:
+        return ""
+    items = "\n".join(f"<li>{escape(remark)}</li>" for remark in remarks)
+    return f'<aside class="notes" aria-label="Please note">\n<ul>\n{items}\n</ul>\n</aside>'
+
+
+def _table(headings: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f'<th scope="col">{breakable(heading)}</th>' for heading in headings)
+    body = "\n".join(rows)
+    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    return f'<div class="scroll">\n{table}\n</div>'

@@ -1,0 +1,175 @@
+"""Rows of a comparison: what is described, what is tested, and what the reader is warned of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from nnunet_pancext.comparison.paired import compare_rows, fold_rows
+from nnunet_pancext.comparison.remarks import statistics_remarks
+from nnunet_pancext.comparison.scored_cases import ScoredCases
+from nnunet_pancext.comparison.worst import worst_cases
+from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+
+NAN, INF = math.nan, math.inf
+
+
+def scored(patients=None, folds=None, **models) -> ScoredCases:
+    """Models by name, each with the values of its metrics, case by case, for the label 'tumour'."""
+    number = len(next(iter(next(iter(models.values())).values())))
+    names = tuple(f"case_{index}" for index in range(number))
+    scores = {
+        model: [
+            CaseScores(
+                case=case,
+                labels={"tumour": LabelScores(**{name: column[index] for name, column in metrics.items()})},
+            )
+            for index, case in enumerate(names)
+        ]
+        for model, metrics in models.items()
+    }
+    return ScoredCases(
+        cases=names, folds=tuple(folds or [0] * number), patients=tuple(patients or names), scores=scores
+    )
+
+
+def rows_of(one: ScoredCases, family=("dice", "hd95_mm"), reference="A"):
+    return {
+        (row.model, row.metric): row
+        for row in compare_rows(one, reference=reference, family=family, seed=0, resamples=500)
+    }
+
+
+DICE = [0.5, 0.6, 0.7, 0.8, 0.9, 0.4]
+
+
+def test_a_model_and_its_copy_never_differ_significantly():
+    row = rows_of(scored(A={"dice": DICE}, B={"dice": DICE}))["B", "dice"]
+    one = row.difference
+    assert (one.p, one.p_holm, one.rank_biserial, one.mean, one.interval) == (1.0, 1.0, 0.0, 0.0, (0.0, 0.0))
+    assert (one.wins, one.ties, one.losses) == (0, 6, 0)
+    assert not one.is_significant
+
+
+def test_a_higher_dice_and_a_lower_distance_are_better():
+    better, worse = [one + 0.05 for one in DICE], [one - 0.05 for one in DICE]
+    rows = rows_of(
+        scored(
+            A={"dice": DICE, "hd95_mm": [5.0] * 6},
+            B={"dice": better, "hd95_mm": [3.0] * 6},
+            C={"dice": worse, "hd95_mm": [9.0] * 6},
+        )
+    )
+    for metric, change in (("dice", 0.05), ("hd95_mm", -2.0)):
+        one = rows["B", metric].difference
+        assert one.mean == pytest.approx(change)
+        assert (one.rank_biserial, one.wins, one.losses) == (1.0, 6, 0)
+    assert rows["C", "hd95_mm"].difference.mean == pytest.approx(4.0)
+    assert rows["C", "hd95_mm"].difference.rank_biserial == -1.0
+    assert rows["C", "dice"].difference.losses == 6
+
+
+def test_holms_family_is_trainers_times_labels_times_the_metrics_named():
+    shifted = [one + step for one, step in zip(DICE, [0.1, 0.2, 0.3, -0.05, 0.15, 0.25], strict=True)]
+    models = {
+        "A": {"dice": DICE, "hd95_mm": [5.0] * 6, "iou": DICE},
+        "B": {"dice": [one + 0.05 for one in DICE], "hd95_mm": [5.0] * 6, "iou": shifted},
+        "C": {"dice": shifted, "hd95_mm": [4.0] * 6, "iou": shifted},
+    }
+    rows = rows_of(scored(**models))
+    assert rows["B", "dice"].difference.p == pytest.approx(1 / 32)
+    assert rows["C", "dice"].difference.p == pytest.approx(2 * 2 / 64)  # only the smallest rank is negative
+    # p of the family, rising: 1/32, 1/32, 1/16, 1: times 4, 3, 2, 1
+    assert rows["B", "dice"].difference.p_holm == pytest.approx(4 / 32)
+    assert rows["C", "hd95_mm"].difference.p_holm == pytest.approx(4 / 32)
+    assert rows["C", "dice"].difference.p_holm == pytest.approx(2 / 16)
+    assert rows["B", "hd95_mm"].difference.p_holm == 1.0
+    assert math.isnan(rows["B", "iou"].difference.p_holm)
+    assert not rows["B", "iou"].difference.is_significant
+
+
+def test_undefined_pairs_are_left_out_and_infinite_ones_lose():
+    rows = rows_of(
+        scored(
+            A={"hd95_mm": [1.0, 2.0, NAN, 4.0, INF, INF]},
+            B={"hd95_mm": [2.0, NAN, 3.0, INF, 5.0, INF]},
+        )
+    )
+    one = rows["B", "hd95_mm"].difference
+    assert one.pairs == 4
+    assert (one.wins, one.ties, one.losses) == (1, 1, 2)
+    assert one.mean == 1.0  # the one finite difference
+    # -1 has rank 1; -inf and +inf share the ranks 2 and 3
+    assert one.rank_biserial == pytest.approx((2.5 - 3.5) / 6)
+    assert rows["B", "hd95_mm"].summary.infinite == 2
+    assert rows["B", "hd95_mm"].summary.mean == pytest.approx(10 / 3)
+    assert rows["B", "hd95_mm"].summary.median == 5.0
+
+
+def test_metrics_without_a_better_direction_are_described_but_not_tested():
+    row = rows_of(scored(A={"dice": DICE, "volume_ml": DICE}, B={"dice": DICE, "volume_ml": DICE}))
+    assert row["B", "volume_ml"].difference is None
+    assert row["B", "volume_ml"].summary.n == 6
+
+
+def test_a_patient_counts_once_in_the_test():
+    """Twelve cases of six patients: the mean of each patient is tested."""
+    patients = [name for name in "uvwxyz" for _ in range(2)]
+    steps = [0.3, -0.1] * 6  # each patient gains 0.1 on the mean
+    reference = [0.5] * 12
+    better = [one + step for one, step in zip(reference, steps, strict=True)]
+    models = {"A": {"dice": reference}, "B": {"dice": better}}
+    one = rows_of(scored(patients=patients, **models))["B", "dice"].difference
+    assert (one.pairs, one.patients) == (12, 6)
+    assert one.p == pytest.approx(1 / 32)
+    assert (one.wins, one.losses) == (6, 6)
+    assert one.interval == pytest.approx((0.1, 0.1))
+
+
+def test_folds_are_described_by_themselves():
+    one = scored(folds=[0, 0, 0, 1, 1, 1], A={"dice": DICE}, B={"dice": DICE})
+    found = {(row.model, row.fold): row.summary for row in fold_rows(one, [0, 1])}
+    assert found["A", 0].mean == pytest.approx(0.6)
+    assert found["A", 1].median == pytest.approx(0.8)
+    assert found["B", 1].n == 3
+
+
+def test_the_worst_cases_come_first():
+    one = scored(A={"dice": [0.5, NAN, 0.1, 0.9], "hd95_mm": [1.0, NAN, INF, 4.0]})
+    by_dice = worst_cases(one, model="A", label="tumour", metric="dice")
+    assert [(found.case, found.value) for found in by_dice] == [
+        ("case_2", 0.1),
+        ("case_0", 0.5),
+        ("case_3", 0.9),
+    ]
+    by_distance = worst_cases(one, model="A", label="tumour", metric="hd95_mm")
+    assert [found.case for found in by_distance] == ["case_2", "case_3", "case_0"]
+
+
+def remarks_of(number, *, models=("A", "B"), num_folds=1, patients=None, **more):
+    values = np.linspace(0.4, 0.9, number)
+    one = scored(patients=patients, **{name: {"dice": values, **more} for name in models})
+    rows = compare_rows(one, reference="A", family=["dice"], seed=0, resamples=50)
+    return statistics_remarks(one, rows, folds=[0], num_folds=num_folds)
+
+
+def test_five_patients_cannot_be_significant():
+    [remark] = remarks_of(5)
+    assert "With 5 patients the smallest p that Wilcoxon's test can give is 0.0625" in remark
+    assert "At least 6 are needed" in remark
+
+
+def test_six_patients_can_in_one_test_but_not_in_two():
+    assert remarks_of(6) == []
+    [remark] = remarks_of(6, models=("A", "B", "C"))
+    assert "With 6 patients and 2 tests the smallest p after Holm's correction is 0.062: 7 patients" in remark
+
+
+def test_missing_folds_shared_patients_and_infinite_distances_are_told():
+    assert "1 of 5 folds are compared (0)" in remarks_of(20, num_folds=5)[0]
+    shared = remarks_of(20, patients=[f"p{index // 2}" for index in range(20)])
+    assert "20 cases are of 10 patients" in shared[0]
+    infinite = remarks_of(20, hd95_mm=[INF] * 2 + [1.0] * 18)
+    assert "HD95, mm of tumour: A in 2 of 20, B in 2 of 20" in infinite[0]
