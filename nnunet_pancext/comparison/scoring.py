@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 from nnunet_pancext.comparison.models import Model
 from nnunet_pancext.dataset_conversion.parallel import for_each
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import evaluate_folder
+from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
-from nnunet_pancext.files import link_or_copy
+from nnunet_pancext.evaluation.targets import read_targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +44,16 @@ def score_models(
         for case in names
     ]
 
+    targets = read_targets(labels)
+
     def score(one: _Work) -> CaseScores:
+        files = CaseFiles(
+            case=one.case,
+            prediction=one.model.validation(one.fold) / f"{one.case}{ending}",
+            truth=truths / f"{one.case}{ending}",
+        )
         try:
-            return score_case(
-                one.model.validation(one.fold), truths, case=one.case, labels=labels, ending=ending
-            )
+            return score_case(files, targets=targets)
         except PancextError as error:
             raise PancextError(f"{one.model.name}, fold {one.fold}: {error}") from error
 
@@ -57,21 +61,4 @@ def score_models(
     scores: dict[str, list[CaseScores]] = {model.name: [] for model in models}
     for one, result in zip(work, done, strict=True):
         scores[one.model.name].append(result)
-    return scores
-
-
-def score_case(
-    predictions: Path, truths: Path, *, case: str, labels: Mapping[str, Any], ending: str
-) -> CaseScores:
-    """Score one case: `evaluate_folder` on a folder that holds its truth alone.
-
-    Raises:
-        PancextError: as `evaluate_folder`.
-    """
-    with tempfile.TemporaryDirectory(prefix="pancext-compare-") as folder:
-        link_or_copy(truths / f"{case}{ending}", Path(folder) / f"{case}{ending}")
-        try:
-            [scores] = evaluate_folder(predictions, Path(folder), labels=dict(labels), file_ending=ending)
-        except PancextError as error:
-            raise PancextError(str(error).replace(folder, str(truths))) from error
     return scores

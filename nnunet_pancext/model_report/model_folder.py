@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_pancext.comparison.truth import find_truths
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.dataset_json import DatasetJson, read_dataset_json
 
@@ -80,7 +81,7 @@ def open_model_folder(
         configuration=parts[2],
         dataset=dataset,
         folds=kept,
-        truth=truth or _find_truth(folder.parent.name),
+        truth=truth or find_truths(folder.parent.name),
         images=images or _below("nnUNet_raw", f"{folder.parent.name}/imagesTr"),
     )
 
@@ -93,17 +94,6 @@ def _fold(path: Path) -> Fold:
         folder=path,
         validation=validation if validation.is_dir() else None,
         checkpoint=checkpoints[0] if checkpoints else None,
-    )
-
-
-def _find_truth(dataset: str) -> Path:
-    for variable, folder in (("nnUNet_preprocessed", "gt_segmentations"), ("nnUNet_raw", "labelsTr")):
-        found = _below(variable, f"{dataset}/{folder}")
-        if found is not None:
-            return found
-    raise PancextError(
-        f"The true label maps of {dataset} are neither in nnUNet_preprocessed nor in nnUNet_raw. "
-        "Set these variables as for training, or give the folder with --truth."
     )
 
 

@@ -176,7 +176,7 @@ def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
     (tmp_path / "empty").mkdir()
     assert "No file ending in" in refused(capsys, model, "--truth", tmp_path / "empty")
     monkeypatch.delenv("nnUNet_raw")
-    assert "neither in nnUNet_preprocessed nor in nnUNet_raw" in refused(capsys, model)
+    assert "No true label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(capsys, model)
 
 
 def test_refuses_a_missing_image(model, tmp_path, capsys):
