@@ -10,7 +10,7 @@ import gzip
 import zlib
 from typing import BinaryIO
 
-COMPRESSED_PIECE = 1 << 20
+COMPRESSED_PIECE = 1 << 22
 GZIP_WINDOW = 31  # zlib's word for: expect a gzip header, and compare checksum and length at the end
 UNSOUND = ("header", "data check", "length check")
 

@@ -1,7 +1,7 @@
 """One pass over a .nii.gz file: is it whole, and which voxel values does it hold.
 
 Read here and not through SimpleITK because its reader fills the rest of a cut file with zeros, replaces NaN
-by zero and needs the whole volume in memory. A scan holds one piece of a few megabytes.
+by zero and needs the whole volume in memory. A scan holds one piece of some megabytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from nnunet_pancext.dataset_conversion.gzip_stream import GzipStream
 
 HEADER_BYTES = 348
-PIECE_VOXELS = 1 << 20
+PIECE_VOXELS = 1 << 22
 MOST_VALUES = 1000  # a label with more distinct values than this is no label; no need to list them
 VOXEL_TYPES = {
     2: "u1",
