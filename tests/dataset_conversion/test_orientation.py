@@ -128,3 +128,23 @@ def sphere(shape, *, centre):
     distance = sum((axis - middle) ** 2 for axis, middle in zip(grid, centre, strict=True))
     label = (distance < 10).astype(np.uint8)
     return label * 100 + np.random.default_rng(0).normal(size=shape), label
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.float32, np.int64])
+def test_the_score_is_that_of_comparing_every_pair(kind):
+    random = np.random.default_rng(5)
+    image = random.integers(0, 9, (3, 8, 8)).astype(kind)
+    if kind is np.int64:
+        image *= 10**7  # too wide to count
+    mask = np.zeros(image.shape, bool)
+    mask[1, 3:5, 3:6] = True
+    inside = image[mask]
+    # two steps in plane, not around the corners
+    outside = [
+        image[1, y, x]
+        for y in range(8)
+        for x in range(8)
+        if not mask[1, y, x] and min(abs(y - a) + abs(x - b) for _, a, b in np.argwhere(mask)) <= 2
+    ]
+    pairs = [(one > other) + 0.5 * (one == other) for one in inside for other in outside]
+    assert separation(image, mask) == pytest.approx(np.mean(pairs), abs=1e-12)
