@@ -216,8 +216,8 @@ def test_old_preprocessed_data_is_mentioned(
         ({"dataset_id": 1000}, "--id must be from 1 to 999, got 1000"),
         ({"name": "a/b"}, "--name may hold letters, digits, _ and - only, got 'a/b'"),
         ({"labels": "liver"}, "--labels must be one of pancreas\\+tumour, pancreas, got 'liver'"),
-        ({"split": "half"}, "--split must be 'nnunet' or two counts like 257/24"),
-        ({"split": "6/0"}, "--split must be 'nnunet' or two counts like 257/24"),
+        ({"split": "half"}, "--split must be 'nnunet' or 'nnunet-5fold' or two counts like 257/24"),
+        ({"split": "6/0"}, "--split must be 'nnunet' or 'nnunet-5fold' or two counts like 257/24"),
         ({"jobs": 0}, "--jobs must be at least 1, got 0"),
     ],
 )
