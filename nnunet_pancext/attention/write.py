@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nnunet_pancext.files import atomic_path
+from nnunet_pancext.image_io import write_compressed
 from nnunet_pancext.reports.heatmap import write_heatmap
 
 
@@ -28,7 +29,7 @@ def write_maps(
         volume.CopyInformation(reference)
         target = folder / f"{case}_{name}.nii.gz"
         with atomic_path(target) as partial:
-            sitk.WriteImage(volume, str(partial), useCompression=True)
+            write_compressed(volume, partial)
         write_heatmap(
             folder / f"{case}_{name}.png",
             image=reference,

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-
 from nnunet_pancext.comparison.models import Model, host_root, read_json
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.image_io import read_header
 
 MM3_PER_ML = 1000
 
@@ -134,7 +133,4 @@ def _key(value: Any) -> str:
 
 
 def _voxel_ml(path: Path) -> float:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    return math.prod(reader.GetSpacing()) / MM3_PER_ML
+    return math.prod(read_header(path).GetSpacing()) / MM3_PER_ML

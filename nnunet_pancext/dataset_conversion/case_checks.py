@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from nnunet_pancext.dataset_conversion.image_scan import dimensions_of, scan_image
 from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
-from nnunet_pancext.image_io import format_of
+from nnunet_pancext.image_io import read_header
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
 ORIGIN_TOLERANCE_VOXELS = 1e-2
@@ -110,10 +109,7 @@ def read_geometry(path: Path) -> Geometry:
 
     A .png has none but its size.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(format_of(path))
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    reader = read_header(path)
     if dimensions_of(path) == 2:
         return Geometry(
             size=tuple(reader.GetSize()), spacing_mm=(1, 1), origin_mm=(0, 0), direction=(1, 0, 0, 1)

@@ -16,7 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN, Geometry
 from nnunet_pancext.dataset_conversion.source import name_of
-from nnunet_pancext.image_io import DICOM_FORMAT
+from nnunet_pancext.image_io import DICOM_FORMAT, only_thread_in_itk
 
 TAGS = [
     "SeriesInstanceUID",
@@ -242,7 +242,8 @@ def read_volume(series: DicomSeries) -> sitk.Image:
     reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])
     try:
-        volume = reader.Execute()
+        with only_thread_in_itk():
+            volume = reader.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise BadSeries("unreadable slice", f"the pixels cannot be read ({reason}). {FETCH_AGAIN}") from error

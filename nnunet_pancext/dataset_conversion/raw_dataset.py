@@ -16,7 +16,7 @@ from nnunet_pancext.dataset_conversion.disk import free_bytes, megabytes, told_w
 from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path, link_or_copy
-from nnunet_pancext.image_io import format_of, read_image
+from nnunet_pancext.image_io import read_image, write_compressed
 from nnunet_pancext.version import __version__
 
 CONVERTED_BY = f"nnunet-pancext {__version__}"
@@ -142,7 +142,7 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             try:
-                sitk.WriteImage(image, str(partial), useCompression=True, imageIO=format_of(partial))
+                write_compressed(image, partial)
                 written = read_image(partial) if read_back else image
             except RuntimeError as error:
                 raise not_written(target) from error

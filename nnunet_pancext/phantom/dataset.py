@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import PARTIAL_PREFIX, write_json
+from nnunet_pancext.image_io import write_compressed
 from nnunet_pancext.phantom.case import DEFAULT_SIZE, PhantomCase, check_request, make_phantom_case
 from nnunet_pancext.phantom.difficulty import find_difficulty
 
@@ -114,7 +115,7 @@ def _write_array(path: Path, array: np.ndarray, case: PhantomCase) -> None:
     image.SetOrigin((-right, -anterior, superior))
     image.SetDirection(RAS_DIRECTION)
     try:
-        sitk.WriteImage(image, str(path), useCompression=True)
+        write_compressed(image, path)
     except RuntimeError as error:
         # What SimpleITK raises for a full disk or a folder that went away.
         raise OSError(f"{path.name} could not be written") from error

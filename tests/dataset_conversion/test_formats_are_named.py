@@ -1,4 +1,4 @@
-"""No file's format is guessed: guessing in several threads at once can end the process."""
+"""ITK has one file at a time, and its format is named: in several threads it can end the process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from made_downloads import LAYOUTS
 
+from nnunet_pancext import image_io
 from nnunet_pancext.dataset_check import check_dataset
 from nnunet_pancext.image_io import format_of
 
@@ -28,12 +29,13 @@ def test_the_ending_tells(name, expected):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_conversion_and_check_name_the_format(layout, tmp_path, raw_root, monkeypatch):
-    named = []
+def test_conversion_and_check_name_the_format_and_take_turns(layout, tmp_path, raw_root, monkeypatch):
+    named, alone = [], []
 
     def told(original):
         def call(*arguments, **options):
             named.append(options.get("imageIO", ""))
+            alone.append(image_io._ITK_FILES.locked())
             return original(*arguments, **options)
 
         return call
@@ -41,11 +43,13 @@ def test_conversion_and_check_name_the_format(layout, tmp_path, raw_root, monkey
     class Reader(sitk.ImageFileReader):
         def ReadImageInformation(self):
             named.append(self.GetImageIO())
+            alone.append(image_io._ITK_FILES.locked())
             return super().ReadImageInformation()
 
     class SeriesReader(sitk.ImageSeriesReader):
         def Execute(self):
             named.append(self.GetImageIO())
+            alone.append(image_io._ITK_FILES.locked())
             return super().Execute()
 
     convert = LAYOUTS[layout](tmp_path / "download")
@@ -57,3 +61,4 @@ def test_conversion_and_check_name_the_format(layout, tmp_path, raw_root, monkey
     check_dataset(result.folder, out=tmp_path / "check", show_progress=False)
     assert named
     assert all(named)
+    assert all(alone)
