@@ -48,12 +48,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate as parsed and print the tables."""
-    from nnunet_pancext.dataset_conversion.parallel import default_jobs
     from nnunet_pancext.errors import PancextError
     from nnunet_pancext.evaluation.dataset_json import find_dataset_json, read_dataset_json
     from nnunet_pancext.evaluation.folder import evaluate
     from nnunet_pancext.evaluation.scores import write_metrics_csv
     from nnunet_pancext.evaluation.summary import write_curves, write_summary
+    from nnunet_pancext.parallel import default_jobs
     from nnunet_pancext.reports.totals_table import format_totals
 
     declared = read_dataset_json(parsed.dataset_json or find_dataset_json(parsed.predictions, parsed.truth))

@@ -39,9 +39,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page as parsed and say where it is."""
-    from nnunet_pancext.dataset_conversion.parallel import default_jobs
     from nnunet_pancext.model_report.build import write_model_report
     from nnunet_pancext.model_report.model_folder import open_model_folder
+    from nnunet_pancext.parallel import default_jobs
     from nnunet_pancext.reports.totals_table import format_totals
 
     model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)

@@ -29,9 +29,9 @@ from nnunet_pancext.comparison.truth import (
     require_truths,
 )
 from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
-from nnunet_pancext.dataset_conversion.parallel import default_jobs
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.parallel import default_jobs
 
 DEFAULT_METRICS = ("dice", "nsd_2mm", "hd95_mm")
 DEFAULT_CONFIGURATION = "3d_fullres"

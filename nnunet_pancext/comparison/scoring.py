@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.comparison.models import Model
-from nnunet_pancext.dataset_conversion.parallel import for_each
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import read_targets
+from nnunet_pancext.parallel import for_each
 
 
 @dataclass(frozen=True, kw_only=True)

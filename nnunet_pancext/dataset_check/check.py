@@ -15,10 +15,10 @@ from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write
 from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, find_duplicates
 from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
 from nnunet_pancext.dataset_conversion.image_scan import PNG
-from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
 from nnunet_pancext.dataset_conversion.split_files import read_json
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.parallel import default_jobs, for_each
 
 
 @dataclass(frozen=True, kw_only=True)

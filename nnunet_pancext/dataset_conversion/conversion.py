@@ -18,7 +18,6 @@ from nnunet_pancext.dataset_conversion.build_folder import (
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
 from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
-from nnunet_pancext.dataset_conversion.parallel import default_jobs, for_each
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder
 from nnunet_pancext.dataset_conversion.report import (
@@ -40,6 +39,7 @@ from nnunet_pancext.dataset_conversion.splits import (
 )
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import write_json
+from nnunet_pancext.parallel import default_jobs, for_each
 
 
 def convert_source(

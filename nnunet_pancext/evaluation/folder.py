@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nnunet_pancext.dataset_conversion.parallel import for_each
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets, read_targets
+from nnunet_pancext.parallel import for_each
 
 
 @dataclass(frozen=True, kw_only=True)

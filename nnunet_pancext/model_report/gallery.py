@@ -47,15 +47,13 @@ def draw_gallery(
     for label in by_case[scores[0].case].labels:
         for word, case in choose_cases(scores, label).items():
             if case not in pictures:
-                pictures[case] = _draw(model, by_case[case], labels, folder=folder)
+                image = model.images / f"{case}_0000{model.dataset.file_ending}"
+                pictures[case] = _draw(by_case[case], labels, image=image, folder=folder)
             shown.append(Shown(case=case, why=f"{word}, {label}", picture=pictures[case]))
     return _merged(shown)
 
 
-def _draw(model: ModelFolder, case: CaseScores, labels: dict[str, int], *, folder: Path) -> Path:
-    ending = model.dataset.file_ending
-    assert model.images is not None
-    image = model.images / f"{case.case}_0000{ending}"
+def _draw(case: CaseScores, labels: dict[str, int], *, image: Path, folder: Path) -> Path:
     if not image.is_file():
         raise PancextError(
             f"The image of case {case.case!r} is not at {image}. Give the folder of images with --images."
