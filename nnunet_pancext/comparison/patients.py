@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from nnunet_pancext.comparison.models import host_root, read_json
-from nnunet_pancext.dataset_conversion.split_files import FRAME
+from nnunet_pancext.dataset_conversion.patient_names import patient_by_name, patient_by_regex
 from nnunet_pancext.errors import PancextError
 
 
@@ -20,9 +19,9 @@ def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | No
         PancextError: the expression does not compile, or finds no patient in a case.
     """
     if patient_regex is not None:
-        return tuple(_by_regex(case, patient_regex) for case in cases)
+        return tuple(patient_by_regex(case, patient_regex) for case in cases)
     told = _told(dataset)
-    return tuple(str(told.get(case) or _by_name(case)) for case in cases)
+    return tuple(str(told.get(case) or patient_by_name(case)) for case in cases)
 
 
 def _told(dataset: str) -> dict[str, str]:
@@ -32,21 +31,3 @@ def _told(dataset: str) -> dict[str, str]:
         return {}  # only datasets that `pancext convert` made have one
     patients = split.get("patients") if isinstance(split, dict) else None
     return patients if isinstance(patients, dict) else {}
-
-
-def _by_name(case: str) -> str:
-    frame = FRAME.fullmatch(case)
-    return frame[1] if frame else case
-
-
-def _by_regex(case: str, expression: str) -> str:
-    try:
-        found = re.search(expression, case)
-    except re.error as error:
-        raise PancextError(f"--patient-regex {expression!r} is no regular expression: {error}.") from error
-    if found is None or not found.groups() or not found[1]:
-        raise PancextError(
-            f"--patient-regex {expression!r} finds no patient in the case {case!r}. "
-            "Its first group must be the patient, as in '(patient[0-9]+)_'."
-        )
-    return found[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any
 from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.image_scan import scan_image
 from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage
+from nnunet_pancext.dataset_conversion.patient_names import patient_by_name, patient_by_regex
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
 from nnunet_pancext.dataset_conversion.splits import Folds, five_folds
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.parallel import default_jobs, for_each
-
-FRAME = re.compile(r"(.+?)_frame\d+")  # of one patient, as in ACDC
 
 
 @dataclass(frozen=True)
@@ -89,24 +87,10 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
     patients = {}
     for case in (*training, *test):
         if patient_regex is not None:
-            patients[case] = _by_regex(case, patient_regex)
+            patients[case] = patient_by_regex(case, patient_regex)
         else:
-            frame = FRAME.fullmatch(case)
-            patients[case] = told.get(case) or (frame[1] if frame else case)
+            patients[case] = told.get(case) or patient_by_name(case)
     return RawDataset(folder, training, test, patients, split)
-
-
-def _by_regex(case: str, expression: str) -> str:
-    try:
-        found = re.search(expression, case)
-    except re.error as error:
-        raise PancextError(f"--patient-regex {expression!r} is no regular expression: {error}.") from error
-    if found is None or not found.groups() or not found[1]:
-        raise PancextError(
-            f"--patient-regex {expression!r} finds no patient in the case {case!r}. "
-            "Its first group must be the patient, as in '(patient[0-9]+)_'."
-        )
-    return found[1]
 
 
 def read_json(path: Path) -> Any:
