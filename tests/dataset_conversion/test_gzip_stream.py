@@ -57,16 +57,16 @@ def test_a_cut_file_is_told(kept):
         everything(gzip.compress(NOISE)[:kept], step=1000)
 
 
-@pytest.mark.parametrize(
-    ("damaged", "error"),
-    [
-        (b"no gzip file at all", gzip.BadGzipFile),
-        (gzip.compress(NOISE) + b"garbage after the end", gzip.BadGzipFile),
-        (gzip.compress(NOISE)[:-8] + b"1234" + gzip.compress(NOISE)[-4:], gzip.BadGzipFile),
-        (gzip.compress(NOISE)[:-4] + b"1234", gzip.BadGzipFile),
-        (gzip.compress(b"")[:10] + b"\xff" * 20, zlib.error),
-    ],
-)
+DAMAGED = {  # named: bytes that hold the time of compressing would be other names in other processes
+    "no gzip file": (b"no gzip file at all", gzip.BadGzipFile),
+    "garbage after the end": (gzip.compress(NOISE) + b"garbage after the end", gzip.BadGzipFile),
+    "other checksum": (gzip.compress(NOISE)[:-8] + b"1234" + gzip.compress(NOISE)[-4:], gzip.BadGzipFile),
+    "other length": (gzip.compress(NOISE)[:-4] + b"1234", gzip.BadGzipFile),
+    "no such block": (gzip.compress(b"")[:10] + b"\xff" * 20, zlib.error),
+}
+
+
+@pytest.mark.parametrize(("damaged", "error"), DAMAGED.values(), ids=DAMAGED)
 def test_damage_is_told(damaged, error):
     with pytest.raises(error):
         everything(damaged, step=1000)
