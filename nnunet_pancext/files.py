@@ -19,12 +19,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     The temporary name keeps the ending of `target`, because image writers choose the format by it.
     """
-    partial = target.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{target.name}")
-    try:
+    with scratch_path(target) as partial:
         yield partial
         os.replace(partial, target)
+
+
+@contextmanager
+def scratch_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, with its ending; what lies there is removed afterwards."""
+    scratch = target.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{target.name}")
+    try:
+        yield scratch
     finally:
-        partial.unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
 
 
 def write_json(target: Path, content: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.image_io import write_compressed
 from nnunet_pancext.reports.heatmap import write_heatmap
@@ -21,21 +22,30 @@ def write_maps(
     case: str,
     voxel: tuple[int, int, int] | None,
 ) -> list[Path]:
-    """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files.
+
+    Raises:
+        PancextError: the folder cannot be written to, or its disk is full.
+    """
     written = []
-    for name, values in maps.items():
-        volume = sitk.GetImageFromArray(np.ascontiguousarray(values, dtype=np.float32))
-        volume.CopyInformation(reference)
-        target = folder / f"{case}_{name}.nii.gz"
-        with atomic_path(target) as partial:
-            write_compressed(volume, partial)
-        write_heatmap(
-            folder / f"{case}_{name}.png",
-            image=reference,
-            values=volume,
-            title=f"{case}   {name.replace('_', ' ')}",
-            centre=None if voxel is None else (voxel[2], voxel[1], voxel[0]),
-        )
-        written.append(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, values in maps.items():
+            volume = sitk.GetImageFromArray(np.ascontiguousarray(values, dtype=np.float32))
+            volume.CopyInformation(reference)
+            target = folder / f"{case}_{name}.nii.gz"
+            with atomic_path(target) as partial:
+                write_compressed(volume, partial)
+            write_heatmap(
+                folder / f"{case}_{name}.png",
+                image=reference,
+                values=volume,
+                title=f"{case}   {name.replace('_', ' ')}",
+                centre=None if voxel is None else (voxel[2], voxel[1], voxel[0]),
+            )
+            written.append(target)
+    except (OSError, RuntimeError) as error:  # ITK raises the second
+        raise PancextError(
+            f"cannot write the maps to {folder}: {error}. Give another folder with -o, or free some space."
+        ) from error
     return written

@@ -1,31 +1,39 @@
 """Inflating a gzip file in large pieces.
 
 Python's own reader takes 8 kB at a time (until 3.12) and for each of them hands the interpreter's lock to the
-other threads. On a busy machine these then wait for each other far longer than they work.
+other threads. On a busy machine these then wait for each other far longer than they work. ISA-L inflates
+twice as fast as zlib.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from typing import BinaryIO
 
+from isal import isal_zlib
+
 COMPRESSED_PIECE = 1 << 22
+MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = 31  # zlib's word for: expect a gzip header, and compare checksum and length at the end
-UNSOUND = ("header", "data check", "length check")
+# Its stub calls the class an instance.
+INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+NUMBER = re.compile(r"^Error -?\d+ ")
+UNSOUND = ("wrapper", "checksum")  # in what ISA-L says of a file that is no gzip file, or not whole
 
 
 class GzipStream:
     """The inflated content of an open gzip file, which may have several members and zeros after the last.
 
-    Reading raises EOFError for a file that ends too early, gzip.BadGzipFile for one that is no gzip file or
-    fails its checksum, zlib.error for damaged data.
+    Opening and reading raise EOFError for a file that ends too early, gzip.BadGzipFile for one that is no
+    gzip file or fails its checksum, zlib.error for damaged data.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.member = zlib.decompressobj(GZIP_WINDOW)
         self.waiting = b""  # compressed bytes that are not inflated yet
+        self._begin_member(file.read(len(MAGIC)))
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, fewer at the end."""
@@ -46,12 +54,11 @@ class GzipStream:
             compressed = self.waiting or self.file.read(COMPRESSED_PIECE)
             try:
                 piece = self.member.decompress(compressed, most)
-            except zlib.error as error:
-                if any(word in str(error) for word in UNSOUND):
-                    raise gzip.BadGzipFile(
-                        f"CRC check failed: {error}" if "data" in str(error) else str(error)
-                    ) from error
-                raise
+            except INFLATE_ERROR as error:
+                reason = NUMBER.sub("", str(error))
+                if any(word in reason for word in UNSOUND):
+                    raise gzip.BadGzipFile(reason) from error
+                raise zlib.error(reason) from error
             self.waiting = self.member.unconsumed_tail
             if piece:
                 return piece
@@ -66,5 +73,11 @@ class GzipStream:
             if not more:
                 return False
             rest = more.lstrip(b"\0")
-        self.member, self.waiting = zlib.decompressobj(GZIP_WINDOW), rest
+        self._begin_member(rest)
         return True
+
+    def _begin_member(self, begin: bytes) -> None:
+        if not begin.startswith(MAGIC[: len(begin)]):
+            raise gzip.BadGzipFile("no gzip header")
+        self.member = isal_zlib.decompressobj(GZIP_WINDOW)
+        self.waiting = begin

@@ -17,7 +17,9 @@ from contracts.made_preprocessed import (
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch.nn import functional
 
+from nnunet_pancext.attention.write import write_maps
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import AttentionUNetTrainer, DLKUNetSTrainer, SegResNetNLTrainer, find_trainer
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
@@ -168,3 +170,15 @@ def test_an_image_that_is_not_there_is_told(train, tmp_path, capsys):
     folder = train("AttentionUNetTrainer", "2d")
     assert attend(folder, tmp_path / "nowhere.nii.gz", "-o", tmp_path / "maps") == 1
     assert "There is no image at" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(PancextError, match=r"cannot write the maps to .*out: .*Give another folder with -o"):
+        write_maps(
+            {"gate": np.zeros((2, 3, 4), np.float32)},
+            reference=sitk.Image(4, 3, 2, sitk.sitkInt16),
+            folder=tmp_path / "out",
+            case="a",
+            voxel=None,
+        )

@@ -170,6 +170,6 @@ def test_disk_full_while_merging_labels(
         Path(path).write_bytes(task.label(1).read_bytes()[:50])
 
     monkeypatch.setattr(sitk, "WriteImage", write_half)
-    with pytest.raises(PancextError, match=r"could not write .*labelsTr/pancreas_\d+.nii.gz whole"):
+    with pytest.raises(PancextError, match=r"disk full: could not write .*labelsTr/pancreas_\d+.nii.gz: "):
         convert(task.folder, raw_root, labels="pancreas")
     assert not (raw_root / "Dataset007_Pancreas").exists()

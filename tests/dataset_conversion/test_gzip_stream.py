@@ -59,6 +59,9 @@ def test_a_cut_file_is_told(kept):
 
 DAMAGED = {  # named: bytes that hold the time of compressing would be other names in other processes
     "no gzip file": (b"no gzip file at all", gzip.BadGzipFile),
+    "short text": (b"hello", gzip.BadGzipFile),
+    "short garbage": (gzip.compress(NOISE) + b"x", gzip.BadGzipFile),
+    "other method": (gzip.compress(NOISE)[:2] + b"\x07" + gzip.compress(NOISE)[3:], gzip.BadGzipFile),
     "garbage after the end": (gzip.compress(NOISE) + b"garbage after the end", gzip.BadGzipFile),
     "other checksum": (gzip.compress(NOISE)[:-8] + b"1234" + gzip.compress(NOISE)[-4:], gzip.BadGzipFile),
     "other length": (gzip.compress(NOISE)[:-4] + b"1234", gzip.BadGzipFile),
