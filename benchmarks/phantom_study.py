@@ -1,19 +1,24 @@
 """Trains stock nnU-Net and the papers' networks on hard phantoms, in folds, and compares them.
 
 python benchmarks/phantom_study.py WORK                          all of them, hours on two processors
-python benchmarks/phantom_study.py WORK --trainers nnUNetTrainerBaseline SegResNetNLTrainer --epochs 4
+python benchmarks/phantom_study.py WORK --trainers nnUNetTrainerBaseline SegResNetNLTrainer --epochs 8
 
 The phantoms have an organ of low contrast and small lesions. Each trainer has the same plan, patch, seed,
-iterations and folds. What is finished in WORK is not done again, and a training that was stopped goes on.
+iterations and folds. Without a GPU the batch is two patches of nnU-Net's own size. What is finished in WORK
+is not done again, and a training that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.msd import convert_msd
@@ -26,7 +31,6 @@ from nnunet_pancext.demo.pipeline import (
     find_device,
     plan_words,
 )
-from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.workspace import Workspace
 from nnunet_pancext.files import write_json
 from nnunet_pancext.phantom.dataset import TASK_FOLDER, write_phantom_dataset
@@ -43,15 +47,18 @@ TRAINERS = (
 )
 CASES = 18
 SEED = 2000
+CPU_BATCH = 2
 
 
 def run(words: list[str], *, workspace: Workspace, log: Path) -> None:
     """Run a command with its output in a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Threads that spin while they wait for each other would stop a training beside this one.
+    quiet = {"OMP_WAIT_POLICY": "PASSIVE", "nnUNet_n_proc_DA": "1"}
     with log.open("w", encoding="utf-8") as stream:
         code = subprocess.call(
             [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]],
-            env={**os.environ, **environment(workspace)},
+            env={**os.environ, **environment(workspace), **quiet},
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
@@ -61,10 +68,14 @@ def run(words: list[str], *, workspace: Workspace, log: Path) -> None:
 
 def make_dataset(workspace: Workspace, *, configuration: str, folds: int) -> str:
     """Make, plan and preprocess the phantoms, once; return the name of the configuration to train."""
+    asked = {"configuration": configuration, "folds": folds}
+    done = workspace.work / "dataset.json"
+    if done.is_file():
+        made = json.loads(done.read_text(encoding="utf-8"))
+        if made["asked"] != asked:
+            sys.exit(f"{workspace.root} holds a study of {made['asked']}, not of {asked}; give another WORK.")
+        return made["configuration"]
     folders = workspace.nnunet_folders()
-    ready = workspace.work / "configuration.txt"
-    if ready.is_file():
-        return ready.read_text(encoding="utf-8")
     for folder in (workspace.work, *folders.values()):
         folder.mkdir(parents=True, exist_ok=True)
     source = workspace.work / "source" / TASK_FOLDER
@@ -80,23 +91,32 @@ def make_dataset(workspace: Workspace, *, configuration: str, folds: int) -> str
     run(plan_words(configuration), workspace=workspace, log=workspace.logs / "plan.txt")
     preprocessed = folders["nnUNet_preprocessed"] / dataset.folder.name
     if find_device() == "cpu":
-        configuration = add_small_configuration(preprocessed / f"{PLANS}.json", configuration)
+        configuration = add_small_batch(preprocessed / f"{PLANS}.json", configuration)
     cases = sorted(dataset.training)
     parts = [cases[fold::folds] for fold in range(folds)]
     splits = [{"train": [case for case in cases if case not in part], "val": part} for part in parts]
     write_json(preprocessed / "splits_final.json", splits)
-    ready.write_text(configuration, encoding="utf-8")
+    write_json(done, {"asked": asked, "configuration": configuration})
     return configuration
 
 
-def train(trainer: str, fold: int, *, configuration: str, workspace: Workspace) -> None:
+def add_small_batch(plans_file: Path, configuration: str) -> str:
+    """Add a configuration with a batch that a CPU can train, and return its name."""
+    plans = json.loads(plans_file.read_text(encoding="utf-8"))
+    name = f"{configuration}_study"
+    plans["configurations"][name] = {"inherits_from": configuration, "batch_size": CPU_BATCH}
+    write_json(plans_file, plans)
+    return name
+
+
+def train(trainer: str, *, fold: int, configuration: str, workspace: Workspace) -> None:
     """Train and validate a fold, or go on with it."""
     (dataset,) = workspace.nnunet_folders()["nnUNet_preprocessed"].iterdir()
     model = workspace.nnunet_folders()["nnUNet_results"] / dataset.name
     folder = model / f"{trainer}__{PLANS}__{configuration}" / f"fold_{fold}"
     if (folder / "validation" / "summary.json").is_file():
         return
-    print(f"{trainer}, fold {fold}", flush=True)
+    print(f"{datetime.now():%H:%M}  {trainer}, fold {fold}", flush=True)
     words = ["nnUNetv2_train", str(DATASET_ID), configuration, str(fold), "-tr", trainer]
     words += ["-device", find_device()]
     if any(folder.glob("checkpoint_*.pth")):
@@ -112,16 +132,18 @@ def main() -> None:
         "--trainers", nargs="+", default=TRAINERS, metavar="NAME", help="the first: reference"
     )
     parser.add_argument("--configuration", choices=("2d", "3d_fullres"), default="2d")
-    parser.add_argument("--epochs", type=int, default=8, help="of 100 iterations (default 8)")
+    parser.add_argument("--epochs", type=int, default=4, help="of 100 iterations (default 4)")
     parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once (default 1)")
     options = parser.parse_args()
     workspace = Workspace(options.work.resolve())
     configuration = make_dataset(workspace, configuration=options.configuration, folds=options.folds)
     named = [f"{name}_{options.epochs}epochs_{ITERATIONS_PER_EPOCH}iterations" for name in options.trainers]
     # Fold by fold, so that a study that is stopped has whole folds of all trainers.
     for fold in range(options.folds):
-        for trainer in named:
-            train(trainer, fold, configuration=configuration, workspace=workspace)
+        work = partial(train, fold=fold, configuration=configuration, workspace=workspace)
+        with ThreadPoolExecutor(options.jobs) as executor:
+            list(executor.map(work, named))
     os.environ.update(environment(workspace))
     command = Path(sysconfig.get_path("scripts")) / "pancext"
     words = ["compare", str(DATASET_ID), "--trainers", *named, "--configuration", configuration]
