@@ -4,8 +4,8 @@ python benchmarks/inference.py                                     phantoms
 python benchmarks/inference.py --case ct.nii.gz label.nii.gz 7     a CT of yours, whose label 7 is the organ
 
 nnU-Net's own sliding window, half overlapping and without flips, predicts the whole CT with both networks
-by turns; for one plan ResEnc-L is ResEnc-M's network. The weights are random, so the true label decides where
-the cascade's second stage looks; the first stage runs all the same.
+by turns; for one plan ResEnc-L is ResEnc-M's network. On a CPU the patches are small. The weights are random,
+so the true label decides where the cascade's second stage looks; the first stage runs all the same.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ from trainer_steps import CONFIGURATIONS, RESIDUAL, build, plans_for
 from nnunet_pancext.phantom import write_phantom_dataset
 
 CASCADE = "PancreasTumorCascadeTrainer"
-# The plan's patches take a CPU minutes each in 3D.
-CPU_PATCHES = {2: [256, 256], 3: [16, 96, 96]}
 PHANTOM_SIZE = (48, 256, 256)
 SURE = 15.0  # logit
 DATASET_JSON = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "pancreas": 1, "cancer": 2}}
@@ -59,15 +57,14 @@ class LooksWhereTheOrganIs(nn.Module):
 
 def predictor_for(kind: str, dims: int, device: str) -> nnUNetPredictor:
     """Return nnU-Net's predictor with the kind's untrained network."""
-    network, _ = build(kind, dims)
+    network, (_, *patch) = build(kind, dims, cpu=device == "cpu")
     if kind == RESIDUAL:
         network.decoder.deep_supervision = False
     else:
         network.deep_supervision = False
         network = LooksWhereTheOrganIs(network)
     plans = deepcopy(plans_for(kind))
-    if device == "cpu":
-        plans["configurations"][CONFIGURATIONS[dims]]["patch_size"] = CPU_PATCHES[dims]
+    plans["configurations"][CONFIGURATIONS[dims]]["patch_size"] = patch
     manager = PlansManager(plans)
     predictor = nnUNetPredictor(
         use_mirroring=False,
