@@ -68,6 +68,7 @@ class ChildEnvironment:
         """Run this environment's Python with the environment `variables`."""
         clean = {key: os.environ[key] for key in INHERITED if key in os.environ}
         clean["OMP_NUM_THREADS"] = "1"
+        clean["OMP_WAIT_POLICY"] = "PASSIVE"  # nnU-Net's own commands take more threads than one
         return _run(
             [self.executable, *arguments], cwd=cwd or self.root, env={**clean, **variables}, check=check
         )
