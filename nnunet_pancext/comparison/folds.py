@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnunet_pancext.comparison.models import Model, read_json
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.folder import find_cases
 
 MOST_LISTED = 10
 
@@ -69,11 +70,7 @@ def predicted_cases(model: Model, fold: int, *, ending: str) -> set[str]:
         PancextError: there are none.
     """
     folder = model.validation(fold)
-    found = {
-        path.name.removesuffix(ending)
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.name.endswith(ending) and not path.name.startswith(".")
-    }
+    found = find_cases(folder, ending)
     if not found:
         what = "holds no prediction" if folder.is_dir() else "does not exist"
         raise PancextError(

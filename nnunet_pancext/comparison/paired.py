@@ -13,16 +13,15 @@ from nnunet_pancext.comparison.statistics import (
     ALPHA,
     Bootstrap,
     Interval,
-    Summary,
     Values,
     holm,
     paired_differences,
     rank_biserial,
     signed_rank_p,
-    summarise,
     wins_ties_losses,
 )
 from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.spread import Spread, spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ class Row:
     label: str
     metric: str
     fold: int | None
-    summary: Summary
+    spread: Spread
     interval: Interval
     difference: Difference | None
 
@@ -98,7 +97,7 @@ def compare_rows(
                         label=label,
                         metric=metric,
                         fold=None,
-                        summary=summarise(ours),
+                        spread=spread(ours),
                         interval=bootstrap.mean_interval(ours),
                         difference=difference,
                     )
@@ -114,7 +113,7 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
             label=label,
             metric=metric,
             fold=fold,
-            summary=summarise(scored.values(model, label, metric)[scored.in_fold(fold)]),
+            spread=spread(scored.values(model, label, metric)[scored.in_fold(fold)]),
             interval=(math.nan, math.nan),
             difference=None,
         )
@@ -141,7 +140,7 @@ def compare_pairs(
     return Difference(
         pairs=int(np.count_nonzero(~np.isnan(differences))),
         patients=len(by_patient),
-        mean=summarise(finite).mean,
+        mean=spread(finite).mean,
         interval=bootstrap.mean_interval(finite),
         p=signed_rank_p(by_patient),
         p_holm=math.nan,

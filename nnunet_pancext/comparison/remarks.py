@@ -46,9 +46,9 @@ def statistics_remarks(
         )
     infinite: dict[str, list[str]] = {}
     for row in rows:
-        if row.summary.infinite:
+        if row.spread.infinite:
             what = f"{METRICS[row.metric].title} of {row.label}"
-            infinite.setdefault(what, []).append(f"{row.model} in {row.summary.infinite} of {row.summary.n}")
+            infinite.setdefault(what, []).append(f"{row.model} in {row.spread.infinite} of {row.spread.n}")
     if infinite:
         said = "; ".join(f"{what}: {', '.join(models)}" for what, models in infinite.items())
         remarks.append(

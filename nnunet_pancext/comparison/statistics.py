@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,34 +23,6 @@ RESAMPLES = 10_000
 TIE_TOLERANCE = 1e-3  # in the metric's own unit: less than a table shows
 MOST_EXACT = 50  # pairs; above, the normal approximation differs in no digit that is printed
 UNDEFINED: Interval = (math.nan, math.nan)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """Of one metric over cases: how many have a value, in how many of these it is infinite, and the rest.
-
-    Mean and standard deviation (n - 1) are those of the finite values; the median is that of all.
-    """
-
-    n: int
-    infinite: int
-    mean: float
-    sd: float
-    median: float
-
-
-def summarise(values: ArrayLike) -> Summary:
-    """Describe the values."""
-    array = np.asarray(values, dtype=float)
-    defined = array[~np.isnan(array)]
-    finite = defined[np.isfinite(defined)]
-    return Summary(
-        n=len(defined),
-        infinite=len(defined) - len(finite),
-        mean=float(finite.mean()) if len(finite) else math.nan,
-        sd=float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
-        median=float(np.median(defined)) if len(defined) else math.nan,
-    )
 
 
 def paired_differences(values: ArrayLike, reference: ArrayLike) -> Values:

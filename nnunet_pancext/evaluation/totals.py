@@ -8,27 +8,11 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-import numpy as np
-
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
+from nnunet_pancext.evaluation.spread import Spread, spread
 
 PER_SLICE = ("slice_dice", "slice_iou", "slice_precision", "slice_recall", "s_measure", "e_measure")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """Mean, standard deviation (of a sample), median and number of the finite values of a metric.
-
-    `infinite` counts the distances of labels that only one of prediction and truth holds; they are in the
-    median, but in no mean.
-    """
-
-    mean: float
-    sd: float
-    median: float
-    n: int
-    infinite: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +34,6 @@ class LabelTotals:
     patient_auroc: float
     patient_average_precision: float
     voxel_curve: PrecisionRecall | None
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return the spread of the values that are not nan."""
-    defined = [value for value in values if not math.isnan(value)]
-    finite = [value for value in defined if math.isfinite(value)]
-    return Spread(
-        mean=float(np.mean(finite)) if finite else math.nan,
-        sd=float(np.std(finite, ddof=1)) if len(finite) > 1 else math.nan,
-        median=_median(defined),
-        n=len(finite),
-        infinite=len(defined) - len(finite),
-    )
 
 
 def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
@@ -100,12 +71,3 @@ def _pooled(means: Sequence[float], numbers: Sequence[float]) -> float:
     """Return the mean over all slices from each case's mean over its own."""
     every = sum(numbers)
     return sum(m * n for m, n in zip(means, numbers, strict=True) if n) / every if every else math.nan
-
-
-def _median(values: Sequence[float]) -> float:
-    """Return the median, of which the middle two may be infinite."""
-    ordered = sorted(values)
-    if not ordered:
-        return math.nan
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else (low + high) / 2

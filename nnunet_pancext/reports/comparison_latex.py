@@ -82,10 +82,10 @@ def cost_table(comparison: Comparison) -> str:
 
 def _cells(comparison: Comparison, model: str, label: str, metric: str) -> list[str]:
     row = comparison.row(model, label, metric)
-    mean = latex_text(value_text(row.summary.mean, metric))
+    mean = latex_text(value_text(row.spread.mean, metric))
     if _is_best(comparison, model, label, metric):
         mean = f"\\textbf{{{mean}}}"
-    spread = latex_text(value_text(row.summary.sd, metric))
+    spread = latex_text(value_text(row.spread.sd, metric))
     p = "" if row.difference is None else latex_text(p_text(row.difference.p_holm))
     return [f"{mean} $\\pm$ {spread}", p]
 
@@ -94,7 +94,7 @@ def _is_best(comparison: Comparison, model: str, label: str, metric: str) -> boo
     direction = METRICS[metric].higher_is_better
     if direction is None:
         return False
-    means = {one: comparison.row(one, label, metric).summary.mean for one in comparison.scored.models}
+    means = {one: comparison.row(one, label, metric).spread.mean for one in comparison.scored.models}
     defined = [mean for mean in means.values() if mean == mean]
     return bool(defined) and means[model] == (max(defined) if direction else min(defined))
 

@@ -91,7 +91,7 @@ def headlines_html(comparison: Comparison) -> str:
         role = "reference" if is_reference else _verdict(row)
         items.append(
             f"<div{first}><dt>{escape(model)}</dt>"
-            f'<dd class="number">{value_text(row.summary.mean, metric)}</dd>'
+            f'<dd class="number">{value_text(row.spread.mean, metric)}</dd>'
             f'<dd class="soft">{role}</dd></div>'
         )
     folds = ", ".join(map(str, comparison.folds))
@@ -132,7 +132,7 @@ def strata_html(comparison: Comparison) -> str:
     return _grouped(
         comparison,
         [
-            (row.label, row.metric, row.stratum, row.model, str(row.summary.n), row.summary.mean)
+            (row.label, row.metric, row.stratum, row.model, str(row.spread.n), row.spread.mean)
             for row in comparison.strata
         ],
         heading="true size",
@@ -144,7 +144,7 @@ def folds_html(comparison: Comparison) -> str:
     return _grouped(
         comparison,
         [
-            (row.label, row.metric, f"fold {row.fold}", row.model, str(row.summary.n), row.summary.mean)
+            (row.label, row.metric, f"fold {row.fold}", row.model, str(row.spread.n), row.spread.mean)
             for row in comparison.by_fold
             if row.metric in comparison.metrics
         ],
@@ -214,9 +214,9 @@ def breakable(name: str) -> str:
 
 
 def _row_html(row: Row) -> str:
-    summary, one = row.summary, row.difference
-    cells = [str(summary.n), mean_text(row), interval_text(row.interval, row.metric)]
-    cells.append(value_text(summary.median, row.metric))
+    spread, one = row.spread, row.difference
+    cells = [str(spread.n), mean_text(row), interval_text(row.interval, row.metric)]
+    cells.append(value_text(spread.median, row.metric))
     if one is None:
         rest = "<td></td>" * 5
     else:

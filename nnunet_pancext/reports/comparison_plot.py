@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnunet_pancext.comparison.paired import Difference
-from nnunet_pancext.comparison.statistics import summarise
+from nnunet_pancext.evaluation.spread import spread
 from nnunet_pancext.reports.comparison_text import INFINITE, value_text
 
 WIDTH, ROW, AXIS, SIDE = 520, 50, 26, 14
@@ -95,8 +95,8 @@ def difference_plot(differences: Sequence[tuple[str, Difference]], *, metric: st
 
 def range_text(array: NDArray[np.float64], metric: str) -> str:
     """What a plot's row shows, for those who do not see it."""
-    summary = summarise(array)
-    return f"mean {value_text(summary.mean, metric)}, median {value_text(summary.median, metric)}"
+    found = spread(array)
+    return f"mean {value_text(found.mean, metric)}, median {value_text(found.median, metric)}"
 
 
 class _Axis:

@@ -43,11 +43,11 @@ def interval_text(interval: Interval, metric: str, *, signed: bool = False) -> s
 
 def mean_text(row: Row) -> str:
     """Mean and standard deviation; the mean alone of a single case."""
-    summary = row.summary
-    if math.isnan(summary.mean):
+    spread = row.spread
+    if math.isnan(spread.mean):
         return UNDEFINED
-    mean = value_text(summary.mean, row.metric)
-    return mean if math.isnan(summary.sd) else f"{mean} ± {value_text(summary.sd, row.metric)}"
+    mean = value_text(spread.mean, row.metric)
+    return mean if math.isnan(spread.sd) else f"{mean} ± {value_text(spread.sd, row.metric)}"
 
 
 def p_text(p: float) -> str:
@@ -135,8 +135,8 @@ def _metric_table(comparison: Comparison, label: str, metric: str) -> str:
     rows = [headings]
     for model in comparison.scored.models:
         row = comparison.row(model, label, metric)
-        cells = [model, str(row.summary.n), mean_text(row), interval_text(row.interval, metric)]
-        cells.append(value_text(row.summary.median, metric))
+        cells = [model, str(row.spread.n), mean_text(row), interval_text(row.interval, metric)]
+        cells.append(value_text(row.spread.median, metric))
         one = row.difference
         if one is None:
             cells += ["reference" if model == comparison.reference else "", "", "", ""]

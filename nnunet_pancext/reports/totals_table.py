@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.totals import LabelTotals, Spread, total
+from nnunet_pancext.evaluation.spread import Spread
+from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.reports.numbers import UNDEFINED, score_text, volume_text
 from nnunet_pancext.reports.text_table import text_table
 

@@ -16,7 +16,6 @@ from nnunet_pancext.comparison.statistics import (
     paired_differences,
     rank_biserial,
     signed_rank_p,
-    summarise,
     wins_ties_losses,
 )
 from nnunet_pancext.errors import PancextError
@@ -129,21 +128,6 @@ def test_holm_is_the_closed_test_of_bonferroni(seed):
         for place in range(6)
     ]
     assert holm(list(p)) == pytest.approx(expected)
-
-
-def test_the_summary_by_hand():
-    summary = summarise([1, 2, 6, math.inf, math.nan])
-    assert (summary.n, summary.infinite, summary.mean, summary.median) == (4, 1, 3.0, 4.0)
-    assert summary.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
-
-
-def test_the_summary_of_nothing_and_of_one():
-    nothing = summarise([math.nan])
-    assert (nothing.n, nothing.infinite) == (0, 0)
-    assert all(math.isnan(one) for one in (nothing.mean, nothing.sd, nothing.median))
-    one = summarise([0.5])
-    assert (one.n, one.mean, one.median) == (1, 0.5, 0.5)
-    assert math.isnan(one.sd)
 
 
 def test_differences_leave_out_nan_and_tie_two_infinities():

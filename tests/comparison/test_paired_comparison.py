@@ -103,15 +103,15 @@ def test_undefined_pairs_are_left_out_and_infinite_ones_lose():
     assert one.mean == 1.0  # the one finite difference
     # -1 has rank 1; -inf and +inf share the ranks 2 and 3
     assert one.rank_biserial == pytest.approx((2.5 - 3.5) / 6)
-    assert rows["B", "hd95_mm"].summary.infinite == 2
-    assert rows["B", "hd95_mm"].summary.mean == pytest.approx(10 / 3)
-    assert rows["B", "hd95_mm"].summary.median == 5.0
+    assert rows["B", "hd95_mm"].spread.infinite == 2
+    assert rows["B", "hd95_mm"].spread.mean == pytest.approx(10 / 3)
+    assert rows["B", "hd95_mm"].spread.median == 5.0
 
 
 def test_metrics_without_a_better_direction_are_described_but_not_tested():
     row = rows_of(scored(A={"dice": DICE, "volume_ml": DICE}, B={"dice": DICE, "volume_ml": DICE}))
     assert row["B", "volume_ml"].difference is None
-    assert row["B", "volume_ml"].summary.n == 6
+    assert row["B", "volume_ml"].spread.n == 6
 
 
 def test_a_patient_counts_once_in_the_test():
@@ -130,7 +130,7 @@ def test_a_patient_counts_once_in_the_test():
 
 def test_folds_are_described_by_themselves():
     one = scored(folds=[0, 0, 0, 1, 1, 1], A={"dice": DICE}, B={"dice": DICE})
-    found = {(row.model, row.fold): row.summary for row in fold_rows(one, [0, 1])}
+    found = {(row.model, row.fold): row.spread for row in fold_rows(one, [0, 1])}
     assert found["A", 0].mean == pytest.approx(0.6)
     assert found["A", 1].median == pytest.approx(0.8)
     assert found["B", 1].n == 3
