@@ -161,7 +161,9 @@ def compare_models(
         strata=stratum_rows(scored, cuts, shown),
         costs=costs,
         remarks=[
-            *statistics_remarks(scored, rows, folds=chosen_folds, num_folds=num_folds),
+            *statistics_remarks(
+                scored, rows, reference=base.name, family=shown, folds=chosen_folds, num_folds=num_folds
+            ),
             *cost_remarks(costs),
         ],
         seed=seed,

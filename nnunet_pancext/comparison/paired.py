@@ -28,12 +28,16 @@ from nnunet_pancext.evaluation.spread import Spread, spread
 class Difference:
     """A model minus the reference, over the cases in which both have the metric.
 
-    `mean` and `interval` are in the metric's unit, over the pairs in which both are finite. `rank_biserial`,
-    wins and losses are positive where the model is the better one. `p_holm` is nan outside the family of
-    tests.
+    `only_model` and `only_reference` count the cases that are left out because one of the two alone has it.
+    `mean` and `interval` are in the metric's unit, over the pairs in which both are finite; `infinite` counts
+    the others. `rank_biserial`, wins and losses are positive where the model is the better one. `p_holm` is
+    nan outside the family of tests.
     """
 
     pairs: int
+    only_model: int
+    only_reference: int
+    infinite: int
     patients: int
     mean: float
     interval: Interval
@@ -137,8 +141,12 @@ def compare_pairs(
     by_patient = sign * _by_patient(ours, theirs, patients)
     wins, ties, losses = wins_ties_losses(sign * differences)
     finite = np.where(np.isfinite(ours) & np.isfinite(theirs), differences, math.nan)
+    pairs = int(np.count_nonzero(~np.isnan(differences)))
     return Difference(
-        pairs=int(np.count_nonzero(~np.isnan(differences))),
+        pairs=pairs,
+        only_model=int(np.count_nonzero(~np.isnan(ours))) - pairs,
+        only_reference=int(np.count_nonzero(~np.isnan(theirs))) - pairs,
+        infinite=pairs - int(np.count_nonzero(np.isfinite(finite))),
         patients=len(by_patient),
         mean=spread(finite).mean,
         interval=bootstrap.mean_interval(finite),

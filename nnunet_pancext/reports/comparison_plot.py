@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.comparison.paired import Difference
 from nnunet_pancext.evaluation.spread import spread
-from nnunet_pancext.reports.comparison_text import INFINITE, value_text
+from nnunet_pancext.reports.comparison_cells import INFINITE, infinite_text, value_text
 
 WIDTH, ROW, AXIS, SIDE = 520, 50, 26, 14
 RIGHT = 54  # room for the number of infinite values
@@ -83,7 +83,8 @@ def difference_plot(differences: Sequence[tuple[str, Difference]], *, metric: st
     ]
     for row, (name, one) in enumerate(differences):
         top = row * ROW
-        parts.append(f'<text x="{SIDE}" y="{top + 13}">{escape(name)}</text>')
+        said = escape(name + infinite_text(one.infinite))
+        parts.append(f'<text x="{SIDE}" y="{top + 13}">{said}</text>')
         if not math.isfinite(one.mean):
             continue
         if math.isfinite(one.interval[0]):
