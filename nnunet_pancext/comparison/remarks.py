@@ -74,6 +74,7 @@ def _few_patients(rows: Sequence[Row]) -> list[str]:
 def _unpaired(rows: Sequence[Row], *, reference: str, cases: int) -> list[str]:
     """Cases that the mean of one trainer is of and the difference is not."""
     found: dict[tuple[str, str], list[str]] = {}  # metrics by label and by what is to be said of them
+    overlap = False
     for row in rows:
         one = row.difference
         if one is None or not (one.only_model or one.only_reference):
@@ -84,16 +85,21 @@ def _unpaired(rows: Sequence[Row], *, reference: str, cases: int) -> list[str]:
             if number
         ]
         found.setdefault((row.label, " and ".join(only)), []).append(METRICS[row.metric].title)
+        overlap |= row.metric != "precision"
     if not found:
         return []
     said = "; ".join(
         f"{only} has a value ({label}: {', '.join(titles)})" for (label, only), titles in found.items()
     )
+    # A label that the truth lacks has an overlap and distances only where it is predicted. Precision is also
+    # undefined where nothing is.
+    false_ones = (
+        " So a false lesion in a case without any is in none of these tests; --metrics false_positives tests "
+        "it."
+    )
     return [
         "Cases in which only one of two trainers has a value count in its own mean, but are left out of the "
-        f"difference, its test, wins and losses: {said}. So a false lesion in a case without any, which "
-        "alone gives that case a Dice, is in no test of Dice or of distances; --metrics false_positives "
-        "tests it."
+        f"difference, its test, wins and losses: {said}.{false_ones if overlap else ''}"
     ]
 
 

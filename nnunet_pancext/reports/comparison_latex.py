@@ -35,13 +35,13 @@ HEAD = "% Needs \\usepackage{booktabs}. Include it with \\input.\n"
 WORST_SHOWN = 5
 BOLD = (
     "Bold: the best mean, where all means are of the same cases and none leaves infinite distances out. "
-    f"(+k {INFINITE}): k infinite distances, of a label that only one of prediction and truth has, are not in "
-    "the mean before it, but in median, p and r. r: rank-biserial correlation, positive where the trainer is "
-    "better than the reference."
+    f"(+k {INFINITE}): k infinite distances, of a label that only one of prediction and truth has, are not "
+    "in the mean before it, but in median, p and r. r: rank-biserial correlation, positive where the trainer "
+    "is better than the reference."
 )
 TESTS = (
-    "CI: 95 % bootstrap interval, of the mean and of the mean difference. Difference: trainer minus reference, "
-    "of the paired cases. r: rank-biserial correlation, positive where the trainer is better. "
+    "CI: 95 % bootstrap interval, of the mean and of the mean difference. Difference: trainer minus "
+    "reference, of the paired cases. r: rank-biserial correlation, positive where the trainer is better. "
     "Win/tie/loss: cases."
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 SPECIAL = {
@@ -17,13 +18,13 @@ SPECIAL = {
     '"': "''",
     "±": r"$\pm$",
     "\N{INFINITY}": r"$\infty$",
-    "\N{EN DASH}": "--",
 }
 
 
 def latex_text(text: str) -> str:
     """Text with every sign escaped that LaTeX would take for something else."""
-    return "".join(SPECIAL.get(sign, sign) for sign in text)
+    escaped = re.sub("-(?=-)", "-{}", "".join(SPECIAL.get(sign, sign) for sign in text))
+    return escaped.replace("\N{EN DASH}", "--")
 
 
 def latex_row(cells: Sequence[str]) -> str:

@@ -118,7 +118,7 @@ def test_a_missed_lesion_is_infinitely_far_and_counted(trained, tmp_path, capsys
     array[array == 2] = 1
     write_map(trained.prediction(OURS, "pancreas_000"), array)
     assert compare(tmp_path / "out") == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert f"HD95, mm of tumour: {OURS} in 1 of 8" in printed
     rows = {
         (row["trainer"], row["label"], row["metric"]): row
