@@ -10,12 +10,12 @@ from typing import Any
 
 from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.image_scan import scan_image
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage
 from nnunet_pancext.dataset_conversion.patient_names import patient_by_name, patient_by_regex
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
 from nnunet_pancext.dataset_conversion.splits import Folds, five_folds
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nifti.scan import UnreadableImage
 from nnunet_pancext.parallel import default_jobs, for_each
 
 

@@ -111,6 +111,16 @@ def other_geometry(root):
     sitk.WriteImage(image, path)
 
 
+def not_finite(root):
+    path = str(root / "predictions" / "case1.nii.gz")
+    image = sitk.ReadImage(path)
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    values[values == 2], values[0, 0, 0] = np.nan, np.inf
+    damaged = sitk.GetImageFromArray(values)
+    damaged.CopyInformation(image)
+    sitk.WriteImage(damaged, path)
+
+
 def unknown_label(root):
     path = str(root / "truth" / "case1.nii.gz")
     sitk.WriteImage(sitk.ReadImage(path) + 4, path)
@@ -134,6 +144,7 @@ BAD_CASES = [
     (truncate, r"Case 'case1': Cannot read the image"),
     (other_size, r"Case 'case1': .*size \(4, 3, 2\) against"),
     (other_geometry, r"Case 'case1': .*differ in geometry"),
+    (not_finite, r"Case 'case1': The label map .*case1.* holds 19 voxels of NaN or infinity"),
     (unknown_label, r"Case 'case1': the truth .* holds the values \[4, 5, 6\]"),
     (other_probabilities, r"Case 'case1': The probabilities .*shape \(3, 2, 2, 2\), expected"),
     (nan_probabilities, r"Case 'case1': The probabilities .*not finite"),

@@ -153,6 +153,33 @@ def test_refuses_a_truncated_file(folders: tuple[Path, Path], keep: int) -> None
         evaluate_folder(*folders, labels=LABELS)
 
 
+@pytest.mark.parametrize("keep", [0, 200, -9])
+def test_refuses_a_truncated_file_that_is_not_compressed(
+    folders: tuple[Path, Path], label_map: np.ndarray, keep: int
+) -> None:
+    for folder in folders:
+        write(folder / "b.nii", label_map)
+    assert evaluate_folder(*folders, labels=LABELS, file_ending=".nii")[0].labels["tumour"].dice == 1
+    path = folders[0] / "b.nii"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(PancextError, match=r"Case 'b': Cannot read the image .*b\.nii .*copy it again"):
+        evaluate_folder(*folders, labels=LABELS, file_ending=".nii")
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_refuses_voxels_that_are_no_number(
+    folders: tuple[Path, Path], label_map: np.ndarray, ending: str, value: float
+) -> None:
+    """ITK makes zeros of them where the file is a NIfTI."""
+    values = label_map.astype(np.float32)
+    values[2, 2, 2] = value
+    write(folders[0] / f"b{ending}", values)
+    write(folders[1] / f"b{ending}", label_map)
+    with pytest.raises(PancextError, match=r"Case 'b': .*b\.(nii|mha).* holds 1 voxel of NaN or infinity"):
+        evaluate_folder(*folders, labels=LABELS, file_ending=ending)
+
+
 def test_refuses_undeclared_values(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
     label_map[0, 0, 0] = 7
     write(folders[1] / "a.nii.gz", label_map)
