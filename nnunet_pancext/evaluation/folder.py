@@ -66,9 +66,12 @@ def evaluate(
     Raises:
         PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
             unreadable, lies on another grid than the truth, or holds a value that `labels` does not declare;
-            or there is no truth at all, or no case could be scored.
+            or a folder is not there, there is no truth at all, or no case could be scored.
     """
     targets = read_targets(labels)
+    for what, folder in (("predicted", predictions), ("true", truths)):
+        if not folder.is_dir():
+            raise PancextError(f"There is no folder of {what} label maps at {folder}. Check the path.")
     truth_cases, predicted = (find_cases(folder, file_ending) for folder in (truths, predictions))
     if only is not None:
         truth_cases, predicted = truth_cases & set(only), predicted & set(only)
@@ -79,10 +82,10 @@ def evaluate(
         )
     failures = {}
     for case in sorted(truth_cases - predicted):
-        failures[case] = f"No prediction in {predictions}."
+        failures[case] = f"No prediction in {predictions}. Predict this case too."
     if not allow_extra:
         for case in sorted(predicted - truth_cases):
-            failures[case] = f"No truth in {truths}."
+            failures[case] = f"No truth in {truths}. Add it, or leave out the prediction."
     if failures and not keep_going:
         raise PancextError(_mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases))
     files = [
@@ -99,7 +102,7 @@ def evaluate(
     scores = [one for one in done if isinstance(one, CaseScores)]
     failures |= {one.case: text for one, text in zip(files, done, strict=True) if isinstance(text, str)}
     if not scores:
-        listed = "\n  ".join(failures.values())
+        listed = "\n  ".join(failure_text(case, text) for case, text in sorted(failures.items()))
         raise PancextError(f"No case could be scored:\n  {listed}")
     return Evaluation(targets=targets, scores=scores, failures=dict(sorted(failures.items())))
 
@@ -111,6 +114,11 @@ def find_cases(folder: Path, file_ending: str) -> set[str]:
         for path in (folder.iterdir() if folder.is_dir() else ())
         if path.name.endswith(file_ending) and not path.name.startswith(".")
     }
+
+
+def failure_text(case: str, text: str) -> str:
+    """Return why a case has no scores, with its name."""
+    return text if repr(case) in text else f"Case {case!r}: {text}"
 
 
 def _score_or_say(files: CaseFiles, *, targets: Targets, keep_going: bool) -> CaseScores | str:

@@ -174,8 +174,20 @@ def test_nothing_to_score_is_an_error_even_when_going_on(root, capsys):
     for number in range(3):
         (root / "predictions" / f"case{number}.nii.gz").write_bytes(b"no image")
     assert evaluate(root, "--keep-going") == 1
-    assert "No case could be scored" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "No case could be scored" in said
+    for number in range(3):
+        assert said.count(f"Case 'case{number}': Cannot read the image") == 1
     assert not (root / "out").exists()
+
+
+def test_all_predictions_missing_are_named_case_by_case(root, capsys):
+    for number in range(3):
+        (root / "predictions" / f"case{number}.nii.gz").unlink()
+    assert evaluate(root, "--keep-going") == 1
+    said = capsys.readouterr().err
+    for number in range(3):
+        assert re.search(f"Case 'case{number}': No prediction in .*predictions. Predict this case", said)
 
 
 @pytest.mark.parametrize("place", ["truth", "."])
@@ -206,7 +218,18 @@ def test_refuses_no_jobs(root, capsys):
     assert "--jobs must be at least 1" in capsys.readouterr().err
 
 
-def test_an_output_that_cannot_be_written_is_said(root, capsys):
+def test_an_output_that_cannot_be_written_is_said_before_the_work(root, capsys):
     (root / "out").write_text("a file")
     assert evaluate(root) == 1
-    assert "Cannot write to" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(r"Cannot write to .*out: .*Give another folder with -o", said)
+    assert "evaluating" not in said
+
+
+def test_a_disk_that_is_full_at_the_end_is_said(root, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nnunet_pancext.evaluation.summary.write_json", full)
+    assert evaluate(root) == 1
+    assert re.search(r"Cannot write to .*out: No space left on device", capsys.readouterr().err)

@@ -117,11 +117,19 @@ def test_refuses_missing_predictions_by_name(folders: tuple[Path, Path], label_m
         evaluate_folder(*folders, labels=LABELS)
 
 
-@pytest.mark.parametrize("folder", ["empty", "absent"])
-def test_refuses_a_folder_without_truths(folders: tuple[Path, Path], tmp_path: Path, folder: str) -> None:
+def test_refuses_a_folder_without_truths(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PancextError, match=f"No file ending in '.nii.gz' .*{folder}.*Check the folder"):
-        evaluate_folder(folders[0], tmp_path / folder, labels=LABELS)
+    with pytest.raises(PancextError, match=r"No file ending in '.nii.gz' .*empty.*Check the folder"):
+        evaluate_folder(folders[0], tmp_path / "empty", labels=LABELS)
+
+
+@pytest.mark.parametrize(("place", "what"), [(0, "predicted"), (1, "true")])
+def test_refuses_a_folder_that_is_not_there(
+    folders: tuple[Path, Path], tmp_path: Path, place: int, what: str
+) -> None:
+    given = [tmp_path / "absent" if at == place else folder for at, folder in enumerate(folders)]
+    with pytest.raises(PancextError, match=f"There is no folder of {what} label maps at .*absent. Check"):
+        evaluate_folder(*given, labels=LABELS)
 
 
 @pytest.mark.parametrize(
