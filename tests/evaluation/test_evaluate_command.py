@@ -78,6 +78,19 @@ def test_writes_a_row_per_case_and_label(root, capsys):
     assert {path.name for path in (root / "out").iterdir()} == {"metrics.csv", "summary.json", "pr_curve.csv"}
 
 
+def test_a_case_that_is_wholly_ignored_takes_no_part(root, capsys):
+    labels = {**LABELS, "ignore": 3}
+    declared = {"labels": labels, "file_ending": ".nii.gz"}
+    (root / "predictions" / "dataset.json").write_text(json.dumps(declared))
+    path = root / "truth" / "case0.nii.gz"
+    image = sitk.ReadImage(path)
+    sitk.WriteImage(image * 0 + 3, path)
+    assert evaluate(root, "--probabilities") == 0
+    tumour = json.loads((root / "out" / "summary.json").read_text())["pancext"]["labels"]["tumour"]
+    assert tumour["patients"] == {"auroc": 1, "average_precision": 1}
+    assert {row["probability"] for row in rows(root) if row["case"] == "case0"} == {"nan"}
+
+
 def test_without_probabilities_no_curve(root, capsys):
     assert evaluate(root) == 0
     assert "AUROC" not in capsys.readouterr().out
@@ -134,6 +147,11 @@ def nan_probabilities(root):
     np.savez_compressed(root / "predictions" / "case1.npz", probabilities=np.full((3, 6, 12, 14), np.nan))
 
 
+def npy_for_npz(root):
+    with (root / "predictions" / "case1.npz").open("wb") as stream:
+        np.save(stream, np.zeros((3, 6, 12, 14)))
+
+
 def no_probabilities(root):
     (root / "predictions" / "case1.npz").unlink()
 
@@ -148,6 +166,7 @@ BAD_CASES = [
     (unknown_label, r"Case 'case1': the truth .* holds the values \[4, 5, 6\]"),
     (other_probabilities, r"Case 'case1': The probabilities .*shape \(3, 2, 2, 2\), expected"),
     (nan_probabilities, r"Case 'case1': The probabilities .*not finite"),
+    (npy_for_npz, r"Case 'case1': Cannot read the probabilities"),
     (no_probabilities, r"Case 'case1': Cannot read the probabilities"),
 ]
 
