@@ -143,6 +143,15 @@ def test_a_patient_counts_once_in_the_test():
     assert one.interval == pytest.approx((0.1, 0.1))
 
 
+def test_equal_means_of_a_patient_are_no_difference():
+    """0.1 + 0.2 and 0.15 + 0.15 are equal, though not to the last bit."""
+    patients = [name for name in "uvwxyz" for _ in range(2)]
+    one = rows_of(scored(patients=patients, A={"dice": [0.15, 0.15] * 6}, B={"dice": [0.1, 0.2] * 6}))
+    assert 0.1 + 0.2 != 0.15 + 0.15
+    found = one["B", "dice"].difference
+    assert (found.p, found.rank_biserial) == (1.0, 0.0)
+
+
 def test_folds_are_described_by_themselves():
     one = scored(folds=[0, 0, 0, 1, 1, 1], A={"dice": DICE}, B={"dice": DICE})
     found = {(row.model, row.fold): row.spread for row in fold_rows(one, [0, 1])}
