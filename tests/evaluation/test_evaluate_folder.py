@@ -297,7 +297,7 @@ def test_slices_are_axial_however_the_image_is_stored(tmp_path: Path) -> None:
         ("pred_Dice", "pancreas_051", 0.867),
         ("pred_DiceCE", "pancreas_051", 0.856),
         ("pred_Dice", "pancreas_067", 0.928),
-        ("pred_DiceCE", "pancreas_067", 0.9355),
+        ("pred_DiceCE", "pancreas_067", 0.935),  # 0.93548
     ],
 )
 def test_real_pancreata(shared_data: Path, network: str, case: str, dice: float) -> None:
@@ -307,7 +307,7 @@ def test_real_pancreata(shared_data: Path, network: str, case: str, dice: float)
         case=case, prediction=masks / network / f"{case}.nii.gz", truth=masks / "gt" / f"{case}.nii.gz"
     )
     found = score_case(files, targets=read_targets({"pancreas": 1})).labels["pancreas"]
-    assert found.dice == pytest.approx(dice, abs=5e-4)
+    assert round(found.dice, 3) == dice
     prediction, truth = (
         sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkUInt8) for path in (files.prediction, files.truth)
     )

@@ -310,6 +310,18 @@ def test_the_page_in_a_browser(tmp_path):
         assert shown.errors == []
 
 
+def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(tmp_path):
+    one = compared({"A": {"hd95_mm": [INF, 5.0, 2.0, NAN]}, "B": {"hd95_mm": [3.0, INF, 4.0, 1.0]}})
+    page(tmp_path, one)
+    rows = "[...document.querySelectorAll('.sortable tbody tr')]"
+    with open_page(tmp_path / "page.html") as shown:
+        orders = []
+        for _ in range(2):
+            shown.run("document.querySelectorAll('.sortable thead button')[6].click()")
+            orders.append(shown.run(f"{rows}.map(row => row.cells[6].textContent).join(' ')"))
+    assert orders == [f"-\N{INFINITY} +2.00 \N{INFINITY} {DASH}", f"\N{INFINITY} +2.00 -\N{INFINITY} {DASH}"]
+
+
 def test_all_texts_are_escaped(tmp_path):
     mark = "<b a='1'>&\"$x"
     one = comparison(models=("A" + mark, "B" + mark), label="tumour" + mark)
