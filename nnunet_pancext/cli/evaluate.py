@@ -39,6 +39,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="score the .npz of nnUNetv2_predict --save_probabilities too: PR curve, AUROC, AP",
     )
+    parser.add_argument(
+        "--patient-regex",
+        metavar="REGEX",
+        help="finds the patient in a case's name, as its first group, for the AUROC of patients (default: as "
+        "the split.json of a converted dataset tells, or the number of a frame in the name)",
+    )
     parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
     parser.add_argument(
         "--keep-going", action="store_true", help="score what can be scored, and tell the rest at the end"
@@ -66,6 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
             jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
             probabilities=parsed.probabilities,
             keep_going=parsed.keep_going,
+            patient_regex=parsed.patient_regex,
             show_progress=True,
         )
         try:

@@ -12,6 +12,7 @@ from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets, read_targets
 from nnunet_pancext.parallel import for_each
+from nnunet_pancext.patients import patient_of, told_patients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +56,16 @@ def evaluate(
     keep_going: bool = False,
     allow_extra: bool = False,
     only: Collection[str] | None = None,
+    patient_regex: str | None = None,
     show_progress: bool = False,
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
     With `probabilities` those that `nnUNetv2_predict --save_probabilities` wrote beside each prediction are
     scored too. With `keep_going` a case that cannot be scored is among the failures, instead of ending it
-    all. With `only`, other cases are left out. Memory is that of `jobs` cases.
+    all. With `only`, other cases are left out. Whom a case shows is told by the first group of
+    `patient_regex`, else by a split.json beside the folder of the truth, else by its name. Memory is that of
+    `jobs` cases.
 
     Raises:
         PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
@@ -88,9 +92,11 @@ def evaluate(
             failures[case] = f"No truth in {truths}. Add it, or leave out the prediction."
     if failures and not keep_going:
         raise PancextError(_mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases))
+    told = told_patients(truths.resolve().parent / "split.json")
     files = [
         CaseFiles(
             case=case,
+            patient=patient_of(case, told=told, expression=patient_regex),
             prediction=predictions / f"{case}{file_ending}",
             truth=truths / f"{case}{file_ending}",
             probabilities=predictions / f"{case}.npz" if probabilities else None,

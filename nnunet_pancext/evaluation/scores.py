@@ -73,11 +73,13 @@ METRICS = {column.name: Metric(name=column.name, **column.metadata) for column i
 class CaseScores:
     """Scores of one case, by label name, and what the totals over several cases are made from.
 
-    `histograms` are there where probabilities were scored.
+    `histograms` are there where probabilities were scored. `patient` is whom the case shows, None where
+    nothing tells.
     """
 
     case: str
     labels: dict[str, LabelScores]
+    patient: str | None = None
     overlaps: dict[str, Overlap] = field(default_factory=dict)
     histograms: dict[str, VoxelHistogram] = field(default_factory=dict)
     prediction_file: Path | None = None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
+import numpy as np
+
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
 from nnunet_pancext.evaluation.spread import Spread, spread
@@ -20,7 +22,8 @@ class LabelTotals:
     """Scores of one label over all cases.
 
     `per_volume` holds the spread of each metric over the cases, `per_slice` its mean over the slices of all
-    cases in which the truth holds the label. The recall of lesions is that of all cases' lesions;
+    cases in which the truth holds the label. The recall of lesions is that of all cases' lesions; a patient's
+    probability is the highest of the patient's cases;
     `voxel_curve` is that of all cases' voxels. What is undefined is nan, and None without probabilities.
     """
 
@@ -51,8 +54,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
     histograms = [case.histograms[label] for case in scores if label in case.histograms]
     auroc = average_precision = math.nan
     if len(histograms) == len(scores):
-        has_target = [value > 0 for value in column("truth_volume_ml")]
-        auroc, average_precision = patient_ranking(column("probability"), has_target)
+        auroc, average_precision = patient_ranking(*_by_patient(scores, label))
     return LabelTotals(
         per_volume={metric: spread(column(metric)) for metric in METRICS},
         per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
@@ -65,6 +67,17 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         patient_average_precision=average_precision,
         voxel_curve=precision_recall(reduce(add, histograms)) if histograms else None,
     )
+
+
+def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], list[bool]]:
+    """Highest probability of each patient's cases, and whether the truth of one of them holds the label."""
+    highest: dict[str, float] = {}
+    has_target: dict[str, bool] = {}
+    for case in scores:
+        patient, values = case.patient or case.case, case.labels[label]
+        highest[patient] = float(np.fmax(highest.get(patient, math.nan), values.probability))
+        has_target[patient] = has_target.get(patient, False) or values.truth_volume_ml > 0
+    return list(highest.values()), list(has_target.values())
 
 
 def _pooled(means: Sequence[float], numbers: Sequence[float]) -> float:

@@ -78,6 +78,26 @@ def test_writes_a_row_per_case_and_label(root, capsys):
     assert {path.name for path in (root / "out").iterdir()} == {"metrics.csv", "summary.json", "pr_curve.csv"}
 
 
+def auroc_of_tumour(root, *options):
+    assert evaluate(root, "--probabilities", *options) == 0
+    summary = json.loads((root / "out" / "summary.json").read_text())
+    return summary["pancext"]["labels"]["tumour"]["patients"]["auroc"]
+
+
+def test_a_patient_is_ranked_once(root, capsys):
+    """With all cases of one patient there is no patient without a tumour to tell from."""
+    assert auroc_of_tumour(root) == 1
+    assert math.isnan(auroc_of_tumour(root, "--patient-regex", "^(case)"))
+    (root / "split.json").write_text(json.dumps({"patients": {f"case{number}": "a" for number in range(3)}}))
+    assert math.isnan(auroc_of_tumour(root))
+    assert auroc_of_tumour(root, "--patient-regex", "^case(.)") == 1
+
+
+def test_an_expression_that_finds_no_patient_is_refused(root, capsys):
+    assert evaluate(root, "--patient-regex", "(patient)") == 1
+    assert "finds no patient in the case 'case0'" in capsys.readouterr().err
+
+
 def test_a_case_that_is_wholly_ignored_takes_no_part(root, capsys):
     labels = {**LABELS, "ignore": 3}
     declared = {"labels": labels, "file_ending": ".nii.gz"}

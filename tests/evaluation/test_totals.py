@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunet_pancext.evaluation.folder import evaluate
+from nnunet_pancext.evaluation.probabilities import voxel_histogram
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 from nnunet_pancext.evaluation.summary import write_summary
 from nnunet_pancext.evaluation.totals import total
@@ -47,6 +49,31 @@ def test_without_lesions_or_slices_they_are_undefined():
     totals = total([case("a")], "tumour")
     assert math.isnan(totals.lesion_recall)
     assert math.isnan(totals.per_slice["slice_dice"])
+
+
+def ranked(name, patient, probability, volume_ml):
+    one = case(name, probability=probability, truth_volume_ml=volume_ml)
+    nothing = voxel_histogram(np.zeros(0), np.zeros(0, dtype=bool))
+    return replace(one, patient=patient, histograms={"tumour": nothing})
+
+
+def test_patients_are_ranked_by_the_highest_of_their_cases():
+    """By case two of four pairs are ranked rightly; by patient 0.9 stands against 0.5 alone."""
+    cases = [
+        ranked("a1", "a", 0.9, 1),
+        ranked("a2", "a", 0.2, 1),
+        ranked("b1", "b", 0.5, 0),
+        ranked("b2", "b", 0.3, 0),
+    ]
+    assert total(cases, "tumour").patient_auroc == 1
+    alone = [replace(one, patient=None) for one in cases]
+    assert total(alone, "tumour").patient_auroc == pytest.approx(2 / 4)
+
+
+def test_a_patient_has_the_target_that_one_case_has():
+    cases = [ranked("a1", "a", math.nan, 1), ranked("a2", "a", 0.6, 0), ranked("b", None, 0.4, 0)]
+    assert total(cases, "tumour").patient_auroc == 1
+    assert total(cases, "tumour").patient_average_precision == 1
 
 
 @pytest.fixture
