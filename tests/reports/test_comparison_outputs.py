@@ -232,6 +232,7 @@ def test_no_mean_is_best_that_leaves_infinite_distances_out(tmp_path):
         r"B & \d\.\d\d \$\\pm\$ \d\.\d\d \(\+14 \$\\infty\$\) & \$<\$0\.001 & -0\.80 \\\\", row
     )
     assert r"-3.00 (+14 $\infty$)" in tests
+    assert ">B (+14 \N{INFINITY})</text>" in page(tmp_path, one)  # beside the drawn difference
     found = Page(page(tmp_path, one)).text
     assert re.search(r"-3\.00 \(\+14 \N{INFINITY}\), p <0\.001, r -0\.80", found)
     assert "-3.00 (+14 \N{INFINITY})" in format_comparison(one)
