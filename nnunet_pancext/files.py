@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from nnunet_pancext.errors import PancextError
 
 PARTIAL_PREFIX = ".partial-"
 
@@ -32,6 +34,36 @@ def scratch_path(target: Path) -> Iterator[Path]:
         yield scratch
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Make the folder of a long work's results before the work, so that a wrong one is told at once.
+
+    Folders that were made for nothing, because the block ends in an error, are removed.
+
+    Raises:
+        PancextError: no file can be written there.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with scratch_path(path / "test") as test:
+                test.touch()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        yield path
+    except BaseException:
+        with suppress(OSError):  # something is in it
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+def cannot_write(folder: Path, error: OSError) -> PancextError:
+    """Return what to say when the results cannot be written."""
+    return PancextError(f"Cannot write to {folder}: {error.strerror}. Give another folder with -o.")
 
 
 def write_json(target: Path, content: Any) -> None:

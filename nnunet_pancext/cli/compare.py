@@ -69,23 +69,25 @@ def run(parsed: argparse.Namespace) -> int:
     """Compare as parsed, write the files and print the tables."""
     # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
     from nnunet_pancext.comparison import compare_models
+    from nnunet_pancext.files import output_folder
     from nnunet_pancext.reports.comparison_files import write_comparison
     from nnunet_pancext.reports.comparison_text import format_comparison
 
-    comparison = compare_models(
-        parsed.dataset,
-        parsed.trainers,
-        configuration=parsed.configuration,
-        plans=parsed.plans,
-        folds=parsed.folds,
-        reference=parsed.reference,
-        metrics=parsed.metrics,
-        strata=parsed.strata,
-        patient_regex=parsed.patient_regex,
-        seed=parsed.seed,
-        jobs=parsed.jobs,
-    )
-    page = write_comparison(parsed.out, comparison)
+    with output_folder(parsed.out) as out:
+        comparison = compare_models(
+            parsed.dataset,
+            parsed.trainers,
+            configuration=parsed.configuration,
+            plans=parsed.plans,
+            folds=parsed.folds,
+            reference=parsed.reference,
+            metrics=parsed.metrics,
+            strata=parsed.strata,
+            patient_regex=parsed.patient_regex,
+            seed=parsed.seed,
+            jobs=parsed.jobs,
+        )
+        page = write_comparison(out, comparison)
     print(format_comparison(comparison))
     print(f"\nreport    {page}")
     return 0

@@ -39,6 +39,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="score the .npz of nnUNetv2_predict --save_probabilities too: PR curve, AUROC, AP",
     )
+    parser.add_argument(
+        "--patient-regex",
+        metavar="REGEX",
+        help="finds the patient in a case's name, as its first group, for the AUROC of patients (default: as "
+        "the split.json of a converted dataset tells, or the number of a frame in the name)",
+    )
     parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
     parser.add_argument(
         "--keep-going", action="store_true", help="score what can be scored, and tell the rest at the end"
@@ -48,38 +54,36 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate as parsed and print the tables."""
-    from nnunet_pancext.errors import PancextError
     from nnunet_pancext.evaluation.dataset_json import find_dataset_json, read_dataset_json
-    from nnunet_pancext.evaluation.folder import evaluate
+    from nnunet_pancext.evaluation.folder import evaluate, failure_text
     from nnunet_pancext.evaluation.scores import write_metrics_csv
     from nnunet_pancext.evaluation.summary import write_curves, write_summary
+    from nnunet_pancext.files import cannot_write, output_folder
     from nnunet_pancext.parallel import default_jobs
     from nnunet_pancext.reports.totals_table import format_totals
 
     declared = read_dataset_json(parsed.dataset_json or find_dataset_json(parsed.predictions, parsed.truth))
-    evaluation = evaluate(
-        parsed.predictions,
-        parsed.truth,
-        labels=declared.labels,
-        file_ending=declared.file_ending,
-        jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
-        probabilities=parsed.probabilities,
-        keep_going=parsed.keep_going,
-        show_progress=True,
-    )
-    out: Path = parsed.out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_metrics_csv(evaluation.scores, out / "metrics.csv")
-        write_summary(evaluation, out / "summary.json")
-        if parsed.probabilities:
-            write_curves(evaluation, out / "pr_curve.csv")
-    except OSError as error:
-        raise PancextError(
-            f"Cannot write to {out}: {error.strerror}. Give another folder with -o."
-        ) from error
+    with output_folder(parsed.out) as out:
+        evaluation = evaluate(
+            parsed.predictions,
+            parsed.truth,
+            labels=declared.labels,
+            file_ending=declared.file_ending,
+            jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
+            probabilities=parsed.probabilities,
+            keep_going=parsed.keep_going,
+            patient_regex=parsed.patient_regex,
+            show_progress=True,
+        )
+        try:
+            write_metrics_csv(evaluation.scores, out / "metrics.csv")
+            write_summary(evaluation, out / "summary.json")
+            if parsed.probabilities:
+                write_curves(evaluation, out / "pr_curve.csv")
+        except OSError as error:
+            raise cannot_write(out, error) from error
     print(format_totals(evaluation))
     print(f"\ntables    {out / 'metrics.csv'}, {out / 'summary.json'}")
     for case, text in evaluation.failures.items():
-        print(f"not scored    {text if case in text else f'{case}: {text}'}", file=sys.stderr)
+        print(f"not scored    {failure_text(case, text)}", file=sys.stderr)
     return 1 if evaluation.failures else 0

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.comparison.cost import Cost, cost_remarks, model_cost
-from nnunet_pancext.comparison.folds import choose_folds, validated_cases
+from nnunet_pancext.comparison.folds import choose_folds, read_splits, validated_cases
 from nnunet_pancext.comparison.models import (
     find_dataset_results,
     find_models,
     host_root,
-    read_json,
     reference_of,
+    shared_ending,
 )
 from nnunet_pancext.comparison.paired import Row, compare_rows, fold_rows
 from nnunet_pancext.comparison.patients import find_patients
@@ -31,6 +31,7 @@ from nnunet_pancext.comparison.truth import (
 from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.parallel import default_jobs
 
 DEFAULT_METRICS = ("dice", "nsd_2mm", "hd95_mm")
@@ -101,54 +102,55 @@ def compare_models(
     Raises:
         PancextError: the models cannot be compared; the message says what differs and what to do.
     """
-    for metric in metrics or ():
-        if metric not in METRICS:
-            raise PancextError(f"There is no metric {metric!r}. Give some of: {', '.join(METRICS)}.")
+    chosen_metrics = _choose_metrics(metrics)
+    if seed < 0:
+        raise PancextError(f"--seed must be 0 or above, got {seed}.")
     results = find_dataset_results(dataset)
     models = find_models(results, trainers, configuration=configuration, plans=plans)
     base = reference_of(models, reference, configuration=configuration, plans=plans)
     truths = find_truths(results.name)
-    labels = declared_labels(models, truths)
-    ending = str(models[0].dataset_json.get("file_ending", ".nii.gz"))
+    targets = read_targets(declared_labels(models, truths))
+    cuts = [parse_cut(text, list(targets.regions)) for text in strata]
+    ending = shared_ending(models)
     chosen_folds = choose_folds(models, folds)
     splits_file = _splits_file(results.name)
-    by_fold = validated_cases(models, chosen_folds, splits_file=splits_file, ending=ending)
+    splits = read_splits(splits_file) if splits_file is not None else None
+    by_fold = validated_cases(models, chosen_folds, splits=splits or [], ending=ending)
     cases = tuple(case for names in by_fold.values() for case in names)
     require_truths(truths, cases, ending=ending)
     patients = find_patients(results.name, cases, patient_regex=patient_regex)
+    jobs = default_jobs() if jobs is None else jobs
     with quiet_itk():
+        require_same_truth(
+            models,
+            by_fold,
+            truths=truths,
+            targets=targets,
+            ending=ending,
+            jobs=jobs,
+            show_progress=show_progress,
+        )
         scores = score_models(
             models,
             by_fold,
             truths=truths,
-            labels=labels,
+            targets=targets,
             ending=ending,
-            jobs=jobs or default_jobs(),
+            jobs=jobs,
             show_progress=show_progress,
         )
-        for model in models:
-            for fold, names in by_fold.items():
-                in_fold = [one for one in scores[model.name] if one.case in names]
-                require_same_truth(model, fold, in_fold, truths=truths, labels=labels, ending=ending)
     scored = ScoredCases(
         cases=cases,
         folds=tuple(fold for fold, names in by_fold.items() for _ in names),
         patients=patients,
         scores=scores,
     )
-    shown = list(metrics or filter(scored.has_values, DEFAULT_METRICS))
-    if not shown:
-        raise PancextError(
-            f"None of {', '.join(DEFAULT_METRICS)} is defined in any case: no label is in any truth or "
-            "prediction. Check the dataset's labels."
-        )
-    if strata:
-        cuts = [parse_cut(text, scored.labels) for text in strata]
-    else:
+    shown = _with_values(scored, chosen_metrics)
+    if not strata:
         cuts = default_cuts(scored, dataset_json=models[0].dataset_json)
+    num_folds = None if splits is None else len(splits)
     rows = compare_rows(scored, reference=base.name, family=shown, seed=seed, resamples=resamples)
     costs = [model_cost(model, chosen_folds) for model in models]
-    num_folds = len(read_json(splits_file)) if splits_file is not None else None
     return Comparison(
         dataset=results.name,
         setting=" / ".join(dict.fromkeys(f"{model.plans} {model.configuration}" for model in models)),
@@ -161,12 +163,40 @@ def compare_models(
         strata=stratum_rows(scored, cuts, shown),
         costs=costs,
         remarks=[
-            *statistics_remarks(scored, rows, folds=chosen_folds, num_folds=num_folds),
+            *statistics_remarks(
+                scored, rows, reference=base.name, family=shown, folds=chosen_folds, num_folds=num_folds
+            ),
             *cost_remarks(costs),
         ],
         seed=seed,
         resamples=resamples,
     )
+
+
+def _choose_metrics(metrics: Sequence[str] | None) -> list[str]:
+    """Return the metrics that the user gives, each once; none where the user leaves the choice."""
+    known = [name for name, metric in METRICS.items() if not metric.of_probabilities]
+    for metric in metrics or ():
+        if metric not in known:
+            why = " that can be compared: no probabilities are read" if metric in METRICS else ""
+            raise PancextError(f"There is no metric {metric!r}{why}. Give some of: {', '.join(known)}.")
+    return list(dict.fromkeys(metrics or ()))
+
+
+def _with_values(scored: ScoredCases, metrics: Sequence[str]) -> list[str]:
+    """Return the metrics of the tables, those of `DEFAULT_METRICS` that have values where none are given."""
+    shown = list(filter(scored.has_values, metrics or DEFAULT_METRICS))
+    if not shown:
+        raise PancextError(
+            f"None of {', '.join(metrics or DEFAULT_METRICS)} is defined in any case: no label is in any "
+            "truth or prediction. Check the dataset's labels."
+        )
+    without = [metric for metric in metrics if metric not in shown]
+    if without:
+        raise PancextError(
+            f"{', '.join(without)} is defined in no case of any trainer. Leave it out of --metrics."
+        )
+    return shown
 
 
 def _splits_file(dataset: str) -> Path | None:

@@ -43,8 +43,8 @@ def write_statistics_csv(path: Path, comparison: Comparison) -> None:
 def write_strata_csv(path: Path, comparison: Comparison) -> None:
     """Write a row for each trainer, label, size and metric, atomically."""
     rows = (
-        [row.model, row.label, row.stratum, row.metric, row.summary.n, row.summary.infinite]
-        + [_number(value) for value in (row.summary.mean, row.summary.sd, row.summary.median)]
+        [row.model, row.label, row.stratum, row.metric, row.spread.n, row.spread.infinite]
+        + [_number(value) for value in (row.spread.mean, row.spread.sd, row.spread.median)]
         for row in comparison.strata
     )
     heading = ["trainer", "label", "size", "metric", "n", "infinite", "mean", "sd", "median"]
@@ -63,10 +63,10 @@ def write_costs_csv(path: Path, comparison: Comparison) -> None:
 
 
 def _statistics(row: Row, reference: str) -> list[object]:
-    summary, one = row.summary, row.difference
+    spread, one = row.spread, row.difference
     described: list[object] = [row.model, row.label, row.metric]
-    described += [ALL_FOLDS if row.fold is None else row.fold, summary.n, summary.infinite]
-    described += [_number(value) for value in (summary.mean, summary.sd, summary.median)]
+    described += [ALL_FOLDS if row.fold is None else row.fold, spread.n, spread.infinite]
+    described += [_number(value) for value in (spread.mean, spread.sd, spread.median)]
     described += [""] * 2 if row.fold is not None else [_number(end) for end in row.interval]
     if one is None:
         return described + [""] * (len(STATISTICS) - len(described))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.comparison.models import Model, read_json
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.folder import find_cases
 
 MOST_LISTED = 10
 
@@ -36,30 +38,50 @@ def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[
 
 
 def validated_cases(
-    models: Sequence[Model], folds: Sequence[int], *, splits_file: Path | None, ending: str
+    models: Sequence[Model], folds: Sequence[int], *, splits: Sequence[set[str]], ending: str
 ) -> dict[int, list[str]]:
     """Return the cases by fold, the same for every model.
 
-    `splits_file` is nnU-Net's splits_final.json, where there is one; a fold beyond it is nnU-Net's random
-    80:20 split, and then the models only have to agree.
+    `splits` are the validation cases of nnU-Net's splits_final.json, where there is one; a fold beyond it is
+    nnU-Net's random 80:20 split, and then the models only have to agree.
 
     Raises:
         PancextError: a fold was not validated to its end, or on cases other than those of the split or of
             the other models; or a case is in two folds.
     """
-    splits = read_json(splits_file) if splits_file is not None else []
     cases: dict[int, list[str]] = {}
     for fold in folds:
         by_model = {model.name: predicted_cases(model, fold, ending=ending) for model in models}
         if fold < len(splits):
-            expected = set(map(str, splits[fold]["val"]))
             for model in models:
-                _require_split(model, fold, by_model[model.name], expected, splits_file)
+                _require_split(model, fold, by_model[model.name], splits[fold])
         else:
             _require_agreement(models, fold, by_model)
         cases[fold] = sorted(by_model[models[0].name])
     _require_disjoint(cases)
     return cases
+
+
+def read_splits(path: Path) -> list[set[str]]:
+    """Return the validation cases of each fold of nnU-Net's splits_final.json.
+
+    Raises:
+        PancextError: the file is no list of folds with validation cases.
+    """
+    content = read_json(path)
+    try:
+        return [set(map(str, _list(fold["val"]))) for fold in _list(content)]
+    except (KeyError, TypeError) as error:
+        raise PancextError(
+            f'{path} is not nnU-Net\'s: it is no list of folds with their "train" and "val" cases. '
+            "Write or copy it again, or delete it for nnU-Net to make another."
+        ) from error
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
 
 
 def predicted_cases(model: Model, fold: int, *, ending: str) -> set[str]:
@@ -69,11 +91,7 @@ def predicted_cases(model: Model, fold: int, *, ending: str) -> set[str]:
         PancextError: there are none.
     """
     folder = model.validation(fold)
-    found = {
-        path.name.removesuffix(ending)
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.name.endswith(ending) and not path.name.startswith(".")
-    }
+    found = find_cases(folder, ending)
     if not found:
         what = "holds no prediction" if folder.is_dir() else "does not exist"
         raise PancextError(
@@ -84,11 +102,11 @@ def predicted_cases(model: Model, fold: int, *, ending: str) -> set[str]:
 
 def _begun(model: Model) -> set[int]:
     names = [path.name.removeprefix("fold_") for path in model.folder.glob("fold_*") if path.is_dir()]
-    return {int(name) for name in names if name.isdigit()}
+    return {int(name) for name in names if name.isdecimal()}
 
 
 def _number(text: str) -> int:
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     why = ": a model trained on all cases has none to be tested on" if text == "all" else ""
     raise PancextError(f"--folds takes numbers from 0, not {text!r}{why}.")
@@ -101,9 +119,7 @@ def _validate(model: Model, fold: int) -> str:
     )
 
 
-def _require_split(
-    model: Model, fold: int, predicted: set[str], expected: set[str], splits_file: Path | None
-) -> None:
+def _require_split(model: Model, fold: int, predicted: set[str], expected: set[str]) -> None:
     if expected - predicted:
         missing = _listed("case", sorted(expected - predicted))
         raise PancextError(
@@ -113,8 +129,8 @@ def _require_split(
     if predicted - expected:
         raise PancextError(
             f"{model.name}, fold {fold} was validated on {_listed('case', sorted(predicted - expected))} "
-            f"too, which {splits_file} does not have in this fold. The split was changed after the training: "
-            "put the former one back, or train anew."
+            "too, which splits_final.json does not have in this fold. The split was changed after the "
+            "training: put the former one back, or train anew."
         )
 
 

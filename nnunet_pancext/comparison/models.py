@@ -57,8 +57,12 @@ def find_dataset_results(dataset: str) -> Path:
         PancextError: nnUNet_results is not set, or holds no such dataset or several.
     """
     root = host_root("nnUNet_results")
-    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdigit() else dataset
-    found = [path for path in sorted(root.iterdir()) if path.is_dir() and path.match(pattern)]
+    number = f"Dataset{int(dataset):03d}_" if dataset.isdecimal() else None
+    found = [
+        path
+        for path in sorted(root.iterdir())
+        if path.is_dir() and (path.name == dataset if number is None else path.name.startswith(number))
+    ]
     if len(found) != 1:
         known = ", ".join(sorted(path.name for path in root.glob("Dataset*"))) or "none"
         which = "no" if not found else "more than one"
@@ -135,6 +139,23 @@ def reference_of(models: Sequence[Model], name: str | None, *, configuration: st
         f"The reference {name} is not among the trainers compared: {', '.join(m.name for m in models)}. "
         "Name one of them."
     )
+
+
+def shared_ending(models: Sequence[Model]) -> str:
+    """Return the file ending of all models' label maps.
+
+    Raises:
+        PancextError: they differ.
+    """
+    endings = {model.name: str(model.dataset_json.get("file_ending", ".nii.gz")) for model in models}
+    first = endings[models[0].name]
+    if set(endings.values()) != {first}:
+        said = ", ".join(f"{name} {ending!r}" for name, ending in endings.items())
+        raise PancextError(
+            f"The file endings of the label maps differ: {said} in dataset.json. Only models of files of one "
+            "format can be compared: train them on the same raw dataset."
+        )
+    return first
 
 
 def read_json(path: Path) -> Any:

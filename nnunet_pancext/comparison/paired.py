@@ -13,28 +13,31 @@ from nnunet_pancext.comparison.statistics import (
     ALPHA,
     Bootstrap,
     Interval,
-    Summary,
     Values,
     holm,
     paired_differences,
     rank_biserial,
     signed_rank_p,
-    summarise,
     wins_ties_losses,
 )
 from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.spread import Spread, spread
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """A model minus the reference, over the cases in which both have the metric.
 
-    `mean` and `interval` are in the metric's unit, over the pairs in which both are finite. `rank_biserial`,
-    wins and losses are positive where the model is the better one. `p_holm` is nan outside the family of
-    tests.
+    `only_model` and `only_reference` count the cases that are left out because one of the two alone has it.
+    `mean` and `interval` are in the metric's unit, over the pairs in which both are finite; `infinite` counts
+    the others. `rank_biserial`, wins and losses are positive where the model is the better one. `p_holm` is
+    nan outside the family of tests.
     """
 
     pairs: int
+    only_model: int
+    only_reference: int
+    infinite: int
     patients: int
     mean: float
     interval: Interval
@@ -62,7 +65,7 @@ class Row:
     label: str
     metric: str
     fold: int | None
-    summary: Summary
+    spread: Spread
     interval: Interval
     difference: Difference | None
 
@@ -98,7 +101,7 @@ def compare_rows(
                         label=label,
                         metric=metric,
                         fold=None,
-                        summary=summarise(ours),
+                        spread=spread(ours),
                         interval=bootstrap.mean_interval(ours),
                         difference=difference,
                     )
@@ -114,7 +117,7 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
             label=label,
             metric=metric,
             fold=fold,
-            summary=summarise(scored.values(model, label, metric)[scored.in_fold(fold)]),
+            spread=spread(scored.values(model, label, metric)[scored.in_fold(fold)]),
             interval=(math.nan, math.nan),
             difference=None,
         )
@@ -138,10 +141,14 @@ def compare_pairs(
     by_patient = sign * _by_patient(ours, theirs, patients)
     wins, ties, losses = wins_ties_losses(sign * differences)
     finite = np.where(np.isfinite(ours) & np.isfinite(theirs), differences, math.nan)
+    pairs = int(np.count_nonzero(~np.isnan(differences)))
     return Difference(
-        pairs=int(np.count_nonzero(~np.isnan(differences))),
+        pairs=pairs,
+        only_model=int(np.count_nonzero(~np.isnan(ours))) - pairs,
+        only_reference=int(np.count_nonzero(~np.isnan(theirs))) - pairs,
+        infinite=pairs - int(np.count_nonzero(np.isfinite(finite))),
         patients=len(by_patient),
-        mean=summarise(finite).mean,
+        mean=spread(finite).mean,
         interval=bootstrap.mean_interval(finite),
         p=signed_rank_p(by_patient),
         p_holm=math.nan,
@@ -170,4 +177,5 @@ def _by_patient(ours: Values, theirs: Values, patients: Sequence[str]) -> Values
     names, owner = np.unique(np.asarray(patients)[paired], return_inverse=True)
     cases = np.bincount(owner, minlength=len(names))
     first, second = (np.bincount(owner, weights=values[paired]) / cases for values in (ours, theirs))
-    return paired_differences(first, second)
+    # Equal means of different cases may differ in their last bit.
+    return np.where(np.isclose(first, second, rtol=1e-9, atol=0), 0.0, paired_differences(first, second))

@@ -1,12 +1,12 @@
-"""Who a case shows: cases of one patient are not independent."""
+"""Whom each case of a trained dataset shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnunet_pancext.comparison.models import host_root, read_json
-from nnunet_pancext.dataset_conversion.patient_names import patient_by_name, patient_by_regex
+from nnunet_pancext.comparison.models import host_root
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.patients import patient_of, told_patients
 
 
 def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:
@@ -18,16 +18,8 @@ def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | No
     Raises:
         PancextError: the expression does not compile, or finds no patient in a case.
     """
-    if patient_regex is not None:
-        return tuple(patient_by_regex(case, patient_regex) for case in cases)
-    told = _told(dataset)
-    return tuple(str(told.get(case) or patient_by_name(case)) for case in cases)
-
-
-def _told(dataset: str) -> dict[str, str]:
     try:
-        split = read_json(host_root("nnUNet_raw") / dataset / "split.json")
+        told = told_patients(host_root("nnUNet_raw") / dataset / "split.json")
     except PancextError:
-        return {}  # only datasets that `pancext convert` made have one
-    patients = split.get("patients") if isinstance(split, dict) else None
-    return patients if isinstance(patients, dict) else {}
+        told = {}  # the raw dataset need not be there any more
+    return tuple(patient_of(case, told=told, expression=patient_regex) for case in cases)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nnunet_pancext.comparison.models import Model
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
-from nnunet_pancext.evaluation.targets import read_targets
+from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.parallel import for_each
 
 
@@ -27,7 +26,7 @@ def score_models(
     cases: Mapping[int, Sequence[str]],
     *,
     truths: Path,
-    labels: Mapping[str, Any],
+    targets: Targets,
     ending: str,
     jobs: int,
     show_progress: bool,
@@ -43,8 +42,6 @@ def score_models(
         for fold, names in cases.items()
         for case in names
     ]
-
-    targets = read_targets(labels)
 
     def score(one: _Work) -> CaseScores:
         files = CaseFiles(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,36 +21,11 @@ ALPHA = 0.05
 LEVEL = 0.95
 RESAMPLES = 10_000
 TIE_TOLERANCE = 1e-3  # in the metric's own unit: less than a table shows
-MOST_EXACT = 50  # pairs; above, the normal approximation differs in no digit that is printed
+# Pairs, in some 15 ms; more than any dataset here has. Above, the normal approximation is off by less than
+# 0.001, and the exact distribution takes time that grows with the third power.
+MOST_EXACT = 300
+RANKED_DIGITS = 9  # of a difference, from the largest one's first digit on, that tell it from another
 UNDEFINED: Interval = (math.nan, math.nan)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """Of one metric over cases: how many have a value, in how many of these it is infinite, and the rest.
-
-    Mean and standard deviation (n - 1) are those of the finite values; the median is that of all.
-    """
-
-    n: int
-    infinite: int
-    mean: float
-    sd: float
-    median: float
-
-
-def summarise(values: ArrayLike) -> Summary:
-    """Describe the values."""
-    array = np.asarray(values, dtype=float)
-    defined = array[~np.isnan(array)]
-    finite = defined[np.isfinite(defined)]
-    return Summary(
-        n=len(defined),
-        infinite=len(defined) - len(finite),
-        mean=float(finite.mean()) if len(finite) else math.nan,
-        sd=float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
-        median=float(np.median(defined)) if len(defined) else math.nan,
-    )
 
 
 def paired_differences(values: ArrayLike, reference: ArrayLike) -> Values:
@@ -122,8 +96,9 @@ def expanded_end(patients: int) -> float:
 def signed_rank_p(differences: ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test that the differences lie around 0.
 
-    Zeros are dropped, as Wilcoxon did, and equal sizes share their middle rank. Up to 50 differences the
-    distribution is exact, ties included; above, scipy's normal approximation with its correction for ties.
+    Zeros are dropped, as Wilcoxon did, and equal sizes share their middle rank. Up to 300 differences
+    the distribution is exact, ties included; above, scipy's normal approximation with its correction for
+    ties. Differences that are alike in nine digits, counted from the first one of the largest, are equal.
     Differences that are all 0 give 1; without any there is no test and p is nan.
     """
     array = np.asarray(differences, dtype=float)
@@ -141,8 +116,12 @@ def signed_rank_p(differences: ArrayLike) -> float:
     doubled = np.rint(2 * np.abs(signed)).astype(int)
     ways = np.zeros(doubled.sum() + 1)
     ways[0] = 1.0
-    for rank in doubled:
-        ways = (ways + np.concatenate([np.zeros(rank), ways[:-rank]])) / 2
+    reached = 1
+    for rank in np.sort(doubled):
+        part = ways[: reached + rank]
+        part /= 2
+        part[rank:] += part[:reached].copy()
+        reached += rank
     positive = int(doubled[signed > 0].sum())
     return float(min(1.0, 2 * min(ways[: positive + 1].sum(), ways[positive:].sum())))
 
@@ -163,7 +142,11 @@ def rank_biserial(differences: ArrayLike) -> float:
 def _signed_ranks(differences: Values) -> Values:
     from scipy.stats import rankdata
 
-    kept = differences[differences != 0]
+    finite = np.abs(differences[np.isfinite(differences)])
+    largest = float(finite.max()) if len(finite) else 0.0
+    # 0.3 - 0.2 and 0.4 - 0.3 are equal differences, though not to the last bit.
+    rounded = np.round(differences / largest, RANKED_DIGITS) if largest > 0 else differences
+    kept = rounded[rounded != 0]
     return np.sign(kept) * rankdata(np.abs(kept))
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnunet_pancext.comparison.scored_cases import ScoredCases
-from nnunet_pancext.comparison.statistics import Summary, Values, summarise
+from nnunet_pancext.comparison.statistics import Values
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.spread import Spread, spread
 
 MILLIMETRES, MILLILITRES = "mm", "mL"
 # AJCC Cancer Staging Manual, 8th edition, exocrine pancreas: T1 is at most 2 cm in greatest dimension,
@@ -68,7 +69,7 @@ class StratumRow:
     label: str
     metric: str
     stratum: str
-    summary: Summary
+    spread: Spread
 
 
 def parse_cut(text: str, labels: Sequence[str]) -> Cut:
@@ -138,7 +139,7 @@ def stratum_rows(scored: ScoredCases, cuts: Sequence[Cut], metrics: Sequence[str
                             label=cut.label,
                             metric=metric,
                             stratum=title,
-                            summary=summarise(values),
+                            spread=spread(values),
                         )
                     )
     return rows

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import SimpleITK as sitk
+
 from nnunet_pancext.comparison.models import Model, host_root, read_json
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.scores import CaseScores
-from nnunet_pancext.image_io import read_header
-
-MM3_PER_ML = 1000
+from nnunet_pancext.evaluation.label_maps import read_label_map
+from nnunet_pancext.evaluation.targets import Targets
+from nnunet_pancext.parallel import for_each
 
 
 def find_truths(dataset: str) -> Path:
@@ -71,41 +72,79 @@ def require_truths(truths: Path, cases: Sequence[str], *, ending: str) -> None:
 
 
 def require_same_truth(
-    model: Model,
-    fold: int,
-    scores: Sequence[CaseScores],
+    models: Sequence[Model],
+    cases: Mapping[int, Sequence[str]],
     *,
     truths: Path,
-    labels: Mapping[str, Any],
+    targets: Targets,
     ending: str,
+    jobs: int,
+    show_progress: bool,
 ) -> None:
-    """Check that the model was validated on the truth that it is scored against now.
+    """Check that the models were validated on the truth that they are to be scored against now.
 
     nnU-Net's validation/summary.json tells how many voxels each label had in the truth then. A model without
-    that file is not checked.
+    that file is not checked. `cases` are those of each fold.
 
     Raises:
-        PancextError: for some case and label the truth has another number now.
+        PancextError: for some case and label the truth has another number now, or a summary is not
+            nnU-Net's.
     """
-    summary = model.validation(fold) / "summary.json"
-    if not summary.is_file():
-        return
-    then = _voxels_then(read_json(summary), ending=ending)
-    for case in scores:
-        if case.case not in then:
-            continue
-        voxel_ml = _voxel_ml(truths / f"{case.case}{ending}")
-        for name, values in case.labels.items():
-            before = then[case.case].get(_key(labels.get(name)))
-            if before is None:
-                continue
-            now = round(values.truth_volume_ml / voxel_ml)
-            if now != before:
-                raise PancextError(
-                    f"{model.name}, fold {fold} was validated on another truth: in case {case.case!r} label "
-                    f"{name!r} had {before:g} voxels, now it has {now} in {truths}. The labels were changed "
-                    "after the training: put the former ones back, or preprocess and train anew."
-                )
+    told = [
+        (model, fold, voxels_then(model.validation(fold) / "summary.json", ending=ending))
+        for model in models
+        for fold in cases
+        if (model.validation(fold) / "summary.json").is_file()
+    ]
+    known = {case for _, _, then in told for case in then}
+    wanted = [case for names in cases.values() for case in names if case in known]
+
+    def count(case: str) -> dict[str, int]:
+        return voxels_now(truths / f"{case}{ending}", targets)
+
+    counts = for_each(count, wanted, jobs=jobs, title="checking the truth", show_progress=show_progress)
+    now = dict(zip(wanted, counts, strict=True))
+    for model, fold, then in told:
+        for case in cases[fold]:
+            for key, before in then.get(case, {}).items():
+                if key in now[case] and now[case][key] != before:
+                    name = next(name for name, one in targets.nnunet_keys.items() if one == key)
+                    raise PancextError(
+                        f"{model.name}, fold {fold} was validated on another truth: in case {case!r} label "
+                        f"{name!r} had {before:g} voxels, now it has {now[case][key]} in {truths}. The "
+                        "labels were changed after the training: put the former ones back, or preprocess "
+                        "and train anew."
+                    )
+
+
+def voxels_then(path: Path, *, ending: str) -> dict[str, dict[str, float]]:
+    """Return the voxels in the truth, by case and by nnU-Net's name of the label, of its summary.json.
+
+    Raises:
+        PancextError: the file is not nnU-Net's.
+    """
+    found: dict[str, dict[str, float]] = {}
+    try:
+        for entry in read_json(path)["metric_per_case"]:
+            name = str(entry["reference_file"]).replace("\\", "/").rsplit("/", 1)[-1]
+            counts = {key: float(values["n_ref"]) for key, values in entry["metrics"].items()}
+            found[name.removesuffix(ending)] = counts
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PancextError(
+            f"{path} is no summary of nnU-Net's: it does not tell how many voxels each label had. Validate "
+            "this fold again (nnUNetv2_train with --val), or delete the file to go without this check."
+        ) from error
+    return found
+
+
+def voxels_now(path: Path, targets: Targets) -> dict[str, int]:
+    """Return the voxels in a true label map by nnU-Net's name of the label."""
+    image = read_label_map(path)  # held: the view does not keep it
+    values = sitk.GetArrayViewFromImage(image)
+    return {
+        key: sum(int(np.count_nonzero(values == one)) for one in set(targets.regions[name]))
+        for name, key in targets.nnunet_keys.items()
+    }
 
 
 def _labels(dataset_json: Any, path: Path) -> dict[str, Any]:
@@ -113,24 +152,3 @@ def _labels(dataset_json: Any, path: Path) -> dict[str, Any]:
     if not isinstance(labels, dict) or not labels:
         raise PancextError(f"{path} declares no labels. Is it nnU-Net's?")
     return labels
-
-
-def _voxels_then(summary: Any, *, ending: str) -> dict[str, dict[str, float]]:
-    """Voxels by case and by nnU-Net's name of the label; what is not in the file is left out."""
-    found: dict[str, dict[str, float]] = {}
-    for entry in summary.get("metric_per_case", ()):
-        name = str(entry.get("reference_file", "")).replace("\\", "/").rsplit("/", 1)[-1]
-        metrics = entry.get("metrics", {})
-        found[name.removesuffix(ending)] = {
-            key: values["n_ref"] for key, values in metrics.items() if "n_ref" in values
-        }
-    return found
-
-
-def _key(value: Any) -> str:
-    """What nnU-Net calls a label or a region in its summary."""
-    return str(tuple(value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _voxel_ml(path: Path) -> float:
-    return math.prod(read_header(path).GetSpacing()) / MM3_PER_ML

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_pancext.dataset_conversion.image_scan import dimensions_of, scan_image
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
 from nnunet_pancext.image_io import read_header
+from nnunet_pancext.nifti.scan import UnreadableImage, VoxelScan
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
 ORIGIN_TOLERANCE_VOXELS = 1e-2

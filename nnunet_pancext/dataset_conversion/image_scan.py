@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, VoxelScan, scan_nifti
 from nnunet_pancext.image_io import read_image
+from nnunet_pancext.nifti.scan import UnreadableImage, VoxelScan, scan_nifti
 
 PNG = ".png"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.files_below import visible_files
 from nnunet_pancext.dataset_conversion.image_scan import PNG, scan_png
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nifti.scan import UnreadableImage
 
 # pancreas_001_45, pancreas_001-slice045, patient7_z3: all but the last number is the patient.
 PATIENT_REGEX = r"(.+?)[_-](?:slice|s|z)?[_-]?[0-9]+$"

@@ -10,13 +10,13 @@ from typing import Any
 
 from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.image_scan import scan_image
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage
-from nnunet_pancext.dataset_conversion.patient_names import patient_by_name, patient_by_regex
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
 from nnunet_pancext.dataset_conversion.splits import Folds, five_folds
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nifti.scan import UnreadableImage
 from nnunet_pancext.parallel import default_jobs, for_each
+from nnunet_pancext.patients import patient_of
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,7 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
         )
     split = read_json(folder / "split.json") if (folder / "split.json").is_file() else {}
     told = split.get("patients", {})
-    patients = {}
-    for case in (*training, *test):
-        if patient_regex is not None:
-            patients[case] = patient_by_regex(case, patient_regex)
-        else:
-            patients[case] = told.get(case) or patient_by_name(case)
+    patients = {case: patient_of(case, told=told, expression=patient_regex) for case in (*training, *test)}
     return RawDataset(folder, training, test, patients, split)
 
 

@@ -30,12 +30,16 @@ MM3_PER_ML = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFiles:
-    """The files of a case; `probabilities` is None where they are not scored."""
+    """The files of a case; `probabilities` is None where they are not scored.
+
+    `patient` is whom it shows, None where nothing tells: then it is of a patient of its own.
+    """
 
     case: str
     prediction: Path
     truth: Path
     probabilities: Path | None = None
+    patient: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,7 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
         labels[name] = _score_label(masks, overlaps[name], histograms.get(name))
     return CaseScores(
         case=files.case,
+        patient=files.patient,
         labels=labels,
         overlaps=overlaps,
         histograms=histograms,

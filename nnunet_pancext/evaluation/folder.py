@@ -12,6 +12,7 @@ from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets, read_targets
 from nnunet_pancext.parallel import for_each
+from nnunet_pancext.patients import patient_of, told_patients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +56,26 @@ def evaluate(
     keep_going: bool = False,
     allow_extra: bool = False,
     only: Collection[str] | None = None,
+    patient_regex: str | None = None,
     show_progress: bool = False,
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
     With `probabilities` those that `nnUNetv2_predict --save_probabilities` wrote beside each prediction are
     scored too. With `keep_going` a case that cannot be scored is among the failures, instead of ending it
-    all. With `only`, other cases are left out. Memory is that of `jobs` cases.
+    all. With `only`, other cases are left out. Whom a case shows is told by the first group of
+    `patient_regex`, else by a split.json beside the folder of the truth, else by its name. Memory is that of
+    `jobs` cases.
 
     Raises:
         PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
             unreadable, lies on another grid than the truth, or holds a value that `labels` does not declare;
-            or there is no truth at all, or no case could be scored.
+            or a folder is not there, there is no truth at all, or no case could be scored.
     """
     targets = read_targets(labels)
+    for what, folder in (("predicted", predictions), ("true", truths)):
+        if not folder.is_dir():
+            raise PancextError(f"There is no folder of {what} label maps at {folder}. Check the path.")
     truth_cases, predicted = (find_cases(folder, file_ending) for folder in (truths, predictions))
     if only is not None:
         truth_cases, predicted = truth_cases & set(only), predicted & set(only)
@@ -79,15 +86,17 @@ def evaluate(
         )
     failures = {}
     for case in sorted(truth_cases - predicted):
-        failures[case] = f"No prediction in {predictions}."
+        failures[case] = f"No prediction in {predictions}. Predict this case too."
     if not allow_extra:
         for case in sorted(predicted - truth_cases):
-            failures[case] = f"No truth in {truths}."
+            failures[case] = f"No truth in {truths}. Add it, or leave out the prediction."
     if failures and not keep_going:
         raise PancextError(_mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases))
+    told = told_patients(truths.resolve().parent / "split.json")
     files = [
         CaseFiles(
             case=case,
+            patient=patient_of(case, told=told, expression=patient_regex),
             prediction=predictions / f"{case}{file_ending}",
             truth=truths / f"{case}{file_ending}",
             probabilities=predictions / f"{case}.npz" if probabilities else None,
@@ -99,7 +108,7 @@ def evaluate(
     scores = [one for one in done if isinstance(one, CaseScores)]
     failures |= {one.case: text for one, text in zip(files, done, strict=True) if isinstance(text, str)}
     if not scores:
-        listed = "\n  ".join(failures.values())
+        listed = "\n  ".join(failure_text(case, text) for case, text in sorted(failures.items()))
         raise PancextError(f"No case could be scored:\n  {listed}")
     return Evaluation(targets=targets, scores=scores, failures=dict(sorted(failures.items())))
 
@@ -111,6 +120,11 @@ def find_cases(folder: Path, file_ending: str) -> set[str]:
         for path in (folder.iterdir() if folder.is_dir() else ())
         if path.name.endswith(file_ending) and not path.name.startswith(".")
     }
+
+
+def failure_text(case: str, text: str) -> str:
+    """Return why a case has no scores, with its name."""
+    return text if repr(case) in text else f"Case {case!r}: {text}"
 
 
 def _score_or_say(files: CaseFiles, *, targets: Targets, keep_going: bool) -> CaseScores | str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from itertools import product
 from pathlib import Path
 
@@ -13,10 +11,12 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.image_io import read_image
+from nnunet_pancext.nifti.scan import UnreadableImage, count_non_finite
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
 # and far below any shift that would change a score.
 GRID_TOLERANCE_VOXELS = 0.1
+NIFTI = (".nii", ".nii.gz")
 
 
 def read_volume(path: Path) -> sitk.Image:
@@ -25,20 +25,7 @@ def read_volume(path: Path) -> sitk.Image:
     Raises:
         PancextError: the file is missing, cannot be read, or is not such an image.
     """
-    if not path.is_file():
-        raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
-    try:
-        _require_complete(path)
-        image = read_image(path)
-    except (RuntimeError, OSError, EOFError, zlib.error) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise PancextError(
-            f"{path} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
-            "values per voxel; expected 3 dimensions and 1 value per voxel. Give one volume per file."
-        )
-    return image
+    return _read(path)[0]
 
 
 def read_label_map(path: Path) -> sitk.Image:
@@ -47,9 +34,17 @@ def read_label_map(path: Path) -> sitk.Image:
     Raises:
         PancextError: as `read_volume`, or a value is not a whole number.
     """
-    image = read_volume(path)
+    image, non_finite = _read(path)
     values = sitk.GetArrayViewFromImage(image)
-    if np.issubdtype(values.dtype, np.floating) and not np.array_equal(values, np.rint(values)):
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if is_float:
+        non_finite = max(non_finite, values.size - int(np.count_nonzero(np.isfinite(values))))
+    if non_finite:
+        raise PancextError(
+            f"The label map {path} holds {non_finite} voxel{'' if non_finite == 1 else 's'} of NaN or "
+            "infinity, which is no label. Predict or write it again."
+        )
+    if is_float and not np.array_equal(values, np.rint(values)):
         raise PancextError(
             f"The label map {path} holds values that are not whole numbers. "
             "Give label values, not probabilities, and resample label maps with nearest neighbour."
@@ -94,12 +89,25 @@ def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, re
         )
 
 
-def _require_complete(path: Path) -> None:
-    """Decompress a gzip file to its end, because ITK reads a truncated one without an error."""
-    if path.suffix == ".gz":
-        with gzip.open(path) as stream:
-            while stream.read(1 << 24):
-                pass
+def _read(path: Path) -> tuple[sitk.Image, int]:
+    """Return the image, and how many voxels are NaN or infinite in the file though not in the image.
+
+    ITK's reader of NIfTI reads a truncated file without an error, and makes zeros of these voxels.
+    """
+    if not path.is_file():
+        raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
+    try:
+        non_finite = count_non_finite(path) if path.name.lower().endswith(NIFTI) else 0
+        image = read_image(path)
+    except (RuntimeError, UnreadableImage) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise PancextError(
+            f"{path} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
+            "values per voxel; expected 3 dimensions and 1 value per voxel. Give one volume per file."
+        )
+    return image, non_finite
 
 
 def _corners_mm(image: sitk.Image) -> NDArray[np.float64]:

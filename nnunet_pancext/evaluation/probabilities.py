@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ KEY = "probabilities"
 class VoxelHistogram:
     """Numbers of voxels (BINS) by probability, of the target and of the rest, and the highest probability.
 
-    Bin i holds the probabilities from i / BINS to (i + 1) / BINS.
+    Bin i holds the probabilities from i / BINS to (i + 1) / BINS. Without a voxel the highest one is nan.
     """
 
     target: NDArray[np.int64]
@@ -34,7 +32,7 @@ class VoxelHistogram:
         return VoxelHistogram(
             target=self.target + other.target,
             rest=self.rest + other.rest,
-            highest=max(self.highest, other.highest),
+            highest=float(np.fmax(self.highest, other.highest)),
         )
 
 
@@ -63,11 +61,16 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
     try:
         with np.load(path) as content:
             found = content[KEY]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged zip or array may end in an error of any kind
         raise PancextError(
             f"Cannot read the probabilities {path} ({error}). "
             "Write them again with `nnUNetv2_predict --save_probabilities`."
         ) from error
+    if found.dtype.kind not in "fiu":
+        raise PancextError(
+            f"The probabilities {path} are of the type {found.dtype}, not numbers. "
+            "Write them again with `nnUNetv2_predict --save_probabilities`."
+        )
     if found.shape != (channels, *shape):
         raise PancextError(
             f"The probabilities {path} have the shape {found.shape}, expected {(channels, *shape)}: "
@@ -108,10 +111,13 @@ def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
 def patient_ranking(highest: Sequence[float], has_target: Sequence[bool]) -> tuple[float, float]:
     """AUROC and average precision of telling patients with the target from those without.
 
-    Both are nan unless there are patients of both kinds.
+    A patient without a probability, of whom every voxel is ignored, is left out. Both are nan unless there
+    are patients of both kinds.
     """
-    if len(set(has_target)) < 2:
+    ranked = [(one, told) for one, told in zip(highest, has_target, strict=True) if not math.isnan(one)]
+    values, kinds = [one for one, _ in ranked], [told for _, told in ranked]
+    if len(set(kinds)) < 2:
         return math.nan, math.nan
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    return float(roc_auc_score(has_target, highest)), float(average_precision_score(has_target, highest))
+    return float(roc_auc_score(kinds, values)), float(average_precision_score(kinds, values))

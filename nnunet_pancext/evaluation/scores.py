@@ -15,8 +15,9 @@ from nnunet_pancext.evaluation.probabilities import VoxelHistogram
 from nnunet_pancext.files import atomic_path
 
 
-def _score(title: str, *, higher_is_better: bool | None) -> Any:
-    return field(default=math.nan, metadata={"title": title, "higher_is_better": higher_is_better})
+def _score(title: str, *, higher_is_better: bool | None, of_probabilities: bool = False) -> Any:
+    metadata = {"title": title, "higher_is_better": higher_is_better, "of_probabilities": of_probabilities}
+    return field(default=math.nan, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +52,18 @@ class LabelScores:
     slice_iou: float = _score("IoU per slice", higher_is_better=True)
     slice_precision: float = _score("precision per slice", higher_is_better=True)
     slice_recall: float = _score("recall per slice", higher_is_better=True)
-    probability: float = _score("highest probability", higher_is_better=None)
-    average_precision: float = _score("AP of voxels", higher_is_better=True)
+    probability: float = _score("highest probability", higher_is_better=None, of_probabilities=True)
+    average_precision: float = _score("AP of voxels", higher_is_better=True, of_probabilities=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A column of scores: its name in the table, its title for people, and which way is better."""
+    """A column of scores: its name in the table, its title for people, which way is better, what it is of."""
 
     name: str
     title: str
     higher_is_better: bool | None
+    of_probabilities: bool
 
 
 METRICS = {column.name: Metric(name=column.name, **column.metadata) for column in fields(LabelScores)}
@@ -71,11 +73,13 @@ METRICS = {column.name: Metric(name=column.name, **column.metadata) for column i
 class CaseScores:
     """Scores of one case, by label name, and what the totals over several cases are made from.
 
-    `histograms` are there where probabilities were scored.
+    `histograms` are there where probabilities were scored. `patient` is whom the case shows, None where
+    nothing tells.
     """
 
     case: str
     labels: dict[str, LabelScores]
+    patient: str | None = None
     overlaps: dict[str, Overlap] = field(default_factory=dict)
     histograms: dict[str, VoxelHistogram] = field(default_factory=dict)
     prediction_file: Path | None = None

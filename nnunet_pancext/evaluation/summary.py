@@ -22,7 +22,7 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
     '(1, 2)'. `pancext` holds our totals, by label name. As in nnU-Net's, what is undefined is NaN.
     """
     targets = evaluation.targets
-    keys = {name: _nnunet_key(targets.regions[name]) for name in targets.declared}
+    keys = targets.nnunet_keys
     metrics = [
         {key: _nnunet_metrics(case.overlaps[name]) for name, key in keys.items()}
         for case in evaluation.scores
@@ -64,10 +64,6 @@ def write_curves(evaluation: Evaluation, path: Path) -> None:
             if curve is not None:
                 for row in zip(curve.threshold, curve.precision, curve.recall, strict=True):
                     writer.writerow([name, *(f"{value:.6g}" for value in row)])
-
-
-def _nnunet_key(values: tuple[int, ...]) -> str:
-    return str(values[0] if len(values) == 1 else values)
 
 
 def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:

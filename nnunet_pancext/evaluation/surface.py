@@ -12,6 +12,9 @@ from scipy.spatial import KDTree
 
 from nnunet_pancext.errors import PancextError
 
+# Headers store spacings in single precision, so that five voxels of 0.2 mm may be more than 1 mm.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceDistances:
@@ -43,7 +46,7 @@ class SurfaceDistances:
 
         0 where one of them is empty.
         """
-        return float(np.mean(self._all <= tolerance_mm)) if self._all.size else math.nan
+        return float(np.mean(self._all <= tolerance_mm * (1 + ROUNDING))) if self._all.size else math.nan
 
     @property
     def _all(self) -> NDArray[np.float64]:

@@ -16,14 +16,15 @@ class Targets:
     """Label values of everything that is scored, by name, and the value that is left out of all scores.
 
     `declared` are the names of `dataset.json`; `regions` holds besides 'foreground', their union, first
-    where there are several labels. `channel` gives the channels of nnU-Net's probabilities whose sum is the
-    probability of the target.
+    where there are several labels. `channels` gives the channels of nnU-Net's probabilities whose sum is the
+    probability of the target, `nnunet_keys` what nnU-Net's summary.json calls the declared ones.
     """
 
     regions: dict[str, tuple[int, ...]]
     declared: tuple[str, ...]
     ignore: int | None
     has_regions: bool
+    nnunet_keys: dict[str, str]
 
     @property
     def values(self) -> set[int]:
@@ -37,7 +38,7 @@ class Targets:
         return len(self.declared) + (not self.has_regions)
 
     def channels(self, name: str) -> list[int]:
-        """Channels whose sum is the probability of a target, none where it cannot be had from them."""
+        """Channels whose sum is the probability of a target."""
         if self.has_regions:
             return [self.declared.index(name)]
         wanted = self.declared if name not in self.declared else (name,)
@@ -52,6 +53,7 @@ def read_targets(labels: Mapping[str, int | list[int]]) -> Targets:
             'foreground' is the name of one among several.
     """
     values: dict[str, tuple[int, ...]] = {}
+    listed = set()
     ignore = None
     for name, value in labels.items():
         several = tuple(value) if isinstance(value, (list, tuple)) else (value,)
@@ -64,6 +66,8 @@ def read_targets(labels: Mapping[str, int | list[int]]) -> Targets:
             ignore = several[0]
         elif several != (0,):
             values[str(name)] = several
+            if value != several[0]:
+                listed.add(str(name))
     if not values:
         raise PancextError(f"No foreground label among {dict(labels)}. Declare at least one value above 0.")
     has_regions = any(len(several) > 1 for several in values.values())
@@ -77,6 +81,15 @@ def read_targets(labels: Mapping[str, int | list[int]]) -> Targets:
                 "Rename it."
             )
         union = {FOREGROUND: tuple(one for several in values.values() for one in several)}
+    # A list of one value, [2], is the region (2,) to nnU-Net among other regions, and the label 2 else.
+    keys = {
+        name: str(several if has_regions and name in listed else several[0])
+        for name, several in values.items()
+    }
     return Targets(
-        regions={**union, **values}, declared=tuple(values), ignore=ignore, has_regions=has_regions
+        regions={**union, **values},
+        declared=tuple(values),
+        ignore=ignore,
+        has_regions=has_regions,
+        nnunet_keys=keys,
     )

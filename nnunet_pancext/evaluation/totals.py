@@ -12,23 +12,9 @@ import numpy as np
 
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
+from nnunet_pancext.evaluation.spread import Spread, spread
 
 PER_SLICE = ("slice_dice", "slice_iou", "slice_precision", "slice_recall", "s_measure", "e_measure")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """Mean, standard deviation (of a sample), median and number of the finite values of a metric.
-
-    `infinite` counts the distances of labels that only one of prediction and truth holds; they are in the
-    median, but in no mean.
-    """
-
-    mean: float
-    sd: float
-    median: float
-    n: int
-    infinite: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +22,8 @@ class LabelTotals:
     """Scores of one label over all cases.
 
     `per_volume` holds the spread of each metric over the cases, `per_slice` its mean over the slices of all
-    cases in which the truth holds the label. The recall of lesions is that of all cases' lesions;
+    cases in which the truth holds the label. The recall of lesions is that of all cases' lesions; a patient's
+    probability is the highest of the patient's cases;
     `voxel_curve` is that of all cases' voxels. What is undefined is nan, and None without probabilities.
     """
 
@@ -50,19 +37,6 @@ class LabelTotals:
     patient_auroc: float
     patient_average_precision: float
     voxel_curve: PrecisionRecall | None
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return the spread of the values that are not nan."""
-    defined = [value for value in values if not math.isnan(value)]
-    finite = [value for value in defined if math.isfinite(value)]
-    return Spread(
-        mean=float(np.mean(finite)) if finite else math.nan,
-        sd=float(np.std(finite, ddof=1)) if len(finite) > 1 else math.nan,
-        median=_median(defined),
-        n=len(finite),
-        infinite=len(defined) - len(finite),
-    )
 
 
 def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
@@ -80,8 +54,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
     histograms = [case.histograms[label] for case in scores if label in case.histograms]
     auroc = average_precision = math.nan
     if len(histograms) == len(scores):
-        has_target = [value > 0 for value in column("truth_volume_ml")]
-        auroc, average_precision = patient_ranking(column("probability"), has_target)
+        auroc, average_precision = patient_ranking(*_by_patient(scores, label))
     return LabelTotals(
         per_volume={metric: spread(column(metric)) for metric in METRICS},
         per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
@@ -96,16 +69,18 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
     )
 
 
+def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], list[bool]]:
+    """Highest probability of each patient's cases, and whether the truth of one of them holds the label."""
+    highest: dict[str, float] = {}
+    has_target: dict[str, bool] = {}
+    for case in scores:
+        patient, values = case.patient or case.case, case.labels[label]
+        highest[patient] = float(np.fmax(highest.get(patient, math.nan), values.probability))
+        has_target[patient] = has_target.get(patient, False) or values.truth_volume_ml > 0
+    return list(highest.values()), list(has_target.values())
+
+
 def _pooled(means: Sequence[float], numbers: Sequence[float]) -> float:
     """Return the mean over all slices from each case's mean over its own."""
     every = sum(numbers)
     return sum(m * n for m, n in zip(means, numbers, strict=True) if n) / every if every else math.nan
-
-
-def _median(values: Sequence[float]) -> float:
-    """Return the median, of which the middle two may be infinite."""
-    ordered = sorted(values)
-    if not ordered:
-        return math.nan
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else (low + high) / 2

@@ -11,7 +11,7 @@ from nnunet_pancext.comparison.csv_tables import (
     write_statistics_csv,
     write_strata_csv,
 )
-from nnunet_pancext.errors import PancextError
+from nnunet_pancext.files import cannot_write
 from nnunet_pancext.reports.comparison_latex import write_comparison_latex
 from nnunet_pancext.reports.comparison_page import write_comparison_page
 
@@ -37,7 +37,5 @@ def write_comparison(out: Path, comparison: Comparison) -> Path:
         for name, write in WRITERS.items():
             write(out / name, comparison)
     except OSError as error:
-        raise PancextError(
-            f"Cannot write to {out}: {error.strerror}. Give another folder with -o."
-        ) from error
+        raise cannot_write(out, error) from error
     return out / PAGE_NAME

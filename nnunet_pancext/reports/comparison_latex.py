@@ -2,52 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
+from nnunet_pancext.comparison.paired import Row
+from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.files import atomic_path
-from nnunet_pancext.reports.comparison_text import COST_HEADINGS, COST_MEANING, cost_cells, p_text, value_text
+from nnunet_pancext.reports.comparison_cells import (
+    COST_HEADINGS,
+    COST_MEANING,
+    INFINITE,
+    Group,
+    best_models,
+    change_text,
+    cost_cells,
+    cost_reasons,
+    effect_text,
+    fold_groups,
+    interval_text,
+    mean_text,
+    n_text,
+    p_text,
+    size_groups,
+    value_text,
+)
+from nnunet_pancext.reports.latex import latex_row, latex_table, latex_text
+from nnunet_pancext.reports.numbers import UNDEFINED
 
 HEAD = "% Needs \\usepackage{booktabs}. Include it with \\input.\n"
-SPECIAL = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    '"': "''",
-    "±": r"$\pm$",
-    "\N{INFINITY}": r"$\infty$",
-    "\N{EN DASH}": "--",
-}
-
-
-def latex_text(text: str) -> str:
-    """Text with every sign escaped that LaTeX would take for something else."""
-    return "".join(SPECIAL.get(sign, sign) for sign in text)
+WORST_SHOWN = 5
+BOLD = (
+    "Bold: the best mean, where all means are of the same cases and none leaves infinite distances out. "
+    f"(+k {INFINITE}): k infinite distances, of a label that only one of prediction and truth has, are not "
+    "in the mean before it, but in median, p and r. r: rank-biserial correlation, positive where the trainer "
+    "is better than the reference."
+)
+TESTS = (
+    "CI: 95 % bootstrap interval, of the mean and of the mean difference. Difference: trainer minus "
+    "reference, of the paired cases. r: rank-biserial correlation, positive where the trainer is better. "
+    "Win/tie/loss: cases."
+)
 
 
 def write_comparison_latex(path: Path, comparison: Comparison) -> None:
-    """Write a table for each label and one of the costs, atomically."""
-    tables = [label_table(comparison, label) for label in comparison.scored.labels]
+    """Write for each label its means, tests, folds and sizes, then worst cases and costs, atomically."""
+    tables = []
+    for label in comparison.scored.labels:
+        tables += [
+            label_table(comparison, label),
+            tests_table(comparison, label),
+            groups_table(comparison, label, fold_groups(comparison), heading="fold"),
+            groups_table(comparison, label, size_groups(comparison), heading="true size"),
+        ]
+    tables += [worst_table(comparison), cost_table(comparison)]
     with atomic_path(path) as partial:
-        partial.write_text("\n".join([HEAD, *tables, cost_table(comparison)]), encoding="utf-8")
+        partial.write_text("\n".join([HEAD, *filter(None, tables)]), encoding="utf-8")
 
 
 def label_table(comparison: Comparison, label: str) -> str:
-    """One label: mean and standard deviation of each metric, and Holm's p; the best mean is bold."""
+    """One label: mean and standard deviation of each metric, Holm's p, and r; the best mean is bold."""
     metrics = comparison.metrics
     above, rules, below = [""], [], [""]
     for index, metric in enumerate(metrics):
-        first = 2 + 2 * index
-        above.append(f"\\multicolumn{{2}}{{c}}{{{latex_text(METRICS[metric].title)}}}")
-        rules.append(f"\\cmidrule(lr){{{first}-{first + 1}}}")
-        below += [r"mean $\pm$ SD", "$p$"]
+        first = 2 + 3 * index
+        above.append(f"\\multicolumn{{3}}{{c}}{{{latex_text(METRICS[metric].title)}}}")
+        rules.append(f"\\cmidrule(lr){{{first}-{first + 2}}}")
+        below += [r"mean $\pm$ SD", "$p$", "$r$"]
     rows = [
-        " & ".join(
+        latex_row(
             [
                 latex_text(model),
                 *(cell for metric in metrics for cell in _cells(comparison, model, label, metric)),
@@ -61,58 +85,109 @@ def label_table(comparison: Comparison, label: str) -> str:
         "p: Wilcoxon signed-rank test against "
         f"{comparison.reference}, Holm's correction over all tests of this comparison."
     )
-    return _table(
+    return latex_table(
         caption=caption,
-        columns="l" + "rr" * len(metrics),
-        head=[" & ".join(above) + r" \\", " ".join(rules), " & ".join(below) + r" \\"],
+        columns="l" + "rrr" * len(metrics),
+        head=[latex_row(above), " ".join(rules), latex_row(below)],
+        rows=rows,
+        notes=[BOLD, *comparison.remarks],
+    )
+
+
+def tests_table(comparison: Comparison, label: str) -> str:
+    """One label: all that is said of a mean and its difference to the reference, metric after metric."""
+    headings = ["", "$n$", "CI", "median", "difference", "CI", "$p$", "$r$", "win/tie/loss"]
+    rows = []
+    for metric in comparison.metrics:
+        title = latex_text(METRICS[metric].title)
+        rows.append(f"\\multicolumn{{{len(headings)}}}{{l}}{{\\textit{{{title}}}}} \\\\")
+        for model in comparison.scored.models:
+            rows.append(_text_row([model, *_tested(comparison.row(model, label, metric))]))
+    return latex_table(
+        caption=f"{comparison.dataset}: {label}, against {comparison.reference}. {TESTS}",
+        columns="l" + "r" * (len(headings) - 1),
+        head=[latex_row(headings)],
+        rows=rows,
+    )
+
+
+def groups_table(comparison: Comparison, label: str, groups: Sequence[Group], *, heading: str) -> str:
+    """One label: mean, standard deviation and median of each model by group; empty without groups."""
+    rows = []
+    for group in groups:
+        if group.label == label:
+            cells = [
+                f"{mean_text(spread, group.metric)} [{value_text(spread.median, group.metric)}]"
+                for spread in group.spreads.values()
+            ]
+            rows.append(_text_row([METRICS[group.metric].title, group.title, group.n_text, *cells]))
+    if not rows:
+        return ""
+    models = comparison.scored.models
+    return latex_table(
+        caption=f"{comparison.dataset}: {label} by {heading}. Mean ± SD [median]; "
+        "n: cases with a value, of each trainer in turn where it differs.",
+        columns="ll" + "r" * (1 + len(models)),
+        head=[_text_row(["", heading, "n", *models])],
+        rows=rows,
+    )
+
+
+def worst_table(comparison: Comparison) -> str:
+    """The worst cases of each label and model by the first metric."""
+    metric = comparison.metrics[0]
+    rows = []
+    for label in comparison.scored.labels:
+        for model in comparison.scored.models:
+            worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
+            said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
+            rows.append(_text_row([label, model, said or UNDEFINED]))
+    return latex_table(
+        caption=f"{comparison.dataset}: worst cases by {METRICS[metric].title}, the worst first.",
+        columns=r"llp{0.55\linewidth}",
+        head=[_text_row(["label", "trainer", "cases"])],
         rows=rows,
     )
 
 
 def cost_table(comparison: Comparison) -> str:
     """What each model costs."""
-    rows = [" & ".join(map(latex_text, [cost.model, *cost_cells(cost)])) for cost in comparison.costs]
-    return _table(
+    return latex_table(
         caption=f"{comparison.dataset}: cost. {COST_MEANING}",
         columns="l" + "r" * (len(COST_HEADINGS) - 1) + "l",
-        head=[" & ".join(["", *map(latex_text, COST_HEADINGS)]) + r" \\"],
-        rows=rows,
+        head=[_text_row(["", *COST_HEADINGS])],
+        rows=[_text_row([cost.model, *cost_cells(cost)]) for cost in comparison.costs],
+        notes=cost_reasons(comparison.costs),
     )
 
 
 def _cells(comparison: Comparison, model: str, label: str, metric: str) -> list[str]:
     row = comparison.row(model, label, metric)
-    mean = latex_text(value_text(row.summary.mean, metric))
-    if _is_best(comparison, model, label, metric):
+    mean = latex_text(mean_text(row.spread, metric))
+    if model in best_models(comparison, label, metric):
         mean = f"\\textbf{{{mean}}}"
-    spread = latex_text(value_text(row.summary.sd, metric))
-    p = "" if row.difference is None else latex_text(p_text(row.difference.p_holm))
-    return [f"{mean} $\\pm$ {spread}", p]
-
-
-def _is_best(comparison: Comparison, model: str, label: str, metric: str) -> bool:
-    direction = METRICS[metric].higher_is_better
-    if direction is None:
-        return False
-    means = {one: comparison.row(one, label, metric).summary.mean for one in comparison.scored.models}
-    defined = [mean for mean in means.values() if mean == mean]
-    return bool(defined) and means[model] == (max(defined) if direction else min(defined))
-
-
-def _table(*, caption: str, columns: str, head: list[str], rows: list[str]) -> str:
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            f"\\caption{{{latex_text(caption)}}}",
-            f"\\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            *head,
-            r"\midrule",
-            *(f"{row} \\\\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
+    one = row.difference
+    return (
+        [mean, "", ""]
+        if one is None
+        else [mean, latex_text(p_text(one.p_holm)), latex_text(effect_text(one))]
     )
+
+
+def _tested(row: Row) -> list[str]:
+    one = row.difference
+    said = [n_text(row), interval_text(row.interval, row.metric), value_text(row.spread.median, row.metric)]
+    if one is None:
+        return [*said, "", "", "", "", ""]
+    return [
+        *said,
+        change_text(one, row.metric),
+        interval_text(one.interval, row.metric, signed=True),
+        p_text(one.p_holm),
+        effect_text(one),
+        f"{one.wins}/{one.ties}/{one.losses}",
+    ]
+
+
+def _text_row(cells: Sequence[str]) -> str:
+    return latex_row([latex_text(cell) for cell in cells])

@@ -14,23 +14,31 @@ from nnunet_pancext.comparison.statistics import paired_differences
 from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.files import atomic_path
-from nnunet_pancext.reports.comparison_plot import PLOT_STYLE, difference_plot, range_text, strip_plot
-from nnunet_pancext.reports.comparison_text import (
+from nnunet_pancext.reports.comparison_cells import (
     COST_HEADINGS,
     COST_MEANING,
+    INFINITE,
+    Group,
+    change_text,
     cost_cells,
     cost_reasons,
     effect_text,
+    fold_groups,
+    infinite_text,
     interval_text,
     mean_text,
+    n_text,
     p_text,
+    size_groups,
     value_text,
 )
+from nnunet_pancext.reports.comparison_plot import PLOT_STYLE, difference_plot, range_text, strip_plot
 from nnunet_pancext.reports.numbers import UNDEFINED, volume_text
 from nnunet_pancext.reports.page import render_page, section
 from nnunet_pancext.reports.sortable import Cell, sortable_table
 
 WORST_SHOWN = 5
+GROUP_MEANING = "Mean ± SD, and median. n: cases with a value, of each trainer in turn where it differs."
 WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
 COMPARISON_STYLE = """
 thead th, tbody th { white-space: normal; }
@@ -41,6 +49,7 @@ th, td { padding: .4rem .6rem; } .sortable th, .sortable td { white-space: nowra
 td.name { text-align: left; }
 .grouped thead th:nth-child(2), .grouped thead th:nth-child(3) { text-align: left; }
 @media print { table { font-size: 8pt; } th, td { padding: .25rem .4rem; } }
+.headlines small { font-size: 1rem; } .grouped td .soft { font-size: .8rem; }
 tr.metric th { padding-top: 1rem; color: var(--soft); font-size: .85rem; }
 tr.significant td.p { color: var(--accent); font-weight: 650; }
 """
@@ -51,7 +60,10 @@ MEANING = (
     "signed-rank test of these differences, corrected over all tests on this page, below 0.05 in colour. "
     "r: rank-biserial correlation of the pairs, from -1 to 1, positive where the trainer is better. "
     "Win, tie, loss: cases; a tie is a difference of at most 0.001 in the metric's unit. "
-    "{dash}: undefined. Infinite distances, of a label that one side lacks, are left out of means only."
+    "n: cases with a value; (k paired): only in k of them has the reference one too, and the difference, p, "
+    "r, wins, ties and losses are of these. (+k {infinite}): k infinite distances, of a label that one side "
+    "lacks, are left out of the mean before it; they are in the median, p, r, wins and losses. "
+    "{dash}: undefined."
 )
 
 
@@ -62,8 +74,10 @@ def write_comparison_page(path: Path, comparison: Comparison) -> None:
         f"<section>\n{headlines_html(comparison)}\n</section>",
         *(section(label, label_html(comparison, label)) for label in labels),
         section("How to read the tables", f"<p>{escape(_meaning(comparison))}</p>"),
-        section("By size of the label", strata_html(comparison)),
-        section("By fold", folds_html(comparison)),
+        section(
+            "By size of the label", groups_html(comparison, size_groups(comparison), heading="true size")
+        ),
+        section("By fold", groups_html(comparison, fold_groups(comparison), heading="fold")),
         section("Worst cases", worst_html(comparison)),
         section("Cost", cost_html(comparison)),
         section("Cases", cases_html(comparison)),
@@ -91,8 +105,9 @@ def headlines_html(comparison: Comparison) -> str:
         role = "reference" if is_reference else _verdict(row)
         items.append(
             f"<div{first}><dt>{escape(model)}</dt>"
-            f'<dd class="number">{value_text(row.summary.mean, metric)}</dd>'
-            f'<dd class="soft">{role}</dd></div>'
+            f'<dd class="number">{value_text(row.spread.mean, metric)}'
+            f"<small>{infinite_text(row.spread.infinite)}</small></dd>"
+            f'<dd class="soft">{role}<br>n {n_text(row)}</dd></div>'
         )
     folds = ", ".join(map(str, comparison.folds))
     what = (
@@ -125,31 +140,6 @@ def label_html(comparison: Comparison, label: str) -> str:
         )
         body += [_row_html(comparison.row(model, label, metric)) for model in comparison.scored.models]
     return f'<div class="plots">\n{"".join(plots)}\n</div>\n{_table(headings, body)}'
-
-
-def strata_html(comparison: Comparison) -> str:
-    """Means by true size; one row for each label, metric and size."""
-    return _grouped(
-        comparison,
-        [
-            (row.label, row.metric, row.stratum, row.model, str(row.summary.n), row.summary.mean)
-            for row in comparison.strata
-        ],
-        heading="true size",
-    )
-
-
-def folds_html(comparison: Comparison) -> str:
-    """Means by fold; one row for each label, metric and fold."""
-    return _grouped(
-        comparison,
-        [
-            (row.label, row.metric, f"fold {row.fold}", row.model, str(row.summary.n), row.summary.mean)
-            for row in comparison.by_fold
-            if row.metric in comparison.metrics
-        ],
-        heading="fold",
-    )
 
 
 def worst_html(comparison: Comparison) -> str:
@@ -214,13 +204,13 @@ def breakable(name: str) -> str:
 
 
 def _row_html(row: Row) -> str:
-    summary, one = row.summary, row.difference
-    cells = [str(summary.n), mean_text(row), interval_text(row.interval, row.metric)]
-    cells.append(value_text(summary.median, row.metric))
+    spread, one = row.spread, row.difference
+    cells = [n_text(row), mean_text(spread, row.metric), interval_text(row.interval, row.metric)]
+    cells.append(value_text(spread.median, row.metric))
     if one is None:
         rest = "<td></td>" * 5
     else:
-        change = value_text(one.mean, row.metric, signed=True)
+        change = change_text(one, row.metric)
         interval = interval_text(one.interval, row.metric, signed=True)
         rest = (
             f'<td>{change}</td><td>{interval}</td><td class="p">{escape(p_text(one.p_holm))}</td>'
@@ -231,34 +221,34 @@ def _row_html(row: Row) -> str:
     return f'<tr{kind}><th scope="row">{breakable(row.model)}</th>{body}{rest}</tr>'
 
 
-def _grouped(
-    comparison: Comparison, entries: Sequence[tuple[str, str, str, str, str, float]], *, heading: str
-) -> str:
-    """A row for each label, metric and group, a column for each model. n is that of the first model."""
-    if not entries:
-        return ""
-    models, labels, metrics = comparison.scored.models, comparison.scored.labels, comparison.metrics
-    found: dict[tuple[str, str, str], dict[str, tuple[str, float]]] = {}
-    for label, metric, group, model, n, mean in entries:
-        found.setdefault((label, metric, group), {})[model] = (n, mean)
+def groups_html(comparison: Comparison, groups: Sequence[Group], *, heading: str) -> str:
+    """A row for each label, metric and group, a column for each model."""
     rows = []
-    # stable, so that groups stay in their order
-    ordered = sorted(found.items(), key=lambda item: (labels.index(item[0][0]), metrics.index(item[0][1])))
-    for (label, metric, group), by_model in ordered:
-        cells = "".join(f"<td>{value_text(by_model[model][1], metric)}</td>" for model in models)
-        rows.append(
-            f'<tr><th scope="row">{escape(label)}</th><td class="name">{escape(METRICS[metric].title)}</td>'
-            f'<td class="name">{escape(group)}</td><td>{by_model[models[0]][0]}</td>{cells}</tr>'
+    for group in groups:
+        cells = "".join(
+            f"<td>{escape(mean_text(spread, group.metric))}<br>"
+            f'<span class="soft">median {value_text(spread.median, group.metric)}</span></td>'
+            for spread in group.spreads.values()
         )
-    return f'<div class="grouped">\n{_table(["label", "metric", heading, "n", *models], rows)}\n</div>'
+        title = escape(METRICS[group.metric].title)
+        rows.append(
+            f'<tr><th scope="row">{escape(group.label)}</th><td class="name">{title}</td>'
+            f'<td class="name">{escape(group.title)}</td><td>{group.n_text}</td>{cells}</tr>'
+        )
+    if not rows:
+        return ""
+    headings = ["label", "metric", heading, "n", *comparison.scored.models]
+    note = f'<p class="soft">{escape(GROUP_MEANING)}</p>'
+    return f'<div class="grouped">\n{_table(headings, rows)}\n</div>\n{note}'
 
 
 def _verdict(row: Row) -> str:
     one = row.difference
-    if one is None or math.isnan(one.mean):
-        return ""
-    change = value_text(one.mean, row.metric, signed=True)
-    return f"{change}, p {p_text(one.p_holm).replace('<', '&lt;')}"
+    if one is None or math.isnan(one.p):
+        return "" if one is None else "no pair of cases"
+    change = change_text(one, row.metric)
+    # The direction is that of r: a mean difference leaves infinite distances out.
+    return escape(f"{change}, p {p_text(one.p_holm)}, r {effect_text(one)}")
 
 
 def _volume(volume_ml: float) -> str:
@@ -267,7 +257,11 @@ def _volume(volume_ml: float) -> str:
 
 def _meaning(comparison: Comparison) -> str:
     return MEANING.format(
-        resamples=comparison.resamples, seed=comparison.seed, reference=comparison.reference, dash=UNDEFINED
+        resamples=comparison.resamples,
+        seed=comparison.seed,
+        reference=comparison.reference,
+        dash=UNDEFINED,
+        infinite=INFINITE,
     )
 
 

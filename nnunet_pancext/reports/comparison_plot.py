@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnunet_pancext.comparison.paired import Difference
-from nnunet_pancext.comparison.statistics import summarise
-from nnunet_pancext.reports.comparison_text import INFINITE, value_text
+from nnunet_pancext.evaluation.spread import spread
+from nnunet_pancext.reports.comparison_cells import INFINITE, infinite_text, value_text
 
 WIDTH, ROW, AXIS, SIDE = 520, 50, 26, 14
 RIGHT = 54  # room for the number of infinite values
@@ -83,7 +83,8 @@ def difference_plot(differences: Sequence[tuple[str, Difference]], *, metric: st
     ]
     for row, (name, one) in enumerate(differences):
         top = row * ROW
-        parts.append(f'<text x="{SIDE}" y="{top + 13}">{escape(name)}</text>')
+        said = escape(name + infinite_text(one.infinite))
+        parts.append(f'<text x="{SIDE}" y="{top + 13}">{said}</text>')
         if not math.isfinite(one.mean):
             continue
         if math.isfinite(one.interval[0]):
@@ -95,8 +96,8 @@ def difference_plot(differences: Sequence[tuple[str, Difference]], *, metric: st
 
 def range_text(array: NDArray[np.float64], metric: str) -> str:
     """What a plot's row shows, for those who do not see it."""
-    summary = summarise(array)
-    return f"mean {value_text(summary.mean, metric)}, median {value_text(summary.median, metric)}"
+    found = spread(array)
+    return f"mean {value_text(found.mean, metric)}, median {value_text(found.median, metric)}"
 
 
 class _Axis:

@@ -9,7 +9,8 @@ from html import escape
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.totals import LabelTotals, Spread, total
+from nnunet_pancext.evaluation.spread import Spread
+from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.reports.html import facts_html, notes_html
 from nnunet_pancext.reports.numbers import UNDEFINED, score_text, volume_text
 from nnunet_pancext.reports.page import render_page, section

@@ -17,7 +17,12 @@ def score_text(value: float) -> str:
 
 def volume_text(volume_ml: float) -> str:
     """A volume with one decimal, below 1 mL with three, so that a small lesion does not read as none."""
-    return f"{volume_ml:.3f}" if 0 < volume_ml < 1 else f"{volume_ml:.1f}"
+    return f"{volume_ml:.{amount_decimals(volume_ml)}f}"
+
+
+def amount_decimals(amount: float) -> int:
+    """Decimals of a volume or a distance, and of the standard deviation beside it."""
+    return 3 if 0 < abs(amount) < 1 else 1
 
 
 def duration_text(seconds: float) -> str:

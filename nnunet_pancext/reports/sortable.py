@@ -67,7 +67,7 @@ for (const part of document.querySelectorAll('.sortable')) {
     const cell = row.cells[column];
     if (cell.dataset.value === undefined) return cell.textContent;
     if (cell.dataset.value === '') return NaN;
-    return cell.dataset.value === 'inf' ? Infinity : Number(cell.dataset.value);
+    return Number(cell.dataset.value.replace('inf', 'Infinity'));
   };
   headings.forEach((heading, column) => heading.querySelector('button').addEventListener('click', () => {
     const down = heading.getAttribute('aria-sort') === 'ascending';

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.totals import LabelTotals, Spread, total
-from nnunet_pancext.reports.numbers import UNDEFINED, score_text, volume_text
+from nnunet_pancext.evaluation.spread import Spread
+from nnunet_pancext.evaluation.totals import LabelTotals, total
+from nnunet_pancext.reports.numbers import UNDEFINED, amount_decimals, score_text, volume_text
 from nnunet_pancext.reports.text_table import text_table
 
 RATIOS = (
@@ -78,5 +79,6 @@ def _amount(spread: Spread) -> str:
     else:
         sign = "-" if spread.mean < 0 else ""
         text = sign + volume_text(abs(spread.mean))
-        text += "" if math.isnan(spread.sd) else f" ± {spread.sd:.1f}"
+        decimals = amount_decimals(spread.mean)
+        text += "" if math.isnan(spread.sd) else f" ± {spread.sd:.{decimals}f}"
     return text + (f" (+{spread.infinite})" if spread.infinite else "")

@@ -118,7 +118,7 @@ def test_a_missed_lesion_is_infinitely_far_and_counted(trained, tmp_path, capsys
     array[array == 2] = 1
     write_map(trained.prediction(OURS, "pancreas_000"), array)
     assert compare(tmp_path / "out") == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert f"HD95, mm of tumour: {OURS} in 1 of 8" in printed
     rows = {
         (row["trainer"], row["label"], row["metric"]): row
@@ -137,12 +137,18 @@ def test_a_missed_lesion_is_infinitely_far_and_counted(trained, tmp_path, capsys
     assert (case["hd95_mm"], case["precision"]) == ("inf", "nan")
 
 
-def test_regions_are_compared(trained, tmp_path):
+def test_regions_are_compared(trained, tmp_path, capsys):
     for path in [trained.preprocessed / "dataset.json", *trained.results.rglob("dataset.json")]:
         labels = '"whole": [1, 2], "tumour": [2]'
         path.write_text(path.read_text().replace('"pancreas": 1, "tumour": 2', labels))
     for path in trained.results.rglob("summary.json"):
         path.write_text(path.read_text().replace('"2"', '"(2,)"'))
+    changed = truth_array(3)
+    changed[changed == 2] = 1
+    write_map(trained.truths / "pancreas_003.nii.gz", changed)
+    assert compare(tmp_path / "out") == 1
+    assert "label 'tumour' had 32 voxels, now it has 0" in capsys.readouterr().err
+    write_map(trained.truths / "pancreas_003.nii.gz", truth_array(3))
     assert compare(tmp_path / "out") == 0
     assert {row["label"] for row in rows_of(tmp_path / "out" / "comparison.csv")} == {"whole", "tumour"}
 
@@ -156,10 +162,45 @@ def test_a_refusal_has_no_traceback_and_writes_nothing(trained, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_cannot_be_written(trained, tmp_path, capsys):
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_an_output_that_cannot_be_written_is_said_before_the_work(trained, tmp_path, capsys, place):
     (tmp_path / "file").write_text("in the way")
-    assert compare(tmp_path / "file") == 1
-    assert f"Cannot write to {tmp_path / 'file'}" in capsys.readouterr().err
+    assert compare(tmp_path / place) == 1
+    said = capsys.readouterr().err
+    assert f"Cannot write to {tmp_path / place}" in said
+    assert "scoring" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strata", "tumor=20,40mm"], "names no label; there are: foreground, pancreas, tumour"),
+        (["--seed", "-1"], "--seed must be 0 or above, got -1"),
+        (["--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["--metrics", "average_precision"], "There is no metric 'average_precision' that can be compared"),
+        (["--metrics", "dice", "probability"], "no probabilities are read. Give some of: dice, iou"),
+    ],
+)
+def test_mistakes_in_the_arguments_are_said_before_the_work(trained, tmp_path, capsys, arguments, message):
+    assert compare(tmp_path / "deep" / "out", *arguments) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert "scoring" not in said
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_metric_given_twice_counts_once(trained, tmp_path):
+    assert compare(tmp_path / "out", "--metrics", "dice", "iou", "dice") == 0
+    found = {
+        row["metric"]: float(row["p_holm"])
+        for row in rows_of(tmp_path / "out" / "statistics.csv")
+        if (row["trainer"], row["label"], row["fold"]) == (OURS, "tumour", "all")
+        and row["metric"] in ("dice", "iou", "recall")
+    }
+    # two trainers, three labels and two metrics are twelve tests; p is 2 / 2**7 for the tumour
+    assert found["dice"] <= 12 * 2 / 128
+    assert math.isnan(found["recall"])
 
 
 def test_the_same_comparison_writes_the_same_bytes(trained, tmp_path):

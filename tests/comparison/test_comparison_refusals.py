@@ -52,7 +52,9 @@ def test_results_that_are_no_folder(trained, monkeypatch):
     assert "nnUNet_results is /no/such/folder, which is no folder" in refusal()
 
 
-@pytest.mark.parametrize("dataset", ["8", "Dataset007_Liver"])
+@pytest.mark.parametrize(
+    "dataset", ["8", "Dataset007_Liver", "", "*", "Dataset*", ".", "\N{SUPERSCRIPT TWO}"]
+)
 def test_an_unknown_dataset(trained, dataset):
     message = refusal(dataset=dataset)
     assert f"There is no dataset {dataset!r} in nnUNet_results" in message
@@ -179,13 +181,57 @@ def test_a_model_without_its_dataset_json(trained):
     assert "Cannot read" in refusal()
 
 
-def test_a_truth_that_changed_since_the_training(trained):
+def test_a_truth_that_changed_since_the_training(trained, monkeypatch):
     array = truth_array(3)
     array[4, 6, 4:6] = 0
     write_map(trained.truths / "pancreas_003.nii.gz", array)
+    monkeypatch.setattr("nnunet_pancext.comparison.compare.score_models", None)  # told before all is scored
     message = refusal()
     assert "A, fold 1 was validated on another truth: in case 'pancreas_003' label 'pancreas'" in message
     assert "had 408 voxels, now it has 406" in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        "3",
+        '{"metric_per_case": [{"metrics": []}]}',
+        '{"metric_per_case": [{"reference_file": "a.nii.gz", "metrics": {"1": {"Dice": 1}}}]}',
+        '{"metric_per_case": [{"reference_file": "a.nii.gz", "metrics": {"1": {"n_ref": "many"}}}]}',
+        '{"metric_per_case": [{"reference_file": "a.nii.gz", "metrics": {"1": 5}}]}',
+    ],
+)
+def test_a_summary_that_is_not_nnunets(trained, content):
+    path = trained.model("B") / "fold_1" / "validation" / "summary.json"
+    path.write_text(content)
+    message = refusal()
+    assert message.startswith(f"{path} is no summary of nnU-Net's")
+    assert "--val" in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "3", '[{"train": []}, {}]', "[3]", "[[]]", '[{"val": null}]', '[{"val": "pancreas_000"}]'],
+)
+def test_a_split_that_is_not_nnunets(trained, content):
+    trained.splits.write_text(content)
+    assert f"{trained.splits} is not nnU-Net's: it is no list of folds" in refusal()
+
+
+def test_different_file_endings(trained):
+    edit_json(trained.model("B") / "dataset.json", file_ending=".nrrd")
+    assert "file endings of the label maps differ: A '.nii.gz', B '.nrrd'" in refusal()
+
+
+def test_a_metric_that_no_case_has(trained):
+    for path in [*trained.truths.iterdir(), *trained.results.rglob("*.nii.gz")]:
+        write_map(path, np.zeros_like(truth_array(0)))
+    for path in trained.results.rglob("summary.json"):
+        path.unlink()
+    message = refusal(metrics=["accuracy", "slice_dice"])
+    assert message == "slice_dice is defined in no case of any trainer. Leave it out of --metrics."
 
 
 def test_models_without_nnunets_summary_are_compared(trained):

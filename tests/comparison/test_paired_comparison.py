@@ -42,6 +42,10 @@ def rows_of(one: ScoredCases, family=("dice", "hd95_mm"), reference="A"):
     }
 
 
+FALSE_LESIONS = {
+    "A": {"dice": [0.6] * 7 + [NAN] * 8, "hd95_mm": [5.0] * 7 + [NAN] * 8},
+    "B": {"dice": [0.65] * 7 + [0.0] * 8, "hd95_mm": [4.0] * 7 + [INF] * 8},
+}
 DICE = [0.5, 0.6, 0.7, 0.8, 0.9, 0.4]
 
 
@@ -98,20 +102,31 @@ def test_undefined_pairs_are_left_out_and_infinite_ones_lose():
         )
     )
     one = rows["B", "hd95_mm"].difference
-    assert one.pairs == 4
+    assert (one.pairs, one.only_model, one.only_reference, one.infinite) == (4, 1, 1, 3)
     assert (one.wins, one.ties, one.losses) == (1, 1, 2)
     assert one.mean == 1.0  # the one finite difference
     # -1 has rank 1; -inf and +inf share the ranks 2 and 3
     assert one.rank_biserial == pytest.approx((2.5 - 3.5) / 6)
-    assert rows["B", "hd95_mm"].summary.infinite == 2
-    assert rows["B", "hd95_mm"].summary.mean == pytest.approx(10 / 3)
-    assert rows["B", "hd95_mm"].summary.median == 5.0
+    assert rows["B", "hd95_mm"].spread.infinite == 2
+    assert rows["B", "hd95_mm"].spread.mean == pytest.approx(10 / 3)
+    assert rows["B", "hd95_mm"].spread.median == 5.0
+
+
+def test_a_false_lesion_in_a_healthy_case_is_in_no_pair():
+    """Seven cases with a lesion and eight without, in each of which B finds one all the same."""
+    rows = rows_of(scored(**FALSE_LESIONS))
+    one = rows["B", "dice"].difference
+    assert (one.pairs, one.only_model, one.only_reference, one.infinite) == (7, 8, 0, 0)
+    assert (one.wins, one.losses) == (7, 0)
+    assert rows["B", "dice"].spread.mean == pytest.approx(7 * 0.65 / 15)
+    distance = rows["B", "hd95_mm"].difference
+    assert (distance.pairs, distance.only_model, distance.infinite) == (7, 8, 0)
 
 
 def test_metrics_without_a_better_direction_are_described_but_not_tested():
     row = rows_of(scored(A={"dice": DICE, "volume_ml": DICE}, B={"dice": DICE, "volume_ml": DICE}))
     assert row["B", "volume_ml"].difference is None
-    assert row["B", "volume_ml"].summary.n == 6
+    assert row["B", "volume_ml"].spread.n == 6
 
 
 def test_a_patient_counts_once_in_the_test():
@@ -128,9 +143,18 @@ def test_a_patient_counts_once_in_the_test():
     assert one.interval == pytest.approx((0.1, 0.1))
 
 
+def test_equal_means_of_a_patient_are_no_difference():
+    """0.1 + 0.2 and 0.15 + 0.15 are equal, though not to the last bit."""
+    patients = [name for name in "uvwxyz" for _ in range(2)]
+    one = rows_of(scored(patients=patients, A={"dice": [0.15, 0.15] * 6}, B={"dice": [0.1, 0.2] * 6}))
+    assert 0.1 + 0.2 != 0.15 + 0.15
+    found = one["B", "dice"].difference
+    assert (found.p, found.rank_biserial) == (1.0, 0.0)
+
+
 def test_folds_are_described_by_themselves():
     one = scored(folds=[0, 0, 0, 1, 1, 1], A={"dice": DICE}, B={"dice": DICE})
-    found = {(row.model, row.fold): row.summary for row in fold_rows(one, [0, 1])}
+    found = {(row.model, row.fold): row.spread for row in fold_rows(one, [0, 1])}
     assert found["A", 0].mean == pytest.approx(0.6)
     assert found["A", 1].median == pytest.approx(0.8)
     assert found["B", 1].n == 3
@@ -152,7 +176,7 @@ def remarks_of(number, *, models=("A", "B"), num_folds=1, patients=None, **more)
     values = np.linspace(0.4, 0.9, number)
     one = scored(patients=patients, **{name: {"dice": values, **more} for name in models})
     rows = compare_rows(one, reference="A", family=["dice"], seed=0, resamples=50)
-    return statistics_remarks(one, rows, folds=[0], num_folds=num_folds)
+    return statistics_remarks(one, rows, reference="A", family=["dice"], folds=[0], num_folds=num_folds)
 
 
 def test_five_patients_cannot_be_significant():
@@ -173,3 +197,43 @@ def test_missing_folds_shared_patients_and_infinite_distances_are_told():
     assert "20 cases are of 10 patients" in shared[0]
     infinite = remarks_of(20, hd95_mm=[INF] * 2 + [1.0] * 18)
     assert "HD95, mm of tumour: A in 2 of 20, B in 2 of 20" in infinite[0]
+
+
+def test_pairs_that_are_left_out_are_told():
+    one = scored(**FALSE_LESIONS)
+    rows = list(rows_of(one).values())
+    [unpaired, infinite] = statistics_remarks(
+        one, rows, reference="A", family=["dice", "hd95_mm"], folds=[0], num_folds=1
+    )
+    assert "in 8 of 15 cases only B has a value (tumour: Dice, HD95, mm)" in unpaired
+    assert "a false lesion in a case without any" in unpaired
+    assert "--metrics false_positives" in unpaired
+    assert "B in 8 of 15" in infinite
+
+
+def test_both_trainers_may_have_values_of_their_own():
+    values = {"A": {"dice": [NAN, 0.5, *DICE]}, "B": {"dice": [0.5, NAN, *DICE]}}
+    one = scored(**values)
+    [remark] = statistics_remarks(
+        one, list(rows_of(one, family=["dice"]).values()), reference="A", family=["dice"], folds=[0],
+        num_folds=1,
+    )  # fmt: skip
+    assert "in 1 of 8 cases only B and in 1 of 8 cases only A has a value (tumour: Dice)" in remark
+
+
+def test_patients_are_counted_in_each_test():
+    """Twelve cases, of which four have the label; only their Dice can be tested."""
+    values = {"dice": [0.5] * 4 + [NAN] * 8, "accuracy": [0.9] * 12}
+    one = scored(A=values, B=values)
+    rows = list(rows_of(one, family=["dice", "accuracy"]).values())
+    [remark] = statistics_remarks(
+        one, rows, reference="A", family=["dice", "accuracy"], folds=[0], num_folds=1
+    )
+    assert "With 4 patients in tumour (Dice) the smallest p that Wilcoxon's test can give is 0.125" in remark
+
+
+def test_no_patient_at_all_is_told():
+    one = scored(A={"dice": [0.5, NAN]}, B={"dice": [NAN, 0.5]})
+    rows = list(rows_of(one, family=["dice"]).values())
+    remarks = statistics_remarks(one, rows, reference="A", family=["dice"], folds=[0], num_folds=1)
+    assert remarks[0] == "No patient can be compared: in no case have both trainers a value."

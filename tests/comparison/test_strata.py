@@ -42,12 +42,12 @@ def test_lesions_are_cut_at_the_stages_of_tnm():
     one = scored({"tumour": [sphere_ml(one) for one in diameters]}, [0.0, 0.1, 0.3, 0.4, 0.6, 0.7, 0.9])
     cuts = default_cuts(one, dataset_json={"labels": {"background": 0, "tumour": 1}})
     rows = stratum_rows(one, cuts, ["dice"])
-    assert [(row.stratum, row.summary.n) for row in rows] == [
+    assert [(row.stratum, row.spread.n) for row in rows] == [
         ("up to 20 mm (T1)", 2),
         ("over 20 to 40 mm (T2)", 2),
         ("over 40 mm (T3)", 2),
     ]
-    assert [row.summary.mean for row in rows] == pytest.approx([0.2, 0.5, 0.8])
+    assert [row.spread.mean for row in rows] == pytest.approx([0.2, 0.5, 0.8])
 
 
 def test_organs_are_cut_into_terciles_and_the_union_is_not_cut():
@@ -56,8 +56,8 @@ def test_organs_are_cut_into_terciles_and_the_union_is_not_cut():
     cuts = default_cuts(one, dataset_json={"labels": {"background": 0, "pancreas": 1}})
     rows = stratum_rows(one, cuts, ["dice"])
     assert {row.label for row in rows} == {"pancreas"}
-    assert [row.summary.n for row in rows] == [2, 2, 2]  # a case without the organ is in none
-    assert [row.summary.mean for row in rows] == pytest.approx([0.1, 0.2, 0.3])
+    assert [row.spread.n for row in rows] == [2, 2, 2]  # a case without the organ is in none
+    assert [row.spread.mean for row in rows] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_dataset_json_may_say_which_label_is_the_lesion():

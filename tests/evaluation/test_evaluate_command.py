@@ -78,6 +78,39 @@ def test_writes_a_row_per_case_and_label(root, capsys):
     assert {path.name for path in (root / "out").iterdir()} == {"metrics.csv", "summary.json", "pr_curve.csv"}
 
 
+def auroc_of_tumour(root, *options):
+    assert evaluate(root, "--probabilities", *options) == 0
+    summary = json.loads((root / "out" / "summary.json").read_text())
+    return summary["pancext"]["labels"]["tumour"]["patients"]["auroc"]
+
+
+def test_a_patient_is_ranked_once(root, capsys):
+    """With all cases of one patient there is no patient without a tumour to tell from."""
+    assert auroc_of_tumour(root) == 1
+    assert math.isnan(auroc_of_tumour(root, "--patient-regex", "^(case)"))
+    (root / "split.json").write_text(json.dumps({"patients": {f"case{number}": "a" for number in range(3)}}))
+    assert math.isnan(auroc_of_tumour(root))
+    assert auroc_of_tumour(root, "--patient-regex", "^case(.)") == 1
+
+
+def test_an_expression_that_finds_no_patient_is_refused(root, capsys):
+    assert evaluate(root, "--patient-regex", "(patient)") == 1
+    assert "finds no patient in the case 'case0'" in capsys.readouterr().err
+
+
+def test_a_case_that_is_wholly_ignored_takes_no_part(root, capsys):
+    labels = {**LABELS, "ignore": 3}
+    declared = {"labels": labels, "file_ending": ".nii.gz"}
+    (root / "predictions" / "dataset.json").write_text(json.dumps(declared))
+    path = root / "truth" / "case0.nii.gz"
+    image = sitk.ReadImage(path)
+    sitk.WriteImage(image * 0 + 3, path)
+    assert evaluate(root, "--probabilities") == 0
+    tumour = json.loads((root / "out" / "summary.json").read_text())["pancext"]["labels"]["tumour"]
+    assert tumour["patients"] == {"auroc": 1, "average_precision": 1}
+    assert {row["probability"] for row in rows(root) if row["case"] == "case0"} == {"nan"}
+
+
 def test_without_probabilities_no_curve(root, capsys):
     assert evaluate(root) == 0
     assert "AUROC" not in capsys.readouterr().out
@@ -111,6 +144,16 @@ def other_geometry(root):
     sitk.WriteImage(image, path)
 
 
+def not_finite(root):
+    path = str(root / "predictions" / "case1.nii.gz")
+    image = sitk.ReadImage(path)
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    values[values == 2], values[0, 0, 0] = np.nan, np.inf
+    damaged = sitk.GetImageFromArray(values)
+    damaged.CopyInformation(image)
+    sitk.WriteImage(damaged, path)
+
+
 def unknown_label(root):
     path = str(root / "truth" / "case1.nii.gz")
     sitk.WriteImage(sitk.ReadImage(path) + 4, path)
@@ -124,6 +167,11 @@ def nan_probabilities(root):
     np.savez_compressed(root / "predictions" / "case1.npz", probabilities=np.full((3, 6, 12, 14), np.nan))
 
 
+def npy_for_npz(root):
+    with (root / "predictions" / "case1.npz").open("wb") as stream:
+        np.save(stream, np.zeros((3, 6, 12, 14)))
+
+
 def no_probabilities(root):
     (root / "predictions" / "case1.npz").unlink()
 
@@ -134,9 +182,11 @@ BAD_CASES = [
     (truncate, r"Case 'case1': Cannot read the image"),
     (other_size, r"Case 'case1': .*size \(4, 3, 2\) against"),
     (other_geometry, r"Case 'case1': .*differ in geometry"),
+    (not_finite, r"Case 'case1': The label map .*case1.* holds 19 voxels of NaN or infinity"),
     (unknown_label, r"Case 'case1': the truth .* holds the values \[4, 5, 6\]"),
     (other_probabilities, r"Case 'case1': The probabilities .*shape \(3, 2, 2, 2\), expected"),
     (nan_probabilities, r"Case 'case1': The probabilities .*not finite"),
+    (npy_for_npz, r"Case 'case1': Cannot read the probabilities"),
     (no_probabilities, r"Case 'case1': Cannot read the probabilities"),
 ]
 
@@ -163,8 +213,20 @@ def test_nothing_to_score_is_an_error_even_when_going_on(root, capsys):
     for number in range(3):
         (root / "predictions" / f"case{number}.nii.gz").write_bytes(b"no image")
     assert evaluate(root, "--keep-going") == 1
-    assert "No case could be scored" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "No case could be scored" in said
+    for number in range(3):
+        assert said.count(f"Case 'case{number}': Cannot read the image") == 1
     assert not (root / "out").exists()
+
+
+def test_all_predictions_missing_are_named_case_by_case(root, capsys):
+    for number in range(3):
+        (root / "predictions" / f"case{number}.nii.gz").unlink()
+    assert evaluate(root, "--keep-going") == 1
+    said = capsys.readouterr().err
+    for number in range(3):
+        assert re.search(f"Case 'case{number}': No prediction in .*predictions. Predict this case", said)
 
 
 @pytest.mark.parametrize("place", ["truth", "."])
@@ -195,7 +257,18 @@ def test_refuses_no_jobs(root, capsys):
     assert "--jobs must be at least 1" in capsys.readouterr().err
 
 
-def test_an_output_that_cannot_be_written_is_said(root, capsys):
+def test_an_output_that_cannot_be_written_is_said_before_the_work(root, capsys):
     (root / "out").write_text("a file")
     assert evaluate(root) == 1
-    assert "Cannot write to" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(r"Cannot write to .*out: .*Give another folder with -o", said)
+    assert "evaluating" not in said
+
+
+def test_a_disk_that_is_full_at_the_end_is_said(root, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nnunet_pancext.evaluation.summary.write_json", full)
+    assert evaluate(root) == 1
+    assert re.search(r"Cannot write to .*out: No space left on device", capsys.readouterr().err)

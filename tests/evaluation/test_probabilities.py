@@ -68,6 +68,21 @@ def test_patients_of_one_kind_cannot_be_told_apart():
     assert all(map(math.isnan, patient_ranking([0.9, 0.1], [True, True])))
 
 
+def test_a_patient_without_a_voxel_is_not_ranked():
+    expected = patient_ranking([0.9, 0.4, 0.5], [True, True, False])
+    assert patient_ranking([0.9, math.nan, 0.4, 0.5], [True, False, True, False]) == expected
+    assert all(map(math.isnan, patient_ranking([0.9, math.nan], [True, False])))
+
+
+def test_a_case_without_a_voxel_adds_nothing(voxels):
+    probability, truth = voxels
+    whole, nothing = voxel_histogram(probability, truth), voxel_histogram(probability[:0], truth[:0])
+    assert math.isnan(nothing.highest)
+    for both in (whole + nothing, nothing + whole):
+        assert both.highest == whole.highest
+        np.testing.assert_array_equal(both.target, whole.target)
+
+
 def write(path, **arrays):
     np.savez_compressed(path, **arrays)
     return path
@@ -80,6 +95,8 @@ def write(path, **arrays):
         (np.full((2, 2, 2, 2), np.nan), "not finite"),
         (np.full((2, 2, 2, 2), 4.0), "not between 0 and 1"),
         (np.full((2, 2, 2, 2), -1.0), "not between 0 and 1"),
+        (np.full((2, 2, 2, 2), "0.5"), "of the type <U3, not numbers"),
+        (np.full((2, 2, 2, 2), 0.5 + 0j), "of the type complex128, not numbers"),
     ],
 )
 def test_refuses_what_is_no_probability(tmp_path, array, message):
@@ -88,9 +105,43 @@ def test_refuses_what_is_no_probability(tmp_path, array, message):
         read_probabilities(path, channels=2, shape=(2, 2, 2))
 
 
-def test_refuses_unreadable_files(tmp_path):
-    path = write(tmp_path / "a.npz", probabilities=np.zeros((2, 2, 2, 2)))
+def cut(path):
     path.write_bytes(path.read_bytes()[:-40])
-    for file in (path, write(tmp_path / "b.npz", softmax=np.zeros(2)), tmp_path / "absent.npz"):
-        with pytest.raises(PancextError, match=r"Cannot read the probabilities .*--save_probabilities"):
-            read_probabilities(file, channels=2, shape=(2, 2, 2))
+
+
+def name_otherwise(path):
+    np.savez_compressed(path, softmax=np.zeros(2))
+
+
+def write_npy(path):
+    with path.open("wb") as stream:
+        np.save(stream, np.zeros((2, 2, 2, 2)))
+
+
+def change_header(path, *, at, value):
+    """Change two bytes of the entry, in the header before it and in the directory at the end."""
+    content = bytearray(path.read_bytes())
+    for start, signature in ((at, b"PK\3\4"), (at + 2, b"PK\1\2")):
+        place = content.index(signature) + start
+        content[place : place + 2] = value.to_bytes(2, "little")
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        name_otherwise,
+        write_npy,
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: change_header(path, at=6, value=1),  # encrypted
+        lambda path: change_header(path, at=8, value=77),  # an unknown compression
+    ],
+    ids=["cut", "other name", "npy", "absent", "empty", "encrypted", "unknown compression"],
+)
+def test_refuses_unreadable_files(tmp_path, damage):
+    path = write(tmp_path / "a.npz", probabilities=np.zeros((2, 2, 2, 2)))
+    damage(path)
+    with pytest.raises(PancextError, match=r"Cannot read the probabilities .*--save_probabilities"):
+        read_probabilities(path, channels=2, shape=(2, 2, 2))

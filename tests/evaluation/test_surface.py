@@ -41,6 +41,19 @@ def test_squares_shifted_by_one_voxel():
     assert distances.nsd(2) == 1
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize(("spacing_mm", "voxels"), [(0.2, 5), (0.4, 5), (0.1, 10), (0.7, 3)])
+def test_a_distance_of_the_tolerance_is_within_it_wherever_the_object_lies(spacing_mm, voxels, kind):
+    """Two planes: each voxel lies exactly the tolerance away from the other plane."""
+    spacing = float(kind(spacing_mm))
+    for start in range(0, 60, 7):
+        first, second = np.zeros((2, 80, 3, 3), dtype=bool)
+        first[start], second[start + voxels] = True, True
+        distances = surface_distances(first, second, spacing_mm=(spacing, 1, 1))
+        assert distances.nsd(voxels * spacing_mm) == 1
+        assert distances.nsd(voxels * spacing_mm - 0.001) == 0
+
+
 def test_single_voxels_on_anisotropic_spacing():
     prediction, truth = box(at=(1, 2, 3), size=(1, 1, 1)), box(at=(3, 2, 3), size=(1, 1, 1))
     distances = surface_distances(prediction, truth, spacing_mm=(2.5, 0.7, 0.7))

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder, load_summary_json
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunet_pancext.evaluation.folder import evaluate
+from nnunet_pancext.evaluation.probabilities import voxel_histogram
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 from nnunet_pancext.evaluation.summary import write_summary
-from nnunet_pancext.evaluation.totals import spread, total
+from nnunet_pancext.evaluation.totals import total
 
 
 def case(name, **scores):
     defaults = {"lesions": 0, "lesions_found": 0, "false_positives": 0, "slices": 0, "truth_volume_ml": 1}
     return CaseScores(case=name, labels={"tumour": LabelScores(**{**defaults, **scores})})
-
-
-def test_spread_tells_undefined_from_infinite():
-    found = spread([2.0, 4.0, math.nan, math.inf])
-    assert (found.mean, found.median, found.n, found.infinite) == (3, 4, 2, 1)
-    assert found.sd == pytest.approx(math.sqrt(2))
-
-
-def test_spread_of_nothing_is_undefined():
-    assert math.isnan(spread([math.nan]).mean)
-    assert math.isnan(spread([]).median)
-    assert math.isnan(spread([1.0]).sd)
-    assert spread([1.0, math.inf]).median == math.inf
 
 
 def test_slices_of_all_cases_count_alike():
@@ -61,6 +51,31 @@ def test_without_lesions_or_slices_they_are_undefined():
     assert math.isnan(totals.per_slice["slice_dice"])
 
 
+def ranked(name, patient, probability, volume_ml):
+    one = case(name, probability=probability, truth_volume_ml=volume_ml)
+    nothing = voxel_histogram(np.zeros(0), np.zeros(0, dtype=bool))
+    return replace(one, patient=patient, histograms={"tumour": nothing})
+
+
+def test_patients_are_ranked_by_the_highest_of_their_cases():
+    """By case two of four pairs are ranked rightly; by patient 0.9 stands against 0.5 alone."""
+    cases = [
+        ranked("a1", "a", 0.9, 1),
+        ranked("a2", "a", 0.2, 1),
+        ranked("b1", "b", 0.5, 0),
+        ranked("b2", "b", 0.3, 0),
+    ]
+    assert total(cases, "tumour").patient_auroc == 1
+    alone = [replace(one, patient=None) for one in cases]
+    assert total(alone, "tumour").patient_auroc == pytest.approx(2 / 4)
+
+
+def test_a_patient_has_the_target_that_one_case_has():
+    cases = [ranked("a1", "a", math.nan, 1), ranked("a2", "a", 0.6, 0), ranked("b", None, 0.4, 0)]
+    assert total(cases, "tumour").patient_auroc == 1
+    assert total(cases, "tumour").patient_average_precision == 1
+
+
 @pytest.fixture
 def folders(tmp_path):
     """Four random cases of two labels and an ignored one; one without tumour, one without a label at all."""
@@ -82,8 +97,10 @@ def folders(tmp_path):
     [
         ({"background": 0, "pancreas": 1, "tumour": 2, "ignore": 3}, [1, 2]),
         ({"background": 0, "whole": [1, 2], "tumour": 2, "ignore": 3}, [(1, 2), 2]),
+        ({"background": 0, "whole": [1, 2], "tumour": [2], "ignore": 3}, [(1, 2), (2,)]),
+        ({"background": 0, "pancreas": 1, "tumour": [2], "ignore": 3}, [1, 2]),
     ],
-    ids=["labels", "regions"],
+    ids=["labels", "regions", "region of one value", "label in a list"],
 )
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 def test_summary_holds_what_nnunet_writes(tmp_path, folders, labels, keys):
@@ -94,6 +111,8 @@ def test_summary_holds_what_nnunet_writes(tmp_path, folders, labels, keys):
     compute_metrics_on_folder(
         str(truths), str(predictions), str(theirs), SimpleITKIO(), ".nii.gz", keys, 3, num_processes=1
     )
+    manager = LabelManager(labels, None if keys[0] == 1 else [1, 2])
+    assert keys == (manager.foreground_regions if manager.has_regions else manager.foreground_labels)
     read = load_summary_json(str(ours))
     added = read.pop("pancext")
     expected = load_summary_json(str(theirs))

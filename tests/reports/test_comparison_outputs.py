@@ -17,16 +17,19 @@ from contracts.chromium import open_page
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
 from nnunet_pancext.comparison.paired import compare_rows, fold_rows
+from nnunet_pancext.comparison.remarks import statistics_remarks
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.strata import default_cuts, stratum_rows
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 from nnunet_pancext.reports import comparison_files
+from nnunet_pancext.reports.comparison_cells import p_text, value_text
 from nnunet_pancext.reports.comparison_files import WRITERS, write_comparison
-from nnunet_pancext.reports.comparison_latex import latex_text, write_comparison_latex
+from nnunet_pancext.reports.comparison_latex import write_comparison_latex
 from nnunet_pancext.reports.comparison_page import breakable, write_comparison_page
 from nnunet_pancext.reports.comparison_plot import difference_plot, strip_plot
-from nnunet_pancext.reports.comparison_text import format_comparison, p_text, value_text
+from nnunet_pancext.reports.comparison_text import format_comparison
+from nnunet_pancext.reports.latex import latex_text
 
 NAN, INF = math.nan, math.inf
 DASH = "\N{EN DASH}"
@@ -41,26 +44,39 @@ def cost(model: str, **known: float) -> Cost:
 
 def comparison(models=(WORSE, BETTER), label="tumour", **changes) -> Comparison:
     """Twelve cases; the second model is better in each, and misses the lesion of the last one."""
-    names = tuple(f"case_{index:02d}" for index in range(12))
     dice = np.linspace(0.3, 0.85, 12)
-    distances = {models[0]: [4.0] * 12, models[1]: [3.0] * 11 + [INF]}
+    values = {
+        models[0]: {"dice": dice, "hd95_mm": [4.0] * 12},
+        models[1]: {"dice": dice + 0.1, "hd95_mm": [3.0] * 11 + [INF]},
+    }
+    costs = [cost(models[0], parameters=31_000_000, hours=12.0), cost(models[1])]
+    return compared(values, label=label, **{"remarks": ["Look here first."], "costs": costs, **changes})
+
+
+def compared(values, *, label="tumour", **changes) -> Comparison:
+    """A comparison of models with the given values of each metric, case by case, in two folds."""
+    models, metrics = list(values), list(next(iter(values.values())))
+    number = len(values[models[0]][metrics[0]])
+    names = tuple(f"case_{index:02d}" for index in range(number))
     scores = {
         model: [
             CaseScores(
                 case=case,
                 labels={
                     label: LabelScores(
-                        dice=dice[index] + gain, hd95_mm=distances[model][index], truth_volume_ml=index / 2
+                        **{metric: column[index] for metric, column in columns.items()},
+                        truth_volume_ml=index / 2,
                     )
                 },
             )
             for index, case in enumerate(names)
         ]
-        for model, gain in zip(models, (0.0, 0.1), strict=True)
+        for model, columns in values.items()
     }
-    scored = ScoredCases(cases=names, folds=(0,) * 6 + (1,) * 6, patients=names, scores=scores)
-    metrics = ["dice", "hd95_mm"]
+    folds = tuple(0 if index < number / 2 else 1 for index in range(number))
+    scored = ScoredCases(cases=names, folds=folds, patients=names, scores=scores)
     cuts = default_cuts(scored, dataset_json={"labels": {"background": 0, label: 1}})
+    rows = compare_rows(scored, reference=models[0], family=metrics, seed=0, resamples=200)
     made = Comparison(
         dataset="Dataset007_Pancreas",
         setting="nnUNetPlans 3d_fullres",
@@ -68,15 +84,29 @@ def comparison(models=(WORSE, BETTER), label="tumour", **changes) -> Comparison:
         folds=[0, 1],
         metrics=metrics,
         scored=scored,
-        rows=compare_rows(scored, reference=models[0], family=metrics, seed=0, resamples=200),
+        rows=rows,
         by_fold=fold_rows(scored, [0, 1]),
         strata=stratum_rows(scored, cuts, metrics),
-        costs=[cost(models[0], parameters=31_000_000, hours=12.0), cost(models[1])],
-        remarks=["Look here first."],
+        costs=[cost(model) for model in models],
+        remarks=statistics_remarks(
+            scored, rows, reference=models[0], family=metrics, folds=[0, 1], num_folds=2
+        ),
         seed=0,
         resamples=200,
     )
     return replace(made, **changes)
+
+
+def missed_lesions() -> Comparison:
+    """B misses 14 of 20 lesions and is nearer in the six that it finds."""
+    far = np.linspace(8, 14, 20)
+    return compared({"A": {"hd95_mm": far}, "B": {"hd95_mm": [*(far[:6] - 3), *[INF] * 14]}})
+
+
+def false_lesions() -> Comparison:
+    """Seven cases with a lesion and eight without, in each of which B finds one all the same."""
+    dice = np.linspace(0.5, 0.75, 7)
+    return compared({"A": {"dice": [*dice, *[NAN] * 8]}, "B": {"dice": [*(dice + 0.05), *[0.0] * 8]}})
 
 
 class Page(HTMLParser):
@@ -91,7 +121,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        if tag not in ("meta", "wbr", "input"):
+        if tag not in ("meta", "wbr", "input", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -120,38 +150,109 @@ def latex(tmp_path: Path, one: Comparison) -> str:
         ("a_b & 5 % #1 ${x}", r"a\_b \& 5 \% \#1 \$\{x\}"),
         ("\\~^", r"\textbackslash{}\textasciitilde{}\textasciicircum{}"),
         ("p <0.001 ± \N{INFINITY} " + DASH, r"p $<$0.001 $\pm$ $\infty$ --"),
+        ("--metrics a---b", "-{}-metrics a-{}-{}-b"),
+        ("[2*]", "{[}2{*}]"),
     ],
 )
 def test_latex_is_escaped(text, expected):
     assert latex_text(text) == expected
 
 
-def test_latex_tables_are_balanced_and_complete(tmp_path):
-    content = latex(tmp_path, comparison())
-    tables = re.findall(r"\\begin\{table\}.*?\\end\{table\}", content, re.DOTALL)
-    assert len(tables) == 2
+def tables_of(content: str) -> list[str]:
+    return re.findall(r"\\begin\{table\}.*?\\end\{table\}", content, re.DOTALL)
+
+
+def body_of(table: str) -> list[str]:
+    return table.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+
+
+def number_of_columns(row: str) -> int:
+    spans = [int(width) for width in re.findall(r"\\multicolumn\{(\d+)\}", row)]
+    return len(re.findall(r"(?<!\\)&", row)) + 1 + sum(spans) - len(spans)
+
+
+@pytest.mark.parametrize("made", [comparison, missed_lesions, false_lesions])
+def test_latex_tables_are_balanced_and_complete(tmp_path, made):
+    content = latex(tmp_path, made())
+    tables = tables_of(content)
+    assert len(tables) == 6  # means, tests, folds, sizes, worst cases, cost
     for table in tables:
-        columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", table)[1]
+        opened = re.findall(r"\\begin\{(\w+)\}", table)
+        closed = re.findall(r"\\end\{(\w+)\}", table)
+        assert sorted(opened) == sorted(closed)
+        columns = re.search(r"\\begin\{tabular\}\{(.+)\}", table)[1].replace(r"p{0.55\linewidth}", "p")
+        assert re.fullmatch("[lrp]+", columns)
         assert [table.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
-        rows = table.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-        assert len(rows) == 2
-        for row in rows:
+        head = table.split(r"\toprule")[1].split(r"\midrule")[0].strip().splitlines()
+        for row in [*(line for line in head if not line.startswith(r"\cmidrule")), *body_of(table)]:
             assert row.endswith(r" \\")
-            assert len(re.findall(r"(?<!\\)&", row)) == len(columns) - 1
+            assert number_of_columns(row) == len(columns)
         assert table.count("{") - table.count(r"\{") == table.count("}") - table.count(r"\}")
+        assert len(re.findall(r"(?<!\\)\$", table)) % 2 == 0
+        assert table.isascii()
     assert r"\usepackage{booktabs}" in content
-    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in tables[0]
+
+
+def test_latex_holds_what_the_page_does(tmp_path):
+    means, tests, folds, sizes, worst, cost = tables_of(latex(tmp_path, comparison()))
+    assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}" in means
+    assert "Look here first." in means
+    # Dice: 12 gains, p = 2 / 2**12, times 2 tests
+    [row] = [row for row in body_of(tests) if row.startswith(r"Better\_50epochs & 12 & 0.")]
+    assert row.endswith(r" & 0.675 & +0.100 & +0.100 to +0.100 & $<$0.001 & +1.00 & 12/0/0 \\")
+    # HD95: 11 gains and one infinite loss of the largest rank
+    [row] = [row for row in body_of(tests) if row.startswith(r"Better\_50epochs & 12 & 3.00 to 3.00")]
+    assert r" & 3.00 & -1.00 (+1 $\infty$) & -1.00 to -1.00 & " in row
+    assert row.endswith(r" & +0.69 & 11/0/1 \\")
+    # the first six of twelve steps from 0.3 to 0.85
+    assert r"Dice & fold 0 & 6 & 0.425 $\pm$ 0.094 {[}0.425] & 0.525 $\pm$ 0.094 {[}0.525] \\" in folds
+    assert "up to 20 mm (T1)" in sizes
+    assert r"tumour & nnUNetTrainer & case\_00 (0.300), case\_01 (0.350), " in worst
+    assert "-- in parameters, GMAC, time, peak: not here (Better" in cost
 
 
 def test_latex_marks_the_best_mean_by_the_metrics_direction(tmp_path):
-    rows = latex(tmp_path, comparison()).splitlines()
-    [better] = [row for row in rows if row.startswith(r"Better\_50epochs & \textbf")]
-    # Dice: 12 gains, p = 2 / 2**12, times 2 tests; HD95: 11 gains and one infinite loss of the largest rank
-    assert better.startswith(
-        r"Better\_50epochs & \textbf{0.675} $\pm$ 0.180 & $<$0.001 & \textbf{3.00} $\pm$ 0.00"
+    nearer = {"dice": [0.5, 0.6, 0.7], "hd95_mm": [3.0, 4.0, 5.0]}
+    farther = {"dice": [0.6, 0.7, 0.8], "hd95_mm": [4.0, 5.0, 6.0]}
+    means = tables_of(latex(tmp_path, compared({"A": nearer, "B": farther})))[0]
+    assert body_of(means) == [
+        r"A & 0.600 $\pm$ 0.100 &  &  & \textbf{4.00 $\pm$ 1.00} &  &  \\",
+        r"B & \textbf{0.700 $\pm$ 0.100} & 0.500 & +1.00 & 5.00 $\pm$ 1.00 & 0.500 & -1.00 \\",
+    ]
+
+
+def test_no_mean_is_best_that_leaves_infinite_distances_out(tmp_path):
+    """The mean of the lesions that B finds is smaller, though B is significantly worse."""
+    one = missed_lesions()
+    means, tests, *_ = tables_of(latex(tmp_path, one))
+    assert r"\textbf" not in means
+    # 6 gains of rank 1 to 6 (all of 3) and 14 infinite losses: r = (21 - 189) / 210
+    [_, row] = body_of(means)
+    assert re.fullmatch(
+        r"B & \d\.\d\d \$\\pm\$ \d\.\d\d \(\+14 \$\\infty\$\) & \$<\$0\.001 & -0\.80 \\\\", row
     )
-    [worse] = [row for row in rows if row.startswith("nnUNetTrainer & 0.")]
-    assert worse == r"nnUNetTrainer & 0.575 $\pm$ 0.180 &  & 4.00 $\pm$ 0.00 &  \\"
+    assert r"-3.00 (+14 $\infty$)" in tests
+    assert ">B (+14 \N{INFINITY})</text>" in page(tmp_path, one)  # beside the drawn difference
+    found = Page(page(tmp_path, one)).text
+    assert re.search(r"-3\.00 \(\+14 \N{INFINITY}\), p <0\.001, r -0\.80", found)
+    assert "-3.00 (+14 \N{INFINITY})" in format_comparison(one)
+    assert "Distances are infinite" in means
+
+
+def test_cases_that_only_one_trainer_has_are_told_wherever_they_count(tmp_path):
+    one = false_lesions()
+    means, tests, folds, *_ = tables_of(latex(tmp_path, one))
+    assert r"\textbf" not in means
+    assert "in 8 of 15 cases only B has a value" in means
+    assert "B & 15 (7 paired) & " in tests
+    assert "fold 1 & 0 / 7 & " in folds
+    text = format_comparison(one)
+    assert "15 (7 paired)" in text
+    assert "only B has a value" in text
+    found = Page(page(tmp_path, one)).text
+    assert "n 15 (7 paired)" in found  # headline
+    assert found.count("15 (7 paired)") == 2
+    assert "0 / 7" in found
 
 
 def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
@@ -166,7 +267,8 @@ def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
     ):
         assert heading in found.text
     assert "Look here first." in found.text
-    assert "+0.100, p <0.001" in found.text
+    assert "+0.100, p <0.001, r +1.00" in found.text
+    assert "0.425 ± 0.094median 0.425" in found.text  # fold 0
     assert "1 \N{MULTIPLICATION SIGN} \N{INFINITY}" in found.text
     assert f"{DASH} in parameters, GMAC, time, peak: not here (Better_50epochs)" in found.text
     assert found.tags.count("svg") == 4
@@ -207,6 +309,18 @@ def test_the_page_in_a_browser(tmp_path):
         assert shown.run(first(4)) == "0.850"
         assert shown.run("document.querySelectorAll('svg').length") == 4
         assert shown.errors == []
+
+
+def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(tmp_path):
+    one = compared({"A": {"hd95_mm": [INF, 5.0, 2.0, NAN]}, "B": {"hd95_mm": [3.0, INF, 4.0, 1.0]}})
+    page(tmp_path, one)
+    rows = "[...document.querySelectorAll('.sortable tbody tr')]"
+    with open_page(tmp_path / "page.html") as shown:
+        orders = []
+        for _ in range(2):
+            shown.run("document.querySelectorAll('.sortable thead button')[6].click()")
+            orders.append(shown.run(f"{rows}.map(row => row.cells[6].textContent).join(' ')"))
+    assert orders == [f"-\N{INFINITY} +2.00 \N{INFINITY} {DASH}", f"\N{INFINITY} +2.00 -\N{INFINITY} {DASH}"]
 
 
 def test_all_texts_are_escaped(tmp_path):

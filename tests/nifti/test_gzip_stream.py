@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 import pytest
 
-from nnunet_pancext.dataset_conversion import gzip_stream
-from nnunet_pancext.dataset_conversion.gzip_stream import GzipStream
+from nnunet_pancext.nifti import gzip_stream
+from nnunet_pancext.nifti.gzip_stream import GzipStream
 
 NOISE = np.random.default_rng(3).bytes(5000)
 CONTENTS = {

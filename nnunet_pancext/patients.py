@@ -1,12 +1,36 @@
-"""Whom a case shows, told by its name."""
+"""Whom a case shows: cases of one patient are not independent."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 
 FRAME = re.compile(r"(.+?)_frame\d+")  # of one patient, as in ACDC
+
+
+def patient_of(case: str, *, told: Mapping[str, str], expression: str | None = None) -> str:
+    """Return the patient of a case: by `--patient-regex`, else as `told_patients` gives it, else by the name.
+
+    Raises:
+        PancextError: as `patient_by_regex`.
+    """
+    if expression is not None:
+        return patient_by_regex(case, expression)
+    return str(told.get(case) or patient_by_name(case))
+
+
+def told_patients(split_file: Path) -> dict[str, str]:
+    """Return the patients by case that a converted dataset's split.json tells; none where it does not."""
+    try:
+        split = json.loads(split_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # only datasets that `pancext convert` made have one
+    patients = split.get("patients") if isinstance(split, dict) else None
+    return patients if isinstance(patients, dict) else {}
 
 
 def patient_by_name(case: str) -> str:

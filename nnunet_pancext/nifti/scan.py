@@ -1,4 +1,4 @@
-"""One pass over a .nii.gz file: is it whole, and which voxel values does it hold.
+"""One pass over a NIfTI file: is it whole, and which voxel values does it hold.
 
 Read here and not through SimpleITK because its reader fills the rest of a cut file with zeros, replaces NaN
 by zero and needs the whole volume in memory. A scan holds one piece of some megabytes.
@@ -11,12 +11,15 @@ import hashlib
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from nnunet_pancext.dataset_conversion.gzip_stream import GzipStream
+from nnunet_pancext.nifti.gzip_stream import GzipStream
 
 HEADER_BYTES = 348
 PIECE_VOXELS = 1 << 22
@@ -36,7 +39,14 @@ VOXEL_TYPES = {
 
 
 class UnreadableImage(Exception):
-    """The file is not a whole NIfTI-1 .nii.gz; the text says why."""
+    """The file is not a whole NIfTI-1 .nii or .nii.gz; the text says why."""
+
+
+class Stream(Protocol):
+    """What can be read piece by piece."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +105,53 @@ def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
 
     The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted.
     """
+    with _opened(path) as stream:
+        return scan_stream(stream, collect_values=collect_values)
+
+
+def count_non_finite(path: Path) -> int:
+    """Read all of `path` as `scan_nifti` does; return how many voxels are NaN or infinite."""
+    with _opened(path) as stream:
+        header = parse_header(stream.read(HEADER_BYTES))
+        return sum(
+            piece.size - int(np.count_nonzero(np.isfinite(piece)))
+            for piece in _pieces(stream, header)
+            if piece.dtype.kind == "f"
+        )
+
+
+def scan_stream(stream: Stream, *, collect_values: bool) -> VoxelScan:
+    """Do the work of `scan_nifti` on the inflated stream."""
+    header = parse_header(stream.read(HEADER_BYTES))
+    identity = (header.size, header.voxel_type.str, header.slope, header.intercept)
+    digest = hashlib.blake2b(repr(identity).encode())  # faster than SHA-256, as good for equality
+    non_finite = 0
+    values: set[float] = set()
+    for piece in _pieces(stream, header):
+        digest.update(piece.data)
+        if piece.dtype.kind == "f":
+            finite = np.isfinite(piece)
+            non_finite += int(piece.size - np.count_nonzero(finite))
+            piece = piece[finite]
+        if collect_values and len(values) <= MOST_VALUES:
+            scaled = distinct(piece).astype(np.float64) * header.slope + header.intercept
+            values.update(scaled.tolist())
+    return VoxelScan(
+        size=header.size,
+        voxel_hash=digest.hexdigest(),
+        non_finite_voxels=non_finite,
+        values=tuple(sorted(values)),
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Stream]:
+    """Yield what is in the file, inflated where its name says so; every damage is an UnreadableImage."""
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
         with path.open("rb") as file:
-            return scan_stream(GzipStream(file), collect_values=collect_values)
+            yield GzipStream(file) if path.name.lower().endswith(".gz") else file
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
     except gzip.BadGzipFile as error:
@@ -110,17 +162,11 @@ def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
-def scan_stream(stream: GzipStream, *, collect_values: bool) -> VoxelScan:
-    """Do the work of `scan_nifti` on the inflated stream."""
-    start = stream.read(HEADER_BYTES)
-    header = parse_header(start)
+def _pieces(stream: Stream, header: NiftiHeader) -> Iterator[np.ndarray]:
+    """Yield all voxels as they are stored, some millions at a time, and read the stream to its end."""
     stream.read(header.data_offset - HEADER_BYTES)
     itemsize = header.voxel_type.itemsize
     voxels_left = math.prod(header.size)
-    identity = (header.size, header.voxel_type.str, header.slope, header.intercept)
-    digest = hashlib.blake2b(repr(identity).encode())  # faster than SHA-256, as good for equality
-    non_finite = 0
-    values: set[float] = set()
     while voxels_left:
         wanted = min(voxels_left, PIECE_VOXELS) * itemsize
         data = stream.read(wanted)
@@ -130,23 +176,9 @@ def scan_stream(stream: GzipStream, *, collect_values: bool) -> VoxelScan:
                 f"is cut short: {missing} bytes of voxels are missing for size {header.size}"
             )
         voxels_left -= wanted // itemsize
-        digest.update(data)
-        piece = np.frombuffer(data, header.voxel_type)
-        if piece.dtype.kind == "f":
-            finite = np.isfinite(piece)
-            non_finite += int(piece.size - np.count_nonzero(finite))
-            piece = piece[finite]
-        if collect_values and len(values) <= MOST_VALUES:
-            scaled = distinct(piece).astype(np.float64) * header.slope + header.intercept
-            values.update(scaled.tolist())
+        yield np.frombuffer(data, header.voxel_type)
     while stream.read(PIECE_VOXELS):
         pass  # reaching the end is what makes gzip compare its checksum
-    return VoxelScan(
-        size=header.size,
-        voxel_hash=digest.hexdigest(),
-        non_finite_voxels=non_finite,
-        values=tuple(sorted(values)),
-    )
 
 
 def distinct(piece: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage, scan_nifti
+from nnunet_pancext.nifti.scan import UnreadableImage, count_non_finite, scan_nifti
 
 
 def write_nifti(
@@ -58,7 +58,22 @@ def test_trailing_dimensions_of_one_do_not_count(tmp_path: Path) -> None:
 def test_nan_and_infinity_are_counted(tmp_path: Path) -> None:
     voxels = np.array([[[0, np.nan, np.inf, -np.inf]]], "f4")
     path = write_nifti(tmp_path / "a.nii.gz", voxels, code=16)
-    assert scan_nifti(path, collect_values=True).non_finite_voxels == 3
+    assert scan_nifti(path, collect_values=True).non_finite_voxels == count_non_finite(path) == 3
+
+
+def test_whole_numbers_are_finite(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.array([[[0, 1, 3]]], "u1"), code=2)
+    assert count_non_finite(path) == 0
+
+
+def test_a_file_that_is_not_compressed(tmp_path: Path) -> None:
+    compressed = write_nifti(tmp_path / "a.nii.gz", np.array([[[0, np.nan, 3]]], "f4"), code=16)
+    path = tmp_path / "a.nii"
+    path.write_bytes(gzip.decompress(compressed.read_bytes()))
+    assert count_non_finite(path) == 1
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UnreadableImage, match="bytes of voxels are missing"):
+        count_non_finite(path)
 
 
 def test_the_hash_is_of_voxels_not_of_geometry_or_extensions(tmp_path: Path) -> None:

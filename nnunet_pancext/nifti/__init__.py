@@ -1,0 +1,1 @@
+"""Reading NIfTI files without ITK, which hides damage."""
