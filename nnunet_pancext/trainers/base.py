@@ -113,9 +113,17 @@ class PancextTrainer(nnUNetTrainer):
             torch.backends.cudnn.deterministic = True
             self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
         super().initialize()
+        self.tell_labels()
+
+    def tell_labels(self) -> None:
+        """Put what the network must know of the dataset's labels into its buffers, which checkpoints keep."""
         for module in self.network.modules():
             if isinstance(module, TargetMining):
                 module.has_regions.fill_(self.label_manager.has_regions)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.tell_labels()  # again: `-pretrained_weights` brought those of another dataset
 
     def get_dataloaders(self) -> Any:
         if self.seed is None:
