@@ -16,6 +16,8 @@ ABLATIONS = {
     "CDINSTSegNoGLMTrainer": {"localization": False},
     "CDINSTSegNoLFMTrainer": {"focusing": False},
     "CDINSTSegOneScaleTrainer": {"scales": (1.0,)},
+    "CDINSTSegSmallerScaleTrainer": {"scales": (0.5, 1.0)},
+    "CDINSTSegLargerScaleTrainer": {"scales": (1.0, 1.5)},
     "CDINSTSegForegroundTrainer": {"sides": ("foreground",)},
     "CDINSTSegBackgroundTrainer": {"sides": ("background",)},
 }
