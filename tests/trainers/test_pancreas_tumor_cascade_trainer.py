@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -34,10 +34,11 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
     test_outputs_match_the_targets = None  # the maps lie in windows
     test_a_parameter_without_a_gradient_does_not_ask_for_one = None  # see the network's tests
 
-    @pytest.mark.parametrize("configuration", ["2d", "3d_lowres", "3d_fullres"])
+    @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
     @pytest.mark.parametrize("deep_supervision", [True, False])
     def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
         kind = self.variant()
+        make_previous_stage(folders, kind.__name__)
         if deep_supervision:
             self._one_epoch(self.make(configuration, trainer=kind))
             return
@@ -68,22 +69,24 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
         network = self.trainer.build_network_architecture(
             plans, configuration, 1, 3, enable_deep_supervision=False
         )
-        sizes = []
-        network.stage_2.register_forward_hook(lambda _, inputs, output: sizes.append(inputs[0].shape[2:]))
-        predictor = nnUNetPredictor(
-            device=torch.device("cpu"), allow_tqdm=False
-        )  # mirrors, Gaussian, step 1/2
+        network.eval()
+        image = torch.randn(1, 2, 48, 40, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():  # stage 1 shall find something, and not everywhere
+            bias = network.stage_1.head.seg_layers.bias
+            bias -= network.stage_1(image[:, :1, :32, :32]).quantile(0.9)
+        looked = []
+        network.stage_2.register_forward_hook(lambda *_: looked.append(True))
+        # By default it mirrors, weighs by a Gaussian and moves by half a patch.
+        predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
         predictor.manual_initialization(
             network, plans, configuration, [network.state_dict()], made_dataset_json(), "", (0, 1)
         )
-        image = torch.randn(1, 2, 48, 40, generator=torch.Generator().manual_seed(1))
         found = predictor.predict_logits_from_preprocessed_data(image)
-        assert sizes  # stage 2 ran
+        assert looked
 
         bell = torch.exp(-((torch.arange(32) - 16.0) ** 2) / (2 * 4**2))  # an eighth of the patch
         weights = bell[:, None] * bell
         total, count = torch.zeros(3, 2, 48, 40), torch.zeros(48, 40)
-        network.eval()
         for y, x in product((0, 16), (0, 8)):
             window = (slice(y, y + 32), slice(x, x + 32))
             count[window] += weights
