@@ -149,8 +149,10 @@ class AttentionUNet(SegmentationNetwork):
 
     def forward(self, image: Tensor, return_attention: bool = False) -> Any:
         """Return the logits, and with `return_attention` the pair of logits and `attention_maps`."""
-        logits = super().forward(image)
-        return (logits, self.attention_maps(image)) if return_attention else logits
+        self._check_size(image)
+        features, attentions = self._decode(self._pad(image))
+        logits = self._logits(features, image.shape[2:])
+        return (logits, attentions) if return_attention else logits
 
     def _decode(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         features = self.encoder[0](image)

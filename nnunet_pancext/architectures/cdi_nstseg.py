@@ -14,6 +14,7 @@ from nnunet_pancext.architectures.blocks import (
     ASPP,
     ScaleFusion,
     TargetMining,
+    class_head,
     conv_stack,
     map_convolution,
 )
@@ -127,9 +128,14 @@ class CDINSTSeg(SegmentationNetwork):
             sides=sides,
             **shared,
         )
+        level: Any
+        for level in (self.mine.localize, *self.mine.refine):
+            level.map = class_head(
+                level.map
+            )  # one channel for each class: not for a dataset with other labels
         self.head = nn.Sequential(
             *conv_stack(widths=[2 * base, base], **shared),
-            map_convolution(spatial_dims=spatial_dims, channels=base, num_maps=num_classes),
+            class_head(map_convolution(spatial_dims=spatial_dims, channels=base, num_maps=num_classes)),
         )
 
     @property

@@ -10,11 +10,12 @@ from torch.nn import functional
 
 Strides = Sequence[int]
 
-_CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED_CONVOLUTION = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+CONVOLVE: dict[int, Any] = {2: functional.conv2d, 3: functional.conv3d}
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 _ADAPTIVE_AVERAGE: dict[int, Any] = {2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}
 _ADAPTIVE_MAX: dict[int, Any] = {2: functional.adaptive_max_pool2d, 3: functional.adaptive_max_pool3d}
@@ -25,7 +26,7 @@ NORMS = ("group", "batch", "instance")
 
 def check_spatial_dims(spatial_dims: int) -> None:
     """Raise ValueError unless `spatial_dims` is 2 or 3."""
-    if spatial_dims not in _CONVOLUTION:
+    if spatial_dims not in CONVOLUTION:
         raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 (slices) or 3 (volumes).")
 
 
@@ -41,7 +42,7 @@ def convolution(
     bias: bool = False,
 ) -> nn.Module:
     """Return a convolution that keeps the size (divided by `stride`); `kernel_size` must be odd."""
-    layer: Any = _CONVOLUTION[spatial_dims]
+    layer: Any = CONVOLUTION[spatial_dims]
     kernels = (kernel_size,) * spatial_dims if isinstance(kernel_size, int) else tuple(kernel_size)
     return layer(
         in_channels,
@@ -65,7 +66,7 @@ def transposed_convolution(
 
 def patch_convolution(*, spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
     """Return a convolution without bias over windows of size `stride` that do not overlap."""
-    layer: Any = _CONVOLUTION[spatial_dims]
+    layer: Any = CONVOLUTION[spatial_dims]
     return layer(channels, channels, tuple(stride), tuple(stride), bias=False)
 
 

@@ -18,30 +18,39 @@ from nnunet_pancext.architectures.blocks import (
 )
 
 
-class InjectedUNet(nn.Module):
-    """Base: the given network's own encoder and decoder, and the part between them.
+class InjectedPart(nn.Module):
+    """Base: the given network's own encoder, and the part that is not the network's.
 
-    The encoder returns its features finest first. The decoder has `transpconvs`, `stages` and `seg_layers`,
-    deepest first, and the switch `deep_supervision`, as in dynamic_network_architectures.
-
-    Encoder and decoder stay the same objects, and their keys in a checkpoint the same. Those of the part
-    contain `.seg_layers.`, by which nnU-Net's `-pretrained_weights` knows what a checkpoint of the plain
-    network need not have.
-
-    Raises:
-        NotImplementedError: the network has no such encoder and decoder.
+    The encoder returns its features finest first. It stays the same object, and its keys in a checkpoint the
+    same. Those of the part contain `.seg_layers.`, by which nnU-Net's `-pretrained_weights` knows what a
+    checkpoint of the plain network need not have.
     """
 
-    def __init__(self, network: nn.Module, part: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.encoder: Any = network.encoder
-        self.decoder: Any = network.decoder
+
+    def inject(self, part: nn.Module) -> None:
+        """Put the part in, after all that is the network's: checkpoints keep this order."""
         self.injected = nn.ModuleDict({"seg_layers": part})
 
     @property
     def part(self) -> Any:
         """What was put in."""
         return self.injected["seg_layers"]
+
+
+class InjectedUNet(InjectedPart):
+    """Base: the part stands between the given network's own encoder and decoder.
+
+    The decoder has `transpconvs`, `stages` and `seg_layers`, deepest first, and the switch
+    `deep_supervision`, as in dynamic_network_architectures. It stays the same object too.
+    """
+
+    def __init__(self, network: nn.Module, part: nn.Module) -> None:
+        super().__init__(network)
+        self.decoder: Any = network.decoder
+        self.inject(part)
 
 
 class NonLocalUNet(InjectedUNet):
@@ -140,7 +149,7 @@ class AttentionGatedUNet(InjectedUNet):
         return (logits if decoder.deep_supervision else logits[0]), attentions
 
 
-class FocusedUNet(nn.Module):
+class FocusedUNet(InjectedPart):
     """The given network's own encoder, with localization and focusing modules in the place of its decoder.
 
     A convolution on each level halves the encoder's channels; `TargetMining` makes a map of each level. The
@@ -149,9 +158,8 @@ class FocusedUNet(nn.Module):
     """
 
     def __init__(self, network: nn.Module, *, spatial_dims: int) -> None:
-        super().__init__()
         given = check_unet(network)
-        self.encoder: Any = given.encoder
+        super().__init__(given)
         self.deep_supervision = given.decoder.deep_supervision
         channels = given.encoder.output_channels
         halves = [width // 2 for width in channels]
@@ -167,13 +175,7 @@ class FocusedUNet(nn.Module):
             norm="instance",
             num_maps=given.decoder.num_classes,
         )
-        # By these words nnU-Net's `-pretrained_weights` knows what a checkpoint need not have.
-        self.injected = nn.ModuleDict({"seg_layers": part})
-
-    @property
-    def part(self) -> Any:
-        """What is not the given network's."""
-        return self.injected["seg_layers"]
+        self.inject(part)
 
     @property
     def decoder(self) -> FocusedUNet:

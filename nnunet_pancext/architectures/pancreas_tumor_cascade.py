@@ -227,12 +227,14 @@ class PancreasTumorCascade(SegmentationNetwork):
         if windows is not None:
             lesion = windows.paste(lesion_logits[0].float(), onto=lesion)
         elsewhere = functional.logsigmoid(-lesion)
-        channels = [torch.full_like(organ, NOWHERE)] * self.num_classes
-        channels[0] = elsewhere + functional.logsigmoid(-organ)
-        organ_label, lesion_label = self.roles.tolist()
-        channels[organ_label] = elsewhere + functional.logsigmoid(organ)
-        channels[lesion_label] = functional.logsigmoid(lesion)
-        return torch.cat(channels, dim=1)
+        known = [
+            elsewhere + functional.logsigmoid(-organ),
+            elsewhere + functional.logsigmoid(organ),
+            functional.logsigmoid(lesion),
+        ]
+        labels = functional.pad(self.roles, (1, 0))  # background, organ, lesion
+        never = organ.new_full((len(organ), self.num_classes, *organ.shape[2:]), NOWHERE)
+        return never.index_copy(1, labels, torch.cat(known, dim=1))
 
 
 class LesionStage(nn.Module):

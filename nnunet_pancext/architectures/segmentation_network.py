@@ -112,7 +112,11 @@ class SegmentationNetwork(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         size = image.shape[2:]
         self._check_size(image)
-        logits = self.classify(self.decode(self._pad(image)))
+        return self._logits(self.decode(self._pad(image)), size)
+
+    def _logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
+        """Return the output for the decoder's features of an image of `size`."""
+        logits = self.classify(features)
         if not self.deep_supervision:
             return crop_end(logits[0], size)
         return [

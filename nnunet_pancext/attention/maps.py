@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnunet_pancext.architectures.dims import resize
 from nnunet_pancext.attention.model import PreparedImage, TrainedModel
 from nnunet_pancext.errors import PancextError
-
-MODES = {2: "bilinear", 3: "trilinear"}
 
 
 class GateMaps(nn.Module):
@@ -24,14 +23,8 @@ class GateMaps(nn.Module):
         self.network: Any = network
 
     def forward(self, patch: Tensor) -> Tensor:
-        size = patch.shape[2:]
-        return torch.cat(
-            [
-                functional.interpolate(found, size=size, mode=MODES[len(size)])
-                for found in self.network.attention_maps(patch)
-            ],
-            dim=1,
-        )
+        maps = self.network.attention_maps(patch)
+        return torch.cat([resize(found, patch.shape[2:]) for found in maps], dim=1)
 
 
 def read_gates(model: TrainedModel, image: PreparedImage) -> dict[str, NDArray[np.float32]]:

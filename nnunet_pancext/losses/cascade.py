@@ -36,7 +36,8 @@ class CascadeLoss(nn.Module):
     L_seg1 is the Dice loss (Eq. 10) of stage 1 against organ and lesion, over all voxels of the batch. L_seg2
     is BCE + IoU of the localization map plus 0.5, 1, 2 and 4 times the edge-weighted BCE + IoU of the
     focusing maps, coarse to fine (Eq. 11-13), in the windows; 0 without windows. One map alone has BCE + IoU.
-    L_isb is `ISBLoss` of the composed classes; with two classes there is none.
+    L_isb is `ISBLoss` of background, organ and lesion; further labels count as background. With two classes
+    there is none.
 
     Called with the network's output and target (B, 1, *spatial) of labels.
 
@@ -73,10 +74,19 @@ class CascadeLoss(nn.Module):
             classes = output.log_probabilities.shape[1]
             isb = stage_1.new_zeros(())
             if self.isb is not None and classes >= LEAST_CLASSES:
-                isb = self.isb(output.log_probabilities, target)
+                isb = self.isb(*self._three_classes(output.log_probabilities, target))
         self.windows = output.windows
         self.terms = {"stage 1": stage_1.detach(), "stage 2": stage_2.detach(), "ISB": isb.detach()}
         return stage_1 + STAGE_2_WEIGHT * stage_2 + ISB_WEIGHT * isb
+
+    def _three_classes(self, log_probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both with the classes 0 background, 1 organ, 2 lesion; the ignore label stays."""
+        classes = (0, self.organ, self.lesion)
+        labels = (target == self.organ).long() + 2 * (target == self.lesion).long()
+        if self.ignore_label is not None:
+            labels = labels.masked_fill(target == self.ignore_label, self.ignore_label)
+        chosen = [log_probabilities[:, label : label + 1] for label in classes]
+        return torch.cat(chosen, dim=1), labels
 
     def _stage_2(self, output: CascadeResult, lesion: Tensor, valid: Tensor | None) -> Tensor:
         mask = output.windows.crop(lesion)

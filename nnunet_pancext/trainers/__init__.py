@@ -9,10 +9,12 @@ from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant
 from nnunet_pancext.trainers.cdi_nstseg import (
     CDINSTSegBackgroundTrainer,
     CDINSTSegForegroundTrainer,
+    CDINSTSegLargerScaleTrainer,
     CDINSTSegNoGLMTrainer,
     CDINSTSegNoLFMTrainer,
     CDINSTSegNoSFMTrainer,
     CDINSTSegOneScaleTrainer,
+    CDINSTSegSmallerScaleTrainer,
     CDINSTSegTrainer,
 )
 from nnunet_pancext.trainers.dlkunet import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
@@ -79,6 +81,8 @@ __all__ = [  # noqa: RUF022
     "CDINSTSegNoGLMTrainer",
     "CDINSTSegNoLFMTrainer",
     "CDINSTSegOneScaleTrainer",
+    "CDINSTSegSmallerScaleTrainer",
+    "CDINSTSegLargerScaleTrainer",
     "CDINSTSegForegroundTrainer",
     "CDINSTSegBackgroundTrainer",
     "nnUNetTrainerBaseline",

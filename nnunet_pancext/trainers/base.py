@@ -18,7 +18,7 @@ from nnunet_pancext.trainers.loss_weights import append_weights_panel, log_loss_
 from nnunet_pancext.trainers.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.peak_memory import peak_memory_message
 from nnunet_pancext.trainers.seeding import INITIALISATION, seed_from_environment, seed_generators
-from nnunet_pancext.trainers.shared_boundary import add_isb_loss
+from nnunet_pancext.trainers.shared_boundary import add_isb_loss, check_labels
 
 # What a trainer class may set; nnU-Net itself sets them on the instance.
 HYPERPARAMETERS = (
@@ -77,6 +77,8 @@ class PancextTrainer(nnUNetTrainer):
             # nnU-Net's 50 would leave a short run without a checkpoint to continue from.
             self.save_every = min(self.save_every, max(1, self.num_epochs // 10))
         self.weights: tuple[float, float] | None = None  # of Dice and CE, where not always 1 and 1
+        if self.isb_weight:
+            check_labels(self.label_manager, trainer=type(self).__name__)
         self.seed = seed_from_environment()
         self.iteration = 0
 
@@ -102,7 +104,6 @@ class PancextTrainer(nnUNetTrainer):
         return add_isb_loss(
             loss,
             weight=self.isb_weight,
-            trainer=type(self).__name__,
             label_manager=self.label_manager,
             configuration_manager=self.configuration_manager,
         )
@@ -113,9 +114,17 @@ class PancextTrainer(nnUNetTrainer):
             torch.backends.cudnn.deterministic = True
             self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
         super().initialize()
+        self.tell_labels()
+
+    def tell_labels(self) -> None:
+        """Put what the network must know of the dataset's labels into its buffers, which checkpoints keep."""
         for module in self.network.modules():
             if isinstance(module, TargetMining):
                 module.has_regions.fill_(self.label_manager.has_regions)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.tell_labels()  # again: `-pretrained_weights` brought those of another dataset
 
     def get_dataloaders(self) -> Any:
         if self.seed is None:

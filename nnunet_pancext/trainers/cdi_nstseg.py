@@ -69,6 +69,18 @@ class CDINSTSegOneScaleTrainer(CDINSTSegTrainer):
     network_options = {"scales": (1.0,)}
 
 
+class CDINSTSegSmallerScaleTrainer(CDINSTSegTrainer):
+    """CDI-NSTSEG at scales 0.5 and 1.0."""
+
+    network_options = {"scales": (0.5, 1.0)}
+
+
+class CDINSTSegLargerScaleTrainer(CDINSTSegTrainer):
+    """CDI-NSTSEG at scales 1.0 and 1.5."""
+
+    network_options = {"scales": (1.0, 1.5)}
+
+
 class CDINSTSegForegroundTrainer(CDINSTSegTrainer):
     """CDI-NSTSEG whose focusing modules look at the foreground alone."""
 

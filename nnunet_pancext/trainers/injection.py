@@ -15,6 +15,8 @@ NAMED = "its name already says how the loss is weighted"
 class InjectionTrainer(PancextTrainer):
     """Base of the trainers of the plan's own network; a subclass says what is put in."""
 
+    refuses_paper_recipe = "it keeps nnU-Net's recipe, so that only the part differs"
+
     @classmethod
     def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
         """Return the plan's network with the part put in; here, nothing."""
@@ -44,6 +46,7 @@ class nnUNetTrainerBaseline(InjectionTrainer):
     """nnU-Net's own network, loss and recipe: what to compare with, under the same suffixes and seed."""
 
     paper = "nnU-Net (Isensee et al.)"
+    refuses_paper_recipe = "a baseline follows nnU-Net's recipe"
 
 
 class nnUNetTrainerNonLocal(InjectionTrainer):

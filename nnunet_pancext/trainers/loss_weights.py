@@ -10,6 +10,7 @@ from torch import nn
 
 from nnunet_pancext.files import atomic_path
 
+FAST = 1  # zlib's level
 DICE, CE = "loss_weight_dice", "loss_weight_ce"
 
 
@@ -40,12 +41,13 @@ def log_columns(logger: Any, values: dict[str, float], epoch: int) -> None:
 
 def append_weights_panel(picture: Path, logger: Any) -> None:
     """Add a panel with the weights of all epochs so far at the bottom of nnU-Net's progress picture."""
-    import matplotlib.image
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
-    progress = matplotlib.image.imread(picture)[..., :3]
-    width = progress.shape[1]
+    with Image.open(picture) as file:
+        progress = file.convert("RGB")
+    width, height = progress.size
     dpi = 100
     figure = Figure(figsize=(width / dpi, width / dpi / 3), dpi=dpi, layout="tight")
     canvas = FigureCanvasAgg(figure)
@@ -59,6 +61,9 @@ def append_weights_panel(picture: Path, logger: Any) -> None:
     axes.grid(True)
     axes.legend(fontsize=30)
     canvas.draw()
-    panel = np.asarray(canvas.buffer_rgba())[..., :3] / 255
+    panel = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    both = Image.new("RGB", (width, height + panel.height))
+    both.paste(progress, (0, 0))
+    both.paste(panel, (0, height))
     with atomic_path(picture) as partial:
-        matplotlib.image.imsave(partial, np.concatenate([progress, panel[:, :width]]), format="png")
+        both.save(partial, format="PNG", compress_level=FAST)  # each epoch writes it anew

@@ -10,3 +10,4 @@ class MultiScaleUNetTrainer(NetworkTrainer):
     paper = "Multi-scale U-Net (Ju et al.)"
     network_class = MultiScaleUNet
     num_downsamplings = 4
+    refuses_paper_recipe = "the paper's recipe is for the cascade: PancreasTumorCascadeTrainer takes it"

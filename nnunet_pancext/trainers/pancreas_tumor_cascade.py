@@ -17,6 +17,7 @@ from nnunet_pancext.errors import HostCommandError
 from nnunet_pancext.losses import CascadeLoss, ISBLoss, OrdinaryWeights
 from nnunet_pancext.trainers.cascade_roles import cascade_roles
 from nnunet_pancext.trainers.host import ConfigurationManager
+from nnunet_pancext.trainers.local_batch_norm import keep_batch_norm_local
 from nnunet_pancext.trainers.loss_weights import log_columns
 from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.paper_recipe import PaperRecipe
@@ -92,6 +93,12 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def initialize(self) -> None:
         super().initialize()
+        network: Any = self._bare_network()
+        # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 runs on those alone that have an organ.
+        keep_batch_norm_local(network.stage_2, spatial_dims=network.spatial_dims)
+
+    def tell_labels(self) -> None:
+        super().tell_labels()
         network: Any = self._bare_network()
         network.roles.copy_(torch.tensor(self.roles))
 

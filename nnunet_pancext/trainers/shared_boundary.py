@@ -11,6 +11,8 @@ from nnunet_pancext.losses import ISBLoss
 from nnunet_pancext.losses.shared_boundary import LEAST_CLASSES
 from nnunet_pancext.trainers.host import ConfigurationManager
 
+SUFFIX = "ISBLoss"
+
 
 class LossWithISB(nn.Module):
     """`loss` + `weight` * ISB loss of the finest output."""
@@ -26,20 +28,11 @@ class LossWithISB(nn.Module):
         return self.loss(outputs, target) + self.weight * self.isb(*finest)
 
 
-def add_isb_loss(
-    loss: nn.Module,
-    *,
-    weight: float,
-    trainer: str,
-    label_manager: Any,
-    configuration_manager: ConfigurationManager,
-) -> nn.Module:
-    """Return the sum of both losses; faces count by their area in the plan's spacing.
-
-    Raises:
-        HostCommandError: the dataset's labels are regions, or fewer than three with the background.
-    """
-    remedy = f"Train without it: leave _ISBLoss out of {trainer}, or use nnUNetTrainerBaseline."
+def check_labels(label_manager: Any, *, trainer: str) -> None:
+    """Raise HostCommandError where the dataset's labels are regions, or fewer than three with background."""
+    without = "_".join(word for word in trainer.split("_") if word != SUFFIX)
+    instead = without if without != trainer else "nnUNetTrainerBaseline"
+    remedy = f"Train without it: {instead}."
     if label_manager.has_regions:
         raise HostCommandError(
             "The ISB loss needs classes that exclude each other; this dataset has region-based labels "
@@ -51,6 +44,16 @@ def add_isb_loss(
             f"The ISB loss needs at least {LEAST_CLASSES} classes, such as background, organ and tumour; "
             f"this dataset has {classes}, and each borders on the other alone. {remedy}"
         )
+
+
+def add_isb_loss(
+    loss: nn.Module,
+    *,
+    weight: float,
+    label_manager: Any,
+    configuration_manager: ConfigurationManager,
+) -> nn.Module:
+    """Return the sum of both losses; faces count by their area in the plan's spacing."""
     axes = len(configuration_manager.patch_size)
     isb = ISBLoss(spacing=configuration_manager.spacing[-axes:], ignore_label=label_manager.ignore_label)
     return LossWithISB(loss, isb, weight)

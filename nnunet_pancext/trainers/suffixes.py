@@ -115,7 +115,8 @@ def variant_attributes(trainer: type[PancextTrainer], words: list[str]) -> dict[
         suffix, number = _match(trainer, word)
         if suffix.kind in kinds:
             raise PancextError(
-                f"{trainer.__name__}_{'_'.join(words)} says both _{kinds[suffix.kind]} and _{word}: keep one."
+                f"{trainer.__name__}_{'_'.join(words)} says both _{kinds[suffix.kind]} and _{word}: "
+                f"keep one. {_possible(trainer)}"
             )
         kinds[suffix.kind] = word
         found[suffix] = (word, number)
@@ -142,6 +143,8 @@ def _match(trainer: type[PancextTrainer], word: str) -> tuple[Suffix, str]:
             if refusal is None:
                 return suffix, found.group(1)
             problem = f"{trainer.__name__} does not take _{word}: {refusal}."
-    raise PancextError(
-        f"{problem} These may follow its name, in any order, with any number:\n{describe_suffixes(trainer)}"
-    )
+    raise PancextError(f"{problem} {_possible(trainer)}")
+
+
+def _possible(trainer: type[PancextTrainer]) -> str:
+    return f"These may follow its name, in any order, with any number:\n{describe_suffixes(trainer)}"

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
+from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import AttentionUNet, count_parameters
-from nnunet_pancext.architectures.blocks import AdditiveAttention, AttentionGate
+from nnunet_pancext.architectures.blocks import AdditiveAttention, AttentionGate, GatedSkip
 
 
 class TestAttentionUNet(ArchitectureContract):
@@ -43,12 +44,52 @@ def test_parameters_in_3d(num_heads, parameters):
     assert count_parameters(network) == parameters
 
 
-def test_one_head_is_the_single_gate_network():
-    single = build().eval()
-    one_head = build(num_heads=1).eval()
-    one_head.load_state_dict(single.state_dict(), strict=True)
-    image = torch.randn(1, 1, 64, 48)
-    assert torch.equal(one_head(image), single(image))
+class SingleGate(nn.Module):
+    """A gated skip as Oktay et al. draw it, without any notion of heads: 2D, stride 2, InstanceNorm."""
+
+    def __init__(self, channels, gating_channels):
+        super().__init__()
+        self.theta = nn.Conv2d(channels, channels, 2, 2, bias=False)
+        self.phi = nn.Conv2d(gating_channels, channels, 1)
+        self.psi = nn.Conv2d(channels, 1, 1)
+        self.w = nn.Conv2d(channels, channels, 1)
+        self.w_norm = nn.InstanceNorm2d(channels, affine=True)
+        self.combine = nn.Conv2d(channels, channels, 1)
+        self.combine_norm = nn.InstanceNorm2d(channels, affine=True)
+
+    def forward(self, skip, gating):
+        coarse = torch.sigmoid(self.psi(functional.relu(self.theta(skip) + self.phi(gating))))
+        attention = functional.interpolate(coarse, size=skip.shape[2:], mode="bilinear")
+        gated = self.w_norm(self.w(attention * skip))
+        return functional.relu(self.combine_norm(self.combine(gated)))
+
+
+def test_one_head_is_the_single_gate_weight_for_weight():
+    torch.manual_seed(0)
+    single = SingleGate(4, 8)
+    for parameter in single.parameters():
+        nn.init.normal_(parameter)
+    options = {"spatial_dims": 2, "channels": 4, "gating_channels": 8, "stride": (2, 2), "norm": "instance"}
+    one_head = GatedSkip(num_heads=1, **options)
+    one_head.load_state_dict(dict(zip(one_head.state_dict(), single.state_dict().values(), strict=True)))
+    skip, gating = torch.randn(2, 4, 12, 8), torch.randn(2, 8, 6, 4)
+    torch.testing.assert_close(one_head(skip, gating)[0], single(skip, gating))
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+def test_logits_and_attention_come_from_one_pass(deep_supervision):
+    network = build(num_heads=2, deep_supervision=deep_supervision).eval()
+    image = torch.randn(1, 1, 50, 44)  # padded inside
+    expected, maps = network(image), network.attention_maps(image)
+    passes = []
+    network.encoder[0].register_forward_hook(lambda *_: passes.append(1))
+    logits, attentions = network(image, return_attention=True)
+    assert len(passes) == 1
+    assert len(attentions) == 3
+    assert all(map(torch.equal, attentions, maps))
+    if not deep_supervision:
+        logits, expected = [logits], [expected]
+    assert all(map(torch.equal, logits, expected))
 
 
 def test_the_attention_is_the_papers_formula():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from contracts.saved_memory import largest_saved
 from torch import nn
 from torch.nn import functional
 
@@ -84,6 +85,14 @@ def test_spatial_attention_is_eq_7_and_8(dims):
     attention = (query @ key.transpose(1, 2)).softmax(dim=2)
     expected = block.gamma * (attention @ value).transpose(1, 2).reshape(features.shape) + features
     torch.testing.assert_close(block(features), expected, rtol=0, atol=1e-12)
+
+
+def test_no_attention_matrix_is_held_in_memory():
+    """What is kept for the backward pass stays linear in the number of positions."""
+    block = SpatialAttention(channels=32)
+    positions = 40 * 40
+    largest = largest_saved(lambda: block(torch.randn(1, 32, 40, 40, requires_grad=True)))
+    assert largest <= 32 * positions < positions**2
 
 
 def test_gammas_start_at_one():

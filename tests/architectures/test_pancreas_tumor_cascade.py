@@ -256,9 +256,12 @@ def test_random_margins_are_between_none_and_twice_the_margin():
 
 
 def test_compiles_but_for_the_crop():
-    network = build().eval()
-    compiled = torch.compile(network, backend="eager")
+    network = finds(build(), 1.0).eval()
     image = torch.randn(1, 1, 64, 64)
+    explained = torch._dynamo.explain(network)(image)
+    assert explained.graph_break_count == 1, explained.break_reasons
+    torch._dynamo.reset()
+    compiled = torch.compile(network, backend="eager")
     torch.testing.assert_close(compiled(image), network(image))
     torch._dynamo.reset()
 

@@ -20,6 +20,7 @@ from contracts.made_preprocessed import (
     use_folders,
 )
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -103,6 +104,25 @@ class TrainerContract:
                 self.make("2d", kind=kind, channels=2).initialize()
             return
         self._one_epoch(self.make("2d", kind=kind, channels=2))
+
+    def test_pretrained_weights_carry_over_to_other_labels(self, tmp_path, capsys):
+        plans = PlansManager(made_plans())
+        trained, other = (
+            self.trainer.build_network_architecture(
+                plans, plans.get_configuration("2d"), 1, classes, enable_deep_supervision=self.supervises
+            )
+            for classes in (3, 5)
+        )
+        with torch.no_grad():
+            for parameter in trained.parameters():
+                parameter.normal_()
+        file = tmp_path / "checkpoint_final.pth"
+        torch.save({"network_weights": trained.state_dict()}, file)
+        load_pretrained_weights(other, str(file))
+        found = other.state_dict()
+        taken = {key: value for key, value in trained.state_dict().items() if ".seg_layers." not in key}
+        assert len(taken) > 10
+        assert all(torch.equal(found[key], value) for key, value in taken.items())
 
     def test_outputs_match_the_targets(self, folders):
         trainer = self.make("3d_fullres")

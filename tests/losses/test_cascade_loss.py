@@ -77,6 +77,24 @@ def test_two_classes_have_no_boundary_term():
     assert loss.terms["ISB"] == 0
 
 
+def test_a_further_organ_counts_as_background_in_the_boundary_term():
+    """The network has no channel for it, and shall not be blamed for its boundaries."""
+    target = torch.zeros(1, 1, 16, 16, dtype=torch.long)
+    target[..., 2:8, 2:8] = 3
+    target[..., 4:6, 4:6] = 1
+    target[..., 8:14, 2:8] = 2  # another organ, touching
+    target[..., 0] = 5
+    seen = torch.tensor([0, 1, 0, 3, 0, 0])[target]
+    perfect = torch.nn.functional.one_hot(seen[:, 0], 5).movedim(-1, 1).float().clamp_min(1e-9).log()
+    output = CascadeOutput(perfect, torch.zeros(1, 1, 16, 16), [], None)
+    loss = CascadeLoss(organ=3, lesion=1, isb=ISBLoss(ignore_label=5), ignore_label=5)
+    loss(output, target)
+    assert loss.terms["ISB"] < 1e-10
+    wrong = CascadeOutput(perfect[:, [0, 3, 2, 1, 4]], *output[1:])
+    loss(wrong, target)
+    assert loss.terms["ISB"] > 1e-3
+
+
 def test_ignored_voxels_do_not_count():
     output, target = made()
     generator = torch.Generator().manual_seed(1)

@@ -158,15 +158,3 @@ def test_deep_supervision_stays_off_in_a_trainer_without_it(make):
     trainer.initialize()
     trainer.set_deep_supervision_enabled(True)  # as nnU-Net does after its validation
     assert not trainer.network.deep_supervision
-
-
-def test_pretrained_weights_carry_over_to_other_labels(make, tmp_path):
-    from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
-
-    trainer = make()
-    trainer.run_training()
-    other = SmallTrainer.network_class(
-        spatial_dims=2, in_channels=1, num_classes=9, strides=trainer.network.strides, init_filters=8
-    )
-    load_pretrained_weights(other, str(Path(trainer.output_folder) / "checkpoint_final.pth"), verbose=False)
-    assert torch.equal(other.stem.weight, trainer.network.stem.weight)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.trainer import TrainerContract
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
@@ -15,6 +16,8 @@ ABLATIONS = {
     "CDINSTSegNoGLMTrainer": {"localization": False},
     "CDINSTSegNoLFMTrainer": {"focusing": False},
     "CDINSTSegOneScaleTrainer": {"scales": (1.0,)},
+    "CDINSTSegSmallerScaleTrainer": {"scales": (0.5, 1.0)},
+    "CDINSTSegLargerScaleTrainer": {"scales": (1.0, 1.5)},
     "CDINSTSegForegroundTrainer": {"sides": ("foreground",)},
     "CDINSTSegBackgroundTrainer": {"sides": ("background",)},
 }
@@ -36,6 +39,17 @@ class TestCDINSTSegTrainer(TrainerContract):
         (mining,) = (module for module in trainer.network.modules() if isinstance(module, TargetMining))
         assert bool(mining.has_regions) is expected
         assert bool(trainer.network.state_dict()["mine.has_regions"]) is expected
+
+    def test_pretrained_weights_do_not_bring_the_regions_of_another_dataset(self, folders, tmp_path, capsys):
+        trainer = self.make("2d")
+        trainer.initialize()
+        file = tmp_path / "other.pth"
+        weights = {**trainer.network.state_dict(), "mine.has_regions": torch.tensor(True)}
+        torch.save({"network_weights": weights}, file)
+        load_pretrained_weights(trainer.network, str(file))
+        assert trainer.network.mine.has_regions
+        trainer.on_train_start()
+        assert not trainer.network.mine.has_regions
 
     def test_the_maps_weigh_one_one_two_four(self, folders):
         trainer = self.make("2d")

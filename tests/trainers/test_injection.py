@@ -17,8 +17,10 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
+from nnunet_pancext.errors import HostCommandError
 from nnunet_pancext.losses import ISBLoss
 from nnunet_pancext.trainers import (
+    find_trainer,
     nnUNetTrainerAttentionGates,
     nnUNetTrainerBaseline,
     nnUNetTrainerDynamicLoss,
@@ -66,6 +68,48 @@ class TestISB(TrainerContract):
 
     def weight_factors(self, trainer):
         return trainer.loss.loss.weight_factors
+
+
+@pytest.mark.parametrize("kind", ["one foreground", "regions"])
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("nnUNetTrainerISB_5epochs", "nnUNetTrainerBaseline"),
+        ("SegResNetNLTrainer_ISBLoss_5epochs", "SegResNetNLTrainer_5epochs"),
+    ],
+)
+def test_labels_without_a_boundary_are_refused_at_once(tmp_path, monkeypatch, name, instead, kind):
+    use_folders(monkeypatch, tmp_path)
+    plans = {**made_plans(), "continue_training": False}
+    with pytest.raises(HostCommandError, match=rf"ISB loss needs .* Train without it: {instead}\."):
+        find_trainer(name)(plans, "2d", 0, made_dataset_json(kind), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "trainer", [nnUNetTrainerNonLocal, nnUNetTrainerAttentionGates, nnUNetTrainerFocusing]
+)
+def test_an_injected_network_compiles_without_a_graph_break(configuration, trainer):
+    network = build(trainer, plans_of("PlainConvUNet"), configuration).eval()
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    image = torch.randn(2, 1, *PATCHES[configuration][0])
+    torch.testing.assert_close(compiled(image), network(image))
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+@pytest.mark.parametrize(
+    "trainer", [nnUNetTrainerNonLocal, nnUNetTrainerAttentionGates, nnUNetTrainerFocusing]
+)
+def test_half_precision_stays_finite(trainer, dtype):
+    network = build(trainer, plans_of("PlainConvUNet"), "2d")
+    with torch.backends.mkldnn.flags(enabled=False):  # as for the package's own networks
+        with torch.autocast("cpu", dtype=dtype):
+            outputs = network(torch.randn(2, 1, *PATCHES["2d"][0]))
+        sum(output.float().square().mean() for output in outputs).backward()
+    assert all(torch.isfinite(output).all() for output in outputs)
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 class Ones(nn.Module):

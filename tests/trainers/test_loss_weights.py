@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,6 +86,21 @@ def test_the_weights_appear_in_the_progress_picture(tmp_path):
     np.testing.assert_allclose(found[:60], 0.5, atol=0.01)
     assert found[60:].std() > 0.05
     assert [path.name for path in tmp_path.iterdir()] == ["progress.png"]
+
+
+def test_the_picture_stays_in_bytes(tmp_path):
+    """Floats of nnU-Net's picture, 3000 x 5400 pixels, would raise the peak memory that is logged."""
+    picture = tmp_path / "progress.png"
+    imsave(picture, np.full((1080, 600, 3), 127, np.uint8))
+    columns = {DICE: [0.6, 0.7], CE: [0.4, 0.3]}
+    logger = SimpleNamespace(get_value=lambda key, step: columns[key])
+    append_weights_panel(picture, logger)  # matplotlib's fonts are loaded by now
+    imsave(picture, np.full((1080, 600, 3), 127, np.uint8))
+    tracemalloc.start()
+    append_weights_panel(picture, logger)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 1280 * 600  # one float for each value alone would be that much threefold
 
 
 def test_another_loss_cannot_be_weighted():

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 import torch
-from contracts.made_preprocessed import made_dataset_json, made_plans
+from contracts.made_preprocessed import PATCHES, made_dataset_json, made_plans, make_previous_stage
 from contracts.trainer import TrainerContract
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
+from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import PancreasTumorCascadeTrainer
+from nnunet_pancext.trainers import pancreas_tumor_cascade as module
 from nnunet_pancext.trainers.pancreas_tumor_cascade import cascade_phase, margin_in_voxels
 
 NAMES = ("M", "MP", "MPT", "MPTL")
@@ -29,16 +34,69 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
     test_outputs_match_the_targets = None  # the maps lie in windows
     test_a_parameter_without_a_gradient_does_not_ask_for_one = None  # see the network's tests
 
-    @pytest.mark.parametrize("configuration", ["2d", "3d_lowres", "3d_fullres"])
+    @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
     @pytest.mark.parametrize("deep_supervision", [True, False])
     def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
         kind = self.variant()
+        make_previous_stage(folders, kind.__name__)
         if deep_supervision:
             self._one_epoch(self.make(configuration, trainer=kind))
             return
         kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
         with pytest.raises(PancextError, match="always supervises all its maps"):
             self.make(configuration, trainer=kind)
+
+    @pytest.mark.parametrize("phase", PHASES)
+    def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch, phase):
+        monkeypatch.setattr(module, "cascade_phase", lambda epoch, num_epochs: phase)
+        super().test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
+
+    def test_pretrained_weights_leave_the_roles_of_this_dataset(self, folders, tmp_path, capsys):
+        trainer = self.make("2d")
+        trainer.initialize()
+        file = tmp_path / "other.pth"
+        weights = {**trainer.network.state_dict(), "roles": torch.tensor([2, 1])}
+        torch.save({"network_weights": weights}, file)
+        load_pretrained_weights(trainer.network, str(file))
+        assert trainer.network.roles.tolist() == [2, 1]
+        trainer.on_train_start()
+        assert trainer.network.roles.tolist() == [1, 2]
+
+    def test_prediction_mirrors_and_weighs_patches_that_overlap(self):
+        torch.manual_seed(0)
+        plans = PlansManager(made_plans())
+        configuration = plans.get_configuration("2d")
+        network = self.trainer.build_network_architecture(
+            plans, configuration, 1, 3, enable_deep_supervision=False
+        )
+        network.eval()
+        image = torch.randn(1, 2, 48, 40, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():  # stage 1 shall find something, and not everywhere
+            bias = network.stage_1.head.seg_layers.bias
+            bias -= network.stage_1(image[:, :1, :32, :32]).quantile(0.9)
+        looked = []
+        network.stage_2.register_forward_hook(lambda *_: looked.append(True))
+        # By default it mirrors, weighs by a Gaussian and moves by half a patch.
+        predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+        predictor.manual_initialization(
+            network, plans, configuration, [network.state_dict()], made_dataset_json(), "", (0, 1)
+        )
+        found = predictor.predict_logits_from_preprocessed_data(image)
+        assert looked
+
+        bell = torch.exp(-((torch.arange(32) - 16.0) ** 2) / (2 * 4**2))  # an eighth of the patch
+        weights = bell[:, None] * bell
+        total, count = torch.zeros(3, 2, 48, 40), torch.zeros(48, 40)
+        for y, x in product((0, 16), (0, 8)):
+            window = (slice(y, y + 32), slice(x, x + 32))
+            count[window] += weights
+            for z in range(2):
+                patch = image[(slice(None), z, *window)][None]
+                with torch.no_grad():
+                    flipped = [network(patch.flip(axes)).flip(axes)[0] for axes in ((), (2,), (3,), (2, 3))]
+                total[(slice(None), z, *window)] += weights * sum(flipped) / 4
+        # nnU-Net adds up in half precision
+        torch.testing.assert_close(found.float(), total / count, rtol=1e-2, atol=1e-2)
 
     def test_each_epoch_says_how_the_cascade_does(self, folders):
         trainer = self.make("2d")

@@ -65,8 +65,11 @@ def test_an_unknown_suffix_is_told_with_the_known_ones(suffix):
 
 
 def test_the_same_kind_of_suffix_twice_is_refused():
-    with pytest.raises(PancextError, match="says both _5epochs and _6epochs: keep one"):
+    with pytest.raises(PancextError, match="says both _5epochs and _6epochs: keep one") as error:
         find_trainer("SegResNetNLTrainer_5epochs_6epochs")
+    possible = str(error.value).split("These may follow")[1]
+    assert "_20iterations" in possible
+    assert "_PaperRecipe" not in possible  # this trainer takes none
 
 
 def test_two_losses_are_refused():
@@ -121,9 +124,21 @@ def test_the_isb_loss_goes_with_a_weighting():
     assert (variant.isb_weight, variant.loss_weighting) == (0.4, PhaseWeights)
 
 
-@pytest.mark.parametrize("name", ["SegResNetNLTrainer", "nnUNetTrainerNonLocal"])
-def test_without_a_papers_recipe_the_suffix_is_refused(name):
-    with pytest.raises(PancextError, match="does not take _PaperRecipe: its paper gives no recipe") as error:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("SegResNetNLTrainer", "its paper gives no recipe"),
+        ("CDINSTSegTrainer", "its paper gives no recipe"),
+        ("MultiScaleUNetTrainer", "the paper's recipe is for the cascade: PancreasTumorCascadeTrainer"),
+        ("nnUNetTrainerBaseline", "a baseline follows nnU-Net's recipe"),
+        *(
+            (f"nnUNetTrainer{part}", "it keeps nnU-Net's recipe, so that only the part differs")
+            for part in ("NonLocal", "AttentionGates", "Focusing", "PhaseLoss", "DynamicLoss", "ISB")
+        ),
+    ],
+)
+def test_without_a_papers_recipe_the_suffix_is_refused(name, reason):
+    with pytest.raises(PancextError, match=f"does not take _PaperRecipe: {reason}") as error:
         find_trainer(name + "_PaperRecipe_50epochs")
     assert "_PaperRecipe" not in str(error.value).split("These may follow")[1]
 

@@ -8,7 +8,12 @@ from nnunet_pancext.architectures.blocks.focusing import (
     FocusingModule,
     foreground_probability,
 )
-from nnunet_pancext.architectures.blocks.head import linear_head, segmentation_head
+from nnunet_pancext.architectures.blocks.head import (
+    class_head,
+    linear_head,
+    map_convolution,
+    segmentation_head,
+)
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
 from nnunet_pancext.architectures.blocks.localization import (
     ChannelAttention,
@@ -20,7 +25,7 @@ from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_loc
 from nnunet_pancext.architectures.blocks.residual import ResidualBlock
 from nnunet_pancext.architectures.blocks.saliency import SaliencyChange
 from nnunet_pancext.architectures.blocks.scale_fusion import ScaleFusion
-from nnunet_pancext.architectures.blocks.target_mining import TargetMining, map_convolution
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 __all__ = [
     "ASPP",
@@ -40,6 +45,7 @@ __all__ = [
     "ScaleFusion",
     "SpatialAttention",
     "TargetMining",
+    "class_head",
     "conv_norm_relu",
     "conv_stack",
     "foreground_probability",

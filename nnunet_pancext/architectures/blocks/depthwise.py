@@ -18,7 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CONVOLVE = {2: functional.conv2d, 3: functional.conv3d}
+from nnunet_pancext.architectures.dims import CONVOLUTION, CONVOLVE
+
+Convolution2d: Any = CONVOLUTION[2]
+Convolution3d: Any = CONVOLUTION[3]
 
 
 class _DepthwiseConvolution:
@@ -40,12 +43,12 @@ class _DepthwiseConvolution:
         return depthwise_convolve(features, weight, bias, dilation=self.dilation)
 
 
-class DepthwiseConvolution2d(_DepthwiseConvolution, nn.Conv2d):
-    """`nn.Conv2d` with a group for each channel, kernels of odd size and padding that keeps the size."""
+class DepthwiseConvolution2d(_DepthwiseConvolution, Convolution2d):
+    """PyTorch's, with a group for each channel, kernels of odd size and padding that keeps the size."""
 
 
-class DepthwiseConvolution3d(_DepthwiseConvolution, nn.Conv3d):
-    """`nn.Conv3d` with a group for each channel, kernels of odd size and padding that keeps the size."""
+class DepthwiseConvolution3d(_DepthwiseConvolution, Convolution3d):
+    """The same for volumes."""
 
 
 KINDS: dict[int, type[nn.Module]] = {2: DepthwiseConvolution2d, 3: DepthwiseConvolution3d}

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.conv import conv_norm_relu
-from nnunet_pancext.architectures.dims import Strides, convolution, normalisation, upsample
+from nnunet_pancext.architectures.blocks.head import map_convolution
+from nnunet_pancext.architectures.dims import Strides, normalisation, upsample
 
 NUM_BRANCHES = 4
 BRANCH_KERNELS = (1, 3, 5, 7)
 BRANCH_DILATIONS = (1, 2, 4, 8)
-LARGE_KERNEL = 7
+ENLARGE_KERNEL = 7
 FOREGROUND, BACKGROUND = "foreground", "background"
 BOTH_SIDES = (FOREGROUND, BACKGROUND)
 
@@ -122,7 +123,7 @@ class FocusingModule(nn.Module):
                 spatial_dims=spatial_dims,
                 in_channels=higher_channels,
                 out_channels=channels,
-                kernel_size=LARGE_KERNEL,
+                kernel_size=ENLARGE_KERNEL,
                 norm=norm,
             )
         )
@@ -143,13 +144,7 @@ class FocusingModule(nn.Module):
                 for side in self.explore
             }
         )
-        self.map = convolution(
-            spatial_dims=spatial_dims,
-            in_channels=channels,
-            out_channels=num_maps,
-            kernel_size=LARGE_KERNEL,
-            bias=True,
-        )
+        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         refined = upsample(self.enlarge(higher), self.stride)

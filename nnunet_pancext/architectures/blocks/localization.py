@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.dims import convolution
+from nnunet_pancext.architectures.blocks.head import map_convolution
 
 CHANNELS_PER_QUERY = 8
-MAP_KERNEL = 7
 
 
 class ChannelAttention(nn.Module):
@@ -37,7 +36,9 @@ class SpatialAttention(nn.Module):
     """F''_i = gamma * sum_j softmax_j(q_i . k_j) v_j + F'_i over positions i, j (Eq. 7-8); gamma starts at 1.
 
     q and k have C / 8 channels, v has C; all are 1x1 convolutions with bias, written as linear maps over
-    positions. The matrix over all pairs of positions is never held in memory.
+    positions. The matrix over all pairs of positions is never held in memory: PyTorch's attention does
+    without it where q, k and v have equally many channels, so q and k get further ones of zeros, which change
+    no product.
 
     Shapes: (B, C, *spatial) to the same.
     """
@@ -52,9 +53,11 @@ class SpatialAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         positions = features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, one attention head, N, C)
-        mixed = functional.scaled_dot_product_attention(
-            self.query(positions), self.key(positions), self.value(positions), scale=1.0
+        query, key = (
+            functional.pad(one, (0, positions.shape[-1] - one.shape[-1]))
+            for one in (self.query(positions), self.key(positions))
         )
+        mixed = functional.scaled_dot_product_attention(query, key, self.value(positions), scale=1.0)
         update = mixed.squeeze(1).transpose(1, 2)
         return self.gamma * update.unflatten(2, features.shape[2:]) + features
 
@@ -70,13 +73,7 @@ class NonLocalLocalization(nn.Module):
         super().__init__()
         self.channel_attention = ChannelAttention()
         self.spatial_attention = SpatialAttention(channels=channels)
-        self.map = convolution(
-            spatial_dims=spatial_dims,
-            in_channels=channels,
-            out_channels=num_maps,
-            kernel_size=MAP_KERNEL,
-            bias=True,
-        )
+        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         attended = self.spatial_attention(self.channel_attention(features))

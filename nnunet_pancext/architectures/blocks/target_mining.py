@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from nnunet_pancext.architectures.blocks.conv import conv_stack
 from nnunet_pancext.architectures.blocks.focusing import (
     BOTH_SIDES,
-    LARGE_KERNEL,
     FocusingModule,
     foreground_probability,
 )
+from nnunet_pancext.architectures.blocks.head import map_convolution
 from nnunet_pancext.architectures.blocks.localization import NonLocalLocalization
-from nnunet_pancext.architectures.dims import Strides, convolution, upsample
+from nnunet_pancext.architectures.dims import Strides, upsample
 
 
 class TargetMining(nn.Module):
@@ -121,14 +121,3 @@ class _Join(nn.Module):
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         joined = self.join(torch.cat([features, upsample(higher, self.stride)], dim=1))
         return joined, self.map(joined)
-
-
-def map_convolution(*, spatial_dims: int, channels: int, num_maps: int) -> nn.Module:
-    """Return the 7x7 convolution with bias that makes a map."""
-    return convolution(
-        spatial_dims=spatial_dims,
-        in_channels=channels,
-        out_channels=num_maps,
-        kernel_size=LARGE_KERNEL,
-        bias=True,
-    )

@@ -1,0 +1,79 @@
+"""One step of training of every trainer, ablations too; the families' first ones have the whole contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from contracts.made_preprocessed import PATCHES, made_dataset_json, made_plans, make_preprocessed, use_folders
+from torch.nn import functional
+
+from nnunet_pancext.trainers import NetworkTrainer, list_trainers
+
+# By how a name begins: network options that make the step quick.
+SMALL = {
+    "SegResNetNL": {"init_filters": 8},
+    "MultiScaleUNet": {"base_channels": 8},
+    "PancreasTumorCascade": {"base_channels": 8},
+    "DLKUNet": {"base_channels": 4},
+    "AttentionUNet": {"base_channels": 4},
+    "MultiHeadAttentionUNet": {"base_channels": 4},
+    "CDINSTSeg": {"base_channels": 8},
+    "MonaiSegResNet": {"blocks_down": (1, 1, 1, 1)},
+    "MonaiAttentionUnet": {"channels": (2, 4, 4, 4, 4)},
+    "MonaiUNETR": {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2},
+    "MonaiSwinUNETR": {"feature_size": 12},
+}
+
+
+def made_batch(trainer):
+    """Return a batch as nnU-Net's loader gives it: an organ with a lesion, at the size of each output."""
+    patch = PATCHES["2d"][0]
+    labels = torch.zeros(2, 1, *patch)
+    labels[..., 8:20, 8:20] = 1
+    labels[..., 12:16, 12:16] = 2
+    image = labels + torch.randn(2, 1, *patch, generator=torch.Generator().manual_seed(0))
+    scales = trainer._get_deep_supervision_scales()
+    if scales is None:
+        return {"data": image, "target": labels, "keys": ["one", "other"]}
+    sizes = [[round(length * step) for length, step in zip(patch, scale, strict=True)] for scale in scales]
+    targets = [functional.interpolate(labels, size=size, mode="nearest") for size in sizes]
+    return {"data": image, "target": targets, "keys": ["one", "other"]}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nnunet")
+    make_preprocessed(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", list_trainers())
+def test_it_takes_a_step_and_reloads(name, root, tmp_path, monkeypatch):
+    use_folders(monkeypatch, root)
+    kind = list_trainers()[name]
+    if issubclass(kind, NetworkTrainer):
+        small = next(options for start, options in SMALL.items() if name.startswith(start))
+        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **small})
+
+    def make():
+        plans = {**made_plans(), "continue_training": False}
+        trainer = kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+        trainer.initialize()
+        return trainer
+
+    trainer = make()
+    before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+    trainer.on_epoch_start()
+    trainer.network.train()
+    result = trainer.train_step(made_batch(trainer))
+    assert torch.isfinite(torch.as_tensor(result["loss"])).all()
+    assert not all(map(torch.equal, before, trainer.network.parameters()))
+    file = tmp_path / "checkpoint.pth"
+    trainer.save_checkpoint(str(file))
+    reloaded = make()
+    reloaded.load_checkpoint(str(file))
+    expected, found = trainer.network.state_dict(), reloaded.network.state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
