@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import Evaluation, evaluate
+from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.model_report.charts import (
     distribution_charts,
@@ -18,19 +17,17 @@ from nnunet_pancext.model_report.charts import (
 from nnunet_pancext.model_report.gallery import choose_cases, draw_gallery
 from nnunet_pancext.model_report.model_folder import ModelFolder
 from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
+from nnunet_pancext.model_report.validation import (
+    Validation,
+    cases_text,
+    score_validations,
+    validation_notes,
+)
 from nnunet_pancext.reports.model_page import model_page
 from nnunet_pancext.reports.numbers import duration_text
 from nnunet_pancext.reports.pictures import Shown
 
 NO_IMAGES = "There are no pictures: the images are not in nnUNet_raw. Give their folder with --images."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """The scores of all folds' validation cases, and the fold of each case."""
-
-    evaluation: Evaluation
-    fold_of: dict[str, str]
 
 
 def write_model_report(
@@ -52,7 +49,7 @@ def write_model_report(
     evaluation = validation.evaluation
     records = [record for record in map(read_training_record, model.folds) if record is not None]
     labels = {name: evaluation.targets.regions[name] for name in evaluation.targets.declared}
-    notes = []
+    notes = [*validation_notes(model, validation.fold_of), *_without_record(model, records)]
     drawable = {name: values[0] for name, values in labels.items() if len(values) == 1}
     if model.images is None:
         notes.append(NO_IMAGES)
@@ -73,7 +70,7 @@ def write_model_report(
             training=training_charts(records),
             precision_recall=precision_recall_chart(evaluation),
             maps=maps,
-            notes=[*notes, *_unfinished(model, records)],
+            notes=notes,
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,46 +79,6 @@ def write_model_report(
     except OSError as error:
         raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
     return validation
-
-
-def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> Validation:
-    """Score the validation predictions of every fold against the truth; a case is in one fold only.
-
-    Raises:
-        PancextError: a prediction has no truth or cannot be scored, or a case is in two folds.
-    """
-    scores, targets = [], None
-    fold_of: dict[str, str] = {}
-    for fold in model.folds:
-        if fold.validation is None:
-            continue
-        cases = {
-            path.name.removesuffix(model.dataset.file_ending)
-            for path in fold.validation.glob(f"[!.]*{model.dataset.file_ending}")
-        }
-        twice = sorted(cases & fold_of.keys())
-        if twice:
-            raise PancextError(
-                f"Case {twice[0]!r} was validated in fold {fold_of[twice[0]]} and in fold {fold.name}. "
-                "Report folds of one split, with --folds."
-            )
-        found = evaluate(
-            fold.validation,
-            model.truth,
-            labels=model.dataset.labels,
-            file_ending=model.dataset.file_ending,
-            jobs=jobs,
-            probabilities=bool(cases) and all((fold.validation / f"{case}.npz").is_file() for case in cases),
-            only=cases,
-            show_progress=show_progress,
-        )
-        targets = found.targets
-        scores += found.scores
-        fold_of |= dict.fromkeys(cases, fold.name)
-    if targets is None:
-        raise PancextError(f"No fold of {model.folder} has a validation. Let nnUNetv2_train end.")
-    scores.sort(key=lambda one: one.case)
-    return Validation(evaluation=Evaluation(targets=targets, scores=scores, failures={}), fold_of=fold_of)
 
 
 def attention_maps(model: ModelFolder, evaluation: Evaluation, *, folder: Path) -> list[Shown]:
@@ -166,7 +123,7 @@ def _facts(
         ("configuration", model.configuration),
         ("dataset", model.dataset_name),
         ("folds", ", ".join(fold.name for fold in model.folds)),
-        ("cases", f"{len(validation.fold_of)}, each predicted by the fold that did not train on it"),
+        ("cases", cases_text(model, validation.fold_of)),
     ]
     for record in records:
         seconds = record.seconds
@@ -177,8 +134,6 @@ def _facts(
     return facts
 
 
-def _unfinished(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
-    notes = [f"Fold {fold.name} has no validation yet." for fold in model.folds if fold.validation is None]
+def _without_record(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
     read = {record.fold for record in records}
-    notes += [f"Fold {fold.name} has no checkpoint." for fold in model.folds if fold.name not in read]
-    return notes
+    return [f"Fold {fold.name} has no checkpoint." for fold in model.folds if fold.name not in read]

@@ -161,6 +161,63 @@ def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     assert "Fold 1 has no checkpoint." in page
 
 
+def report(model, target, *options):
+    assert main(["report", str(model), "-o", str(target), *options]) == 0
+    return target.read_text(encoding="utf-8")
+
+
+HELD_OUT = "4, each predicted by the fold that did not train on it"
+TRAINED_ON = "training cases, predicted by the model that trained on them"
+
+
+@pytest.fixture
+def with_all(damaged):
+    """A model with a fold of all cases beside the two folds of a split."""
+    everything = shutil.copytree(damaged / "fold_0", damaged / "fold_all")
+    shutil.copytree(damaged / "fold_1" / "validation", everything / "validation", dirs_exist_ok=True)
+    return damaged
+
+
+def test_training_cases_are_left_out_beside_held_out_ones(with_all, tmp_path):
+    page = report(with_all, tmp_path / "r.html")
+    assert HELD_OUT in page
+    assert TRAINED_ON not in page
+    assert "Fold all is left out: its validation cases are its training cases." in page
+
+
+@pytest.mark.parametrize("options", [["--folds", "all"], []])
+def test_training_cases_are_not_called_held_out(with_all, tmp_path, options):
+    if not options:
+        for number in (0, 1):
+            shutil.rmtree(with_all / f"fold_{number}")
+    page = report(with_all, tmp_path / "r.html", *options)
+    assert f"4 {TRAINED_ON}" in page
+    assert "these scores say nothing of cases that the model has not seen" in page
+    assert "did not train on it" not in page
+
+
+def test_refuses_training_cases_beside_held_out_ones(with_all, capsys):
+    said = refused(capsys, with_all, "--folds", "0", "all")
+    assert "fold all trained on the cases of every other fold. Report it alone." in said
+
+
+def test_a_half_validated_fold_is_noted(damaged, tmp_path):
+    validation = damaged / "fold_1" / "validation"
+    (validation / "summary.json").unlink()
+    next(validation.glob("*.nii.gz")).unlink()
+    page = report(damaged, tmp_path / "r.html")
+    assert "The validation of fold 1 has not ended: it has no summary.json, and only the 1 case" in page
+    assert "The validation of fold 0" not in page
+
+
+def test_a_fold_without_a_prediction_yet_is_noted(damaged, tmp_path):
+    shutil.rmtree(damaged / "fold_1" / "validation")
+    (damaged / "fold_1" / "validation").mkdir()
+    page = report(damaged, tmp_path / "r.html")
+    assert "Fold 1 has no validation yet." in page
+    assert "2, each predicted by" in page
+
+
 def test_refuses_a_case_in_two_folds(damaged, capsys):
     shutil.rmtree(damaged / "fold_1" / "validation")
     shutil.copytree(damaged / "fold_0" / "validation", damaged / "fold_1" / "validation")
