@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
@@ -103,6 +105,26 @@ def test_reads_the_log_of_a_checkpoint(model):
     ]
     assert all(chart.lstrip().startswith("<?xml") for chart in charts.values())
     assert all(f">{phase}</text>" in charts["Loss"] for phase in "SIJ")
+
+
+def test_logged_values_that_are_no_numbers_are_left_out(damaged):
+    file = damaged / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    content["logging"] |= {
+        "phases": ["warm", "cold"],
+        "dice_per_class": [np.array([0.1, 0.2]), np.array([0.3, 0.4])],
+        "maps": [torch.ones(2)],
+        "gradient_norm": [np.float32(0.5), None, 2],
+    }
+    torch.save(content, file)
+    columns = read_training_record(open_model_folder(damaged).folds[0]).columns
+    assert not columns.keys() & {"phases", "dice_per_class", "maps"}
+    assert columns["gradient_norm"] == pytest.approx([0.5, float("nan"), 2.0], nan_ok=True)
+
+
+def test_refuses_a_log_without_columns(damaged, capsys):
+    torch.save({"logging": "none"}, damaged / "fold_1" / "checkpoint_final.pth")
+    assert "is of type str, not columns by name. Leave this fold out" in refused(capsys, damaged)
 
 
 def scored(dice):
