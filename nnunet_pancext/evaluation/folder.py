@@ -56,12 +56,14 @@ def evaluate(
     allow_extra: bool = False,
     only: Collection[str] | None = None,
     show_progress: bool = False,
+    advice: str = "",
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
     With `probabilities` those that `nnUNetv2_predict --save_probabilities` wrote beside each prediction are
     scored too. With `keep_going` a case that cannot be scored is among the failures, instead of ending it
-    all. With `only`, other cases are left out. Memory is that of `jobs` cases.
+    all. With `only`, other cases are left out. Memory is that of `jobs` cases. `advice` ends the message on
+    cases that are on one side only.
 
     Raises:
         PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
@@ -84,7 +86,8 @@ def evaluate(
         for case in sorted(predicted - truth_cases):
             failures[case] = f"No truth in {truths}."
     if failures and not keep_going:
-        raise PancextError(_mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases))
+        said = _mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases)
+        raise PancextError(" ".join(filter(None, (said, advice))))
     files = [
         CaseFiles(
             case=case,
@@ -136,4 +139,4 @@ def _mismatch(failures: dict[str, str], *, predictions: Path, truths: Path, case
             f"No truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
             "Give the folder of their true label maps, or leave these predictions out."
         )
-    return " ".join([*said, "With --keep-going the other cases are scored."])
+    return " ".join(said)
