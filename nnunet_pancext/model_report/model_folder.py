@@ -13,6 +13,7 @@ from nnunet_pancext.evaluation.dataset_json import DatasetJson, read_dataset_jso
 from nnunet_pancext.evaluation.folder import find_cases
 
 ALL = "all"  # nnU-Net's name of the fold that trains on every case, and is validated on the same
+FLAT = (".png", ".bmp", ".jpg", ".jpeg")
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 
 
@@ -68,8 +69,8 @@ def open_model_folder(
     given.
 
     Raises:
-        PancextError: the folder is no trained model, a fold is not there, `all` is named with others, none
-            was validated, or the truth is not found.
+        PancextError: the folder is no trained model, its images are no volumes, a fold is not there, `all`
+            is named with others, none was validated, or the truth is not found.
     """
     folder = folder.resolve()
     parts = folder.name.split("__")
@@ -79,8 +80,13 @@ def open_model_folder(
             "$nnUNet_results/Dataset007_Pancreas/TRAINER__PLANS__CONFIGURATION."
         )
     dataset = read_dataset_json(folder / "dataset.json")
+    if dataset.file_ending in FLAT:
+        raise PancextError(
+            f"{folder} was trained on {dataset.file_ending} pictures. A report is of volumes, with distances "
+            "in mm; nnU-Net's own scores of pictures are in fold_*/validation/summary.json."
+        )
     found = {
-        path.name.removeprefix("fold_"): _fold(path, ending=dataset.file_ending)
+        path.name.removeprefix("fold_"): read_fold(path, ending=dataset.file_ending)
         for path in sorted(folder.glob("fold_*"))
     }
     unknown = [name for name in folds if name not in found]
@@ -114,7 +120,8 @@ def open_model_folder(
     )
 
 
-def _fold(path: Path, *, ending: str) -> Fold:
+def read_fold(path: Path, *, ending: str) -> Fold:
+    """Look what is there of a fold; `ending` is that of its label maps."""
     # nnU-Net makes the folder before the first prediction.
     validation = path / "validation"
     checkpoints = [path / name for name in CHECKPOINTS if (path / name).is_file()]

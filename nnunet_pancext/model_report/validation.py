@@ -21,11 +21,14 @@ class Validation:
 def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> Validation:
     """Score the validation predictions of every fold against the truth; a case is in one fold only.
 
+    Probabilities are scored where all cases have them: a curve of some cases would pass for that of all.
+
     Raises:
         PancextError: a prediction has no truth or cannot be scored, or a case is in two folds.
     """
     scores, targets = [], None
     fold_of: dict[str, str] = {}
+    with_probabilities, cases_there = count_probabilities(model)
     for fold in model.folds:
         if fold.validation is None:
             continue
@@ -42,7 +45,7 @@ def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> 
             labels=model.dataset.labels,
             file_ending=model.dataset.file_ending,
             jobs=jobs,
-            probabilities=all((fold.validation / f"{case}.npz").is_file() for case in cases),
+            probabilities=with_probabilities == cases_there,
             only=cases,
             show_progress=show_progress,
         )
@@ -53,6 +56,17 @@ def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> 
         raise PancextError(f"No fold of {model.folder} has a validation. Let nnUNetv2_train end.")
     scores.sort(key=lambda one: one.case)
     return Validation(evaluation=Evaluation(targets=targets, scores=scores, failures={}), fold_of=fold_of)
+
+
+def count_probabilities(model: ModelFolder) -> tuple[int, int]:
+    """Return how many validation cases have probabilities, and how many there are."""
+    files = [
+        fold.validation / f"{case}.npz"
+        for fold in model.folds
+        if fold.validation is not None
+        for case in find_cases(fold.validation, model.dataset.file_ending)
+    ]
+    return sum(file.is_file() for file in files), len(files)
 
 
 def cases_text(model: ModelFolder, fold_of: Mapping[str, str]) -> str:
@@ -73,6 +87,13 @@ def validation_notes(model: ModelFolder, fold_of: Mapping[str, str]) -> list[str
                 "nothing of cases that the model has not seen."
             )
         notes += _unfinished(fold, scored=scored)
+    found, there = count_probabilities(model)
+    if found < there:
+        which = f"only {found} of {there} cases have" if found else "no case has"
+        notes.append(
+            f"There are no precision-recall curves: {which} probabilities. nnUNetv2_train with --val --npz "
+            "writes them."
+        )
     notes += [
         f"Fold {fold.name} is left out: its validation cases are its training cases. "
         f"--folds {fold.name} reports it alone."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -16,6 +17,8 @@ from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
 from nnunet_pancext.model_report.training_record import read_training_record
+from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart
+from nnunet_pancext.reports.page import STYLE
 
 
 @pytest.fixture
@@ -74,6 +77,43 @@ def test_text_stands_out_in_light_and_dark(page_file, scheme):
     assert (ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink)
 
 
+def test_a_printed_page_has_every_column(page_file):
+    with open_page(page_file) as page:
+        page.call("Emulation.setEmulatedMedia", media="print")
+        # A4 at 96 pixels an inch, less Chromium's margins of 1 cm
+        page.call(
+            "Emulation.setDeviceMetricsOverride", width=718, height=1047, deviceScaleFactor=1, mobile=False
+        )
+        wide = "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+        sizes = page.run(f"{wide}.map(part => [part.scrollWidth, part.clientWidth])")
+    assert len(sizes) >= 3
+    assert all(needed <= there for needed, there in sizes)
+
+
+def test_charts_are_told_in_words(page_file):
+    with open_page(page_file) as page:
+        words = page.run("[...document.querySelectorAll('.charts img')].map(i => i.alt)")
+    (loss,) = (text for text in words if text.startswith("Loss. "))
+    assert "training fold 0: 0.167 to 1, median 0.292" in loss
+    assert all(re.search(r": \S+ to \S+, median", text) for text in words)
+
+
+def luminance(colour):
+    values = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(INK, "#ffffff"), (INK_ON_DARK, "#14171a")])
+def test_the_text_of_charts_is_read_by_weak_eyes(ink, paper):
+    dark, light = sorted((luminance(ink), luminance(paper)))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+    assert f"--page: {paper}" in STYLE
+    chart = line_chart({"a": ([0, 1], [0, 1])}, x_label="epoch", y_label="loss").svg
+    assert f"--ink:{ink}" in chart
+    assert "fill: var(--ink)" in chart
+
+
 def test_a_printed_page_has_no_controls(page_file):
     with open_page(page_file) as page:
         page.call("Emulation.setEmulatedMedia", media="print")
@@ -103,8 +143,8 @@ def test_reads_the_log_of_a_checkpoint(model):
         "Loss weights",
         "Cascade: window",
     ]
-    assert all(chart.lstrip().startswith("<?xml") for chart in charts.values())
-    assert all(f">{phase}</text>" in charts["Loss"] for phase in "SIJ")
+    assert all(chart.svg.lstrip().startswith("<?xml") for chart in charts.values())
+    assert all(f">{phase}</text>" in charts["Loss"].svg for phase in "SIJ")
 
 
 def test_logged_values_that_are_no_numbers_are_left_out(damaged):
@@ -162,6 +202,12 @@ def refused(capsys, *arguments):
 
 def test_refuses_what_is_no_model(tmp_path, capsys):
     assert "is no trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
+
+
+def test_refuses_a_model_of_pictures(damaged, capsys):
+    content = json.loads((damaged / "dataset.json").read_text())
+    (damaged / "dataset.json").write_text(json.dumps({**content, "file_ending": ".png"}))
+    assert "was trained on .png pictures. A report is of volumes" in refused(capsys, damaged)
 
 
 def test_refuses_unknown_folds(model, capsys):
@@ -240,6 +286,16 @@ def test_a_fold_without_a_prediction_yet_is_noted(damaged, tmp_path):
     assert "2, each predicted by" in page
 
 
+@pytest.mark.parametrize(("kept", "said"), [(3, "only 3 of 4 cases have"), (0, "no case has")])
+def test_curves_of_some_cases_are_not_shown_as_those_of_all(damaged, tmp_path, capsys, kept, said):
+    for path in sorted(damaged.rglob("*.npz"))[kept:]:
+        path.unlink()
+    page = report(damaged, tmp_path / "r.html")
+    assert f"There are no precision-recall curves: {said} probabilities. nnUNetv2_train with --val" in page
+    assert "Precision and recall of voxels" not in page
+    assert "AP of voxels" not in capsys.readouterr().out
+
+
 def test_refuses_a_case_in_two_folds(damaged, capsys):
     shutil.rmtree(damaged / "fold_1" / "validation")
     shutil.copytree(damaged / "fold_0" / "validation", damaged / "fold_1" / "validation")
@@ -256,6 +312,14 @@ def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
     assert "No file ending in" in refused(capsys, model, "--truth", tmp_path / "empty")
     monkeypatch.delenv("nnUNet_raw")
     assert "No true label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(capsys, model)
+
+
+def test_the_advice_on_a_missing_truth_is_one_that_can_be_followed(made, model, tmp_path, capsys):
+    truths = shutil.copytree(open_model_folder(model).truth, tmp_path / "truths")
+    sorted(truths.glob("*.nii.gz"))[0].unlink()
+    said = refused(capsys, model, "--truth", truths)
+    assert "No truth for 1 predictions in" in said
+    assert "--keep-going" not in said
 
 
 def test_refuses_a_missing_image(model, tmp_path, capsys):
