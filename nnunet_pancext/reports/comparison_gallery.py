@@ -64,7 +64,9 @@ def gallery_html(comparison: Comparison) -> str:
                 )
     except PancextError as error:
         return f'<p class="soft">There are no pictures. {escape(str(error))}</p>'
-    return "\n".join(figures)
+    body = "\n".join(figures)
+    # One below the other: a picture has several panels already.
+    return f'<div class="gallery" style="grid-template-columns:1fr">\n{body}\n</div>' if figures else ""
 
 
 def training_html(comparison: Comparison) -> str:

@@ -38,7 +38,9 @@ MODEL_STYLE = """\
 @media print {
   .charts { grid-template-columns: 1fr 1fr; }
   .sortable table { font-size: 7pt; }
-  .sortable th, .sortable td { padding: .2rem .3rem; white-space: normal; overflow-wrap: anywhere; }
+  .sortable th, .sortable td { padding: .2rem .25rem; white-space: normal; }
+  .sortable thead th { font-size: 6.5pt; }
+  .sortable tbody th { min-width: 5rem; overflow-wrap: anywhere; }
 }"""
 
 
