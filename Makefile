@@ -13,7 +13,7 @@ help:
 	@echo "make test        all tests"
 	@echo "make exhaustive  and every trainer through nnU-Net's own commands, in hours"
 	@echo "make check       format, lint, types"
-	@echo "make bench       the figures of benchmarks/README.md"
+	@echo "make bench       the first tables of benchmarks/README.md"
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt nnunet_pancext.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

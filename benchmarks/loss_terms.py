@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    network, _ = build(PLAIN, 3)
+    network, _ = build(PLAIN, 3, cpu=False)
     network.to(options.device)
     image, labels = case_of(PLAIN, (1, *PATCH), options.device)
     with torch.no_grad():

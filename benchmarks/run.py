@@ -1,4 +1,7 @@
-"""Prints the tables of benchmarks/README.md: ratios, each pair measured alternately in one run.
+"""Prints the first tables of benchmarks/README.md: ratios, each pair measured alternately in one run.
+
+These are the non-local block, a training step against MONAI's and the start-up cost; the other tables have
+scripts of their own.
 
 python benchmarks/run.py
 """

@@ -15,6 +15,7 @@ from nnunet_pancext.architectures.segmentation_network import SegmentationNetwor
 from nnunet_pancext.errors import PancextError
 
 OLDEST_MONAI = "1.6"  # before, UNETR had 28 million parameters more, none of them in use
+TOO_NEW_MONAI = "1.7"  # what it changes is not known, and the tests are of 1.6
 INSTALL = 'pip install "nnunet-pancext[baselines]"'
 
 
@@ -22,7 +23,7 @@ def monai_networks() -> Any:
     """Return the module of MONAI's networks.
 
     Raises:
-        PancextError: MONAI is not there, does not load, or is too old.
+        PancextError: MONAI is not there, does not load, or is not the one that is tested.
     """
     try:
         with warnings.catch_warnings():
@@ -34,10 +35,10 @@ def monai_networks() -> Any:
             f"This network is MONAI's, an optional package that cannot be imported here ({error}). "
             f"Install the extra: {INSTALL}"
         ) from error
-    if Version(monai.__version__) < Version(OLDEST_MONAI):
+    if not Version(OLDEST_MONAI) <= Version(monai.__version__) < Version(TOO_NEW_MONAI):
         raise PancextError(
-            f"This network needs MONAI {OLDEST_MONAI} or newer, and {monai.__version__} is installed. "
-            f"Install the extra: {INSTALL}"
+            f"This network needs MONAI {OLDEST_MONAI} or newer, older than {TOO_NEW_MONAI}, and "
+            f"{monai.__version__} is installed. Install the extra: {INSTALL}"
         )
     return nets
 

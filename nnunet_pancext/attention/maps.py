@@ -72,6 +72,16 @@ def read_non_local(
     return {f"nonlocal_block{number}": found for number, found in enumerate(restored, start=1)}
 
 
+def has_attention(network: Any) -> bool:
+    """Whether `read_attention` finds something in a network."""
+    return bool(getattr(network, "attention_names", ())) or needs_voxel(network)
+
+
+def needs_voxel(network: Any) -> bool:
+    """Whether the maps of a network are those of one voxel: it has non-local blocks and no gates."""
+    return not getattr(network, "attention_names", ()) and bool(getattr(network, "num_non_local_blocks", 0))
+
+
 def read_attention(
     model: TrainedModel, image: PreparedImage, voxel: tuple[int, int, int] | None
 ) -> dict[str, NDArray[np.float32]]:
@@ -83,7 +93,7 @@ def read_attention(
     network = model.network
     if getattr(network, "attention_names", ()):
         return read_gates(model, image)
-    if getattr(network, "num_non_local_blocks", 0):
+    if needs_voxel(network):
         if voxel is None:
             raise PancextError(
                 "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."

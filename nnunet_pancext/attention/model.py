@@ -75,6 +75,11 @@ class TrainedModel:
                 f"only those of {READER}, nnU-Net's choice for NIfTI, can be drawn on."
             )
 
+    @property
+    def is_ct(self) -> bool:
+        """Whether the images' first channel is in HU."""
+        return str(next(iter(self.predictor.dataset_json["channel_names"].values()))).casefold() == "ct"
+
     def prepare(self, images: Sequence[Path]) -> PreparedImage:
         """Preprocess an image, one file per channel, as nnU-Net does before it predicts.
 

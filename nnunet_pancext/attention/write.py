@@ -21,8 +21,11 @@ def write_maps(
     folder: Path,
     case: str,
     voxel: tuple[int, int, int] | None,
+    is_ct: bool = True,
 ) -> list[Path]:
     """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files.
+
+    `is_ct` says that the image is in HU.
 
     Raises:
         PancextError: the folder cannot be written to, or its disk is full.
@@ -41,6 +44,7 @@ def write_maps(
                 image=reference,
                 values=volume,
                 title=f"{case}   {name.replace('_', ' ')}",
+                is_ct=is_ct,
                 centre=None if voxel is None else (voxel[2], voxel[1], voxel[0]),
             )
             written.append(target)

@@ -60,7 +60,9 @@ def run(parsed: argparse.Namespace) -> int:
     image = model.prepare(parsed.images)
     maps = read_attention(model, image, voxel)
     case = parsed.images[0].name.removesuffix(".gz").removesuffix(".nii").removesuffix("_0000")
-    for path in write_maps(maps, reference=image.reference, folder=parsed.out, case=case, voxel=voxel):
+    for path in write_maps(
+        maps, reference=image.reference, folder=parsed.out, case=case, voxel=voxel, is_ct=model.is_ct
+    ):
         print(f"map       {path}")
     print(f"pictures  {parsed.out}/{case}_*.png")
     return 0

@@ -72,6 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
             jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
             probabilities=parsed.probabilities,
             keep_going=parsed.keep_going,
+            advice="With --keep-going the other cases are scored.",
             patient_regex=parsed.patient_regex,
             show_progress=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 EXAMPLES = """\
@@ -10,6 +11,7 @@ examples:
   M=$nnUNet_results/Dataset007_Pancreas
   pancext report $M/SegResNetNLTrainer__nnUNetPlans__3d_fullres -o segresnet.html
   pancext report $M/AttentionUNetTrainer__nnUNetPlans__2d --folds 0 --attention
+  pancext compare 7 --trainers nnUNetTrainer SegResNetNLTrainer -o comparison && pancext report comparison
 """
 
 
@@ -19,11 +21,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "report",
         help="write a page about a trained model: scores, curves, pictures of its worst and best cases",
         description="Write one HTML file about a trained model, whoever's trainer it was: all metrics of its "
-        "validation cases, training curves, and pictures of the worst, median and best case.",
+        "validation cases, training curves, and pictures of the worst, median and best case. "
+        "Its images must be volumes, such as .nii.gz.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="what nnUNetv2_train wrote")
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="FOLDER",
+        help="what nnUNetv2_train wrote of a model, or what `pancext compare` wrote, to be told its page",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="the page (default: the trainer's name + .html)"
     )
@@ -37,21 +45,42 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
+def copy_page(page: Path, target: Path) -> Path:
+    """Copy a comparison's page, atomically, and return where it is; PancextError where that cannot be."""
+    from nnunet_pancext.errors import PancextError
+    from nnunet_pancext.files import atomic_path
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as partial:
+            partial.write_bytes(page.read_bytes())
+    except OSError as error:
+        raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
+    return target
+
+
 def run(parsed: argparse.Namespace) -> int:
     """Write the page as parsed and say where it is."""
     from nnunet_pancext.model_report.build import write_model_report
     from nnunet_pancext.model_report.model_folder import open_model_folder
     from nnunet_pancext.parallel import default_jobs
+    from nnunet_pancext.reports.comparison_files import PAGE_NAME
     from nnunet_pancext.reports.totals_table import format_totals
 
+    comparison = parsed.model / PAGE_NAME
+    if comparison.is_file():
+        print(f"report    {comparison if parsed.out is None else copy_page(comparison, parsed.out)}")
+        return 0
     model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)
     target = parsed.out or Path(f"{model.trainer}.html")
-    validation = write_model_report(
+    report = write_model_report(
         model,
         target,
         jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
         attention=parsed.attention,
     )
-    print(format_totals(validation.evaluation))
+    print(format_totals(report.validation.evaluation))
+    for note in report.notes:
+        print(f"note      {note}", file=sys.stderr)
     print(f"\nreport    {target}")
     return 0

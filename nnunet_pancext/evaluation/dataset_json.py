@@ -13,10 +13,16 @@ NAME = "dataset.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetJson:
-    """What an evaluation needs of it."""
+    """What an evaluation and its pictures need of it."""
 
     labels: dict[str, int | list[int]]
     file_ending: str
+    channel_names: tuple[str, ...] = ("CT",)
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether the first channel is in HU, by the name that nnU-Net knows a CT by."""
+        return self.channel_names[0].casefold() == "ct"
 
 
 def find_dataset_json(predictions: Path, truth: Path) -> Path:
@@ -34,7 +40,7 @@ def find_dataset_json(predictions: Path, truth: Path) -> Path:
 
 
 def read_dataset_json(path: Path) -> DatasetJson:
-    """Read the labels and the file ending.
+    """Read the labels, the file ending and the channels.
 
     Raises:
         PancextError: the file is missing or no dataset.json.
@@ -42,7 +48,12 @@ def read_dataset_json(path: Path) -> DatasetJson:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         labels = {str(name): value for name, value in content["labels"].items()}
-        return DatasetJson(labels=labels, file_ending=str(content.get("file_ending", ".nii.gz")))
+        channels = content.get("channel_names") or {"0": "CT"}
+        return DatasetJson(
+            labels=labels,
+            file_ending=str(content.get("file_ending", ".nii.gz")),
+            channel_names=tuple(str(channels[key]) for key in sorted(channels, key=int)),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PancextError(
             f"{path} is no dataset.json of nnU-Net ({type(error).__name__}: {error}). "

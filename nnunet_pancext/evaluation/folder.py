@@ -58,6 +58,7 @@ def evaluate(
     only: Collection[str] | None = None,
     patient_regex: str | None = None,
     show_progress: bool = False,
+    advice: str = "",
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
@@ -65,7 +66,7 @@ def evaluate(
     scored too. With `keep_going` a case that cannot be scored is among the failures, instead of ending it
     all. With `only`, other cases are left out. Whom a case shows is told by the first group of
     `patient_regex`, else by a split.json beside the folder of the truth, else by its name. Memory is that of
-    `jobs` cases.
+    `jobs` cases. `advice` ends the message on cases that are on one side only.
 
     Raises:
         PancextError: by case name, a prediction is missing, has no truth (unless `allow_extra`) or is
@@ -91,7 +92,8 @@ def evaluate(
         for case in sorted(predicted - truth_cases):
             failures[case] = f"No truth in {truths}. Add it, or leave out the prediction."
     if failures and not keep_going:
-        raise PancextError(_mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases))
+        said = _mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases)
+        raise PancextError(" ".join(filter(None, (said, advice))))
     told = told_patients(truths.resolve().parent / "split.json")
     files = [
         CaseFiles(
@@ -150,4 +152,4 @@ def _mismatch(failures: dict[str, str], *, predictions: Path, truths: Path, case
             f"No truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
             "Give the folder of their true label maps, or leave these predictions out."
         )
-    return " ".join([*said, "With --keep-going the other cases are scored."])
+    return " ".join(said)

@@ -8,29 +8,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import Evaluation, evaluate
 from nnunet_pancext.files import atomic_path
+from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
 from nnunet_pancext.model_report.charts import (
     distribution_charts,
     precision_recall_chart,
     training_charts,
 )
-from nnunet_pancext.model_report.gallery import choose_cases, draw_gallery
+from nnunet_pancext.model_report.gallery import draw_gallery
 from nnunet_pancext.model_report.model_folder import ModelFolder
 from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
+from nnunet_pancext.model_report.validation import (
+    Validation,
+    cases_text,
+    score_validations,
+    validation_notes,
+)
 from nnunet_pancext.reports.model_page import model_page
 from nnunet_pancext.reports.numbers import duration_text
 from nnunet_pancext.reports.pictures import Shown
+from nnunet_pancext.trainers import list_trainers
 
 NO_IMAGES = "There are no pictures: the images are not in nnUNet_raw. Give their folder with --images."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Validation:
-    """The scores of all folds' validation cases, and the fold of each case."""
+class ModelReport:
+    """What was scored, and what the page says first of it."""
 
-    evaluation: Evaluation
-    fold_of: dict[str, str]
+    validation: Validation
+    notes: list[str]
 
 
 def write_model_report(
@@ -40,7 +47,7 @@ def write_model_report(
     jobs: int = 1,
     show_progress: bool = True,
     attention: bool = False,
-) -> Validation:
+) -> ModelReport:
     """Score the validation of every fold and write the page, atomically.
 
     With `attention` the maps of the median case are drawn too, where the network has any.
@@ -48,21 +55,27 @@ def write_model_report(
     Raises:
         PancextError: a case cannot be scored or drawn, a checkpoint read, or the page written.
     """
+    records = [record for record in map(read_training_record, model.folds) if record is not None]
+    no_attention = why_no_attention(model) if attention else None
     validation = score_validations(model, jobs=jobs, show_progress=show_progress)
     evaluation = validation.evaluation
-    records = [record for record in map(read_training_record, model.folds) if record is not None]
     labels = {name: evaluation.targets.regions[name] for name in evaluation.targets.declared}
-    notes = []
+    notes = [*validation_notes(model, validation.fold_of), *_without_record(model, records)]
     drawable = {name: values[0] for name, values in labels.items() if len(values) == 1}
     if model.images is None:
         notes.append(NO_IMAGES)
+    if no_attention is not None:
+        notes.append(no_attention)
     with tempfile.TemporaryDirectory() as folder:
         gallery: list[Shown] = []
-        if drawable == {name: values[0] for name, values in labels.items()}:
+        maps: list[Shown] = []
+        if drawable.keys() == labels.keys():
             gallery = draw_gallery(model, evaluation.scores, drawable, folder=Path(folder))
         else:
             notes.append("There are no pictures: regions of several values cannot be drawn.")
-        maps = attention_maps(model, evaluation, folder=Path(folder)) if attention else []
+        if attention and no_attention is None:
+            maps, missing = draw_attention(model, validation, folder=Path(folder) / "maps")
+            notes += missing
         page = model_page(
             evaluation,
             title=f"{model.trainer} on {model.dataset_name}",
@@ -73,7 +86,8 @@ def write_model_report(
             training=training_charts(records),
             precision_recall=precision_recall_chart(evaluation),
             maps=maps,
-            notes=[*notes, *_unfinished(model, records)],
+            notes=notes,
+            attention_hint="" if attention else _attention_hint(model),
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,80 +95,17 @@ def write_model_report(
             partial.write_text(page, encoding="utf-8")
     except OSError as error:
         raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
-    return validation
+    return ModelReport(validation=validation, notes=notes)
 
 
-def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> Validation:
-    """Score the validation predictions of every fold against the truth; a case is in one fold only.
-
-    Raises:
-        PancextError: a prediction has no truth or cannot be scored, or a case is in two folds.
-    """
-    scores, targets = [], None
-    fold_of: dict[str, str] = {}
-    for fold in model.folds:
-        if fold.validation is None:
-            continue
-        cases = {
-            path.name.removesuffix(model.dataset.file_ending)
-            for path in fold.validation.glob(f"[!.]*{model.dataset.file_ending}")
-        }
-        twice = sorted(cases & fold_of.keys())
-        if twice:
-            raise PancextError(
-                f"Case {twice[0]!r} was validated in fold {fold_of[twice[0]]} and in fold {fold.name}. "
-                "Report folds of one split, with --folds."
-            )
-        found = evaluate(
-            fold.validation,
-            model.truth,
-            labels=model.dataset.labels,
-            file_ending=model.dataset.file_ending,
-            jobs=jobs,
-            probabilities=bool(cases) and all((fold.validation / f"{case}.npz").is_file() for case in cases),
-            only=cases,
-            show_progress=show_progress,
-        )
-        targets = found.targets
-        scores += found.scores
-        fold_of |= dict.fromkeys(cases, fold.name)
-    if targets is None:
-        raise PancextError(f"No fold of {model.folder} has a validation. Let nnUNetv2_train end.")
-    scores.sort(key=lambda one: one.case)
-    return Validation(evaluation=Evaluation(targets=targets, scores=scores, failures={}), fold_of=fold_of)
-
-
-def attention_maps(model: ModelFolder, evaluation: Evaluation, *, folder: Path) -> list[Shown]:
-    """Draw what the first fold's network attends to in the median case; none where it has no maps."""
-    import torch
-
-    from nnunet_pancext.attention.maps import read_attention
-    from nnunet_pancext.attention.model import TrainedModel
-    from nnunet_pancext.attention.write import write_maps
-
-    first = next(iter(evaluation.targets.regions))
-    chosen = choose_cases(evaluation.scores, first)
-    case = chosen.get("median") or next(iter(chosen.values()), None)
-    fold = next((one for one in model.folds if one.checkpoint is not None), None)
-    if model.images is None or fold is None or fold.checkpoint is None or case is None:
-        return []
-    trained = TrainedModel(
-        model.folder,
-        fold=fold.name,
-        checkpoint=fold.checkpoint.name,
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+def _attention_hint(model: ModelFolder) -> str:
+    """Say how maps are had; nothing for trainers of others, whose networks cannot be asked for any."""
+    if model.trainer.split("_")[0] not in list_trainers():
+        return ""
+    return (
+        "Maps of attention are not drawn unless asked for, since they take a prediction: "
+        "pancext report with --attention adds those of the median case, where the network has any."
     )
-    if not hasattr(trained.network, "attention_names"):
-        raise PancextError(
-            f"The network of {model.trainer} has no attention maps that need no voxel. Leave --attention out."
-        )
-    image = trained.prepare([model.images / f"{case}_0000{model.dataset.file_ending}"])
-    maps = read_attention(trained, image, None)
-    write_maps(maps, reference=image.reference, folder=folder / "maps", case=case, voxel=None)
-    return [
-        Shown(case=case, why=path.stem.removeprefix(f"{case}_"), picture=path)
-        for path in sorted((folder / "maps").glob("*.png"))
-    ]
 
 
 def _facts(
@@ -166,7 +117,7 @@ def _facts(
         ("configuration", model.configuration),
         ("dataset", model.dataset_name),
         ("folds", ", ".join(fold.name for fold in model.folds)),
-        ("cases", f"{len(validation.fold_of)}, each predicted by the fold that did not train on it"),
+        ("cases", cases_text(model, validation.fold_of)),
     ]
     for record in records:
         seconds = record.seconds
@@ -177,8 +128,6 @@ def _facts(
     return facts
 
 
-def _unfinished(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
-    notes = [f"Fold {fold.name} has no validation yet." for fold in model.folds if fold.validation is None]
+def _without_record(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
     read = {record.fold for record in records}
-    notes += [f"Fold {fold.name} has no checkpoint." for fold in model.folds if fold.name not in read]
-    return notes
+    return [f"Fold {fold.name} has no checkpoint." for fold in model.folds if fold.name not in read]

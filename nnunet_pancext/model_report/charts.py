@@ -8,14 +8,14 @@ from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import METRICS, metric_values
 from nnunet_pancext.evaluation.totals import total
 from nnunet_pancext.model_report.training_record import TrainingRecord
-from nnunet_pancext.reports.charts import Curve, line_chart, strip_chart
+from nnunet_pancext.reports.charts import Chart, Curve, line_chart, strip_chart
 
 DISTRIBUTIONS = ("dice", "nsd_2mm", "hd95_mm", "volume_error_ml")
 LOSS_WEIGHTS = {"loss_weight_dice": "Dice", "loss_weight_ce": "cross-entropy"}
 CASCADE = "cascade "  # how the cascade's columns begin
 
 
-def distribution_charts(evaluation: Evaluation) -> dict[str, str]:
+def distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
     """Return a chart of each metric over the cases, a row per label, by title."""
     charts = {}
     for name in DISTRIBUTIONS:
@@ -27,9 +27,9 @@ def distribution_charts(evaluation: Evaluation) -> dict[str, str]:
     return charts
 
 
-def training_charts(records: Sequence[TrainingRecord]) -> dict[str, str]:
+def training_charts(records: Sequence[TrainingRecord]) -> dict[str, Chart]:
     """Return the charts of the training by title; those without a logged value are left out."""
-    charts = {}
+    charts: dict[str, Chart] = {}
 
     def add(title: str, y_label: str, curves: dict[str, Curve]) -> None:
         shown = {name: curve for name, curve in curves.items() if len(curve[1])}
@@ -64,7 +64,7 @@ def training_charts(records: Sequence[TrainingRecord]) -> dict[str, str]:
     return charts
 
 
-def precision_recall_chart(evaluation: Evaluation) -> str | None:
+def precision_recall_chart(evaluation: Evaluation) -> Chart | None:
     """Return the precision-recall curves of all voxels, or None where no probabilities were scored."""
     curves: dict[str, Curve] = {}
     for label in evaluation.targets.regions:

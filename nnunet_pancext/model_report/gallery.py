@@ -47,25 +47,39 @@ def draw_gallery(
     for label in by_case[scores[0].case].labels:
         for word, case in choose_cases(scores, label).items():
             if case not in pictures:
-                image = model.images / f"{case}_0000{model.dataset.file_ending}"
-                pictures[case] = _draw(by_case[case], labels, image=image, folder=folder)
+                pictures[case] = _draw(model, by_case[case], labels, folder=folder)
             shown.append(Shown(case=case, why=f"{word}, {label}", picture=pictures[case]))
     return _merged(shown)
 
 
-def _draw(case: CaseScores, labels: dict[str, int], *, image: Path, folder: Path) -> Path:
-    if not image.is_file():
-        raise PancextError(
-            f"The image of case {case.case!r} is not at {image}. Give the folder of images with --images."
-        )
+def image_files(model: ModelFolder, case: str) -> list[Path]:
+    """Return the image of a case, a file for each channel; none where there is no folder of images.
+
+    Raises:
+        PancextError: a file is missing.
+    """
+    if model.images is None:
+        return []
+    ending, channels = model.dataset.file_ending, range(len(model.dataset.channel_names))
+    files = [model.images / f"{case}_{channel:04d}{ending}" for channel in channels]
+    for file in files:
+        if not file.is_file():
+            raise PancextError(
+                f"The image of case {case!r} is not at {file}. Give the folder of images with --images."
+            )
+    return files
+
+
+def _draw(model: ModelFolder, case: CaseScores, labels: dict[str, int], *, folder: Path) -> Path:
     target = folder / f"{case.case}.png"
     write_overlay(
         target,
-        image=image,
+        image=image_files(model, case.case)[0],
         truth=case.truth_file,
         prediction=case.prediction_file,
         labels=labels,
         title=case.case,
+        is_ct=model.dataset.is_ct,
     )
     return target
 

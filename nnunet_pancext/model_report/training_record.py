@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,16 @@ def read_training_record(fold: Fold) -> TrainingRecord | None:
             f"Cannot read the training's log in {fold.checkpoint} ({type(error).__name__}: {error}). "
             "Copy the checkpoint again, or leave this fold out with --folds."
         ) from error
+    if not isinstance(logged, dict):
+        raise PancextError(
+            f"The training's log in {fold.checkpoint} is of type {type(logged).__name__}, not columns by "
+            "name. Leave this fold out with --folds."
+        )
+    # Trainers of others log what they like: words, arrays, values by class.
     columns = {
-        name: [float(value) if value is not None else math.nan for value in values]
+        str(name): [math.nan if value is None else float(value) for value in values]
         for name, values in logged.items()
-        if isinstance(values, list) and not any(isinstance(value, (list, tuple)) for value in values)
+        if isinstance(values, list) and all(value is None or isinstance(value, Real) for value in values)
     }
     return TrainingRecord(fold=fold.name, columns=columns, phases=_phases(fold.folder))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import StringIO
 
 import numpy as np
@@ -12,11 +13,23 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Grey and colours of middling lightness, so that neither a white nor a black page swallows them.
-INK = "#7f8790"
+# No grey is 4.5 to 1 on a white page and on a black one too, so that text has one for each.
+INK, INK_ON_DARK = "#5a636d", "#9aa4ae"
+INK_STYLE = (
+    f"<style>:root{{--ink:{INK}}}@media (prefers-color-scheme:dark){{:root{{--ink:{INK_ON_DARK}}}}}</style>"
+)
+# Of middling lightness, so that neither page swallows them.
 COLOURS = ("#2b8fb3", "#d9792b", "#4f9d4a", "#b0589b", "#c0504d", "#8a7fd1", "#9b8237", "#4aa39a")
-SHADE = "#7f87901f"
+SHADE = "#8088901f"
 Curve = tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A picture as SVG, and the ranges that it shows in words, for those who do not see it."""
+
+    svg: str
+    text: str
 
 
 def line_chart(
@@ -26,8 +39,11 @@ def line_chart(
     y_label: str,
     bands: Sequence[tuple[float, float, str]] = (),
     unit_square: bool = False,
-) -> str:
-    """Return curves (x and y values) by name as SVG; `bands` are named stretches of x, shaded in turns."""
+) -> Chart:
+    """Return the chart of curves (x and y values) by name.
+
+    `bands` are named stretches of x, shaded in turns.
+    """
     figure, axes = _axes(width_in=5.2, height_in=4.2 if unit_square else 2.9)
     for index, (name, (x, y)) in enumerate(curves.items()):
         alone = len(x) == 1
@@ -54,10 +70,11 @@ def line_chart(
     axes.set_ylabel(y_label)
     if len(curves) > 1:
         _legend(axes)
-    return _svg(figure)
+    said = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
+    return Chart(svg=_svg(figure), text="; ".join(said))
 
 
-def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> str:
+def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> Chart:
     """Return each group as a row: a box from the first to the third quartile, the median, and every value.
 
     Values that are not finite are left out.
@@ -80,7 +97,7 @@ def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit:
         axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(x_label)
     axes.grid(axis="y", visible=False)
-    return _svg(figure)
+    return Chart(svg=_svg(figure), text="; ".join(_range(name, values) for name, values in groups.items()))
 
 
 def _axes(*, width_in: float, height_in: float) -> tuple[Figure, Axes]:
@@ -99,6 +116,13 @@ def _axes(*, width_in: float, height_in: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _range(name: str, values: Sequence[float]) -> str:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return f"{name}: no values"
+    return f"{name}: {min(finite):.3g} to {max(finite):.3g}, median {float(np.median(finite)):.3g}"
+
+
 def _legend(axes: Axes) -> None:
     for text in axes.legend(frameon=False, labelcolor=INK, fontsize=8.5).get_texts():
         text.set_parse_math(False)
@@ -109,4 +133,5 @@ def _svg(figure: Figure) -> str:
     # Text stays text: it is smaller, can be searched, and takes a font of the reader's machine.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nnunet_pancext"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+    drawn = out.getvalue().replace(INK, "var(--ink)")
+    return drawn.replace("<defs>", f"{INK_STYLE}<defs>", 1)

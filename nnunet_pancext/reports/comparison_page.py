@@ -32,7 +32,9 @@ from nnunet_pancext.reports.comparison_cells import (
     size_groups,
     value_text,
 )
+from nnunet_pancext.reports.comparison_gallery import case_and_training_sections
 from nnunet_pancext.reports.comparison_plot import PLOT_STYLE, difference_plot, range_text, strip_plot
+from nnunet_pancext.reports.html import notes_html
 from nnunet_pancext.reports.numbers import UNDEFINED, volume_text
 from nnunet_pancext.reports.page import render_page, section
 from nnunet_pancext.reports.sortable import Cell, sortable_table
@@ -79,13 +81,14 @@ def write_comparison_page(path: Path, comparison: Comparison) -> None:
         ),
         section("By fold", groups_html(comparison, fold_groups(comparison), heading="fold")),
         section("Worst cases", worst_html(comparison)),
+        case_and_training_sections(comparison),
         section("Cost", cost_html(comparison)),
         section("Cases", cases_html(comparison)),
     ]
     page = render_page(
         title=f"Comparison of trainers on {comparison.dataset}",
         parts=parts,
-        notes=_notes(comparison.remarks),
+        notes=notes_html(comparison.remarks),
         style=PLOT_STYLE + COMPARISON_STYLE,
         scripted=True,
     )
@@ -267,13 +270,6 @@ def _meaning(comparison: Comparison) -> str:
 
 def _figure(picture: str, caption: str) -> str:
     return f"<figure>\n{picture}\n<figcaption>{escape(caption)}</figcaption>\n</figure>" if picture else ""
-
-
-def _notes(remarks: Sequence[str]) -> str:
-    if not remarks:
-        return ""
-    items = "\n".join(f"<li>{escape(remark)}</li>" for remark in remarks)
-    return f'<aside class="notes" aria-label="Please note">\n<ul>\n{items}\n</ul>\n</aside>'
 
 
 def _table(headings: Sequence[str], rows: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""One picture of a map over a CT, such as a network's attention."""
+"""One picture of a map over an image, such as a network's attention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.reports.layout import four_panels
-from nnunet_pancext.reports.panel import INK, draw_picture, draw_scale_bar
+from nnunet_pancext.reports.panel import ABDOMEN_HU, INK, brightness_range, draw_picture, draw_scale_bar
 from nnunet_pancext.reports.slices import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
 
 COLOURS = "inferno"
@@ -21,28 +21,36 @@ BAR_HEIGHT_IN, BAR_BOTTOM_IN = 0.09, 0.28
 
 
 def write_heatmap(
-    target: Path, *, image: sitk.Image, values: sitk.Image, title: str, centre: tuple[int, int, int] | None
+    target: Path,
+    *,
+    image: sitk.Image,
+    values: sitk.Image,
+    title: str,
+    centre: tuple[int, int, int] | None,
+    is_ct: bool = True,
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same without the map, coronal and sagittal.
 
-    The slices go through `centre` (column, row, slice of the files), or through the map's highest value. The
-    colours run from the map's lowest value to its highest; the bar says which these are.
+    A CT (in HU) is shown in the window 40 / 400, an image that is none from its darkest to its brightest
+    hundredth. The slices go through `centre` (column, row, slice of the files), or through the map's highest
+    value. The colours run from the map's lowest value to its highest; the bar says which these are.
     """
-    ct_hu, spacing_mm = display_array(image)
+    grey, spacing_mm = display_array(image)
+    window = ABDOMEN_HU if is_ct else brightness_range(grey)
     shown, _ = display_array(values)
     middle = central_voxel(shown == shown.max()) if centre is None else _displayed(values, centre)
-    figure, panels = four_panels(ct_hu.shape, spacing_mm, title=title, legend_rows=2)
+    figure, panels = four_panels(grey.shape, spacing_mm, title=title, legend_rows=2)
     whole, plain, coronal, sagittal = panels
     low, high = float(shown.min()), float(shown.max())
     for axes, plane, name in (
         (whole, AXIAL, "Axial"),
-        (plain, AXIAL, "Axial, CT alone"),
+        (plain, AXIAL, "Axial, image alone"),
         (coronal, CORONAL, "Coronal"),
         (sagittal, SAGITTAL, "Sagittal"),
     ):
         pixel_mm = plane.pixel_mm(spacing_mm)
-        cut = plane.cut(ct_hu, middle)
-        draw_picture(axes, cut, pixel_mm=pixel_mm, title=name, edges=plane.edges)
+        cut = plane.cut(grey, middle)
+        draw_picture(axes, cut, pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window)
         draw_scale_bar(axes)
         if axes is plain:
             continue
@@ -52,7 +60,7 @@ def write_heatmap(
             values_shown,
             cmap=COLOURS,
             norm=Normalize(low, high),
-            # what is low must not darken the CT
+            # what is low must not darken the image
             alpha=OPACITY * (values_shown - low) / max(high - low, np.finfo(np.float32).tiny),
             extent=(0, width_mm, height_mm, 0),
             interpolation="bilinear",

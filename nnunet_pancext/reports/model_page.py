@@ -10,13 +10,15 @@ from html import escape
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.spread import Spread
-from nnunet_pancext.evaluation.totals import LabelTotals, total
+from nnunet_pancext.evaluation.totals import total
+from nnunet_pancext.reports.charts import Chart
 from nnunet_pancext.reports.html import facts_html, notes_html
 from nnunet_pancext.reports.numbers import UNDEFINED, score_text, volume_text
 from nnunet_pancext.reports.page import render_page, section
 from nnunet_pancext.reports.pictures import Shown, picture_html
 from nnunet_pancext.reports.score_html import headlines_html
 from nnunet_pancext.reports.sortable import Cell, sortable_table
+from nnunet_pancext.reports.totals_table import found_text
 
 SUMMARY = (
     "dice", "iou", "precision", "recall", "nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "volume_error_ml",
@@ -25,15 +27,22 @@ CASE_COLUMNS = (
     "dice", "precision", "recall", "nsd_2mm", "hd95_mm", "truth_volume_ml", "volume_error_ml",
     "lesions", "lesions_found", "false_positives",
 )  # fmt: skip
-COUNTS = ("lesions", "lesions_found", "false_positives", "slices")
+COUNTS = ("lesions", "lesions_found", "false_positives")
+CURVES = "Precision and recall of voxels"
 
 MODEL_STYLE = """\
-.charts { display: grid; gap: 1.5rem; 
+.charts { display: grid; gap: 1.5rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 .charts img { border-radius: 0; }
 .summary thead th:first-child { text-align: left; padding-left: 0; }
 .sortable th, .sortable td { padding: .4rem .45rem; }
-@media print { .charts { grid-template-columns: 1fr 1fr; } }"""
+@media print {
+  .charts { grid-template-columns: 1fr 1fr; }
+  .sortable table { font-size: 7pt; }
+  .sortable th, .sortable td { padding: .2rem .25rem; white-space: normal; }
+  .sortable thead th { font-size: 6.5pt; }
+  .sortable tbody th { min-width: 5rem; overflow-wrap: anywhere; }
+}"""
 
 
 def model_page(
@@ -43,29 +52,29 @@ def model_page(
     facts: Sequence[tuple[str, str]],
     fold_of: Mapping[str, str],
     gallery: Sequence[Shown],
-    distributions: Mapping[str, str],
-    training: Mapping[str, str],
-    precision_recall: str | None,
+    distributions: Mapping[str, Chart],
+    training: Mapping[str, Chart],
+    precision_recall: Chart | None,
     maps: Sequence[Shown],
     notes: Sequence[str],
+    attention_hint: str = "",
 ) -> str:
     """Return the page: summary, distributions, training, curves, pictures and a table of all cases.
 
-    `distributions`, `training` and `precision_recall` are charts as SVG; `fold_of` gives each case's fold.
+    `distributions`, `training` and `precision_recall` are charts; `fold_of` gives each case's fold.
+    `attention_hint` stands in the place of `maps` where there are none.
     """
     labels = {name: evaluation.targets.regions[name] for name in evaluation.targets.declared}
     values = {name: list(several) if len(several) > 1 else several[0] for name, several in labels.items()}
     parts = [
         section("Results", headlines_html(evaluation.scores, values)),
         section("All metrics", _summary(evaluation)),
-        section("Distributions", _charts(distributions)),
+        section("Distributions", charts_html(distributions)),
         section("Worst, median and best", _pictures(gallery)),
         section("Cases", _case_table(evaluation, fold_of)),
-        section(
-            "Precision and recall of voxels", _charts({} if not precision_recall else {"": precision_recall})
-        ),
-        section("What the network attends to", _pictures(maps)),
-        section("Training", _charts(training)),
+        section(CURVES, charts_html({CURVES: precision_recall} if precision_recall else {}, captions=False)),
+        section("What the network attends to", _pictures(maps) or _soft(attention_hint)),
+        section("Training", charts_html(training)),
         section("Model", facts_html(facts)),
     ]
     return render_page(title=title, parts=parts, notes=notes_html(notes), style=MODEL_STYLE, scripted=True)
@@ -95,10 +104,7 @@ def _summary(evaluation: Evaluation) -> str:
         ("Dice per slice", [score_text(one.per_slice["slice_dice"]) for one in totals.values()]),
         ("S-measure", [score_text(one.per_slice["s_measure"]) for one in totals.values()]),
         ("E-measure", [score_text(one.per_slice["e_measure"]) for one in totals.values()]),
-        (
-            "lesions found",
-            [_found(one) for one in totals.values()],
-        ),
+        ("lesions found", [found_text(one) for one in totals.values()]),
         ("false positives per scan", [f"{one.false_positives_per_scan:.2f}" for one in totals.values()]),
     ]
     body = "\n".join(_row(title, cells) for title, cells in rows)
@@ -112,10 +118,6 @@ def _summary(evaluation: Evaluation) -> str:
         '<div class="scroll summary"><table>\n<thead><tr><th scope="col">mean ± SD over the cases</th>'
         f"{heading}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>{note}"
     )
-
-
-def _found(totals: LabelTotals) -> str:
-    return f"{totals.lesions_found} of {totals.lesions}" if totals.lesions else UNDEFINED
 
 
 def _row(title: str, cells: Sequence[str]) -> str:
@@ -147,19 +149,26 @@ def _case_table(evaluation: Evaluation, fold_of: Mapping[str, str]) -> str:
     return sortable_table(heading, rows, name="scores of all cases")
 
 
-def _charts(charts: Mapping[str, str]) -> str:
+def charts_html(charts: Mapping[str, Chart], *, captions: bool = True) -> str:
+    """Charts by title as pictures that say their ranges to those who do not see them; nothing without any."""
     figures = []
-    for title, svg in charts.items():
-        content = base64.b64encode(svg.encode()).decode("ascii")
-        caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
+    for title, chart in charts.items():
+        content = base64.b64encode(chart.svg.encode()).decode("ascii")
+        caption = f"<figcaption>{escape(title)}</figcaption>" if captions else ""
         source = f"data:image/svg+xml;base64,{content}"
-        figures.append(f'<figure><img src="{source}" alt="{escape(title or "chart")}">{caption}</figure>')
+        figures.append(
+            f'<figure><img src="{source}" alt="{escape(f"{title}. {chart.text}")}">{caption}</figure>'
+        )
     return f'<div class="charts">\n{"".join(figures)}\n</div>' if figures else ""
+
+
+def _soft(text: str) -> str:
+    return f'<p class="soft">{escape(text)}</p>' if text else ""
 
 
 def _pictures(shown: Sequence[Shown]) -> str:
     figures = [
-        f"<figure>\n{picture_html(one.picture, text=f'CT slices of {one.case}: {one.why}')}\n"
+        f"<figure>\n{picture_html(one.picture, text=f'Slices of {one.case}: {one.why}')}\n"
         f"<figcaption><b>{escape(one.case)}</b> · {escape(one.why)}</figcaption>\n</figure>"
         for one in shown
     ]

@@ -72,15 +72,15 @@ def write_overlay(
     values = tuple(foreground.values())
     ct = read_volume(image)
     ct_hu, spacing_mm = display_array(ct)
-    predicted = None if prediction is None else _read_on_grid(prediction, ct, role="prediction")
-    true = None if truth is None else _read_on_grid(truth, ct, role="truth")
+    predicted = None if prediction is None else read_on_grid(prediction, ct, role="prediction")
+    true = None if truth is None else read_on_grid(truth, ct, role="truth")
     shown = predicted if true is None or (predicted is not None and not np.isin(true, values).any()) else true
     if shown is None:
         raise PancextError(f"There is neither truth nor prediction to draw on {image}. Give one of them.")
     window = ABDOMEN_HU if is_ct else brightness_range(ct_hu)
-    centre = central_voxel(_highest_label(shown, values))
+    centre = central_voxel(highest_label(shown, values))
 
-    legend = _legend_lines(foreground, truth=true, prediction=predicted)
+    legend = legend_lines(foreground, truth=true, prediction=predicted)
     columns = min(len(foreground), LEGEND_COLUMNS)
     figure, panels = four_panels(
         ct_hu.shape, spacing_mm, title=title, legend_rows=math.ceil(len(legend) / columns)
@@ -109,7 +109,7 @@ def write_overlay(
                     picture == value,
                     pixel_mm=pixel_mm,
                     colour=colours[index % len(colours)],
-                    linestyle=_line_style(index),
+                    linestyle=line_style(index),
                     linewidth=linewidth,
                 )
     box = zoom_box(
@@ -138,7 +138,17 @@ def write_overlay(
         FigureCanvasAgg(figure).print_png(partial)
 
 
-def _read_on_grid(path: Path, ct: sitk.Image, *, role: str) -> NDArray[np.generic]:
+def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Mask of the highest of the ascending `values` that `label_map` holds; empty where it holds none."""
+    for value in reversed(values):
+        mask = label_map == value
+        if mask.any():
+            return mask
+    return np.zeros(label_map.shape, dtype=bool)
+
+
+def read_on_grid(path: Path, ct: sitk.Image, *, role: str) -> NDArray[np.generic]:
+    """Return a label map (slice, row, column) as displayed; PancextError where its grid is another."""
     label_map = read_label_map(path)
     require_same_grid(
         label_map,
@@ -149,25 +159,18 @@ def _read_on_grid(path: Path, ct: sitk.Image, *, role: str) -> NDArray[np.generi
     return display_array(label_map)[0]
 
 
-def _highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mask of the highest of the ascending `values` that `label_map` holds; empty where it holds none."""
-    for value in reversed(values):
-        mask = label_map == value
-        if mask.any():
-            return mask
-    return np.zeros(label_map.shape, dtype=bool)
-
-
-def _line_style(index: int) -> LineStyle:
+def line_style(index: int) -> LineStyle:
+    """The line of the label of this place: labels beyond the colours take other strokes."""
     return LINE_STYLES[index // len(TRUTH_COLOURS) % len(LINE_STYLES)]
 
 
-def _legend_lines(
+def legend_lines(
     foreground: dict[str, int],
     *,
     truth: NDArray[np.generic] | None,
     prediction: NDArray[np.generic] | None,
 ) -> list[Line2D]:
+    """Lines that name each label's colours; a label map that is not drawn is None."""
     lines = []
     for index, (label, value) in enumerate(foreground.items()):
         for role, label_map, colours in (
@@ -176,7 +179,7 @@ def _legend_lines(
         ):
             if label_map is None:
                 continue
-            line = Line2D([], [], color=colours[index % len(colours)], linestyle=_line_style(index))
+            line = Line2D([], [], color=colours[index % len(colours)], linestyle=line_style(index))
             line.set_linewidth(2.5)
             line.set_label(f"{label}, {role}" if (label_map == value).any() else f"{label}, {role} (none)")
             lines.append(line)

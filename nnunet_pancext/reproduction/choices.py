@@ -10,7 +10,8 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reproduction.protocol import Dataset, Experiment, Paper
 
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
-FOLDS = ("all", "0", "1", "2", "3", "4")
+ALL = "all"
+FOLDS = (ALL, "0", "1", "2", "3", "4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,10 @@ def choose(paper: Paper, choices: Choices) -> list[Trial]:
     """Return what is to be run of a paper.
 
     Raises:
-        PancextError: a dataset or trainer that the protocol does not have.
+        PancextError: a dataset, trainer or fold that the protocol does not have, or folds that cannot go
+            together.
     """
+    _require_separate(choices.folds or ())
     known = [one.dataset.layout for one in paper.experiments]
     _require_known(choices.datasets, known, option="--datasets", paper=paper)
     offered = [name for one in paper.experiments for name in one.trainers]
@@ -58,6 +61,7 @@ def choose(paper: Paper, choices: Choices) -> list[Trial]:
             name for name in experiment.trainers if choices.trainers is None or name in choices.trainers
         )
         if wanted and trainers:
+            _require_folds(choices.folds or (), experiment.dataset)
             trials.append(
                 Trial(
                     experiment=experiment,
@@ -98,6 +102,25 @@ def read_sources(words: Sequence[str], paper: Paper, choices: Choices) -> Choice
                 f"--source: there is no {location} ({name}). Give the downloaded folder or archive."
             )
     return replace(choices, sources=found)
+
+
+def _require_separate(folds: Sequence[str]) -> None:
+    said = f"--folds {' '.join(folds)}"
+    if len(set(folds)) < len(folds):
+        raise PancextError(f"{said}: a fold is named twice. Name each once.")
+    if ALL in folds and len(folds) > 1:
+        raise PancextError(f"{said}: {ALL} trains on every case, those of the other folds too. Take either.")
+
+
+def _require_folds(folds: Sequence[str], dataset: Dataset) -> None:
+    known = [str(number) for number in range(dataset.num_folds)]
+    beyond = [fold for fold in folds if fold != ALL and fold not in known]
+    if beyond:
+        raise PancextError(
+            f"--folds {' '.join(beyond)}: the split {dataset.split} of {dataset.layout} has no such fold; "
+            f"nnU-Net would draw another one. It has: {', '.join(known)}. Take these, or leave the dataset "
+            "out with --datasets."
+        )
 
 
 def _require_known(wanted: Sequence[str] | None, known: Sequence[str], *, option: str, paper: Paper) -> None:

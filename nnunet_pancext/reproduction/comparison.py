@@ -17,7 +17,10 @@ from nnunet_pancext.reproduction.steps import read_json
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
-    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where there is none."""
+    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where there is none.
+
+    `cases` and `stock_cases` are how many were scored, which may be fewer than the paper's.
+    """
 
     source: str
     method: str
@@ -26,6 +29,8 @@ class ComparisonRow:
     paper: str
     ours: str
     stock: str
+    cases: str
+    stock_cases: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,7 @@ def compare(trial: Trial, *, out: Path) -> Comparison:
     """Return the comparison of a trial, from the scores that there are under `out`."""
     names = dict.fromkeys((STOCK, *trial.trainers))
     summaries = {name: read_summary(result_folder(trial, name, out=out).summary) for name in names}
+    numbers = {name: case_count(result_folder(trial, name, out=out).summary) for name in names}
     rows = []
     for table in (*trial.experiment.tables, *further_tables(trial.experiment)):
         for column in (one for one in table.columns if one.where):
@@ -56,6 +62,8 @@ def compare(trial: Trial, *, out: Path) -> Comparison:
                         paper=printed or UNDEFINED,
                         ours=score_text(summaries[row.trainer], column),
                         stock=score_text(summaries[STOCK], column),
+                        cases=numbers[row.trainer],
+                        stock_cases=numbers[STOCK],
                     )
                 )
     return Comparison(trial=trial, rows=rows)
@@ -72,6 +80,11 @@ def further_tables(experiment: Experiment) -> list[Table]:
 def read_summary(file: Path) -> dict[str, Any] | None:
     """Return the scores by label that `pancext evaluate` wrote, None where there are none."""
     return read_json(file).get("pancext", {}).get("labels") if file.is_file() else None
+
+
+def case_count(file: Path) -> str:
+    """Return how many cases `pancext evaluate` scored; a dash where it did not."""
+    return str(read_json(file).get("pancext", {}).get("cases", UNDEFINED)) if file.is_file() else UNDEFINED
 
 
 def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:

@@ -60,5 +60,5 @@ ACDC = Dataset(
     name="ACDCListed",
     split="nnformer-70/10/20",
     labels="heart",
-    has_folds=True,
+    own_folds=1,
 )

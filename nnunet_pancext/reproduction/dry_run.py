@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from nnunet_pancext.reports.text_table import text_table
 from nnunet_pancext.reproduction.choices import Choices, Trial
 from nnunet_pancext.reproduction.estimate import estimate, explain
+from nnunet_pancext.reproduction.extras import extra_note
 from nnunet_pancext.reproduction.places import VARIABLES, is_set, shell_line
 from nnunet_pancext.reproduction.plan import plan_steps
 from nnunet_pancext.reproduction.protocol import Paper
-from nnunet_pancext.reproduction.steps import Step, placeholders
+from nnunet_pancext.reproduction.steps import Prediction, Step, Training, placeholders
 
 
 def format_dry_run(
@@ -24,6 +25,8 @@ def format_dry_run(
     lines += [*_variables(), *_unknown_downloads(trials, choices), ""]
     for number, step in enumerate(steps, start=1):
         heading = f"# [{number}/{len(steps)}] {step.title}"
+        if isinstance(step, (Training, Prediction)) and (note := extra_note(step.trainer)):
+            heading += f"\n# {note}"
         if step in finished:
             lines += [f"{heading}: done, {step.result} is there", f"# {shell_line(step.words)}"]
         else:

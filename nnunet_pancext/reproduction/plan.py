@@ -71,11 +71,12 @@ def prepare_data(trial: Trial, choices: Choices) -> Iterator[Step]:
         dataset=dataset,
     )
     identifier = str(dataset.dataset_id)
-    if dataset.has_folds:
+    if dataset.own_folds:
         yield FoldsPlacing(
             title="put the split's folds where nnU-Net reads them",
             words=("pancext", "splits", "apply", identifier),
             result=f"{preprocessed}/splits_final.json",
+            split=f"{raw}/split.json",
         )
     yield Planning(
         title=f"plan and preprocess {dataset.folder}, {trial.configuration}",
@@ -114,6 +115,7 @@ def train_and_test(trial: Trial, *, choices: Choices) -> Iterator[Step]:
                     *device,
                 ),
                 result=f"{model}/fold_{fold}",
+                trainer=trainer,
                 num_epochs=training_length(trainer).epochs,
             )
         folder = result_folder(trial, trainer, out=choices.out)
@@ -126,6 +128,7 @@ def train_and_test(trial: Trial, *, choices: Choices) -> Iterator[Step]:
                 *(("--save_probabilities",) if probabilities else ()),
             ),
             result=str(folder.predictions),
+            trainer=trainer,
             dataset=dataset,
             probabilities=probabilities,
             checkpoints=tuple(f"{model}/fold_{fold}/checkpoint_final.pth" for fold in trial.folds),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STOCK = "nnUNetTrainer"
+HOST_FOLDS = 5
 WHOLE_TRAINING_SET = ("all",)
 
 
@@ -13,8 +14,8 @@ class Dataset:
     """A download and its conversion.
 
     `layout` is that of `pancext convert` and its name on the command line; `downloads` name what the
-    converter takes, in its order; `labels` is what the conversion's report says of them; `has_folds` that the
-    split has folds of its own, which nnU-Net must be given.
+    converter takes, in its order; `labels` is what the conversion's report says of them; `own_folds` how many
+    folds the split has of its own, which nnU-Net must be given, 0 where nnU-Net makes its five.
     """
 
     layout: str
@@ -25,7 +26,12 @@ class Dataset:
     split: str
     labels: str
     options: tuple[str, ...] = ()
-    has_folds: bool = False
+    own_folds: int = 0
+
+    @property
+    def num_folds(self) -> int:
+        """How many folds there are to train."""
+        return self.own_folds or HOST_FOLDS
 
     @property
     def folder(self) -> str:

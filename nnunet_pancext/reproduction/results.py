@@ -14,7 +14,7 @@ from nnunet_pancext.reports.text_table import text_table
 from nnunet_pancext.reproduction.comparison import Comparison, ComparisonRow
 from nnunet_pancext.reproduction.protocol import Paper
 
-HEADER = ("source", "method", "metric", "paper", "ours", "stock nnU-Net")
+HEADER = ("source", "method", "metric", "paper", "ours", "stock nnU-Net", "cases", "cases, stock")
 
 
 def format_results(comparisons: Sequence[Comparison]) -> str:
@@ -72,4 +72,4 @@ def _title(one: Comparison) -> str:
 
 
 def _cells(row: ComparisonRow) -> tuple[str, ...]:
-    return (row.source, row.method, row.metric, row.paper, row.ours, row.stock)
+    return (row.source, row.method, row.metric, row.paper, row.ours, row.stock, row.cases, row.stock_cases)

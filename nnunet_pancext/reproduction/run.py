@@ -11,6 +11,7 @@ from pathlib import Path
 from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reproduction.choices import Choices, Trial
+from nnunet_pancext.reproduction.extras import why_it_cannot_run
 from nnunet_pancext.reproduction.places import expand, require_set
 from nnunet_pancext.reproduction.plan import plan_steps
 from nnunet_pancext.reproduction.steps import Conversion, Prediction, Step, Training
@@ -31,6 +32,7 @@ def run_protocol(trials: list[Trial], choices: Choices, *, log_name: str) -> Non
         if isinstance(step, Conversion) and not step.is_finished():
             step.prepare()  # a missing download is told before the first hour, not after it
     require_gpu(steps, choices)
+    require_extras(steps)
     runner = CommandRunner(
         logs=new_log_folder(choices.out / "logs", log_name),
         environment={"PYTHONUNBUFFERED": "1"},
@@ -72,11 +74,25 @@ def require_gpu(steps: Sequence[Step], choices: Choices) -> None:
         )
 
 
+def require_extras(steps: Sequence[Step]) -> None:
+    """Raise PancextError where something is to be trained or predicted whose packages are not there."""
+    wanted = dict.fromkeys(
+        step.trainer for step in steps if isinstance(step, (Training, Prediction)) and not step.is_finished()
+    )
+    lacking = {name: reason for name in wanted if (reason := why_it_cannot_run(name)) is not None}
+    if lacking:
+        raise PancextError(
+            f"{', '.join(lacking)}: {next(iter(lacking.values()))}. "
+            "Or name only other trainers, with --trainers."
+        )
+
+
 def run_step(step: Step, runner: CommandRunner) -> None:
     """Run one step unless its result is there."""
     if step.is_finished():
         runner.heading(step.title)
         print(f"      skipped: {step.result} is there", flush=True)
+        print_remarks(step)
         return
     words = [expand(word) for word in step.prepare()]
     try:
@@ -93,6 +109,13 @@ def run_step(step: Step, runner: CommandRunner) -> None:
             f"{words[0]} ended without an error, but {step.result} is not there or not whole. "
             f"Look into {runner.logs}. {AGAIN}"
         )
+    print_remarks(step)
+
+
+def print_remarks(step: Step) -> None:
+    """Print what must be known of a finished step's result."""
+    for remark in step.remarks():
+        print(f"      {remark}", flush=True)
 
 
 def new_log_folder(parent: Path, name: str) -> Path:

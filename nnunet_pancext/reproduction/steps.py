@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunet_pancext.dataset_conversion.folds_in_place import holds
 from nnunet_pancext.demo.host_progress import TrainingProgress, planning_progress
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reproduction.places import path
@@ -19,6 +20,7 @@ from nnunet_pancext.reproduction.protocol import Dataset
 
 PLANS = "nnUNetPlans"
 ENDING = ".nii.gz"
+MOST_REMARKS = 20
 Progress = Callable[[str], str | None]
 
 
@@ -42,12 +44,29 @@ class Step(ABC):
         """Return what condenses the command's output for the console."""
         return None
 
+    def remarks(self) -> list[str]:
+        """Return what must be known of the finished result."""
+        return []
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion(Step):
     """The download becomes a raw dataset; `pancext convert` publishes it whole or not at all."""
 
     dataset: Dataset
+
+    def remarks(self) -> list[str]:
+        """Return what the conversion left out, warned of or noted: the test set may lack some cases."""
+        report = read_json(path(self.result))
+        problems = [
+            f"{kind}: {problem.get('case')}: {problem.get('message')}"
+            for kind, name in (("left out", "left_out"), ("warning", "warnings"))
+            for problem in report.get(name, [])
+        ]
+        shown = problems[:MOST_REMARKS]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} more, all in {self.result}")
+        return [*shown, *(f"note: {note}" for note in report.get("notes", []))]
 
     def is_finished(self) -> bool:
         """Say whether the dataset is there; PancextError where it is one of another split or other labels."""
@@ -77,11 +96,21 @@ class Conversion(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class FoldsPlacing(Step):
-    """The split's own folds are put where nnU-Net reads them."""
+    """The split's own folds, told in `split` of the raw dataset, are put where nnU-Net reads them."""
+
+    split: str
 
     def is_finished(self) -> bool:
-        """Say whether there are folds."""
-        return path(self.result).is_file()
+        """Say whether the folds are there; PancextError where they are others."""
+        placed, split = path(self.result), path(self.split)
+        if not placed.is_file() or not split.is_file():
+            return False
+        if not holds(placed, read_json(split).get("folds", [])):
+            raise PancextError(
+                f"{placed} holds other folds than {split}, the paper's. Move it away, and what was trained "
+                "on it, and run again."
+            )
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +139,7 @@ class Planning(Step):
 class Training(Step):
     """A fold is trained and validated."""
 
+    trainer: str
     num_epochs: int
 
     @property
@@ -147,6 +177,7 @@ class Training(Step):
 class Prediction(Step):
     """The test cases are predicted. Predictions older than the `checkpoints` are of another training."""
 
+    trainer: str
     dataset: Dataset
     probabilities: bool
     checkpoints: tuple[str, ...]

@@ -190,7 +190,9 @@ def test_without_monai_the_message_names_the_extra(monkeypatch):
         MonaiSegResNet(spatial_dims=2, in_channels=1, num_classes=2)
 
 
-def test_an_old_monai_is_refused(monkeypatch):
-    monkeypatch.setattr("monai.__version__", "1.5.2")
-    with pytest.raises(PancextError, match=r"MONAI 1\.6 or newer, and 1\.5\.2 is installed.*\[baselines\]"):
+@pytest.mark.parametrize("version", ["1.5.2", "1.7.0", "2.0"])
+def test_a_monai_that_is_not_tested_is_refused(monkeypatch, version):
+    monkeypatch.setattr("monai.__version__", version)
+    said = rf"MONAI 1\.6 or newer, older than 1\.7, and {version} is installed.*\[baselines\]"
+    with pytest.raises(PancextError, match=said):
         MonaiSegResNet(spatial_dims=2, in_channels=1, num_classes=2)

@@ -177,7 +177,7 @@ def no_probabilities(root):
 
 
 BAD_CASES = [
-    (remove_prediction, r"No prediction for 1 of 3 cases in .*case1"),
+    (remove_prediction, r"No prediction for 1 of 3 cases in .*case1.*With --keep-going the other cases"),
     (remove_truth, r"No truth for 1 predictions in .*case1"),
     (truncate, r"Case 'case1': Cannot read the image"),
     (other_size, r"Case 'case1': .*size \(4, 3, 2\) against"),

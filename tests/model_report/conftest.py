@@ -62,6 +62,7 @@ def made(tmp_path_factory):
                 validation / f"{truth.name.removesuffix('.nii.gz')}.npz",
                 probabilities=probabilities.astype(np.float16),
             )
+        (validation / "summary.json").write_text("{}")
         torch.save(
             {"logging": logged(), "network_weights": {}}, model / f"fold_{fold}" / "checkpoint_final.pth"
         )

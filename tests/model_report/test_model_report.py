@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
@@ -14,6 +17,8 @@ from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
 from nnunet_pancext.model_report.training_record import read_training_record
+from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart
+from nnunet_pancext.reports.page import STYLE
 
 
 @pytest.fixture
@@ -72,6 +77,43 @@ def test_text_stands_out_in_light_and_dark(page_file, scheme):
     assert (ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink)
 
 
+def test_a_printed_page_has_every_column(page_file):
+    with open_page(page_file) as page:
+        page.call("Emulation.setEmulatedMedia", media="print")
+        # A4 at 96 pixels an inch, less Chromium's margins of 1 cm
+        page.call(
+            "Emulation.setDeviceMetricsOverride", width=718, height=1047, deviceScaleFactor=1, mobile=False
+        )
+        wide = "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+        sizes = page.run(f"{wide}.map(part => [part.scrollWidth, part.clientWidth])")
+    assert len(sizes) >= 3
+    assert all(needed <= there for needed, there in sizes)
+
+
+def test_charts_are_told_in_words(page_file):
+    with open_page(page_file) as page:
+        words = page.run("[...document.querySelectorAll('.charts img')].map(i => i.alt)")
+    (loss,) = (text for text in words if text.startswith("Loss. "))
+    assert "training fold 0: 0.167 to 1, median 0.292" in loss
+    assert all(re.search(r": \S+ to \S+, median", text) for text in words)
+
+
+def luminance(colour):
+    values = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(INK, "#ffffff"), (INK_ON_DARK, "#14171a")])
+def test_the_text_of_charts_is_read_by_weak_eyes(ink, paper):
+    dark, light = sorted((luminance(ink), luminance(paper)))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+    assert f"--page: {paper}" in STYLE
+    chart = line_chart({"a": ([0, 1], [0, 1])}, x_label="epoch", y_label="loss").svg
+    assert f"--ink:{ink}" in chart
+    assert "fill: var(--ink)" in chart
+
+
 def test_a_printed_page_has_no_controls(page_file):
     with open_page(page_file) as page:
         page.call("Emulation.setEmulatedMedia", media="print")
@@ -101,8 +143,28 @@ def test_reads_the_log_of_a_checkpoint(model):
         "Loss weights",
         "Cascade: window",
     ]
-    assert all(chart.lstrip().startswith("<?xml") for chart in charts.values())
-    assert all(f">{phase}</text>" in charts["Loss"] for phase in "SIJ")
+    assert all(chart.svg.lstrip().startswith("<?xml") for chart in charts.values())
+    assert all(f">{phase}</text>" in charts["Loss"].svg for phase in "SIJ")
+
+
+def test_logged_values_that_are_no_numbers_are_left_out(damaged):
+    file = damaged / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    content["logging"] |= {
+        "phases": ["warm", "cold"],
+        "dice_per_class": [np.array([0.1, 0.2]), np.array([0.3, 0.4])],
+        "maps": [torch.ones(2)],
+        "gradient_norm": [np.float32(0.5), None, 2],
+    }
+    torch.save(content, file)
+    columns = read_training_record(open_model_folder(damaged).folds[0]).columns
+    assert not columns.keys() & {"phases", "dice_per_class", "maps"}
+    assert columns["gradient_norm"] == pytest.approx([0.5, float("nan"), 2.0], nan_ok=True)
+
+
+def test_refuses_a_log_without_columns(damaged, capsys):
+    torch.save({"logging": "none"}, damaged / "fold_1" / "checkpoint_final.pth")
+    assert "is of type str, not columns by name. Leave this fold out" in refused(capsys, damaged)
 
 
 def scored(dice):
@@ -142,6 +204,12 @@ def test_refuses_what_is_no_model(tmp_path, capsys):
     assert "is no trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
 
 
+def test_refuses_a_model_of_pictures(damaged, capsys):
+    content = json.loads((damaged / "dataset.json").read_text())
+    (damaged / "dataset.json").write_text(json.dumps({**content, "file_ending": ".png"}))
+    assert "was trained on .png pictures. A report is of volumes" in refused(capsys, damaged)
+
+
 def test_refuses_unknown_folds(model, capsys):
     assert "has no fold 4; there are: 0, 1" in refused(capsys, model, "--folds", "4")
 
@@ -161,6 +229,73 @@ def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     assert "Fold 1 has no checkpoint." in page
 
 
+def report(model, target, *options):
+    assert main(["report", str(model), "-o", str(target), *options]) == 0
+    return target.read_text(encoding="utf-8")
+
+
+HELD_OUT = "4, each predicted by the fold that did not train on it"
+TRAINED_ON = "training cases, predicted by the model that trained on them"
+
+
+@pytest.fixture
+def with_all(damaged):
+    """A model with a fold of all cases beside the two folds of a split."""
+    everything = shutil.copytree(damaged / "fold_0", damaged / "fold_all")
+    shutil.copytree(damaged / "fold_1" / "validation", everything / "validation", dirs_exist_ok=True)
+    return damaged
+
+
+def test_training_cases_are_left_out_beside_held_out_ones(with_all, tmp_path):
+    page = report(with_all, tmp_path / "r.html")
+    assert HELD_OUT in page
+    assert TRAINED_ON not in page
+    assert "Fold all is left out: its validation cases are its training cases." in page
+
+
+@pytest.mark.parametrize("options", [["--folds", "all"], []])
+def test_training_cases_are_not_called_held_out(with_all, tmp_path, options):
+    if not options:
+        for number in (0, 1):
+            shutil.rmtree(with_all / f"fold_{number}")
+    page = report(with_all, tmp_path / "r.html", *options)
+    assert f"4 {TRAINED_ON}" in page
+    assert "these scores say nothing of cases that the model has not seen" in page
+    assert "did not train on it" not in page
+
+
+def test_refuses_training_cases_beside_held_out_ones(with_all, capsys):
+    said = refused(capsys, with_all, "--folds", "0", "all")
+    assert "fold all trained on the cases of every other fold. Report it alone." in said
+
+
+def test_a_half_validated_fold_is_noted(damaged, tmp_path):
+    validation = damaged / "fold_1" / "validation"
+    (validation / "summary.json").unlink()
+    next(validation.glob("*.nii.gz")).unlink()
+    page = report(damaged, tmp_path / "r.html")
+    assert "The validation of fold 1 has not ended: it has no summary.json, and only the 1 case" in page
+    assert "The validation of fold 0" not in page
+
+
+def test_a_fold_without_a_prediction_yet_is_noted(damaged, tmp_path):
+    shutil.rmtree(damaged / "fold_1" / "validation")
+    (damaged / "fold_1" / "validation").mkdir()
+    page = report(damaged, tmp_path / "r.html")
+    assert "Fold 1 has no validation yet." in page
+    assert "2, each predicted by" in page
+
+
+@pytest.mark.parametrize(("kept", "said"), [(3, "only 3 of 4 cases have"), (0, "no case has")])
+def test_curves_of_some_cases_are_not_shown_as_those_of_all(damaged, tmp_path, capsys, kept, said):
+    for path in sorted(damaged.rglob("*.npz"))[kept:]:
+        path.unlink()
+    page = report(damaged, tmp_path / "r.html")
+    assert f"There are no precision-recall curves: {said} probabilities. nnUNetv2_train with --val" in page
+    assert "Precision and recall of voxels" not in page
+    assert "AP of voxels" not in capsys.readouterr().out
+
+
 def test_refuses_a_case_in_two_folds(damaged, capsys):
     shutil.rmtree(damaged / "fold_1" / "validation")
     shutil.copytree(damaged / "fold_0" / "validation", damaged / "fold_1" / "validation")
@@ -177,6 +312,14 @@ def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
     assert "No file ending in" in refused(capsys, model, "--truth", tmp_path / "empty")
     monkeypatch.delenv("nnUNet_raw")
     assert "No true label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(capsys, model)
+
+
+def test_the_advice_on_a_missing_truth_is_one_that_can_be_followed(made, model, tmp_path, capsys):
+    truths = shutil.copytree(open_model_folder(model).truth, tmp_path / "truths")
+    sorted(truths.glob("*.nii.gz"))[0].unlink()
+    said = refused(capsys, model, "--truth", truths)
+    assert "No truth for 1 predictions in" in said
+    assert "--keep-going" not in said
 
 
 def test_refuses_a_missing_image(model, tmp_path, capsys):

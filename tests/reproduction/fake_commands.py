@@ -1,7 +1,8 @@
 """Stands for nnU-Net's commands and `pancext`: notes how it was called and leaves what they would leave.
 
 FAKE_FAILS is the name of a command that fails, FAKE_EMPTY of one that ends well and leaves nothing,
-FAKE_ENDS of one during which the batch system ends the protocol.
+FAKE_ENDS of one during which the batch system ends the protocol. FAKE_REMARKS is what a conversion's report
+holds beside the options.
 """
 
 import gzip
@@ -15,6 +16,8 @@ from pathlib import Path
 
 RAW = "nnUNet_raw"
 LABELS = {"synapse": "8 organs", "acdc": "heart", "nih": "pancreas"}
+FOLDS = [{"train": ["a"], "val": ["b"]}]
+REMARKS = os.environ.get("FAKE_REMARKS", "{}")
 SCORES = {"per_slice": {"slice_dice": 0.5}, "per_volume": {"dice": {"mean": 0.4, "sd": 0.1}}}
 
 
@@ -40,17 +43,21 @@ def convert():
         put(folder / "labelsTr" / f"{case}.nii.gz")
     for case in ("c", "d"):
         put(folder / "labelsTs" / f"{case}.nii.gz")
-    report = {"options": {"split": option("--split"), "labels": labels}}
+    report = {"options": {"split": option("--split"), "labels": labels}, **json.loads(REMARKS)}
+    put(folder / "split.json", json.dumps({"folds": FOLDS}))
     put(folder / "conversion_report.json", json.dumps(report))
 
 
 def place_folds():
-    put(dataset_folder("nnUNet_preprocessed", sys.argv[3]) / "splits_final.json")
+    put(dataset_folder("nnUNet_preprocessed", sys.argv[3]) / "splits_final.json", json.dumps(FOLDS))
 
 
 def evaluate():
     out = Path(option("-o"))
-    put(out / "summary.json", json.dumps({"pancext": {"labels": {"cancer": SCORES, "pancreas": SCORES}}}))
+    put(
+        out / "summary.json",
+        json.dumps({"pancext": {"cases": 2, "labels": {"cancer": SCORES, "pancreas": SCORES}}}),
+    )
 
 
 def plan():

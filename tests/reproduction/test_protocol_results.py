@@ -23,7 +23,7 @@ def write_scores(paper: str, trainer: str, labels: dict, *, out: Path, datasets:
     (trial,) = choose(PAPERS[paper], Choices(out=out, datasets=datasets))
     file = result_folder(trial, trainer, out=out).summary
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"pancext": {"labels": labels}}))
+    file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}))
 
 
 def cells(paper: str, *, out: Path, datasets: list[str]) -> dict[tuple[str, str, str], tuple[str, str, str]]:
@@ -153,7 +153,9 @@ def test_the_table_is_written_as_page_and_csv(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "- The paper names no test patients: the 24 are drawn with a fixed seed." in shown
     page = (tmp_path / "segresnet-nl.md").read_text(encoding="utf-8")
-    assert f"| Table 2 | 2 blocks, the paper's model | Dice, % | 91.51 | 90.00 | {NONE} |" in page
+    assert (
+        f"| Table 2 | 2 blocks, the paper's model | Dice, % | 91.51 | 90.00 | {NONE} | 23 | {NONE} |" in page
+    )
     assert "## What cannot be reproduced" in page
     with (tmp_path / "segresnet-nl.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -169,4 +171,6 @@ def test_the_table_is_written_as_page_and_csv(tmp_path, capsys):
         "paper": "91.51",
         "ours": "90.00",
         "stock": NONE,
+        "cases": "23",
+        "stock_cases": NONE,
     }

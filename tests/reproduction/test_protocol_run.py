@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 import zipfile
 
@@ -197,6 +198,79 @@ def test_a_paper_with_two_datasets_takes_one_alone(machine):
     calls = machine.calls()
     assert [call[1:3] for call in calls[:2]] == [["convert", "acdc"], ["splits", "apply"]]
     assert [call[3] for call in calls if call[0] == "nnUNetv2_train"] == ["0"]
+
+
+def test_what_a_conversion_left_out_is_told_each_time(machine, monkeypatch, capsys):
+    remarks = {
+        "left_out": [{"case": "pancreas_7", "kind": "size", "message": "label and image differ"}],
+        "warnings": [{"case": "pancreas_9", "kind": "label", "message": "no label"}],
+        "notes": ["1 patient of the list is not there: 0012"],
+    }
+    monkeypatch.setenv("FAKE_REMARKS", json.dumps(remarks))
+    for _ in range(2):
+        assert machine.reproduce(*ONE) == 0
+        told = capsys.readouterr().out
+        assert "left out: pancreas_7: label and image differ" in told
+        assert "warning: pancreas_9: no label" in told
+        assert "note: 1 patient of the list is not there: 0012" in told
+
+
+def test_the_table_tells_how_many_cases_were_scored(machine, capsys):
+    assert machine.reproduce(*ONE, "nnUNetTrainer") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "91.51" in line)
+    assert row.split()[-2:] == ["2", "2"]
+
+
+def test_other_folds_than_the_papers_are_refused(machine, capsys):
+    words = ["dlkunet", "--datasets", "acdc", "--trainers", "nnUNetTrainer"]
+    assert machine.reproduce(*words) == 0
+    placed = machine.root / "nnUNet_preprocessed" / "Dataset905_ACDCListed" / "splits_final.json"
+    placed.write_text(json.dumps([{"train": ["b"], "val": ["a"]}]))
+    machine.calls()
+    capsys.readouterr()
+    assert machine.reproduce(*words) == 1
+    told = capsys.readouterr().err
+    assert "splits_final.json holds other folds than" in told
+    assert "Traceback" not in told
+    assert machine.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("folds", "said"),
+    [
+        (["0", "1", "2"], "--folds 1 2: the split nnformer-70/10/20 of acdc has no such fold"),
+        (["0", "0"], "--folds 0 0: a fold is named twice"),
+        (["all", "0"], "--folds all 0: all trains on every case"),
+    ],
+)
+def test_folds_that_a_split_does_not_have_are_refused(machine, capsys, folds, said):
+    assert machine.reproduce("dlkunet", "--datasets", "acdc", "--dry-run", "--folds", *folds) == 1
+    assert said in capsys.readouterr().err
+    assert machine.calls() == []
+
+
+@pytest.fixture
+def no_monai(monkeypatch):
+    """A default installation, without the extra."""
+    monkeypatch.setitem(sys.modules, "monai", None)
+
+
+def test_a_missing_extra_is_told_before_the_first_hour(machine, no_monai, capsys):
+    assert machine.reproduce("segresnet-nl") == 1
+    told = capsys.readouterr().err
+    assert "MonaiUNETRTrainer, MonaiSwinUNETRTrainer: " in told
+    assert 'pip install "nnunet-pancext[baselines]"' in told
+    assert "with --trainers" in told
+    assert machine.calls() == []
+    assert machine.reproduce(*ONE, "nnUNetTrainer") == 0  # which need none
+
+
+def test_the_dry_run_tells_which_trainers_need_an_extra(machine, no_monai, capsys):
+    assert machine.reproduce("segresnet-nl", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    note = '# MonaiUNETRTrainer needs an extra: pip install "nnunet-pancext[baselines]"'
+    assert f"train MonaiUNETRTrainer, fold all\n{note}\nnnUNetv2_train" in shown
+    assert "SegResNetNLTrainer needs" not in shown
 
 
 def write_checkpoint(file):

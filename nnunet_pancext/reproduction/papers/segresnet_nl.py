@@ -109,7 +109,8 @@ SEGRESNET_NL = Paper(
         "the same dataset, and none of its own rows is below 87 %. An aggregation over slices, or test "
         "slices of patients that were trained on, would explain it; the text does not settle which.",
         "6.30 M parameters is the count without non-local blocks; with two it is 6.56 M.",
-        "The definitions of TN and FP in its text are swapped against its formulas. The formulas are taken.",
+        "Its text defines TN twice and TP never: the first TN, pixels accurately predicted as positive, must "
+        "be TP. The formulas are taken.",
         "UMambaEnc is not in this package. UNETR and SwinUNETR are MONAI's in default sizes, and want the "
         "extra `baselines`; the paper's SwinUNETR has another size.",
     ),

@@ -1,0 +1,106 @@
+"""What a model's network attends to in its median case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import SimpleITK as sitk
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.folder import Evaluation
+from nnunet_pancext.evaluation.label_maps import read_label_map
+from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.model_report.gallery import choose_cases, image_files
+from nnunet_pancext.model_report.model_folder import Fold, ModelFolder
+from nnunet_pancext.model_report.validation import Validation
+from nnunet_pancext.reports.overlay import highest_label
+from nnunet_pancext.reports.pictures import Shown
+from nnunet_pancext.reports.slices import central_voxel
+
+if TYPE_CHECKING:
+    from nnunet_pancext.attention.model import TrainedModel
+
+NO_CHECKPOINT = "There are no attention maps: no fold has a checkpoint."
+
+
+def why_no_attention(model: ModelFolder) -> str | None:
+    """Say why no map can be drawn; None where one can. It takes seconds, the scores that follow take hours.
+
+    Raises:
+        PancextError: a checkpoint is not one of this model, or the model is one that cannot be drawn.
+    """
+    from nnunet_pancext.attention.maps import has_attention
+
+    fold = next((one for one in model.folds if one.checkpoint is not None), None)
+    if fold is None:
+        return NO_CHECKPOINT
+    if not has_attention(_open(model, fold).network):
+        return (
+            f"There are no attention maps: the network of {model.trainer} has neither attention gates nor "
+            "non-local blocks."
+        )
+    return None
+
+
+def draw_attention(
+    model: ModelFolder, validation: Validation, *, folder: Path
+) -> tuple[list[Shown], list[str]]:
+    """Draw the maps of the median case by the fold that predicted it; return them and what is to be noted.
+
+    A non-local block is asked what the centre of the true label attends to, where there is no truth that of
+    the prediction.
+
+    Raises:
+        PancextError: an image is missing or unreadable, or a checkpoint is not one of this model.
+    """
+    from nnunet_pancext.attention.maps import needs_voxel, read_attention
+    from nnunet_pancext.attention.write import write_maps
+
+    evaluation = validation.evaluation
+    chosen = choose_cases(evaluation.scores, next(iter(evaluation.targets.regions)))
+    name = chosen.get("median") or next(iter(chosen.values()), None)
+    if model.images is None or name is None:
+        return [], []
+    fold = next(one for one in model.folds if one.name == validation.fold_of[name])
+    if fold.checkpoint is None:
+        return [], [
+            f"Fold {fold.name}, which predicted {name}, has no checkpoint: there are no attention maps."
+        ]
+    trained = _open(model, fold)
+    image = trained.prepare(image_files(model, name))
+    scores = next(one for one in evaluation.scores if one.case == name)
+    voxel = _centre(scores, evaluation) if needs_voxel(trained.network) else None
+    maps = read_attention(trained, image, voxel)
+    write_maps(maps, reference=image.reference, folder=folder, case=name, voxel=voxel, is_ct=trained.is_ct)
+    seen_from = "" if voxel is None else f", from voxel {' '.join(map(str, voxel))}"
+    return [
+        Shown(
+            case=name,
+            why=path.stem.removeprefix(f"{name}_").replace("_", " ") + f", fold {fold.name}{seen_from}",
+            picture=path,
+        )
+        for path in sorted(folder.glob("*.png"))
+    ], []
+
+
+def _open(model: ModelFolder, fold: Fold) -> TrainedModel:
+    import torch
+
+    from nnunet_pancext.attention.model import TrainedModel
+
+    if fold.checkpoint is None:
+        raise PancextError(f"Fold {fold.name} of {model.folder} has no checkpoint. Train it first.")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return TrainedModel(model.folder, fold=fold.name, checkpoint=fold.checkpoint.name, device=device)
+
+
+def _centre(case: CaseScores, evaluation: Evaluation) -> tuple[int, int, int]:
+    """Return the middle (slice, row, column) of the highest label, as in the pictures of cases."""
+    targets = evaluation.targets
+    values = tuple(sorted({value for name in targets.declared for value in targets.regions[name]}))
+    for file in filter(None, (case.truth_file, case.prediction_file)):
+        mask = highest_label(sitk.GetArrayFromImage(read_label_map(file)), values)
+        if mask.any():
+            break
+    return central_voxel(mask)

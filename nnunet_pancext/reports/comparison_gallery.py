@@ -1,0 +1,123 @@
+"""The parts of a comparison's page that show cases and trainings: contours side by side, curves."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from nnunet_pancext.comparison.compare import Comparison
+from nnunet_pancext.comparison.models import host_root
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.dataset_json import read_dataset_json
+from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.model_report.gallery import choose_cases
+from nnunet_pancext.model_report.model_folder import read_fold
+from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
+from nnunet_pancext.reports.charts import Chart, Curve, line_chart
+from nnunet_pancext.reports.model_page import charts_html
+from nnunet_pancext.reports.numbers import score_text
+from nnunet_pancext.reports.page import section
+from nnunet_pancext.reports.pictures import picture_html
+from nnunet_pancext.reports.side_by_side import write_side_by_side
+
+CURVES = {
+    "Loss of training patches": ("train_losses", "loss"),
+    "Loss of validation patches": ("val_losses", "loss"),
+    "Pseudo Dice of validation patches": ("ema_fg_dice", "Dice, moving average"),
+}
+OF_FOLDS = "Means over the folds, up to the last epoch that every fold has. Losses of different kinds have "
+OF_FOLDS += "different scales: only a curve's own course can be read."
+
+
+def case_and_training_sections(comparison: Comparison) -> str:
+    """Return the worst, median and best case of the reference as every model predicts it, and the training.
+
+    What cannot be shown is said in its place: the scores stand without it.
+    """
+    heading = f"Worst, median and best case of {comparison.reference}"
+    return section(heading, gallery_html(comparison)) + section("Training", training_html(comparison))
+
+
+def gallery_html(comparison: Comparison) -> str:
+    """Return a picture for each chosen case, by the Dice of the first label, with a panel for each model."""
+    scored = comparison.scored
+    by_case = {model: {one.case: one for one in scores} for model, scores in scored.scores.items()}
+    label = scored.labels[0]
+    figures = []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for why, case in choose_cases(scored.scores[comparison.reference], label).items():
+                picture = Path(folder) / f"{case}.png"
+                found = {model: cases[case] for model, cases in by_case.items()}
+                _draw(picture, found, dataset=comparison.dataset)
+                dice = ", ".join(
+                    f"{model} {score_text(one.labels[label].dice)}" for model, one in found.items()
+                )
+                shown = picture_html(picture, text=f"Slice of {case} with the contours of each model")
+                figures.append(
+                    f"<figure>\n{shown}\n"
+                    f"<figcaption><b>{escape(case)}</b> · {why} by the Dice of {escape(label)}: "
+                    f"{escape(dice)}</figcaption>\n</figure>"
+                )
+    except PancextError as error:
+        return f'<p class="soft">There are no pictures. {escape(str(error))}</p>'
+    body = "\n".join(figures)
+    # One below the other: a picture has several panels already.
+    return f'<div class="gallery" style="grid-template-columns:1fr">\n{body}\n</div>' if figures else ""
+
+
+def training_html(comparison: Comparison) -> str:
+    """Return a chart of each logged column with a curve for each model."""
+    try:
+        records = {model: _records(scores) for model, scores in comparison.scored.scores.items()}
+    except PancextError as error:
+        return f'<p class="soft">There are no curves of the training. {escape(str(error))}</p>'
+    charts: dict[str, Chart] = {}
+    for title, (column, y_label) in CURVES.items():
+        curves = {model: mean_curve(found, column) for model, found in records.items()}
+        shown = {model: curve for model, curve in curves.items() if len(curve[1])}
+        if shown:
+            charts[title] = line_chart(shown, x_label="epoch", y_label=y_label)
+    if not charts:
+        return '<p class="soft">There are no curves of the training: no fold has a checkpoint.</p>'
+    body = charts_html(charts).replace('class="charts"', 'class="gallery"')
+    return f'{body}\n<p class="soft">{escape(OF_FOLDS)}</p>'
+
+
+def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
+    """Return the mean over the folds of a column, epoch by epoch; empty where no fold has it."""
+    logged = [record.columns[column] for record in records if record.columns.get(column)]
+    values = [
+        sum(epoch) / len(epoch) if all(map(math.isfinite, epoch)) else math.nan
+        for epoch in zip(*logged, strict=False)
+    ]
+    return range(len(values)), values
+
+
+def _records(scores: Sequence[CaseScores]) -> list[TrainingRecord]:
+    folders = {one.prediction_file.parent.parent for one in scores if one.prediction_file is not None}
+    found = [read_training_record(read_fold(folder, ending="")) for folder in sorted(folders)]
+    return [record for record in found if record is not None]
+
+
+def _draw(target: Path, found: dict[str, CaseScores], *, dataset: str) -> None:
+    first = next(iter(found.values()))
+    predictions = {model: one.prediction_file for model, one in found.items() if one.prediction_file}
+    if first.truth_file is None or len(predictions) < len(found):
+        raise PancextError(f"The files of {first.case} are not known. Compare trained models.")
+    declared = read_dataset_json(next(iter(predictions.values())).parents[2] / "dataset.json")
+    labels = {name: value for name, value in declared.labels.items() if isinstance(value, int)}
+    if len(labels) < len(declared.labels):
+        raise PancextError("Regions of several values cannot be drawn.")
+    images = host_root("nnUNet_raw") / dataset / "imagesTr"
+    write_side_by_side(
+        target,
+        image=images / f"{first.case}_0000{declared.file_ending}",
+        truth=first.truth_file,
+        predictions=predictions,
+        labels=labels,
+        is_ct=declared.is_ct,
+    )

@@ -1,0 +1,102 @@
+"""What a comparison's page shows of cases and trainings, and `pancext report` on its folder."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from contracts.chromium import open_page
+from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.model_report.training_record import TrainingRecord
+from nnunet_pancext.reports.comparison_gallery import mean_curve
+
+MODELS = ("A", "B")
+SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]
+
+
+@pytest.fixture
+def trained(tree):
+    """Two models with the logs of their trainings, and images."""
+    add_model(tree, "A", shift=SHIFTS)
+    add_model(tree, "B", shift=[one - 1 for one in SHIFTS])
+    for number, name in enumerate(MODELS):
+        for fold in (0, 1):
+            logged = {
+                "train_losses": [1.0 + fold, 0.5 + fold, 0.25],
+                "val_losses": [1.0, 0.75],
+                "ema_fg_dice": [0.1 * number, 0.5],
+            }
+            torch.save({"logging": logged}, tree.model(name) / f"fold_{fold}" / "checkpoint_final.pth")
+    images = tree.root / "nnUNet_raw" / DATASET / "imagesTr"
+    images.mkdir(parents=True)
+    for case in sorted(name for fold in tree.folds for name in fold):
+        image = sitk.GetImageFromArray(np.random.default_rng(0).normal(60, 50, SHAPE).astype(np.int16))
+        image.SetSpacing(SPACING)
+        sitk.WriteImage(image, str(images / f"{case}_0000{ENDING}"))
+    return tree
+
+
+def compare(out):
+    assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1"]) == 0
+    return (out / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_cases_and_trainings(trained, tmp_path):
+    out = tmp_path / "out"
+    page = compare(out)
+    assert "Worst, median and best case of A" in page
+    assert re.findall(r"</b> · (\w+) by the Dice of foreground: A [\d.]+, B [\d.]+<", page) == [
+        "worst", "median", "best",
+    ]  # fmt: skip
+    # the mean of both folds: 1.5, 1.0 and 0.25
+    assert "Loss of training patches. loss by epoch; A: 0.25 to 1.5, median 1; B: 0.25 to 1.5" in page
+    assert "Pseudo Dice of validation patches. Dice, moving average by epoch; A: 0 to 0.5" in page
+    with open_page(out / "comparison.html") as shown:
+        assert shown.errors == []
+        sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
+    assert len(sizes) >= 6
+    assert all(size > 100 for size in sizes)
+
+
+@pytest.mark.parametrize("damage", ["no image", "no checkpoint", "broken checkpoint"])
+def test_what_cannot_be_shown_is_said_and_the_scores_stand(trained, tmp_path, damage):
+    if damage == "no image":
+        for path in (trained.root / "nnUNet_raw" / DATASET / "imagesTr").iterdir():
+            path.unlink()
+        said = "There are no pictures. "
+    else:
+        for path in trained.results.rglob("checkpoint_final.pth"):
+            path.write_bytes(b"") if damage == "broken checkpoint" else path.unlink()
+        said = "There are no curves of the training"
+    page = compare(tmp_path / "out")
+    assert said in page
+    assert "mean ± SD" in page
+
+
+def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
+    out = tmp_path / "out"
+    page = compare(out)
+    capsys.readouterr()
+    assert main(["report", str(out)]) == 0
+    assert capsys.readouterr().out == f"report    {out / 'comparison.html'}\n"
+    copy = tmp_path / "deep" / "copy.html"
+    assert main(["report", str(out), "-o", str(copy)]) == 0
+    assert copy.read_text(encoding="utf-8") == page
+    assert main(["report", str(out), "-o", str(copy / "below.html")]) == 1
+    assert "Cannot write" in capsys.readouterr().err
+
+
+def test_a_curve_is_the_mean_over_the_folds_as_far_as_all_go():
+    records = [
+        TrainingRecord(fold="0", columns={"loss": [1.0, 2.0, 3.0], "other": []}),
+        TrainingRecord(fold="1", columns={"loss": [3.0, math.nan]}),
+    ]
+    _, values = mean_curve(records, "loss")
+    assert values == pytest.approx([2.0, math.nan], nan_ok=True)
+    assert list(mean_curve(records, "other")[1]) == []
