@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.files_below import visible_files
@@ -14,6 +14,7 @@ from nnunet_pancext.errors import PancextError
 PATIENT = re.compile(r"patient\d{3}")
 FRAME = re.compile(r"(patient\d{3})_frame(\d{2})(_gt)?\.nii\.gz")
 INFO = "Info.cfg"
+PARTS = ("training", "testing")
 PHASES = ("ED", "ES")
 LAYOUT = "expected are folders patient001, patient002, … with Info.cfg and patient001_frame01.nii.gz in them"
 LABELS = {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3}
@@ -128,10 +129,18 @@ def read_patient(folder: Path, *, root: Path) -> tuple[list[SourceCase], list[Pr
                 image=folder / f"{name}.nii.gz",
                 label=folder / f"{name}_gt.nii.gz",
                 patient=patient,
-                held_out="testing" in folder.relative_to(root.parent).parts,
+                held_out=is_for_testing(folder.relative_to(root)),
             )
         )
     return cases, []
+
+
+def is_for_testing(patient: PurePath) -> bool:
+    """Say whether a patient's folder, relative to the source, is of the test set; the innermost part tells.
+
+    The name of the source itself tells nothing: it is whatever the user called the download.
+    """
+    return next((part for part in reversed(patient.parts) if part in PARTS), "") == "testing"
 
 
 def frames_of(info: str) -> dict[str, int]:

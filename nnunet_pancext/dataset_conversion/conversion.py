@@ -28,7 +28,6 @@ from nnunet_pancext.dataset_conversion.report import (
 )
 from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
 from nnunet_pancext.dataset_conversion.splits import (
-    FOLDS,
     NNUNET_SPLIT,
     SPLITS_FILE,
     Split,
@@ -36,6 +35,7 @@ from nnunet_pancext.dataset_conversion.splits import (
     parse_split,
     require_count,
     split_document,
+    why_no_folds,
 )
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import write_json
@@ -102,6 +102,8 @@ def convert_source(
         people = len(set(patients.values()))
         if counts and people < sum(counts):
             require_count(people, counts=counts, what="cases" if people == len(patients) else "patients")
+        if split in PUBLISHED:  # whether the right patients are there is known before hours of reading
+            make_split(patients, name=split, layout=layout, patients=patients)
         tested = tuple(case for case in dataset.unlabelled if belongs(case, split=split))
         candidates = (*dataset.cases, *tested)
         require_room(dataset, candidates, build=build, copy=copy)
@@ -134,7 +136,7 @@ def convert_source(
             test=tuple(sorted(case.case_id for case in usable if case.case_id not in chosen.training)),
             left_out=tuple(problem for problem in problems if problem.leaves_out),
             warnings=tuple(problem for problem in problems if not problem.leaves_out),
-            notes=tuple(remarks(dataset, split=chosen, target=target)),
+            notes=tuple(remarks(dataset, split=chosen, patients=patients, target=target)),
             file_counts=count_files(files),
         )
         documents = {
@@ -197,7 +199,9 @@ def require_room(
     require_free_space(build.dataset, needed_bytes=max(0, needed - there))
 
 
-def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[str]:
+def remarks(
+    dataset: SourceDataset, *, split: Split, patients: Mapping[str, str], target: RawTarget
+) -> list[str]:
     """Return what the user should know about the whole dataset."""
     notes = []
     preprocessed = host_folder("nnUNet_preprocessed")
@@ -219,11 +223,8 @@ def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[
             f"its folds are in split.json; set nnUNet_preprocessed, then `pancext splits apply "
             f"{target.folder.name}` puts them where nnU-Net reads them"
         )
-    elif len(split.training) < FOLDS:
-        notes.append(
-            f"{len(split.training)} training cases are too few for nnU-Net's {FOLDS} folds: "
-            "train with fold 'all'"
-        )
+    elif note := why_no_folds(split, patients=patients):
+        notes.append(note)
     former = preprocessed / target.folder.name if preprocessed else None
     left_over = [path.name for path in former.iterdir()] if former and former.is_dir() else []
     if any(not (split.folds and name.startswith(SPLITS_FILE.stem)) for name in left_over):

@@ -14,7 +14,12 @@ from nnunet_pancext.dataset_conversion.nifti_scan import UnreadableImage
 from nnunet_pancext.dataset_conversion.patient_names import patient_by_name, patient_by_regex
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
-from nnunet_pancext.dataset_conversion.splits import Folds, five_folds
+from nnunet_pancext.dataset_conversion.splits import (
+    Folds,
+    five_folds,
+    published_folds,
+    require_whole_folds,
+)
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.parallel import default_jobs, for_each
 
@@ -124,7 +129,7 @@ def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> tu
         PancextError: other folds are there already, unless `overwrite`; no such split, or not of these cases.
     """
     target = splits_file(dataset.folder)
-    folds = published_folds(dataset, name) if name else dataset.split.get("folds")
+    folds = folds_by_name(dataset, name) if name else dataset.split.get("folds")
     if not folds:
         raise PancextError(
             f"{dataset.folder / 'split.json'} tells of no folds. Name a split with --split; "
@@ -141,25 +146,20 @@ def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> tu
     return target, remarks
 
 
-def published_folds(dataset: RawDataset, name: str) -> Folds:
-    """Return the published split's folds of the dataset's training cases."""
+def folds_by_name(dataset: RawDataset, name: str) -> Folds:
+    """Return the published split's folds of the dataset's training cases.
+
+    Where it holds patients out and validates on none, those held out are validated on.
+    """
     if name not in PUBLISHED:
         raise PancextError(f"no split {name!r}. There are: {', '.join(PUBLISHED)}.")
     split = PUBLISHED[name]
-
-    def cases(patients: Iterable[str]) -> list[str]:
-        wanted = set(patients)
-        return [case for case in dataset.training if dataset.patients[case] in wanted]
-
-    if split.folds:
-        folds = [{"train": cases(split.patients - set(fold)), "val": cases(fold)} for fold in split.folds]
-    else:
-        folds = [{"train": cases(split.train), "val": cases(split.val or split.test)}]
-    if not all(fold["train"] and fold["val"] for fold in folds):
-        raise PancextError(
-            f"the split {name} is of {split.layout}, with patients like {min(split.patients)}; the cases of "
-            f"{dataset.folder} are of others, like {min(dataset.patients.values())}."
-        )
+    of = {case: dataset.patients[case] for case in dataset.training}
+    if folds := published_folds(split, of):
+        return folds
+    train, val = ([case for case, who in of.items() if who in part] for part in (split.train, split.test))
+    folds = [{"train": train, "val": val}]
+    require_whole_folds(folds, split=split, patients=of.values())
     return folds
 
 

@@ -62,6 +62,14 @@ def test_folds_are_by_patient(tmp_path, raw_root):
         assert not {one[:12] for one in fold["train"]} & {one[:12] for one in fold["val"]}
 
 
+def test_names_that_tell_one_patient_get_no_folds(tmp_path, raw_root):
+    result = convert(make(tmp_path / "pngs", pattern="slice_{:d}{:03d}"), raw_root)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert "folds" not in document
+    assert "all 18 training cases are of one patient, slice, so no fold" in document["folds_note"]
+    assert document["folds_note"] in result.notes
+
+
 def test_an_expression_tells_the_patient(tmp_path, raw_root):
     folder = make(tmp_path / "pngs", pattern="img{:d}of{:d}")
     with pytest.raises(PancextError, match=r"img1of0.png does not tell its patient. Give --patient-regex"):
