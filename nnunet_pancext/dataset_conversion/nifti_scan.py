@@ -1,4 +1,4 @@
-"""One pass over a .nii.gz file: is it whole, and which voxel values does it hold.
+"""One pass over a .nii.gz or .nii file: is it whole, and which voxel values does it hold.
 
 Read here and not through SimpleITK because its reader fills the rest of a cut file with zeros, replaces NaN
 by zero and needs the whole volume in memory. A scan holds one piece of some megabytes.
@@ -7,16 +7,17 @@ by zero and needs the whole volume in memory. A scan holds one piece of some meg
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from nnunet_pancext.dataset_conversion.gzip_stream import GzipStream
+from nnunet_pancext.dataset_conversion.voxel_hash import VoxelHash
 
 HEADER_BYTES = 348
 PIECE_VOXELS = 1 << 22
@@ -36,7 +37,7 @@ VOXEL_TYPES = {
 
 
 class UnreadableImage(Exception):
-    """The file is not a whole NIfTI-1 .nii.gz; the text says why."""
+    """The file is not a whole image; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +53,14 @@ class NiftiHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class VoxelScan:
-    """The outcome of one pass. `values` is empty unless asked for; `voxel_hash` ignores the geometry."""
+    """The outcome of one pass. `values` is empty unless asked for.
+
+    `voxel_hash` is of the values alone, not of their geometry; None where values were asked for, or where the
+    image has one value alone, which does not tell whom it shows.
+    """
 
     size: tuple[int, ...]
-    voxel_hash: str
+    voxel_hash: str | None
     non_finite_voxels: int
     values: tuple[float, ...]
 
@@ -93,13 +98,15 @@ def parse_header(header: bytes) -> NiftiHeader:
 def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
     """Inflate all of `path` and look at every voxel; raises UnreadableImage for a file that is not whole.
 
-    The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted.
+    The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted, and
+    no hash: labels are not compared with each other.
     """
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
         with path.open("rb") as file:
-            return scan_stream(GzipStream(file), collect_values=collect_values)
+            stream = file if path.suffix.lower() == ".nii" else GzipStream(file)
+            return scan_stream(stream, collect_values=collect_values)
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
     except gzip.BadGzipFile as error:
@@ -110,15 +117,15 @@ def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
-def scan_stream(stream: GzipStream, *, collect_values: bool) -> VoxelScan:
+def scan_stream(stream: GzipStream | BinaryIO, *, collect_values: bool) -> VoxelScan:
     """Do the work of `scan_nifti` on the inflated stream."""
     start = stream.read(HEADER_BYTES)
     header = parse_header(start)
     stream.read(header.data_offset - HEADER_BYTES)
     itemsize = header.voxel_type.itemsize
     voxels_left = math.prod(header.size)
-    identity = (header.size, header.voxel_type.str, header.slope, header.intercept)
-    digest = hashlib.blake2b(repr(identity).encode())  # faster than SHA-256, as good for equality
+    scaling = (header.slope, header.intercept)
+    voxels = None if collect_values else VoxelHash(header.size)
     non_finite = 0
     values: set[float] = set()
     while voxels_left:
@@ -130,8 +137,9 @@ def scan_stream(stream: GzipStream, *, collect_values: bool) -> VoxelScan:
                 f"is cut short: {missing} bytes of voxels are missing for size {header.size}"
             )
         voxels_left -= wanted // itemsize
-        digest.update(data)
         piece = np.frombuffer(data, header.voxel_type)
+        if voxels:
+            voxels.add(piece if scaling == (1, 0) else piece.astype(np.float64) * scaling[0] + scaling[1])
         if piece.dtype.kind == "f":
             finite = np.isfinite(piece)
             non_finite += int(piece.size - np.count_nonzero(finite))
@@ -143,7 +151,7 @@ def scan_stream(stream: GzipStream, *, collect_values: bool) -> VoxelScan:
         pass  # reaching the end is what makes gzip compare its checksum
     return VoxelScan(
         size=header.size,
-        voxel_hash=digest.hexdigest(),
+        voxel_hash=voxels.result() if voxels else None,
         non_finite_voxels=non_finite,
         values=tuple(sorted(values)),
     )
