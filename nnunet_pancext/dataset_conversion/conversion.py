@@ -19,7 +19,7 @@ from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_ca
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
 from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
-from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder
+from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY, RawTarget, dataset_json, host_folder
 from nnunet_pancext.dataset_conversion.report import (
     REPORT_NAME,
     ConversionResult,
@@ -75,8 +75,13 @@ def convert_source(
         "check_orientation": check_orientation,
         "copy": copy,
     }
-    job = {"source": [str(source.resolve()) for source in sources], "options": options}
-    if not overwrite and (left := killed_after_publishing(target.folder)) and left[1]["job"] == job:
+    job = {
+        "program": CONVERTED_BY,  # whose records another version may not understand
+        "layout": layout,
+        "source": [str(source.resolve()) for source in sources],
+        "options": options,
+    }
+    if not overwrite and (left := killed_after_publishing(target.folder, job=job)):
         build, outcome = left
         with only_user_of(build.root):
             return finish(build, outcome)
@@ -87,7 +92,7 @@ def convert_source(
         for_each, jobs=default_jobs() if jobs is None else jobs, show_progress=show_progress
     )
     with (
-        opened_build_folder(target.folder, **job) as build,
+        opened_build_folder(target.folder, job=job) as build,
         opened_sources(sources, extract_under=build.root, show_progress=show_progress) as opened,
     ):
         try:
@@ -204,6 +209,13 @@ def remarks(
 ) -> list[str]:
     """Return what the user should know about the whole dataset."""
     notes = []
+    if any(case.patient for case in dataset.cases):
+        sides = [
+            len({patients[one] for one in part if one in patients}) for part in (split.training, split.test)
+        ]
+        notes.append(
+            f"the labelled cases are of {sides[0]} patient(s) for training and {sides[1]} for testing"
+        )
     preprocessed = host_folder("nnUNet_preprocessed")
     if split.test or split.folds:
         notes.append(f"split {split.name}: {split.source}")
