@@ -34,6 +34,7 @@ def convert_acdc(
     name: str = "ACDC",
     split: str = "nnunet",
     jobs: int | None = None,
+    check_orientation: bool = False,
     strict: bool = False,
     overwrite: bool = False,
     copy: bool = False,
@@ -41,11 +42,12 @@ def convert_acdc(
 ) -> ConversionResult:
     """Convert ACDC's database, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
-    A patient's two frames are two cases, and never on two sides of a split: the five folds of 'nnunet' are
-    made by patient and written as a file, because nnU-Net's own would be made by case. `split` is 'nnunet'
-    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one. With `copy`
-    no file is hard-linked to the source. Raises PancextError for anything the user can put right; nothing is
-    then left at the target.
+    A patient's two frames are two cases, and never on two sides of a split: the folds of 'nnunet' are made
+    by patient and written as a file, because nnU-Net's own would be made by case. `split` is 'nnunet'
+    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one.
+    `check_orientation` lays each label onto its image as the image's intensities tell, and leaves out a case
+    where they do not. With `copy` no file is hard-linked to the source. Raises PancextError for anything the
+    user can put right; nothing is then left at the target.
     """
     return convert_source(
         [source],
@@ -59,6 +61,7 @@ def convert_acdc(
         overwrite=overwrite,
         copy=copy,
         show_progress=show_progress,
+        check_orientation=check_orientation,
     )
 
 

@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from made_acdc import add_patient
+from made_msd_task import write_volume
+from made_nih import made_ct
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.acdc import convert_acdc
@@ -197,6 +200,28 @@ def test_another_folder_is_told(tmp_path, raw_root):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PancextError, match=r"no patients in .*expected are folders patient001"):
         convert(tmp_path / "empty", raw_root)
+
+
+def test_labels_can_be_laid_onto_their_images(tmp_path, raw_root, capsys):
+    for number in (1, 2):
+        add_patient(tmp_path / "database" / "training", number)
+        for frame in ("01", "09"):
+            stem = (
+                tmp_path
+                / "database"
+                / "training"
+                / f"patient{number:03d}"
+                / f"patient{number:03d}_frame{frame}"
+            )
+            hu, mask = made_ct(2 * number + (frame == "09"))
+            write_volume(stem.with_name(f"{stem.name}.nii.gz"), hu)
+            turned = mask[::-1] if (number, frame) == (2, "09") else mask
+            write_volume(stem.with_name(f"{stem.name}_gt.nii.gz"), np.ascontiguousarray(turned))
+    words = ["convert", "acdc", str(tmp_path / "database"), "--out", str(raw_root), "--check-orientation"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "patient002_frame09: label turned" in shown
+    assert shown.count("label turned") == 1
 
 
 def test_the_command(database, raw_root, capsys):
