@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "check",
         help="look through a raw dataset: geometry, labels, duplicates, HU, orientation, with pictures",
         description="Look through any nnU-Net raw dataset and write a report with a picture of each case, "
-        "the worst first. The exit code is 1 if a case has an error.",
+        "the worst first, but of no more than 300 cases. The exit code is 1 if a case has an error.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

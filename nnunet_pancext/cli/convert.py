@@ -39,7 +39,7 @@ examples:
   pancext convert slices pngs.zip --classes pancreas tumour --patient-regex '(case[0-9]+)_'
 """
 SPLIT_HELP = (
-    "nnunet (default): all labelled cases train; A/B, e.g. %s: A patients train, "
+    "nnunet (default): %s; A/B, e.g. %s: A patients train, "
     "B are held out as imagesTs with labelsTs, drawn with a fixed seed"
 )
 
@@ -128,7 +128,8 @@ def add_acdc(layouts: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("source", type=Path, help=f"the folder database, its parent, or its {FORMATS}")
     add_common_arguments(parser, dataset_id=27, name="ACDC")
-    add_split(parser, "acdc", example="80/20")
+    add_split(parser, "acdc", example="120/30", nnunet="training trains, testing is held out")
+    add_check_orientation(parser)
     parser.set_defaults(run=run_acdc)
 
 
@@ -160,9 +161,11 @@ def add_slices(layouts: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_slices)
 
 
-def add_split(parser: argparse.ArgumentParser, layout: str, *, example: str) -> None:
+def add_split(
+    parser: argparse.ArgumentParser, layout: str, *, example: str, nnunet: str = "all labelled cases train"
+) -> None:
     """Add which cases are held out."""
-    text = SPLIT_HELP % example
+    text = SPLIT_HELP % (nnunet, example)
     published = names_for(layout)
     if published:
         text += f"; or published: {', '.join(published)} (`pancext splits list`)"
@@ -246,7 +249,8 @@ def run_acdc(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.dataset_conversion.acdc import convert_acdc
     from nnunet_pancext.dataset_conversion.report import summary
 
-    print(summary(convert_acdc(parsed.source, **common_options(parsed))))
+    result = convert_acdc(parsed.source, check_orientation=parsed.check_orientation, **common_options(parsed))
+    print(summary(result))
     return 0
 
 

@@ -33,7 +33,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     applying.set_defaults(run=run_apply)
     checking = actions.add_parser(
-        "check", help="look for a patient, or an image's content, on both sides; exit code 1 if there is one"
+        "check",
+        help="look for a patient, or an image's content, on both sides; exit code 1 if there is one, "
+        "or an image cannot be read",
     )
     checking.add_argument("dataset", help="number, name or folder of the raw dataset")
     checking.add_argument("--jobs", type=int, help="images read at once (default 4, at most the CPUs)")
@@ -82,7 +84,7 @@ def run_check(parsed: argparse.Namespace) -> int:
     )
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
-    leaks = find_leaks(dataset, jobs=parsed.jobs)
+    leaks, unreadable = find_leaks(dataset, jobs=parsed.jobs)
     people = len(set(dataset.patients.values()))
     print(
         f"{len(dataset.training)} training and {len(dataset.test)} test cases of {people} patients, "
@@ -90,6 +92,10 @@ def run_check(parsed: argparse.Namespace) -> int:
     )
     for leak in leaks:
         print(f"leak      {leak}", file=sys.stderr)
-    if not leaks:
+    for image in unreadable:
+        print(f"unread    {image}", file=sys.stderr)
+    if unreadable:
+        print(f"{len(unreadable)} image(s) cannot be read, so whether they leak is unknown", file=sys.stderr)
+    elif not leaks:
         print("no patient and no image is on both sides")
-    return 1 if leaks else 0
+    return 1 if leaks or unreadable else 0

@@ -39,12 +39,12 @@ def check_channels(
     """
     problems: dict[str, str] = {}
     hashes = {}
-    ending = case.image.name.removeprefix(f"{case.case_id}_0000")
+    name, _, ending = case.image.name.rpartition("_0000")
     for number in range(1, count):
         role = f"channel {number}"
-        path = case.image.with_name(f"{case.case_id}_{number:04d}{ending}")
+        path = case.image.with_name(f"{name}_{number:04d}{ending}")
         scan, its_geometry = inspect(path, role, root=root, found=problems)
-        if scan:
+        if scan and scan.voxel_hash:
             hashes[number] = scan.voxel_hash
         if geometry and its_geometry:
             differences = compare_geometry(

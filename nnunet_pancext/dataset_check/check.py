@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,8 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, find_duplicates
 from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
-from nnunet_pancext.dataset_conversion.image_scan import PNG
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
-from nnunet_pancext.dataset_conversion.split_files import read_json
+from nnunet_pancext.dataset_conversion.split_files import file_ending, read_json
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.parallel import default_jobs, for_each
 
@@ -51,19 +51,14 @@ def check_dataset(
     Raises:
         PancextError: the folder is no raw dataset, or `out` cannot be written.
     """
-    declared = read_json(folder / "dataset.json")
+    declared = read_json(folder / "dataset.json", expect=dict)
     labels, allowed = declared_labels(declared, folder=folder)
-    ending = declared.get("file_ending", ".nii.gz")
-    cases = find_cases(folder, ending=ending)
-    channels = {
-        case: found
-        for part in ("imagesTr", "imagesTs")
-        for case, found in find_channels(folder / part, ending=ending).items()
-    }
-    names = declared.get("channel_names") or {"0": ""}
+    names = declared_channels(declared, folder=folder)
+    cases, channels = find_cases(folder, ending=file_ending(declared, folder=folder))
     is_ct = str(next(iter(names.values()))).upper() == "CT"
-    may_be_empty = ending == PNG
-    in_parallel = partial(for_each, jobs=jobs or default_jobs(), show_progress=show_progress)
+    in_parallel = partial(
+        for_each, jobs=default_jobs() if jobs is None else jobs, show_progress=show_progress
+    )
     measure = partial(
         measure_case,
         root=folder,
@@ -71,19 +66,17 @@ def check_dataset(
         allowed=allowed,
         channels=channels,
         channel_count=len(names),
-        may_be_empty=may_be_empty,
     )
     with quiet_itk():
         measures = with_duplicates(in_parallel(measure, cases, title="reading"), cases)
-    findings = judge_cases(measures, is_ct=is_ct, may_be_empty=may_be_empty)
+    findings = judge_cases(measures, is_ct=is_ct)
     by_case = {one.case_id: one for one in measures}
     try:
         out.mkdir(parents=True, exist_ok=True)
         worst_first = {case: at for at, case in enumerate(findings)}
-        drawn = [case for case in cases if by_case[case.case_id].labels]
-        drawn = sorted(drawn, key=lambda case: worst_first[case.case_id])[:MOST_PICTURES]
         pictures = draw_cases(
-            drawn,
+            sorted(cases, key=lambda case: worst_first[case.case_id])[:MOST_PICTURES],
+            measures=by_case,
             labels=labels,
             is_ct=is_ct,
             folder=out / "pictures",
@@ -103,51 +96,95 @@ def declared_labels(
     declared: Mapping[str, Any], *, folder: Path
 ) -> tuple[dict[str, tuple[int, ...]], set[int]]:
     """Return the values of each label or region, and every value that a label may hold."""
+    where = folder / "dataset.json"
     found = declared.get("labels")
-    if not isinstance(found, dict):
-        raise PancextError(f"{folder / 'dataset.json'} declares no labels. Is this an nnU-Net raw dataset?")
-    values = {
-        str(name): tuple(value) if isinstance(value, (list, tuple)) else (int(value),)
-        for name, value in found.items()
-    }
+    if not isinstance(found, dict) or not found:
+        raise PancextError(f"{where} declares no labels. Is this an nnU-Net raw dataset?")
+    if all(str(name).isdecimal() for name in found) and all(isinstance(one, str) for one in found.values()):
+        first, name = next(iter(found.items()))
+        raise PancextError(
+            f'{where} declares labels as the Decathlon does, {{"{first}": "{name}"}}; nnU-Net v2 has it the '
+            f'other way round, {{"{name}": {first}}}. Swap names and values, or make the dataset with '
+            "`pancext convert msd`."
+        )
+    values = {}
+    for name, value in found.items():
+        several = value if isinstance(value, list) else [value]
+        if not several or not all(type(one) is int for one in several):
+            raise PancextError(
+                f"{where} declares the label {name!r} as {json.dumps(value)}; expected is a whole number, "
+                "or for a region a list of them. Correct it."
+            )
+        values[str(name)] = tuple(several)
     allowed = {0, *(one for several in values.values() for one in several)}
     labels = {name: several for name, several in values.items() if several != (0,) and name != "ignore"}
     return labels, allowed
 
 
-def find_cases(folder: Path, *, ending: str) -> list[SourceCase]:
-    """Return the training cases, and the test cases whose labels are there."""
-    cases = []
-    for subset in ("Tr", "Ts"):
-        for image in sorted((folder / f"images{subset}").glob(f"[!.]*_0000{ending}")):
-            case = image.name.removesuffix(f"_0000{ending}")
-            label = folder / f"labels{subset}" / f"{case}{ending}"
-            cases.append(
-                SourceCase(
-                    case_id=case, image=image, label=label if subset == "Tr" or label.is_file() else None
-                )
-            )
-    if not any(case.label for case in cases):
+def declared_channels(declared: Mapping[str, Any], *, folder: Path) -> dict[str, str]:
+    """Return the names of the channels by their number as text; one without a name where none is declared."""
+    names = declared.get("channel_names", declared.get("modality")) or {"0": ""}
+    if not isinstance(names, dict):
         raise PancextError(
-            f"no images *_0000{ending} in {folder / 'imagesTr'}. Is this an nnU-Net raw dataset?"
+            f"{folder / 'dataset.json'} has {json.dumps(names)} as channel_names; expected are the names by "
+            'number, as {"0": "CT"}. Correct it.'
         )
-    return cases
+    return names
+
+
+def find_cases(folder: Path, *, ending: str) -> tuple[list[SourceCase], dict[str, dict[int, Path]]]:
+    """Return the cases, and the images of each by the number of the channel.
+
+    A case is what has an image of any channel or a label. One of the test set whose id is a training case's
+    too is called imagesTs/ID.
+    """
+    cases: list[SourceCase] = []
+    channels: dict[str, dict[int, Path]] = {}
+    for subset in ("Tr", "Ts"):
+        images, labels = folder / f"images{subset}", folder / f"labels{subset}"
+        found = find_channels(images, ending=ending)
+        if subset == "Tr" and not found:
+            raise PancextError(f"no images *_0000{ending} in {images}. Is this an nnU-Net raw dataset?")
+        labelled = {path.name.removesuffix(ending) for path in labels.glob(f"[!.]*{ending}")}
+        for name in sorted({*found, *labelled}):
+            case = f"{images.name}/{name}" if name in channels else name
+            channels[case] = found.get(name, {})
+            label = labels / f"{name}{ending}" if subset == "Tr" or name in labelled else None
+            cases.append(SourceCase(case_id=case, image=images / f"{name}_0000{ending}", label=label))
+    return cases, channels
+
+
+def ids_there_twice(cases: Sequence[SourceCase]) -> list[Problem]:
+    """Return a problem for each case of the test set that has the id of a training case."""
+    return [
+        Problem(
+            case_id=case.case_id,
+            kind="id in training and test",
+            message=f"{case.case_id} has the name of a training case. Remove one of them, or if they are two "
+            "patients, give one another name.",
+        )
+        for case in cases
+        if case.case_id.startswith(f"{case.image.parent.name}/")
+    ]
 
 
 def with_duplicates(measures: list[CaseMeasure], cases: list[SourceCase]) -> list[CaseMeasure]:
-    """Add to each case of which a channel is another one that problem."""
+    """Add to each case of which a channel, or the id, is another's that problem."""
     names = {case.case_id: f"{case.image.parent.name}/{case.image.name}" for case in cases}
     findings = [
         CaseFindings(case_id=one.case_id, problems=(), image_hash=one.image_hash, size=None, spacing_mm=None)
         for one in measures
     ]
     hashes = {
-        one.case_id: {0: one.image_hash, **one.channel_hashes}
+        one.case_id: {**({0: one.image_hash} if one.image_hash else {}), **one.channel_hashes}
         for one in measures
-        if one.image_hash is not None
     }
     twins: dict[str, list[Problem]] = {}
-    for problem in (*find_duplicates(findings, image_names=names), *find_twins(hashes)):
+    for problem in (
+        *find_duplicates(findings, image_names=names),
+        *find_twins(hashes),
+        *ids_there_twice(cases),
+    ):
         twins.setdefault(problem.case_id, []).append(problem)
     return [replace(one, problems=(*one.problems, *twins.get(one.case_id, ()))) for one in measures]
 

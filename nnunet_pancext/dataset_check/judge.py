@@ -36,21 +36,18 @@ class Finding:
         return f"{self.level}: {self.kind}: {self.message}"
 
 
-def judge_cases(
-    measures: Sequence[CaseMeasure], *, is_ct: bool, may_be_empty: bool
-) -> dict[str, list[Finding]]:
+def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, list[Finding]]:
     """Return the findings of each case, the worst case first.
 
     Args:
         measures: of all cases.
         is_ct: intensities are HU.
-        may_be_empty: a label without foreground is nothing wrong.
     """
     found: dict[str, list[Finding]] = {}
     for one in measures:
         found[one.case_id] = [
             *(Finding(ERROR, problem.kind, problem.message) for problem in one.problems),
-            *_size_findings(one, may_be_empty=may_be_empty),
+            *_size_findings(one),
             *(_hu_findings(one) if is_ct else ()),
             *(_place_findings(one) if is_ct else ()),
         ]
@@ -64,8 +61,8 @@ def _weight(findings: Sequence[Finding]) -> float:
     return sum(WEIGHT[finding.level] for finding in findings)
 
 
-def _size_findings(one: CaseMeasure, *, may_be_empty: bool) -> list[Finding]:
-    if may_be_empty or not one.labels or not 0 < one.foreground_voxels < TINY_VOXELS:
+def _size_findings(one: CaseMeasure) -> list[Finding]:
+    if len(one.size or ()) == 2 or not one.labels or not 0 < one.foreground_voxels < TINY_VOXELS:
         return []
     message = f"{one.foreground_voxels} labelled voxels in all. Is that the whole label?"
     return [Finding(WARNING, "tiny foreground", message)]

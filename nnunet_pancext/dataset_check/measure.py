@@ -12,7 +12,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.dataset_check.channels import check_channels
-from nnunet_pancext.dataset_conversion.case_checks import check_case, read_geometry
+from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN, check_case, read_geometry
+from nnunet_pancext.dataset_conversion.image_scan import has_geometry
 from nnunet_pancext.dataset_conversion.orientation import Orientation, find_orientation
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
 from nnunet_pancext.errors import PancextError
@@ -23,10 +24,13 @@ MM3_PER_ML = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class LabelMeasure:
-    """Voxels and volume of a label, and the mean intensity in it, nan where it is empty."""
+    """Voxels of a label, its volume where the format tells a spacing, and the mean intensity in it.
+
+    The mean is nan where the label is empty.
+    """
 
     voxels: int
-    volume_ml: float
+    volume_ml: float | None
     mean: float
 
 
@@ -63,7 +67,6 @@ def measure_case(
     allowed: set[int],
     channels: Mapping[str, Mapping[int, Path]],
     channel_count: int,
-    may_be_empty: bool,
 ) -> CaseMeasure:
     """Read all of a case.
 
@@ -74,9 +77,11 @@ def measure_case(
         allowed: every value that a label may hold.
         channels: the images of each case, by the number of the channel.
         channel_count: how many of them each should have.
-        may_be_empty: a label without foreground is nothing wrong.
     """
-    findings = check_case(case, root=root, declared_values=sorted(allowed), may_be_empty=may_be_empty)
+    if not case.image.is_file():
+        problem = without_first_channel(case, channels.get(case.case_id, {}))
+        return CaseMeasure(case_id=case.case_id, problems=(problem,), image_hash=None, labels={})
+    findings = check_case(case, root=root, declared_values=sorted(allowed))
     geometry = read_geometry(case.image) if findings.size is not None else None
     further, hashes = check_channels(
         case, geometry=geometry, found=channels.get(case.case_id, {}), count=channel_count, root=root
@@ -87,9 +92,9 @@ def measure_case(
         "image_hash": findings.image_hash,
         "channel_hashes": hashes,
         "size": findings.size,
-        "spacing_mm": findings.spacing_mm,
+        "spacing_mm": findings.spacing_mm if has_geometry(case.image) else None,
     }
-    if findings.image_hash is None or findings.size is None:
+    if findings.size is None:
         return CaseMeasure(**known, labels={})
     image = sitk.GetArrayFromImage(read_image(case.image))
     known |= {"lowest": float(np.nanmin(image)), "highest": float(np.nanmax(image))}
@@ -99,14 +104,27 @@ def measure_case(
     label = sitk.GetArrayFromImage(read_image(case.label))
     if label.shape != image.shape:
         return CaseMeasure(**known, labels={})
-    voxel_ml = math.prod(findings.spacing_mm or (1,)) / MM3_PER_ML
+    voxel_ml = math.prod(known["spacing_mm"]) / MM3_PER_ML if known["spacing_mm"] else None
     measures = {}
     for name, values in labels.items():
         mask = np.isin(label, values)
         voxels = int(np.count_nonzero(mask))
         mean = float(image[mask].mean()) if voxels else math.nan
-        measures[name] = LabelMeasure(voxels=voxels, volume_ml=voxels * voxel_ml, mean=mean)
+        measures[name] = LabelMeasure(
+            voxels=voxels, volume_ml=None if voxel_ml is None else voxels * voxel_ml, mean=mean
+        )
     return CaseMeasure(**known, labels=measures, orientation=_orientation(image, label))
+
+
+def without_first_channel(case: SourceCase, found: Mapping[int, Path]) -> Problem:
+    """Return the problem of a case of which only the label, or only further channels, are there."""
+    image = f"{case.image.parent.name}/{case.image.name}"
+    if found:
+        there = ", ".join(path.name for path in found.values())
+        kind, message = "channel 0 missing", f"{there} is there, {image} is not. {FETCH_AGAIN}"
+    else:
+        kind, message = "label without image", f"there is a label, but no {image}. {FETCH_AGAIN}"
+    return Problem(case_id=case.case_id, kind=kind, message=message)
 
 
 def _orientation(image: np.ndarray, label: np.ndarray) -> Orientation | None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.measure import CaseMeasure
-from nnunet_pancext.dataset_conversion.image_scan import dimensions_of
 from nnunet_pancext.dataset_conversion.source import SourceCase
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path, write_json
@@ -32,37 +31,46 @@ td.text { white-space: normal; }
 def draw_cases(
     cases: Sequence[SourceCase],
     *,
+    measures: Mapping[str, CaseMeasure],
     labels: Mapping[str, tuple[int, ...]],
     is_ct: bool,
     folder: Path,
     in_parallel: Callable[..., list],
 ) -> dict[str, Path]:
-    """Draw each case, a volume through the centre of its label; return the pictures by case."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Draw each case whose image can be read, a volume through the centre of its label.
+
+    A label is drawn voxel by voxel, also where its header places it elsewhere; where it cannot be drawn, the
+    image is alone. Returns the pictures by case.
+    """
     single = {name: values[0] for name, values in labels.items() if len(values) == 1}
     parts = {value for values in labels.values() for value in values} - set(single.values())
     drawn = {**single, **{f"label {value}": value for value in sorted(parts)}}
 
     def draw(case: SourceCase) -> tuple[str, Path] | None:
         target = folder / f"{case.case_id}.png"
-        try:
-            if case.label is not None and dimensions_of(case.image) == 2:
-                write_slice_overlay(
-                    target, image=case.image, label=case.label, labels=drawn, title=case.case_id
-                )
-            else:
-                write_overlay(
-                    target,
-                    image=case.image,
-                    truth=case.label,
-                    prediction=None,
-                    labels=drawn,
-                    title=case.case_id,
-                    is_ct=is_ct,
-                )
-        except PancextError:
-            return None  # what is wrong with the case is told anyway
-        return case.case_id, target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        measure = measures[case.case_id]
+        for label in (case.label, None) if measure.labels else (None,):
+            try:
+                if len(measure.size or ()) == 2:
+                    write_slice_overlay(
+                        target, image=case.image, label=label, labels=drawn, title=case.case_id
+                    )
+                else:
+                    write_overlay(
+                        target,
+                        image=case.image,
+                        truth=label,
+                        prediction=None,
+                        labels=drawn,
+                        title=case.case_id,
+                        is_ct=is_ct,
+                        by_voxel=True,
+                    )
+            except PancextError:
+                continue  # what is wrong with the case is told anyway
+            return case.case_id, target
+        return None
 
     return dict(found for found in in_parallel(draw, cases, title="drawing") if found)
 
@@ -147,12 +155,12 @@ def findings_html(findings: Mapping[str, Sequence[Finding]]) -> str:
 def measures_html(measures: Mapping[str, CaseMeasure], findings: Mapping[str, Sequence[Finding]]) -> str:
     """Return the sortable table of findings, sizes, spacings, intensities and labels."""
     names = list(dict.fromkeys(name for one in measures.values() for name in one.labels))
+    in_ml = any(label.volume_ml is not None for one in measures.values() for label in one.labels.values())
     rows = []
     for case, found in findings.items():
         one = measures[case]
         levels = [finding.level for finding in found]
         size, spacing = one.size or (), one.spacing_mm or ()
-        is_volume = len(size) == 3
         row = [
             Cell(text=case),
             *(Cell(text=str(levels.count(level)), value=levels.count(level)) for level in (ERROR, WARNING)),
@@ -163,14 +171,15 @@ def measures_html(measures: Mapping[str, CaseMeasure], findings: Mapping[str, Se
         ]
         for name in names:
             label = one.labels.get(name)
-            row += [
-                number_cell(None if label is None else label.volume_ml, ".1f" if is_volume else ".3f"),
-                number_cell(None if label is None else label.mean, ".0f"),
-            ]
+            if label is None:
+                row += [number_cell(None, ""), number_cell(None, "")]
+                continue
+            amount = number_cell(label.volume_ml, ".1f") if in_ml else number_cell(label.voxels, "d")
+            row += [amount, number_cell(label.mean, ".0f")]
         rows.append(row)
     headings = ["case", "errors", "warnings", "size", "spacing, mm", "lowest", "highest"]
     for name in names:
-        headings += [f"{name}, mL", f"{name}, mean"]
+        headings += [f"{name}, {'mL' if in_ml else 'pixels'}", f"{name}, mean"]
     return sortable_table(headings, rows, name="cases and what was measured of them")
 
 
@@ -188,7 +197,9 @@ def gallery_html(findings: Mapping[str, Sequence[Finding]], pictures: Mapping[st
         if case not in pictures:
             continue
         told = ", ".join(f'<span class="{one.level}">{escape(one.kind)}</span>' for one in found)
-        picture = picture_html(pictures[case], text=f"Slices of {case} with the contours of its label")
+        picture = picture_html(
+            pictures[case], text=f"Slices of {case}, with the contours of its label where it has one"
+        )
         figures.append(
             f"<figure>\n{picture}\n<figcaption><b>{escape(case)}</b> {told}</figcaption>\n</figure>"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.files_below import visible_files
@@ -14,6 +14,7 @@ from nnunet_pancext.errors import PancextError
 PATIENT = re.compile(r"patient\d{3}")
 FRAME = re.compile(r"(patient\d{3})_frame(\d{2})(_gt)?\.nii\.gz")
 INFO = "Info.cfg"
+PARTS = ("training", "testing")
 PHASES = ("ED", "ES")
 LAYOUT = "expected are folders patient001, patient002, … with Info.cfg and patient001_frame01.nii.gz in them"
 LABELS = {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3}
@@ -33,6 +34,7 @@ def convert_acdc(
     name: str = "ACDC",
     split: str = "nnunet",
     jobs: int | None = None,
+    check_orientation: bool = False,
     strict: bool = False,
     overwrite: bool = False,
     copy: bool = False,
@@ -40,11 +42,12 @@ def convert_acdc(
 ) -> ConversionResult:
     """Convert ACDC's database, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
-    A patient's two frames are two cases, and never on two sides of a split: the five folds of 'nnunet' are
-    made by patient and written as a file, because nnU-Net's own would be made by case. `split` is 'nnunet'
-    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one. With `copy`
-    no file is hard-linked to the source. Raises PancextError for anything the user can put right; nothing is
-    then left at the target.
+    A patient's two frames are two cases, and never on two sides of a split: the folds of 'nnunet' are made
+    by patient and written as a file, because nnU-Net's own would be made by case. `split` is 'nnunet'
+    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one.
+    `check_orientation` lays each label onto its image as the image's intensities tell, and leaves out a case
+    where they do not. With `copy` no file is hard-linked to the source. Raises PancextError for anything the
+    user can put right; nothing is then left at the target.
     """
     return convert_source(
         [source],
@@ -58,6 +61,7 @@ def convert_acdc(
         overwrite=overwrite,
         copy=copy,
         show_progress=show_progress,
+        check_orientation=check_orientation,
     )
 
 
@@ -128,10 +132,18 @@ def read_patient(folder: Path, *, root: Path) -> tuple[list[SourceCase], list[Pr
                 image=folder / f"{name}.nii.gz",
                 label=folder / f"{name}_gt.nii.gz",
                 patient=patient,
-                held_out="testing" in folder.relative_to(root.parent).parts,
+                held_out=is_for_testing(folder.relative_to(root)),
             )
         )
     return cases, []
+
+
+def is_for_testing(patient: PurePath) -> bool:
+    """Say whether a patient's folder, relative to the source, is of the test set; the innermost part tells.
+
+    The name of the source itself tells nothing: it is whatever the user called the download.
+    """
+    return next((part for part in reversed(patient.parts) if part in PARTS), "") == "testing"
 
 
 def frames_of(info: str) -> dict[str, int]:

@@ -34,8 +34,11 @@ class Member:
 
 def list_members_of(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]] | None:
     """Return the context manager that lists the archive, None if its format is not known."""
-    if tarfile.is_tarfile(archive):
-        return listed_tar
+    try:
+        if tarfile.is_tarfile(archive):
+            return listed_tar
+    except (EOFError, zlib.error):  # a compressed file that ends before the first member does
+        return None
     if zipfile.is_zipfile(archive):
         return listed_zip
     return None

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nnunet_pancext.dataset_conversion.disk import told_write_errors
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import PARTIAL_PREFIX, write_json
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +53,16 @@ class BuildFolder:
         """Say whether the file is one that was made here, and not the source's own."""
         return path.is_relative_to(self.root)
 
-    def record(self, step: str, case_id: str, *, key: Any) -> Any | None:
-        """Return what `step` found for the case, None unless it was recorded under the same `key`."""
+    def record(self, step: str, case_id: str, *, key: Any, parse: Callable[[Any], Outcome]) -> Outcome | None:
+        """Return what `step` found for the case, as `parse` makes it of JSON.
+
+        None unless it was recorded under the same `key`, and as this program does it.
+        """
         try:
             content = json.loads(self._record_path(step, case_id).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return parse(content["outcome"]) if content["key"] == json.loads(json.dumps(key)) else None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        return content["outcome"] if content["key"] == json.loads(json.dumps(key)) else None
 
     def keep_record(self, step: str, case_id: str, *, key: Any, outcome: Any) -> None:
         """Record that `step` is done for the case."""
@@ -100,15 +105,16 @@ class BuildFolder:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def killed_after_publishing(target: Path) -> tuple[BuildFolder, Any] | None:
-    """Return the build folder that a run left behind when it had published `target`, and its outcome."""
+def killed_after_publishing(target: Path, *, job: Any) -> tuple[BuildFolder, Any] | None:
+    """Return the build folder that a run of this job left behind when it had published, and its outcome."""
     build = build_folder_of(target)
     if not target.exists() or build.dataset.exists():
         return None
     try:
-        return build, json.loads(build.outcome.read_text(encoding="utf-8"))
+        outcome = json.loads(build.outcome.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return (build, outcome) if isinstance(outcome, dict) and outcome.get("job") == job else None
 
 
 def build_folder_of(target: Path) -> BuildFolder:
@@ -117,11 +123,11 @@ def build_folder_of(target: Path) -> BuildFolder:
 
 
 @contextmanager
-def opened_build_folder(target: Path, *, source: Any, options: Any) -> Iterator[BuildFolder]:
+def opened_build_folder(target: Path, *, job: Mapping[str, Any]) -> Iterator[BuildFolder]:
     """Yield the build folder of `target`, alone in it.
 
-    Work of an earlier run is kept if it had the same `source` and `options` (any JSON values); with other
-    options the checks of the cases are kept. After an error finished cases stay for the next run.
+    Work of an earlier run is kept if it had the same `job` (of JSON values); if only its "options" were
+    others, the checks of the cases are kept. After an error finished cases stay for the next run.
     """
     build = build_folder_of(target)
     with told_write_errors(build.root):
@@ -130,7 +136,7 @@ def opened_build_folder(target: Path, *, source: Any, options: Any) -> Iterator[
         with told_write_errors(build.root):
             restore_replaced(build)
             build.outcome.unlink(missing_ok=True)
-            drop_outdated(build, source=source, options=options)
+            drop_outdated(build, job=job)
             for stale in build.root.rglob(f"{PARTIAL_PREFIX}*"):
                 stale.unlink()
             (build.dataset / "imagesTr").mkdir(parents=True, exist_ok=True)
@@ -151,19 +157,21 @@ def restore_replaced(build: BuildFolder) -> None:
             os.rename(build.replaced, build.target)
 
 
-def drop_outdated(build: BuildFolder, *, source: Any, options: Any) -> None:
-    """Remove what an earlier run made from another source or with other options."""
+def drop_outdated(build: BuildFolder, *, job: Mapping[str, Any]) -> None:
+    """Remove what an earlier run did in another job."""
     job_file = build.root / "job.json"
-    job = json.loads(json.dumps({"source": source, "options": options}))
+    job = json.loads(json.dumps(job))
     try:
         former = json.loads(job_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        former = {}
+        former = None
     if former == job:
         return
+    may_differ = {"options": job["options"]}
+    checks_hold = isinstance(former, dict) and {**former, **may_differ} == job
     job_file.unlink(missing_ok=True)
     for path in build.root.iterdir():
-        if path.is_dir() and not (path.name == "checked" and former.get("source") == job["source"]):
+        if path.is_dir() and not (path.name == "checked" and checks_hold):
             shutil.rmtree(path)
     write_json(job_file, job)
 

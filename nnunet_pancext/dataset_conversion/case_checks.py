@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.dataset_conversion.image_scan import dimensions_of, scan_image
+from nnunet_pancext.dataset_conversion.image_scan import axes_of, has_geometry, scan_image
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
 from nnunet_pancext.image_io import read_header
 from nnunet_pancext.nifti.scan import UnreadableImage, VoxelScan
@@ -42,14 +42,12 @@ class CaseFindings:
     spacing_mm: tuple[float, ...] | None
 
 
-def check_case(
-    case: SourceCase, *, root: Path, declared_values: Sequence[int], may_be_empty: bool = False
-) -> CaseFindings:
+def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:
     """Read all of a case's image and label and return what is wrong with them.
 
     Messages name files relative to `root`. `declared_values` are the label values the dataset declares,
-    0 for background included; with `may_be_empty` a label without foreground is fine. Raises nothing for a
-    bad file: that is a finding.
+    0 for background included. A slice without foreground is fine, a volume is not. Raises nothing for a bad
+    file: that is a finding.
     """
     found: dict[str, str] = {}
     image_scan, image_geometry = inspect(case.image, "image", root=root, found=found)
@@ -60,7 +58,7 @@ def check_case(
             found.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
         if label_scan:
             found.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
-            if may_be_empty:
+            if len(label_scan.size) == 2:
                 found.pop("label empty", None)
     return CaseFindings(
         case_id=case.case_id,
@@ -84,11 +82,11 @@ def inspect(
     except UnreadableImage as error:
         found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
         return None, None
-    expected = dimensions_of(path)
-    if len(scan.size) != expected:
-        found[f"{role} not {expected}D"] = (
+    expected = axes_of(path)
+    if len(scan.size) not in expected:
+        found[f"{role} not {expected[-1]}D"] = (
             f"{name} has {len(scan.size)} dimensions, size {scan.size}. "
-            f"Extract the one {expected}D image that belongs to the case, or remove the case."
+            f"Extract the one {expected[-1]}D image that belongs to the case, or remove the case."
         )
         return None, None
     if scan.non_finite_voxels:
@@ -107,12 +105,16 @@ def inspect(
 def read_geometry(path: Path) -> Geometry:
     """Return the geometry SimpleITK reads from the header; raises RuntimeError as SimpleITK does.
 
-    A .png has none but its size.
+    A picture has none but its size.
     """
     reader = read_header(path)
-    if dimensions_of(path) == 2:
+    if not has_geometry(path):
+        axes = reader.GetDimension()
         return Geometry(
-            size=tuple(reader.GetSize()), spacing_mm=(1, 1), origin_mm=(0, 0), direction=(1, 0, 0, 1)
+            size=tuple(reader.GetSize()),
+            spacing_mm=(1,) * axes,
+            origin_mm=(0,) * axes,
+            direction=tuple(np.eye(axes).ravel().tolist()),
         )
     return Geometry(
         size=tuple(reader.GetSize()),
@@ -162,7 +164,7 @@ def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[
     if undeclared:
         found["label value not declared"] = (
             f"{label_name} holds {listed(undeclared)}, declared are {listed(sorted(declared_values))}. "
-            "Correct the label, or declare the value in the source's dataset.json."
+            "Correct the label, or remove the case, or declare the value where the source has a dataset.json."
         )
     if set(scan.values) <= {0.0}:
         found["label empty"] = f"{label_name} has no foreground voxel. Annotate it, or remove the case."
@@ -172,8 +174,9 @@ def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[
 def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[str, str]) -> list[Problem]:
     """Return a problem for every image whose voxels equal those of an earlier one.
 
-    Equal means the same size, voxel type and stored numbers; the geometry in the header does not count,
-    because re-exported copies differ there.
+    Equal means the same size and values; the type that they are stored in and the geometry in the header do
+    not count, because re-exported copies differ there. Images of one value alone are not compared: those of
+    different patients are alike.
     """
     first_with: dict[str, str] = {}
     problems = []

@@ -57,12 +57,9 @@ def prepare_cases(
 
     def prepare(case: SourceCase) -> Preparation:
         key = file_state(case)
-        known = build.record("prepared", case.case_id, key=key)
-        if known is not None:
-            problems = tuple(Problem(**problem) for problem in known["problems"])
-            former = Preparation(**{**known, "problems": problems})
-            if all(Path(path).is_file() for path in (former.image, former.label) if path):
-                return former
+        former = build.record("prepared", case.case_id, key=key, parse=preparation_from)
+        if former and all(Path(path).is_file() for path in (former.image, former.label) if path):
+            return former
         made = prepare_case(
             case,
             root=dataset.root,
@@ -100,12 +97,9 @@ def check_cases(
 
     def check(case: SourceCase) -> CaseFindings:
         key = [file_state(case), declared]
-        known = build.record("checked", case.case_id, key=key)
-        if known is not None:
-            return findings_from(known)
-        findings = check_case(
-            case, root=dataset.root, declared_values=declared, may_be_empty=dataset.may_be_empty
-        )
+        if known := build.record("checked", case.case_id, key=key, parse=findings_from):
+            return known
+        findings = check_case(case, root=dataset.root, declared_values=declared)
         build.keep_record("checked", case.case_id, key=key, outcome=asdict(findings))
         return findings
 
@@ -135,8 +129,8 @@ def write_cases(
     def write(case: SourceCase) -> dict[str, str]:
         subset = "Tr" if case.case_id in split.training else "Ts"
         key = [file_state(case), subset]
-        known = build.record("written", case.case_id, key=key)
-        if known is not None and all((build.dataset / name).is_file() for name in known):
+        known = build.record("written", case.case_id, key=key, parse=dict)
+        if known and all((build.dataset / name).is_file() for name in known):
             return known
         made = write_case(
             case,
@@ -166,6 +160,11 @@ def file_state(case: SourceCase) -> list[list[int] | None]:
         else:
             states.append(None)
     return states
+
+
+def preparation_from(record: dict[str, Any]) -> Preparation:
+    """Return what an earlier run prepared."""
+    return Preparation(**{**record, "problems": tuple(Problem(**problem) for problem in record["problems"])})
 
 
 def findings_from(record: dict[str, Any]) -> CaseFindings:

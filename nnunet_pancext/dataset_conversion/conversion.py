@@ -19,7 +19,7 @@ from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_ca
 from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
 from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
-from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget, dataset_json, host_folder
+from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY, RawTarget, dataset_json, host_folder
 from nnunet_pancext.dataset_conversion.report import (
     REPORT_NAME,
     ConversionResult,
@@ -28,7 +28,6 @@ from nnunet_pancext.dataset_conversion.report import (
 )
 from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
 from nnunet_pancext.dataset_conversion.splits import (
-    FOLDS,
     NNUNET_SPLIT,
     SPLITS_FILE,
     Split,
@@ -36,6 +35,7 @@ from nnunet_pancext.dataset_conversion.splits import (
     parse_split,
     require_count,
     split_document,
+    why_no_folds,
 )
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import write_json
@@ -75,8 +75,13 @@ def convert_source(
         "check_orientation": check_orientation,
         "copy": copy,
     }
-    job = {"source": [str(source.resolve()) for source in sources], "options": options}
-    if not overwrite and (left := killed_after_publishing(target.folder)) and left[1]["job"] == job:
+    job = {
+        "program": CONVERTED_BY,  # whose records another version may not understand
+        "layout": layout,
+        "source": [str(source.resolve()) for source in sources],
+        "options": options,
+    }
+    if not overwrite and (left := killed_after_publishing(target.folder, job=job)):
         build, outcome = left
         with only_user_of(build.root):
             return finish(build, outcome)
@@ -87,7 +92,7 @@ def convert_source(
         for_each, jobs=default_jobs() if jobs is None else jobs, show_progress=show_progress
     )
     with (
-        opened_build_folder(target.folder, **job) as build,
+        opened_build_folder(target.folder, job=job) as build,
         opened_sources(sources, extract_under=build.root, show_progress=show_progress) as opened,
     ):
         try:
@@ -102,6 +107,8 @@ def convert_source(
         people = len(set(patients.values()))
         if counts and people < sum(counts):
             require_count(people, counts=counts, what="cases" if people == len(patients) else "patients")
+        if split in PUBLISHED:  # whether the right patients are there is known before hours of reading
+            make_split(patients, name=split, layout=layout, patients=patients)
         tested = tuple(case for case in dataset.unlabelled if belongs(case, split=split))
         candidates = (*dataset.cases, *tested)
         require_room(dataset, candidates, build=build, copy=copy)
@@ -134,7 +141,7 @@ def convert_source(
             test=tuple(sorted(case.case_id for case in usable if case.case_id not in chosen.training)),
             left_out=tuple(problem for problem in problems if problem.leaves_out),
             warnings=tuple(problem for problem in problems if not problem.leaves_out),
-            notes=tuple(remarks(dataset, split=chosen, target=target)),
+            notes=tuple(remarks(dataset, split=chosen, patients=patients, target=target)),
             file_counts=count_files(files),
         )
         documents = {
@@ -197,9 +204,18 @@ def require_room(
     require_free_space(build.dataset, needed_bytes=max(0, needed - there))
 
 
-def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[str]:
+def remarks(
+    dataset: SourceDataset, *, split: Split, patients: Mapping[str, str], target: RawTarget
+) -> list[str]:
     """Return what the user should know about the whole dataset."""
     notes = []
+    if any(case.patient for case in dataset.cases):
+        sides = [
+            len({patients[one] for one in part if one in patients}) for part in (split.training, split.test)
+        ]
+        notes.append(
+            f"the labelled cases are of {sides[0]} patient(s) for training and {sides[1]} for testing"
+        )
     preprocessed = host_folder("nnUNet_preprocessed")
     if split.test or split.folds:
         notes.append(f"split {split.name}: {split.source}")
@@ -219,11 +235,8 @@ def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[
             f"its folds are in split.json; set nnUNet_preprocessed, then `pancext splits apply "
             f"{target.folder.name}` puts them where nnU-Net reads them"
         )
-    elif len(split.training) < FOLDS:
-        notes.append(
-            f"{len(split.training)} training cases are too few for nnU-Net's {FOLDS} folds: "
-            "train with fold 'all'"
-        )
+    elif note := why_no_folds(split, patients=patients):
+        notes.append(note)
     former = preprocessed / target.folder.name if preprocessed else None
     left_over = [path.name for path in former.iterdir()] if former and former.is_dir() else []
     if any(not (split.folds and name.startswith(SPLITS_FILE.stem)) for name in left_over):

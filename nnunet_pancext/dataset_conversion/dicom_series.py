@@ -28,7 +28,22 @@ TAGS = [
     "PixelSpacing",
     "ImageOrientationPatient",
     "ImagePositionPatient",
+    "PhotometricInterpretation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "BitsStored",
+    "PixelRepresentation",
 ]
+NEEDED_TAGS = [
+    "SeriesInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+]
+GREY = "MONOCHROME2"
 # Of everything in mm; positions are written with few digits.
 POSITION_TOLERANCE_MM = 0.02
 SPACING_TOLERANCE = 1e-2  # relative, of the distance between slices
@@ -54,6 +69,8 @@ class DicomSlice:
     spacing_mm: tuple[float, float]  # from column to column, from row to row
     orientation: tuple[float, ...]  # of a row, then of a column
     position_mm: tuple[float, ...]
+    rescaling: tuple[float, float]  # slope and intercept from stored values to HU
+    stored: tuple[Any, Any]  # bits, and whether they have a sign
 
     @property
     def normal(self) -> np.ndarray:
@@ -67,6 +84,7 @@ class DicomSeries:
 
     files: tuple[Path, ...]
     geometry: Geometry
+    is_stored_alike: bool  # all slices have one number type and one way to HU
 
 
 def open_series(files: Sequence[Path], *, root: Path) -> DicomSeries:
@@ -99,6 +117,7 @@ def open_series(files: Sequence[Path], *, root: Path) -> DicomSeries:
             origin_mm=first.position_mm,
             direction=tuple(np.stack([row, column, normal], axis=1).ravel().tolist()),
         ),
+        is_stored_alike=len({(one.rescaling, one.stored) for one in slices}) == 1,
     )
 
 
@@ -107,10 +126,21 @@ def read_header(path: Path, *, root: Path) -> DicomSlice:
     name = name_of(path, root)
     try:
         header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        return slice_of(header, path=path, name=name)
+    except BadSeries:
+        raise
     except InvalidDicomError as error:
         raise BadSeries("not DICOM", f"{name} is no DICOM file. Remove it from the series.") from error
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise BadSeries("unreadable slice", f"{name} cannot be read ({error}). {FETCH_AGAIN}") from error
+    except Exception as error:  # pydicom reads a field when it is asked for, and has no one error for it
+        reason = str(error) or type(error).__name__
+        raise BadSeries("unreadable slice", f"{name} cannot be read ({reason}). {FETCH_AGAIN}") from error
+
+
+def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
+    """Return the fields of a header, which messages call `name`; BadSeries if it is not of a CT slice.
+
+    A field that holds anything else than it should raises what pydicom or the conversion to a number does.
+    """
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise BadSeries(
             "multi-frame DICOM",
@@ -119,25 +149,31 @@ def read_header(path: Path, *, root: Path) -> DicomSlice:
         )
     if "LOCALIZER" in (header.get("ImageType") or []):
         raise BadSeries("localizer", f"{name} is a scout image (localizer). Remove it from the series.")
-    missing = [tag for tag in TAGS if tag not in ("NumberOfFrames", "ImageType") and not present(header, tag)]
+    missing = [tag for tag in NEEDED_TAGS if not present(header, tag)]
     if missing:
         raise BadSeries(
             "incomplete header",
             f"{name} has no {', '.join(missing)}. Without them its place is unknown. {FETCH_AGAIN}",
         )
-    try:
-        rows, columns = map(float, header.PixelSpacing)
-        slice_ = DicomSlice(
-            path=path,
-            series=str(header.SeriesInstanceUID),
-            modality=str(header.Modality),
-            size=(int(header.Columns), int(header.Rows)),
-            spacing_mm=(columns, rows),
-            orientation=tuple(map(float, header.ImageOrientationPatient)),
-            position_mm=tuple(map(float, header.ImagePositionPatient)),
+    kind = header.get("PhotometricInterpretation") or GREY
+    if kind != GREY:
+        raise BadSeries(
+            f"not {GREY}",
+            f"{name} holds {kind} pixels; those of a CT in HU are {GREY}. Export the series as {GREY}, or "
+            "remove the case.",
         )
-    except (TypeError, ValueError) as error:
-        raise BadSeries("incomplete header", f"{name} has no number in a field ({error}).") from error
+    rows, columns = map(float, header.PixelSpacing)
+    slice_ = DicomSlice(
+        path=path,
+        series=str(header.SeriesInstanceUID),
+        modality=str(header.Modality),
+        size=(int(header.Columns), int(header.Rows)),
+        spacing_mm=(columns, rows),
+        orientation=tuple(map(float, header.ImageOrientationPatient)),
+        position_mm=tuple(map(float, header.ImagePositionPatient)),
+        rescaling=(number_in(header, "RescaleSlope", 1), number_in(header, "RescaleIntercept", 0)),
+        stored=(header.get("BitsStored"), header.get("PixelRepresentation")),
+    )
     numbers = (*slice_.spacing_mm, *slice_.orientation, *slice_.position_mm)
     lengths = (len(slice_.orientation), len(slice_.position_mm))
     if lengths != (6, 3) or not np.isfinite(numbers).all() or min(slice_.spacing_mm) <= 0:
@@ -146,6 +182,13 @@ def read_header(path: Path, *, root: Path) -> DicomSlice:
             f"{name} has spacing {slice_.spacing_mm}, orientation {slice_.orientation} and position "
             f"{slice_.position_mm}, which place no slice. {FETCH_AGAIN}",
         )
+    if not np.isfinite(slice_.rescaling).all() or slice_.rescaling[0] == 0:
+        slope, intercept = slice_.rescaling
+        raise BadSeries(
+            "incomplete header",
+            f"{name} has the rescale slope {slope:g} and intercept {intercept:g}, which give no HU. "
+            f"{FETCH_AGAIN}",
+        )
     return slice_
 
 
@@ -153,6 +196,11 @@ def present(header: Any, tag: str) -> bool:
     """Say whether the header holds a value for the tag."""
     value = header.get(tag)
     return value is not None and value != ""
+
+
+def number_in(header: Any, tag: str, otherwise: float) -> float:
+    """Return the number under the tag."""
+    return float(header.get(tag)) if present(header, tag) else otherwise
 
 
 def require_one_series(slices: Sequence[DicomSlice], *, root: Path) -> None:
@@ -241,6 +289,9 @@ def read_volume(series: DicomSeries) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])
+    if not series.is_stored_alike:
+        # ITK would force all slices into the number type that the first one needs.
+        reader.SetOutputPixelType(sitk.sitkFloat64)
     try:
         with only_thread_in_itk():
             volume = reader.Execute()
@@ -252,9 +303,21 @@ def read_volume(series: DicomSeries) -> sitk.Image:
             "unreadable slice",
             f"the pixels have size {volume.GetSize()}, the headers say {series.geometry.size}. {FETCH_AGAIN}",
         )
+    if not series.is_stored_alike:
+        volume = narrowed(volume)
     volume.SetSpacing(series.geometry.spacing_mm)
     volume.SetOrigin(series.geometry.origin_mm)
     volume.SetDirection(series.geometry.direction)
     for key in volume.GetMetaDataKeys():
         volume.EraseMetaData(key)
+    return volume
+
+
+def narrowed(volume: sitk.Image) -> sitk.Image:
+    """Return the volume in the smallest of the usual number types that holds all its values exactly."""
+    values = sitk.GetArrayViewFromImage(volume)
+    for pixel_type in (sitk.sitkInt16, sitk.sitkInt32, sitk.sitkFloat32):
+        narrow = sitk.Cast(volume, pixel_type)
+        if np.array_equal(sitk.GetArrayViewFromImage(narrow), values):
+            return narrow
     return volume

@@ -134,13 +134,19 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
     if not path.is_file():
         raise _Refused("label missing", f"{name} is not there. {FETCH_AGAIN}")
     try:
-        scan_nifti(path, collect_values=False)
+        scan = scan_nifti(path, collect_values=True)
         label = read_image(path)
     except UnreadableImage as error:
         raise _Refused("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise _Refused("label unreadable", f"{name} is refused by SimpleITK ({reason}).") from error
+    if scan.non_finite_voxels:  # which SimpleITK reads as background
+        raise _Refused(
+            "label has NaN or Inf",
+            f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
+            "Correct the label, or remove the case.",
+        )
     if label.GetDimension() != 3:
         raise _Refused("label not 3D", f"{name} has {label.GetDimension()} dimensions. {FETCH_AGAIN}")
     return label

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.files_below import visible_files
-from nnunet_pancext.dataset_conversion.image_scan import PNG, scan_png
+from nnunet_pancext.dataset_conversion.image_scan import PNG, scan_image
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
 from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset
 from nnunet_pancext.errors import PancextError
@@ -96,7 +96,6 @@ def read_slices(folder: Path, *, classes: Sequence[str], patient_regex: re.Patte
         layout_problems=tuple(problems),
         channel_names={"0": "grey"},
         file_ending=PNG,
-        may_be_empty=True,
         ignored_files=tuple(ignored),
     )
 
@@ -124,7 +123,7 @@ def masks_are_white(paths: Iterable[Path]) -> bool:
     """Say whether the first mask with foreground has it white."""
     for path in paths:
         try:
-            values = scan_png(path, collect_values=True).values
+            values = scan_image(path, collect_values=True).values
         except UnreadableImage:
             continue
         if any(values):

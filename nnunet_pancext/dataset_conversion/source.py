@@ -58,8 +58,7 @@ class SourceDataset:
     """A dataset as it lies in `root`, with the labels it declares and those the target shall have.
 
     `label_mapping` gives the target value of each declared value, None where labels stay as they are.
-    `may_be_empty` says that an image without foreground is nothing wrong. `layout_problems` are those found
-    without opening an image: files missing, unlisted, listed twice.
+    `layout_problems` are those found without opening an image: files missing, unlisted, listed twice.
     """
 
     title: str
@@ -72,7 +71,6 @@ class SourceDataset:
     layout_problems: tuple[Problem, ...]
     channel_names: dict[str, str] = field(default_factory=lambda: {"0": "CT"})
     file_ending: str = ".nii.gz"
-    may_be_empty: bool = False
     provenance: dict[str, str] = field(default_factory=dict)
     hidden_files: int = 0
     ignored_files: tuple[str, ...] = ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,13 @@ from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_fi
 from nnunet_pancext.dataset_conversion.image_scan import scan_image
 from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
 from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
-from nnunet_pancext.dataset_conversion.splits import Folds, five_folds
+from nnunet_pancext.dataset_conversion.source import name_of
+from nnunet_pancext.dataset_conversion.splits import (
+    Folds,
+    five_folds,
+    published_folds,
+    require_whole_folds,
+)
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nifti.scan import UnreadableImage
 from nnunet_pancext.parallel import default_jobs, for_each
@@ -47,17 +55,26 @@ def find_dataset(name: str) -> Path:
     Raises:
         PancextError: there is none.
     """
-    if (Path(name) / "dataset.json").is_file():
-        return Path(name)
+    given = Path(os.path.abspath(name))  # whose name is the dataset's, also for '.'
+    if name and (given / "dataset.json").is_file():
+        return given
+    if name and (len(Path(name).parts) != 1 or name == ".."):
+        lack = "holds no dataset.json" if given.exists() else "does not exist"
+        raise PancextError(f"{given} {lack}. Give the number, the name or the folder of a raw dataset.")
     root = raw_root_from_environment()
-    pattern = f"Dataset{int(name):03d}_*" if name.isdigit() else name
-    found = sorted(path for path in root.glob(pattern) if (path / "dataset.json").is_file())
+    known = sorted(path for path in root.glob("Dataset*") if (path / "dataset.json").is_file())
+    wanted = rf"Dataset0*{name.lstrip('0')}_.*" if _numbers(name) else re.escape(name)
+    found = [path for path in known if re.fullmatch(wanted, path.name)]
     if len(found) != 1:
-        known = ", ".join(sorted(path.name for path in root.glob("Dataset*"))) or "none"
+        listed = ", ".join(path.name for path in known) or "none"
         raise PancextError(
-            f"no dataset {name!r} in {root}; there are: {known}. Give its number, its name or its folder."
+            f"no dataset {name!r} in {root}; there are: {listed}. Give its number, its name or its folder."
         )
     return found[0]
+
+
+def _numbers(name: str) -> bool:
+    return re.fullmatch("[0-9]+", name) is not None
 
 
 def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDataset:
@@ -69,7 +86,7 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
     Raises:
         PancextError: the folder holds no images, or the expression does not compile or has no group.
     """
-    ending = read_json(folder / "dataset.json").get("file_ending", ".nii.gz")
+    ending = file_ending(read_json(folder / "dataset.json", expect=dict), folder=folder)
     training, test = (
         {
             path.name.removesuffix(f"_0000{ending}"): path
@@ -82,20 +99,58 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
         raise PancextError(
             f"no images *_0000{ending} in {folder / 'imagesTr'}. Is this an nnU-Net raw dataset?"
         )
-    split = read_json(folder / "split.json") if (folder / "split.json").is_file() else {}
+    split_file = folder / "split.json"
+    split = read_json(split_file, expect=dict) if split_file.is_file() else {}
     told = split.get("patients", {})
+    if not isinstance(told, dict) or not all(isinstance(patient, str) for patient in told.values()):
+        raise PancextError(
+            f'{split_file} has no names by case as patients, like {{"case_1": "patient_1"}}. Correct it.'
+        )
     patients = {case: patient_of(case, told=told, expression=patient_regex) for case in (*training, *test)}
     return RawDataset(folder, training, test, patients, split)
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file; PancextError where that cannot be."""
+def read_json(path: Path, *, expect: type) -> Any:
+    """Return the content of a JSON file, a dict or a list as told; PancextError where that cannot be."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PancextError(f"cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
         raise PancextError(f"{path} is not readable JSON: {error}.") from error
+    if not isinstance(content, expect):
+        wanted = "an object, {…}" if expect is dict else "a list, […]"
+        raise PancextError(f"{path} is not {wanted}, but {json.dumps(content)[:40]}. Correct or remove it.")
+    return content
+
+
+def file_ending(declared: Mapping[str, Any], *, folder: Path) -> str:
+    """Return the ending of the images that dataset.json declares."""
+    ending = declared.get("file_ending", ".nii.gz")
+    if not isinstance(ending, str) or not ending.startswith("."):
+        raise PancextError(
+            f"{folder / 'dataset.json'} has the file_ending {json.dumps(ending)}; expected is one like "
+            ".nii.gz. Correct it."
+        )
+    return ending
+
+
+def parse_folds(content: Any, *, source: Path) -> Folds:
+    """Return the folds that JSON holds; PancextError where they are none that nnU-Net could use."""
+    for number, fold in enumerate(content if isinstance(content, list) else ()):
+        for part in ("train", "val"):
+            cases = fold.get(part) if isinstance(fold, dict) else None
+            if not isinstance(cases, list) or not all(isinstance(case, str) for case in cases):
+                raise PancextError(
+                    f'fold {number} in {source} has no list of cases "{part}". Correct it, or replace the '
+                    "folds by `pancext splits apply --overwrite`."
+                )
+    if not isinstance(content, list) or not content:
+        raise PancextError(
+            f'{source} holds no folds; expected is a list like [{{"train": ["a"], "val": ["b"]}}]. '
+            "Correct it, or replace the folds by `pancext splits apply --overwrite`."
+        )
+    return content
 
 
 def splits_file(dataset: Path) -> Path:
@@ -119,12 +174,12 @@ def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> tu
         PancextError: other folds are there already, unless `overwrite`; no such split, or not of these cases.
     """
     target = splits_file(dataset.folder)
-    folds = published_folds(dataset, name) if name else dataset.split.get("folds")
-    if not folds:
+    told = dataset.folder / "split.json"
+    if not name and "folds" not in dataset.split:
         raise PancextError(
-            f"{dataset.folder / 'split.json'} tells of no folds. Name a split with --split; "
-            "`pancext splits list` shows them."
+            f"{told} tells of no folds. Name a split with --split; `pancext splits list` shows them."
         )
+    folds = folds_by_name(dataset, name) if name else parse_folds(dataset.split["folds"], source=told)
     backup = backup_of(target, folds=folds)
     if backup and not overwrite:
         raise PancextError(f"{target} holds other folds. Replace them with --overwrite.")
@@ -136,90 +191,96 @@ def apply_split(dataset: RawDataset, *, name: str | None, overwrite: bool) -> tu
     return target, remarks
 
 
-def published_folds(dataset: RawDataset, name: str) -> Folds:
-    """Return the published split's folds of the dataset's training cases."""
+def folds_by_name(dataset: RawDataset, name: str) -> Folds:
+    """Return the published split's folds of the dataset's training cases.
+
+    Where it holds patients out and validates on none, those held out are validated on.
+    """
     if name not in PUBLISHED:
         raise PancextError(f"no split {name!r}. There are: {', '.join(PUBLISHED)}.")
     split = PUBLISHED[name]
-
-    def cases(patients: Iterable[str]) -> list[str]:
-        wanted = set(patients)
-        return [case for case in dataset.training if dataset.patients[case] in wanted]
-
-    if split.folds:
-        folds = [{"train": cases(split.patients - set(fold)), "val": cases(fold)} for fold in split.folds]
-    else:
-        folds = [{"train": cases(split.train), "val": cases(split.val or split.test)}]
-    if not all(fold["train"] and fold["val"] for fold in folds):
-        raise PancextError(
-            f"the split {name} is of {split.layout}, with patients like {min(split.patients)}; the cases of "
-            f"{dataset.folder} are of others, like {min(dataset.patients.values())}."
-        )
+    of = {case: dataset.patients[case] for case in dataset.training}
+    if folds := published_folds(split, of):
+        return folds
+    train, val = ([case for case, who in of.items() if who in part] for part in (split.train, split.test))
+    folds = [{"train": train, "val": val}]
+    require_whole_folds(folds, split=split, patients=of.values())
     return folds
 
 
-def find_leaks(dataset: RawDataset, *, jobs: int | None = None, show_progress: bool = True) -> list[Leak]:
+def find_leaks(
+    dataset: RawDataset, *, jobs: int | None = None, show_progress: bool = True
+) -> tuple[list[Leak], list[str]]:
     """Return every patient, and every image's content, that is on both sides of a fold or of the test set.
 
-    The folds are those that nnU-Net reads, or would make by itself.
+    The folds are those that nnU-Net reads, or would make by itself. Also returned are the images that cannot
+    be read, and why: of these nothing is known.
     """
     folds = current_folds(dataset)
-    contents = hash_images({**dataset.training, **dataset.test}, jobs=jobs, show_progress=show_progress)
+    images = [*dataset.training.values(), *dataset.test.values()]
+    contents, unreadable = hash_images(images, root=dataset.folder, jobs=jobs, show_progress=show_progress)
     leaks = []
     for number, fold in enumerate(folds):
         unknown = sorted({*fold["train"], *fold["val"]} - set(dataset.training))
         leaks += [Leak(f"fold {number}", f"{case} is not among the training cases") for case in unknown]
-        leaks += _shared(f"fold {number}, train and val", fold["train"], fold["val"], dataset, contents)
+        train, val = (
+            {case: dataset.training[case] for case in fold[part] if case in dataset.training}
+            for part in ("train", "val")
+        )
+        leaks += _shared(f"fold {number}, train and val", train, val, dataset, contents)
     leaks += _shared("training and test", dataset.training, dataset.test, dataset, contents)
-    return leaks
+    return leaks, unreadable
 
 
 def current_folds(dataset: RawDataset) -> Folds:
     """Return the folds that nnU-Net uses for the dataset."""
     file = folds_file(dataset.folder.name)
     if file and file.is_file():
-        return read_json(file)
+        return parse_folds(read_json(file, expect=list), source=file)
     return five_folds(list(dataset.training)) or []
 
 
 def hash_images(
-    images: Mapping[str, Path], *, jobs: int | None = None, show_progress: bool = True
-) -> dict[str, str]:
-    """Return a hash of each image's voxels; an unreadable one has none."""
+    images: Sequence[Path], *, root: Path, jobs: int | None = None, show_progress: bool = True
+) -> tuple[dict[Path, str], list[str]]:
+    """Return a hash of each image's voxels, where these tell one from another, and what cannot be read."""
 
-    def read(item: tuple[str, Path]) -> tuple[str, str] | None:
-        case, path = item
+    def read(path: Path) -> tuple[str | None, str | None]:
         try:
-            return case, scan_image(path, collect_values=False).voxel_hash
-        except UnreadableImage:
-            return None
+            return scan_image(path, collect_values=False).voxel_hash, None
+        except UnreadableImage as error:
+            return None, f"{name_of(path, root)} {error}"
 
     found = for_each(
-        read, list(images.items()), jobs=jobs or default_jobs(), title="reading", show_progress=show_progress
+        read,
+        images,
+        jobs=default_jobs() if jobs is None else jobs,
+        title="reading",
+        show_progress=show_progress,
     )
-    return dict(pair for pair in found if pair)
+    hashes = {path: digest for path, (digest, _) in zip(images, found, strict=True) if digest}
+    return hashes, [reason for _, reason in found if reason]
 
 
 def _shared(
     where: str,
-    ones: Iterable[str],
-    others: Iterable[str],
+    ones: Mapping[str, Path],
+    others: Mapping[str, Path],
     dataset: RawDataset,
-    contents: Mapping[str, str],
+    contents: Mapping[Path, str],
 ) -> list[Leak]:
-    ones, others = list(ones), list(others)
     leaks = []
-    patients = {dataset.patients.get(case, case) for case in ones}
+    patients = {dataset.patients[case] for case in ones}
     for case in others:
-        patient = dataset.patients.get(case, case)
+        patient = dataset.patients[case]
         if patient in patients:
             leaks.append(Leak(where, f"patient {patient} is in both, with {case} in the second"))
     by_content: dict[str, list[str]] = {}
-    for case in ones:
-        if case in contents:
-            by_content.setdefault(contents[case], []).append(case)
-    for case in others:
-        for twin in by_content.get(contents.get(case, ""), []):
+    for case, path in ones.items():
+        if path in contents:
+            by_content.setdefault(contents[path], []).append(case)
+    for case, path in others.items():
+        for twin in by_content.get(contents.get(path, ""), []):
             if twin != case:
                 leaks.append(Leak(where, f"{twin} and {case} have the same voxels"))
     return leaks

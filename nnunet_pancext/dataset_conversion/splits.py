@@ -27,8 +27,8 @@ class Split:
     """Case ids, sorted. `name` is what the user asked for, `source` says where the assignment comes from.
 
     `folds` are those of the training cases that nnU-Net would not make by itself, each with its cases under
-    "train" and "val"; None where it does. `remarks` are what the user should know, `gaps` which patients of a
-    published list are not there.
+    "train" and "val"; None where it does, or where there can be none. `remarks` are what the user should
+    know, `gaps` which patients of a published list are not there.
     """
 
     name: str
@@ -85,10 +85,12 @@ def make_split(
         training = tuple(one for one in ids if one not in held_out)
         if not training:  # the source's test folder alone was given
             training, held_out = tuple(ids), ()
-        folds = None if _one_case_each(of) else patient_folds(training, of)
-        whose = "the source's training cases" if held_out else "all labelled cases"
-        by_patient = "" if folds is None else ", by patient"
-        source = f"{whose} train; nnU-Net cross-validates over its own five folds{by_patient}"
+        folds = patient_folds(training, of)
+        source = "the source's training cases train" if held_out else "all labelled cases train"
+        if _one_case_each(of):
+            source += "; nnU-Net cross-validates over its own five folds"
+        elif folds:
+            source += f"; {len(folds)} folds by patient, made as nnU-Net makes its own"
         return Split(
             name=name,
             source=source,
@@ -114,7 +116,7 @@ def make_split(
         source=source,
         training=training,
         test=tuple(one for one in ids if of[one] in tested),
-        folds=None if one_each else patient_folds(training, of),
+        folds=patient_folds(training, of),
     )
 
 
@@ -135,16 +137,7 @@ def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
     def cases(patients: Collection[str]) -> list[str]:
         return [one for one, patient in of.items() if patient in patients]
 
-    folds: Folds | None = None
-    if split.folds:
-        training = cases(split.patients)
-        folds = [{"train": cases(split.patients - set(fold)), "val": cases(fold)} for fold in split.folds]
-    else:
-        training = cases({*split.train, *split.val})
-        if split.val:
-            folds = [{"train": cases(split.train), "val": cases(split.val)}]
-        elif not _one_case_each(of):
-            folds = patient_folds(training, of)
+    training = cases(split.patients if split.folds else {*split.train, *split.val})
     if not training:
         raise PancextError(
             f"--split {split.name}: none of the dataset's cases is in the list. Is this the right dataset?"
@@ -154,10 +147,42 @@ def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
         source=split.source,
         training=tuple(training),
         test=tuple(cases(split.test)),
-        folds=folds,
+        folds=published_folds(split, of) or patient_folds(training, of),
         remarks=tuple(remarks),
         gaps=gaps,
     )
+
+
+def published_folds(split: PublishedSplit, of: Mapping[str, str]) -> Folds:
+    """Return a published split's folds of the cases, whose patients are `of`; empty where it names none.
+
+    Raises:
+        PancextError: there is no case to train on, or none to validate on, in one of them.
+    """
+
+    def cases(patients: Collection[str]) -> list[str]:
+        return [one for one, patient in of.items() if patient in patients]
+
+    if split.folds:
+        folds = [{"train": cases(split.patients - set(fold)), "val": cases(fold)} for fold in split.folds]
+    elif split.val:
+        folds = [{"train": cases(split.train), "val": cases(split.val)}]
+    else:
+        folds = []
+    require_whole_folds(folds, split=split, patients=of.values())
+    return folds
+
+
+def require_whole_folds(folds: Folds, *, split: PublishedSplit, patients: Collection[str]) -> None:
+    """Raise PancextError where a fold has nothing to train on, or nothing to validate on."""
+    for number, fold in enumerate(folds):
+        empty = [part for part in ("train", "val") if not fold[part]]
+        if empty:
+            raise PancextError(
+                f"the split {split.name} is of {split.layout}, with patients like {min(split.patients)}; of "
+                f"fold {number} no case for {empty[0]} is there, the patients that are there are like "
+                f"{min(patients, default='none')}. Download what is missing, or take another split."
+            )
 
 
 def _one_case_each(of: Mapping[str, str]) -> bool:
@@ -179,23 +204,47 @@ def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0, wh
 
 def five_folds(training_ids: Sequence[str]) -> Folds | None:
     """Return the folds nnU-Net makes by default of these cases, None when they are too few for five."""
-    if len(training_ids) < FOLDS:
-        return None
+    return _folds_of(training_ids, count=FOLDS) if len(training_ids) >= FOLDS else None
+
+
+def _folds_of(ids: Collection[str], *, count: int) -> Folds:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
-    folds = generate_crossval_split(sorted(training_ids), seed=SPLIT_SEED, n_splits=FOLDS)
-    return [{part: [str(case_id) for case_id in fold[part]] for part in ("train", "val")} for fold in folds]
+    folds = generate_crossval_split(sorted(ids), seed=SPLIT_SEED, n_splits=count)
+    return [{part: [str(one) for one in fold[part]] for part in ("train", "val")} for fold in folds]
 
 
 def patient_folds(training_ids: Sequence[str], of: Mapping[str, str]) -> Folds | None:
-    """Return nnU-Net's folds made of patients instead of cases, None when they are too few for five."""
-    folds = five_folds(sorted({of[one] for one in training_ids}))
-    if folds is None:
+    """Return nnU-Net's folds made of patients instead of cases: five, or as many as there are patients.
+
+    None where each case is a patient, so that nnU-Net makes them by itself, and where there is one patient.
+    """
+    people = {of[one] for one in training_ids}
+    if _one_case_each(of) or len(people) < 2:
         return None
     return [
         {part: [one for one in training_ids if of[one] in set(fold[part])] for part in ("train", "val")}
-        for fold in folds
+        for fold in _folds_of(people, count=min(FOLDS, len(people)))
     ]
+
+
+def why_no_folds(split: Split, *, patients: Mapping[str, str]) -> str:
+    """Tell why the training cases have no folds; empty where they have some.
+
+    `patients` are those of each case.
+    """
+    count = len(split.training)
+    people = {patients.get(one, one) for one in split.training}
+    if split.folds:
+        return ""
+    if len(people) == 1 < count:
+        return (
+            f"all {count} training cases are of one patient, {people.pop()}, so no fold may be made of them; "
+            "train with fold 'all'"
+        )
+    if count < FOLDS:
+        return f"{count} training cases are too few for {FOLDS} folds; train with fold 'all'"
+    return ""
 
 
 def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, Any]:
@@ -203,7 +252,6 @@ def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, An
 
     `patients` are those of each case; they are listed where they are not the cases.
     """
-    folds = split.folds or five_folds(split.training)
     document: dict[str, Any] = {
         "name": split.name,
         "source": split.source,
@@ -214,10 +262,8 @@ def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, An
     named = {one: patients[one] for one in (*split.training, *split.test) if patients.get(one, one) != one}
     if named:
         document["patients"] = named
-    if folds is None:
-        document["folds_note"] = (
-            f"{len(split.training)} training cases are too few for {FOLDS} folds; train with fold 'all'"
-        )
+    if note := why_no_folds(split, patients=patients):
+        document["folds_note"] = note
     else:
-        document["folds"] = folds
+        document["folds"] = split.folds or five_folds(split.training)
     return document

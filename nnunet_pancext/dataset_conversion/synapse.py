@@ -89,9 +89,10 @@ def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
     labels: dict[str, Path] = {}
     problems, ignored = [], []
     for path in sorted(visible_files(folder)):
-        below = path.relative_to(folder.parent).parts[:-1]
+        # Not the folder's own name, which is whatever the user called the download.
+        below = [part.lower() for part in path.relative_to(folder).parts[:-1]]
         if found := IMAGE.fullmatch(path.name):
-            place = tests if any(part.lower() in TEST_FOLDERS for part in below) else images
+            place = tests if TEST_FOLDERS.intersection(below) else images
         elif found := LABEL.fullmatch(path.name):
             place = labels
         else:

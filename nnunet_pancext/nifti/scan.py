@@ -1,4 +1,4 @@
-"""One pass over a NIfTI file: is it whole, and which voxel values does it hold.
+"""One pass over a .nii.gz or .nii file: is it whole, and which voxel values does it hold.
 
 Read here and not through SimpleITK because its reader fills the rest of a cut file with zeros, replaces NaN
 by zero and needs the whole volume in memory. A scan holds one piece of some megabytes.
@@ -7,7 +7,6 @@ by zero and needs the whole volume in memory. A scan holds one piece of some meg
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import struct
 import zlib
@@ -20,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from nnunet_pancext.nifti.gzip_stream import GzipStream
+from nnunet_pancext.nifti.voxel_hash import VoxelHash
 
 HEADER_BYTES = 348
 PIECE_VOXELS = 1 << 22
@@ -39,7 +39,7 @@ VOXEL_TYPES = {
 
 
 class UnreadableImage(Exception):
-    """The file is not a whole NIfTI-1 .nii or .nii.gz; the text says why."""
+    """The file is not a whole image; the text says why."""
 
 
 class Stream(Protocol):
@@ -62,10 +62,14 @@ class NiftiHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class VoxelScan:
-    """The outcome of one pass. `values` is empty unless asked for; `voxel_hash` ignores the geometry."""
+    """The outcome of one pass. `values` is empty unless asked for.
+
+    `voxel_hash` is of the values alone, not of their geometry; None where values were asked for, or where the
+    image has one value alone, which does not tell whom it shows.
+    """
 
     size: tuple[int, ...]
-    voxel_hash: str
+    voxel_hash: str | None
     non_finite_voxels: int
     values: tuple[float, ...]
 
@@ -103,7 +107,8 @@ def parse_header(header: bytes) -> NiftiHeader:
 def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
     """Inflate all of `path` and look at every voxel; raises UnreadableImage for a file that is not whole.
 
-    The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted.
+    The gzip checksum is verified. With `collect_values` the distinct voxel values are returned, sorted, and
+    no hash: labels are not compared with each other.
     """
     with _opened(path) as stream:
         return scan_stream(stream, collect_values=collect_values)
@@ -123,22 +128,25 @@ def count_non_finite(path: Path) -> int:
 def scan_stream(stream: Stream, *, collect_values: bool) -> VoxelScan:
     """Do the work of `scan_nifti` on the inflated stream."""
     header = parse_header(stream.read(HEADER_BYTES))
-    identity = (header.size, header.voxel_type.str, header.slope, header.intercept)
-    digest = hashlib.blake2b(repr(identity).encode())  # faster than SHA-256, as good for equality
+    slope, intercept = header.slope, header.intercept
+    voxels = None if collect_values else VoxelHash(header.size)
     non_finite = 0
     values: set[float] = set()
     for piece in _pieces(stream, header):
-        digest.update(piece.data)
+        if voxels:
+            voxels.add(
+                piece if (slope, intercept) == (1, 0) else piece.astype(np.float64) * slope + intercept
+            )
         if piece.dtype.kind == "f":
             finite = np.isfinite(piece)
             non_finite += int(piece.size - np.count_nonzero(finite))
             piece = piece[finite]
         if collect_values and len(values) <= MOST_VALUES:
-            scaled = distinct(piece).astype(np.float64) * header.slope + header.intercept
+            scaled = distinct(piece).astype(np.float64) * slope + intercept
             values.update(scaled.tolist())
     return VoxelScan(
         size=header.size,
-        voxel_hash=digest.hexdigest(),
+        voxel_hash=voxels.result() if voxels else None,
         non_finite_voxels=non_finite,
         values=tuple(sorted(values)),
     )

@@ -54,6 +54,7 @@ def write_overlay(
     labels: dict[str, int],
     title: str,
     is_ct: bool = True,
+    by_voxel: bool = False,
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same enlarged, coronal and sagittal.
 
@@ -64,6 +65,9 @@ def write_overlay(
     of the files. The label of lowest value is red in the truth and
     green in the prediction, the next one orange and cyan.
 
+    With `by_voxel` label maps are laid onto the image voxel by voxel, wherever their headers place them, and
+    there may be none.
+
     Raises:
         PancextError: a file is missing or unreadable, or the three do not share one grid; or there is neither
             truth nor prediction.
@@ -72,9 +76,13 @@ def write_overlay(
     values = tuple(foreground.values())
     ct = read_volume(image)
     ct_hu, spacing_mm = display_array(ct)
-    predicted = None if prediction is None else read_on_grid(prediction, ct, role="prediction")
-    true = None if truth is None else read_on_grid(truth, ct, role="truth")
+    predicted = (
+        None if prediction is None else read_on_grid(prediction, ct, role="prediction", by_voxel=by_voxel)
+    )
+    true = None if truth is None else read_on_grid(truth, ct, role="truth", by_voxel=by_voxel)
     shown = predicted if true is None or (predicted is not None and not np.isin(true, values).any()) else true
+    if shown is None and by_voxel:
+        shown = np.zeros(ct_hu.shape, bool)
     if shown is None:
         raise PancextError(f"There is neither truth nor prediction to draw on {image}. Give one of them.")
     window = ABDOMEN_HU if is_ct else brightness_range(ct_hu)
@@ -147,9 +155,17 @@ def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> ND
     return np.zeros(label_map.shape, dtype=bool)
 
 
-def read_on_grid(path: Path, ct: sitk.Image, *, role: str) -> NDArray[np.generic]:
-    """Return a label map (slice, row, column) as displayed; PancextError where its grid is another."""
+def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = False) -> NDArray[np.generic]:
+    """Return a label map (slice, row, column) as displayed.
+
+    With `by_voxel` a label map of the image's size lies on its voxels, whatever its header says.
+
+    Raises:
+        PancextError: its grid is another.
+    """
     label_map = read_label_map(path)
+    if by_voxel and label_map.GetSize() == ct.GetSize():
+        label_map.CopyInformation(ct)
     require_same_grid(
         label_map,
         ct,

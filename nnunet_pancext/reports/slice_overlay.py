@@ -23,16 +23,19 @@ MOST_HEIGHT = 2.0  # times the width
 
 
 def write_slice_overlay(
-    target: Path, *, image: Path, label: Path, labels: Mapping[str, int], title: str
+    target: Path, *, image: Path, label: Path | None, labels: Mapping[str, int], title: str
 ) -> None:
-    """Write a PNG of the slice as it is stored, from its darkest to its brightest value, with its label.
+    """Write a PNG of the slice as it is stored, from its darkest to its brightest value.
+
+    Its label is drawn on it if it has one.
 
     Raises:
         PancextError: a file cannot be read, has more than one value per pixel or more than two axes, or the
             two differ in size.
     """
-    picture, mask = _read(image), _read(label)
-    if picture.shape != mask.shape:
+    picture = _read(image)
+    mask = None if label is None else _read(label)
+    if mask is not None and picture.shape != mask.shape:
         raise PancextError(
             f"{label} has {mask.shape[::-1]} pixels, {image} has {picture.shape[::-1]}. "
             "Give a label drawn on it."
@@ -47,9 +50,9 @@ def write_slice_overlay(
     axes.set_axis_off()
     axes.set_title(title, color=INK, fontsize=9, loc="left", pad=4, parse_math=False)
     lines = []
-    for index, (name, value) in enumerate(labels.items()):
+    masks = {} if mask is None else {name: mask == value for name, value in labels.items()}
+    for index, (name, shown) in enumerate(masks.items()):
         colour = TRUTH_COLOURS[index % len(TRUTH_COLOURS)]
-        shown = mask == value
         draw_contour(axes, shown, pixel_mm=(1, 1), colour=colour, linestyle="solid", linewidth=1.6)
         lines.append(Line2D([], [], color=colour, label=name if shown.any() else f"{name} (none)"))
     legend = figure.legend(

@@ -84,6 +84,15 @@ def same_as_another_case(dataset):
     shutil.copy(channel(dataset, 1), channel(dataset, 2))
 
 
+def first_missing(dataset):
+    channel(dataset, 2, which=0).unlink()
+
+
+def no_image_at_all(dataset):
+    for which in range(2):
+        channel(dataset, 2, which=which).unlink()
+
+
 def test_sound_channels_have_no_finding(dataset, tmp_path):
     assert found(dataset, tmp_path) == {}
 
@@ -92,6 +101,12 @@ def test_sound_channels_have_no_finding(dataset, tmp_path):
     ("damage", "kind", "words"),
     [
         (missing, "channel 1 missing", "imagesTr/case_2_0001.nii.gz is not there"),
+        (
+            first_missing,
+            "channel 0 missing",
+            "case_2_0001.nii.gz is there, imagesTr/case_2_0000.nii.gz is not",
+        ),
+        (no_image_at_all, "label without image", "there is a label, but no imagesTr/case_2_0000.nii.gz"),
         (cut, "channel 1 unreadable", "is cut short"),
         (moved, "channel 1: origin differs", "has origin (5.0, 0.0, 0.0), its image (0.0, 0.0, 0.0) mm"),
         (smaller, "channel 1: size differs", "Resample all channels of a case onto one grid"),

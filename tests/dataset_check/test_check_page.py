@@ -93,10 +93,11 @@ def test_the_table_sorts_by_numbers(slices, tmp_path):
     page = check(slices, tmp_path).report.read_text(encoding="utf-8")
     heading, first, *rows = Table(page).rows
     assert heading[:7] == ["case", "errors", "warnings", "size", "spacing, mm", "lowest", "highest"]
+    assert heading[7] == "pancreas, pixels"  # a .png tells no spacing, so no volume
     assert first[:4] == ["p_7", "1.0", "0.0", "2400.0"]  # the worst comes first
-    volumes = {row[0]: row[7] for row in rows}
-    assert float(volumes["p_4"]) == pytest.approx(6 / 1000)
-    assert float(volumes["p_1"]) == pytest.approx(144 / 1000)
+    areas = {row[0]: float(row[7]) for row in rows}
+    assert (areas["p_4"], areas["p_1"]) == (6, 144)
+    assert {row[4] for row in rows} == {""}
     assert {row[0]: row[8] for row in rows}["p_2"] == ""  # no mean without a label: sorts last
 
 
@@ -117,6 +118,27 @@ def test_only_the_worst_of_very_many_cases_are_drawn(slices, tmp_path, monkeypat
     assert drawn == set(list(result.findings)[:3])
     assert "p_7" in drawn
     assert "Without a picture: 9 case(s)." in result.report.read_text(encoding="utf-8")
+
+
+def unreadable(slices):
+    (slices / "labelsTr" / "p_4.png").write_bytes(b"no picture")
+
+
+def missing(slices):
+    (slices / "labelsTr" / "p_4.png").unlink()
+
+
+def other_size(slices):
+    write(slices / "labelsTr" / "p_4.png", np.ones((20, 60)))
+
+
+@pytest.mark.parametrize("damage", [unreadable, missing, other_size])
+def test_a_slice_whose_label_cannot_be_drawn_is_drawn_alone(slices, tmp_path, damage):
+    damage(slices)
+    result = check(slices, tmp_path)
+    assert next(iter(result.findings)) == "p_4"
+    assert len(red_pixels(tmp_path / "check" / "pictures" / "p_4.png")) == 0
+    assert "Without a picture" not in result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("channel", ["CT", "MR"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -173,6 +176,90 @@ def test_what_is_wrong_is_found_and_comes_first(dataset, tmp_path, damage, level
     assert order == sorted(order)
 
 
+def fraction(dataset):
+    change(label_of(dataset, 2), lambda array: 0.5 * array)
+
+
+def without_label(dataset):
+    label_of(dataset, 2).unlink()
+
+
+def of_another_size(dataset):
+    change_size(label_of(dataset, 2))
+
+
+def change_size(path):
+    array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[:-1]
+    path.unlink()
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+
+
+@pytest.mark.parametrize(
+    ("damage", "has_contours"),
+    [
+        (moved, True),
+        (other_value, False),
+        (fraction, False),
+        (without_label, False),
+        (of_another_size, False),
+    ],
+)
+def test_the_worst_case_is_drawn_too(dataset, tmp_path, damage, has_contours):
+    bad = case_of(dataset, 2)
+    damage(dataset)
+    result = check(dataset, tmp_path)
+    assert next(iter(result.findings)) == bad
+    picture = (matplotlib.image.imread(tmp_path / "check" / "pictures" / f"{bad}.png")[..., :3] * 255).round()
+    panels = picture[: int(0.9 * len(picture))]  # without the legend
+    red = (np.abs(panels - (255, 59, 59)) < 30).all(axis=-1)
+    assert red.any() == has_contours
+    assert "Without a picture" not in result.report.read_text(encoding="utf-8")
+
+
+def test_an_id_in_training_and_test_is_told_and_hides_nothing(dataset, tmp_path):
+    twice = case_of(dataset, 2)
+    for part in ("images", "labels"):
+        (dataset / f"{part}Ts").mkdir(exist_ok=True)
+    image = shutil.copy(image_of(dataset, 2), dataset / "imagesTs")
+    shutil.copy(label_of(dataset, 2), dataset / "labelsTs")
+    empty(dataset)
+    result = check(dataset, tmp_path)
+    kinds = {case: [one.kind for one in found] for case, found in result.findings.items() if found}
+    assert kinds == {
+        twice: ["label empty"],
+        f"imagesTs/{twice}": ["id in training and test", "duplicate image"],
+    } or kinds == {
+        twice: ["label empty"],
+        f"imagesTs/{twice}": ["duplicate image", "id in training and test"],
+    }
+    assert len(result.measures) == 7
+    assert (tmp_path / "check" / "pictures" / "imagesTs" / f"{twice}.png").is_file()
+    change(Path(image), lambda array: array + 1)
+    again = check(dataset, tmp_path)
+    assert [one.kind for one in again.findings[f"imagesTs/{twice}"]] == ["id in training and test"]
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])
+def test_other_formats_are_looked_through_as_well(dataset, tmp_path, ending):
+    for part in ("imagesTr", "labelsTr"):
+        for path in list((dataset / part).iterdir()):
+            image = sitk.ReadImage(str(path))
+            path.unlink()
+            sitk.WriteImage(image, str(path).replace(".nii.gz", ending))
+    declared = json.loads((dataset / "dataset.json").read_text())
+    (dataset / "dataset.json").unlink()
+    (dataset / "dataset.json").write_text(json.dumps({**declared, "file_ending": ending}))
+    result = check(dataset, tmp_path)
+    assert result.is_sound
+    assert not any(result.findings.values())
+    assert len(list((tmp_path / "check" / "pictures").iterdir())) == 6
+    bad = sorted((dataset / "imagesTr").iterdir())[2]
+    bad.write_bytes(bad.read_bytes()[:-500])
+    assert [one.kind for one in next(iter(check(dataset, tmp_path).findings.values()))] == [
+        "image unreadable"
+    ]
+
+
 def test_a_label_that_is_not_there(dataset, tmp_path):
     bad = case_of(dataset, 2)
     label_of(dataset, 2).unlink()
@@ -204,6 +291,27 @@ def test_the_command_tells_and_fails(dataset, tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert f"{case_of(dataset, 2)}: error: label empty" in shown
     assert "6 cases, 1 with errors, 0 with warnings" in shown
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ([], r"dataset.json is not an object"),
+        ({"labels": {"0": "background", "1": "pancreas"}}, r'as the Decathlon does, \{"0": "background"\};'),
+        ({"labels": {"background": 0, "a": None}}, r"declares the label 'a' as null; expected is a whole"),
+        ({"labels": {"background": 0, "a": ["1"]}}, r"declares the label 'a' as \[\"1\"\]"),
+        ({"labels": {"background": 0, "a": 1}, "channel_names": ["CT"]}, r'has \["CT"\] as channel_names'),
+    ],
+)
+def test_a_dataset_json_of_another_shape_is_told(tmp_path, capsys, declared, message):
+    (tmp_path / "dataset.json").write_text(json.dumps(declared))
+    assert main(["check", str(tmp_path)]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_mistyped_path_is_told(tmp_path, capsys):
+    assert main(["check", str(tmp_path / "typo")]) == 1
+    assert "typo does not exist. Give the number, the name or the folder" in capsys.readouterr().err
 
 
 def test_folders_that_are_none_are_told(tmp_path):

@@ -23,7 +23,8 @@ def write_with_pydicom(
     origin_mm: Sequence[float] = (-170.5, 12.25, 40.0),
     orientation: Sequence[float] = AXIAL,
     slopes: Sequence[float] | None = None,
-    intercept: float = -1024,
+    intercept: float | Sequence[float] = -1024,
+    bits: int = 16,
     series: str | None = None,
 ) -> list[Path]:
     """Write each slice of `hu` (z, y, x) as a file; return them in the order of z.
@@ -36,6 +37,7 @@ def write_with_pydicom(
     paths = []
     for index, pixels in enumerate(hu):
         slope = 1.0 if slopes is None else slopes[index]
+        of_slice = intercept[index] if isinstance(intercept, Sequence) else intercept
         path = folder / f"1-{len(hu) - index:03d}.dcm"
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = CTImageStorage
@@ -56,9 +58,9 @@ def write_with_pydicom(
             for start, step in zip(origin_mm, normal, strict=True)
         ]
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
-        data.RescaleSlope, data.RescaleIntercept = slope, intercept
-        stored = np.rint((pixels - intercept) / slope).astype(np.int16)
+        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, bits, bits - 1, 1
+        data.RescaleSlope, data.RescaleIntercept = slope, of_slice
+        stored = np.rint((pixels - of_slice) / slope).astype(np.int16)
         data.PixelData = stored.tobytes()
         data.save_as(path, enforce_file_format=True)
         paths.append(path)

@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from made_acdc import add_patient
+from made_msd_task import write_volume
+from made_nih import made_ct
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.acdc import convert_acdc
@@ -61,6 +64,53 @@ def test_no_patient_is_in_two_folds(database, raw_root, monkeypatch, tmp_path):
     validated = [case for fold in folds for case in fold["val"]]
     assert sorted(validated) == list(result.training)
     assert any("splits_final.json" in note for note in result.notes)
+
+
+def test_few_patients_get_a_fold_each(tmp_path, raw_root, monkeypatch):
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    for number in range(1, 5):
+        add_patient(tmp_path / "database" / "training", number)
+    result = convert(tmp_path / "database", raw_root)
+    folds = json.loads((tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json").read_text())
+    assert json.loads((result.folder / "split.json").read_text())["folds"] == folds
+    validated = [patients(fold["val"]) for fold in folds]
+    assert sorted(map(sorted, validated)) == [[f"patient00{number}"] for number in range(1, 5)]
+    for fold, tested in zip(folds, validated, strict=True):
+        assert sorted(fold["train"] + fold["val"]) == list(result.training)
+        assert not patients(fold["train"]) & tested
+    assert any("4 folds by patient" in note for note in result.notes)
+    monkeypatch.setenv("nnUNet_raw", str(raw_root))
+    assert main(["splits", "check", "27"]) == 0
+
+
+def test_one_patient_gets_no_folds(tmp_path, raw_root):
+    add_patient(tmp_path / "database" / "training", 1)
+    result = convert(tmp_path / "database", raw_root)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert "folds" not in document
+    (note,) = [note for note in result.notes if "train with fold 'all'" in note]
+    assert note == document["folds_note"]
+    assert note.startswith("all 2 training cases are of one patient, patient001")
+
+
+def test_a_published_fold_without_a_patient_is_refused_before_reading(database, raw_root):
+    for path in database.rglob("*.nii.gz"):
+        path.write_text("would be found bad if it were read")
+    for number in (2, 19):  # all of the list's patients to validate on that there are here
+        shutil.rmtree(database / "training" / f"patient{number:03d}", ignore_errors=True)
+    with pytest.raises(PancextError, match=r"of fold 0 no case for val is there.*take another split"):
+        convert(database, raw_root, split="ssl4mis-70/10/20")
+
+
+@pytest.mark.parametrize("name", ["testing", "training"])
+def test_the_name_of_the_download_tells_nothing(tmp_path, raw_root, name):
+    for number, part in ((1, "training"), (2, "training"), (101, "testing"), (102, "testing/testing")):
+        add_patient(tmp_path / name / part, number)
+    result = convert(tmp_path / name, raw_root)
+    assert (patients(result.training), patients(result.test)) == (
+        {"patient001", "patient002"},
+        {"patient101", "patient102"},
+    )
 
 
 def test_the_test_folder_alone_trains(database, raw_root):
@@ -150,6 +200,28 @@ def test_another_folder_is_told(tmp_path, raw_root):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PancextError, match=r"no patients in .*expected are folders patient001"):
         convert(tmp_path / "empty", raw_root)
+
+
+def test_labels_can_be_laid_onto_their_images(tmp_path, raw_root, capsys):
+    for number in (1, 2):
+        add_patient(tmp_path / "database" / "training", number)
+        for frame in ("01", "09"):
+            stem = (
+                tmp_path
+                / "database"
+                / "training"
+                / f"patient{number:03d}"
+                / f"patient{number:03d}_frame{frame}"
+            )
+            hu, mask = made_ct(2 * number + (frame == "09"))
+            write_volume(stem.with_name(f"{stem.name}.nii.gz"), hu)
+            turned = mask[::-1] if (number, frame) == (2, "09") else mask
+            write_volume(stem.with_name(f"{stem.name}_gt.nii.gz"), np.ascontiguousarray(turned))
+    words = ["convert", "acdc", str(tmp_path / "database"), "--out", str(raw_root), "--check-orientation"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "patient002_frame09: label turned" in shown
+    assert shown.count("label turned") == 1
 
 
 def test_the_command(database, raw_root, capsys):

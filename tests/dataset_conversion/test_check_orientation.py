@@ -55,10 +55,14 @@ def test_what_cannot_be_judged_is_told_by_the_other_checks(flipped, raw_root):
     flipped.label(1).unlink()
     flipped.image(4).write_bytes(flipped.image(4).read_bytes()[:-30])
     write_volume(flipped.label(10), 0 * made_ct(3)[1])
+    holed = made_ct(4)[1][::-1].astype(np.float32)
+    holed[0, 0, :3] = np.nan
+    write_volume(flipped.label(13), np.ascontiguousarray(holed))
     result = convert(flipped, raw_root, check_orientation=True)
     assert {(p.case_id, p.kind) for p in result.left_out} == {
         ("pancreas_001", "label missing"),
         ("pancreas_004", "image unreadable"),
         ("pancreas_007", "orientation unclear"),
         ("pancreas_010", "label empty"),
+        ("pancreas_013", "label has NaN or Inf"),
     }

@@ -49,6 +49,14 @@ def test_an_archive_gives_what_its_folder_gives(
     assert [p.name for p in raw_root.iterdir()] == ["Dataset007_Pancreas"]
 
 
+@pytest.mark.parametrize("size", [5, 12, 40, 100])
+def test_an_archive_cut_short_near_its_beginning(task: MadeTask, raw_root: Path, size: int) -> None:
+    archive = pack(task, "Task07_Pancreas.tar.gz")
+    archive.write_bytes(archive.read_bytes()[:size])
+    with pytest.raises(PancextError, match=r"neither a folder nor a readable .tar.*download it again"):
+        convert(archive, raw_root)
+
+
 def test_the_extracted_files_go_away_after_an_error(task: MadeTask, raw_root: Path) -> None:
     task.label(4).unlink()
     with pytest.raises(PancextError, match="--strict"):

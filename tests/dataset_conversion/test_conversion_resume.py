@@ -119,6 +119,38 @@ def test_other_options_start_over(task: MadeTask, raw_root: Path, tmp_path: Path
     assert tree(resumed) == tree(convert(task.folder, tmp_path / "undisturbed", labels="pancreas").folder)
 
 
+def records(raw_root: Path, step: str) -> list[Path]:
+    return sorted((raw_root / ".Dataset007_Pancreas.partial" / step).glob("*.json"))
+
+
+def test_what_another_version_did_is_done_again(
+    task: MadeTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_during("while writing", task.folder, raw_root, labels="pancreas+tumour")
+    assert len(records(raw_root, "checked")) > 5
+    monkeypatch.setattr(conversion, "CONVERTED_BY", "nnunet-pancext 99.0")
+    scanned = []
+    scan = case_checks.scan_image
+    monkeypatch.setattr(case_checks, "scan_image", lambda p, **how: (scanned.append(p), scan(p, **how))[1])
+    resumed = convert(task.folder, raw_root)
+    assert len(scanned) >= 12
+    assert len(resumed.training) == 6
+
+
+@pytest.mark.parametrize("step", ["checked", "written"])
+@pytest.mark.parametrize("content", ["[]", "{}", "fields", '"text"'])
+def test_a_record_that_does_not_fit_is_not_used(
+    task: MadeTask, raw_root: Path, tmp_path: Path, step: str, content: str
+) -> None:
+    kill_during("while writing", task.folder, raw_root, labels="pancreas+tumour")
+    for path in records(raw_root, step):
+        record = json.loads(path.read_text())
+        record["outcome"] = "text" if step == "written" else {**record["outcome"], "colour": "red"}
+        path.write_text(json.dumps(record) if content == "fields" else content)
+    resumed = convert(task.folder, raw_root).folder
+    assert tree(resumed) == tree(convert(task.folder, tmp_path / "undisturbed").folder)
+
+
 def test_another_source_starts_over(task: MadeTask, raw_root: Path, tmp_path: Path) -> None:
     kill_during("while writing", task.folder, raw_root, labels="pancreas+tumour")
     other = make_msd_task(tmp_path / "other" / "Task07_Pancreas", cases=2, test_images=0)

@@ -46,6 +46,38 @@ def test_slope_and_intercept_are_those_of_each_slice(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("slopes", "intercepts", "bits", "pixel_type"),
+    [
+        ([1, 0.5, 0.5, 0.5], [-1000] * 4, 16, sitk.sitkFloat32),
+        ([1, 1, 1, 1], [-1000, -1000, -1000.5, -1000], 16, sitk.sitkFloat32),
+        ([1, 1, 1, 1], [-1000.5] * 4, 16, sitk.sitkFloat64),  # as ITK has it
+        ([1, 1, 1 / 3, 1], [-1000] * 4, 16, sitk.sitkFloat64),
+        ([1, 40, 1, 1], [0] * 4, 12, sitk.sitkInt32),  # too large for the first slice's type
+        ([2, 1, 1, 1], [-1000] * 4, 12, sitk.sitkInt16),
+    ],
+)
+def test_no_slice_is_forced_into_the_number_type_of_another(tmp_path, slopes, intercepts, bits, pixel_type):
+    stored = np.random.default_rng(5).integers(-2000, 2000, (4, 8, 10))
+    stored[:, 0, 0] = 2047
+    # Slopes and intercepts are written as text of at most 16 characters.
+    slopes, intercepts = ([float(f"{one:.10g}") for one in several] for several in (slopes, intercepts))
+    hu = np.stack([slope * one + add for slope, one, add in zip(slopes, stored, intercepts, strict=True)])
+    volume = volume_of(
+        write_with_pydicom(tmp_path, hu, slopes=slopes, intercept=intercepts, bits=bits), tmp_path
+    )
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume), hu)
+    assert volume.GetPixelID() == pixel_type
+    np.testing.assert_allclose(volume.GetOrigin(), ORIGIN, atol=1e-5)
+
+
+def test_without_slope_and_intercept_values_are_hu(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu, intercept=0)
+    for path in files:
+        edit(path, RescaleSlope=None, RescaleIntercept=None)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume_of(files, tmp_path)), hu)
+
+
+@pytest.mark.parametrize(
     "orientation",
     [(1, 0, 0, 0, 0, -1), (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, -1, 0), (0.8, 0.6, 0, -0.6, 0.8, 0)],
     ids=["coronal", "sagittal", "turned over", "oblique"],
@@ -79,6 +111,21 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:200])
 
 
+def field_of_wrong_length(path):
+    """Give Rows three bytes, where a number of its kind has two."""
+    replace_bytes(path, b"\x28\0\x10\0US\x02\0\x08\0", b"\x28\0\x10\0US\x03\0\x08\0\0")
+
+
+def field_of_unknown_kind(path):
+    replace_bytes(path, b"\x20\0\x32\0DS", b"\x20\0\x32\0QQ")
+
+
+def replace_bytes(path, old, new):
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+
+
 def without_pixels(path):
     edit(path, PixelData=None)
 
@@ -105,6 +152,18 @@ def without_pixels(path):
             lambda path: edit(path, ImagePositionPatient=None),
         ),
         ("incomplete header", "which place no slice", lambda path: edit(path, PixelSpacing=[0, 0.8])),
+        (
+            "incomplete header",
+            "1-004.dcm has the rescale slope 0 and intercept -1024, which give no HU",
+            lambda path: edit(path, RescaleSlope=0),
+        ),
+        ("unreadable slice", r"1-004.dcm cannot be read \(.*bytes", field_of_wrong_length),
+        ("unreadable slice", r"1-004.dcm cannot be read \(.*QQ", field_of_unknown_kind),
+        (
+            "not MONOCHROME2",
+            "1-004.dcm holds MONOCHROME1 pixels",
+            lambda path: edit(path, PhotometricInterpretation="MONOCHROME1"),
+        ),
         (
             "slices differ in size",
             r"1-004.dcm has \(10, 7\) pixels, .* \(10, 8\)",

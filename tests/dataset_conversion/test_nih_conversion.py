@@ -171,6 +171,12 @@ def label_of_values(download):
     write_label(download.label(2), 255 * made_ct(2)[1][::-1, ::-1])
 
 
+def label_not_a_number(download):
+    mask = made_ct(2)[1][::-1, ::-1].astype(np.float32)
+    mask[0, 0, :3] = np.nan
+    write_label(download.label(2), mask)
+
+
 def label_anywhere(download):
     mask = np.zeros_like(made_ct(2)[1])
     mask[1:3, 2:6, 1:5] = 1
@@ -213,6 +219,7 @@ def tilted(download):
         (label_cut, "label unreadable", "label0002.nii.gz is cut short"),
         (label_four_dimensional, "label not 3D", "label0002.nii.gz has 4 dimensions"),
         (label_of_values, "label value not declared", "holds 255, declared are 0, 1"),
+        (label_not_a_number, "label has NaN or Inf", "label0002.nii.gz has 3 voxels that are NaN"),
         (label_anywhere, "orientation unclear", "label0002.nii.gz does not tell from the image"),
         (label_twice, "duplicate id", "are labels of one patient"),
         (label_missing, "label missing", "there is no label0002.nii.gz"),

@@ -62,6 +62,21 @@ def test_folds_are_by_patient(tmp_path, raw_root):
         assert not {one[:12] for one in fold["train"]} & {one[:12] for one in fold["val"]}
 
 
+def test_names_that_tell_one_patient_get_no_folds(tmp_path, raw_root):
+    result = convert(make(tmp_path / "pngs", pattern="slice_{:d}{:03d}"), raw_root)
+    document = json.loads((result.folder / "split.json").read_text())
+    assert "folds" not in document
+    assert "all 18 training cases are of one patient, slice, so no fold" in document["folds_note"]
+    assert document["folds_note"] in result.notes
+
+
+def test_blank_slices_of_two_patients_are_no_copies(tmp_path, raw_root):
+    folder = make(tmp_path / "pngs")
+    for stem in ("pancreas_001_0", "pancreas_002_0"):
+        write(folder / "image" / f"{stem}.png", np.zeros((16, 20)))
+    assert not convert(folder, raw_root).left_out
+
+
 def test_an_expression_tells_the_patient(tmp_path, raw_root):
     folder = make(tmp_path / "pngs", pattern="img{:d}of{:d}")
     with pytest.raises(PancextError, match=r"img1of0.png does not tell its patient. Give --patient-regex"):
@@ -148,4 +163,6 @@ def test_a_folder_without_them_is_told(tmp_path, raw_root, part):
 def test_the_command(tmp_path, raw_root, capsys):
     folder = make(tmp_path / "pngs")
     assert main(["convert", "slices", str(folder), "--out", str(raw_root), "--split", "4/2"]) == 0
-    assert "cases     12 training, 6 test" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "cases     12 training, 6 test" in shown
+    assert "of 4 patient(s) for training and 2 for testing" in shown

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from made_msd_task import write_volume
 
 from nnunet_pancext.cli.main import main
@@ -187,11 +189,94 @@ def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, fo
     assert json.loads(target.read_text()) == folds
 
 
+def test_an_image_that_cannot_be_read_is_no_all_clear(dataset, capsys):
+    path = dataset / "imagesTr" / "pancreas_003_0000.nii.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert main(["splits", "check", "5"]) == 1
+    shown = capsys.readouterr()
+    assert "imagesTr/pancreas_003_0000.nii.gz is cut short" in shown.err
+    assert "1 image(s) cannot be read, so whether they leak is unknown" in shown.err
+    assert "on both sides" not in shown.out
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha", ".tif"])
+def test_copies_are_found_in_every_format(folders, capsys, ending):
+    folder = folders / "raw" / "Dataset005_Made"
+    for index in range(6):
+        part = folder / ("imagesTs" if index == 5 else "imagesTr")
+        part.mkdir(parents=True, exist_ok=True)
+        voxels = np.random.default_rng(index % 5).integers(0, 99, (3, 4, 5)).astype(np.int16)
+        # The last is a copy of the first in another number type.
+        image = sitk.GetImageFromArray(voxels.astype(np.float32 if index == 5 else np.int16))
+        sitk.WriteImage(image, str(part / f"case_{index}_0000{ending}"))
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ending}))
+    assert main(["splits", "check", "5"]) == 1
+    told = capsys.readouterr().err
+    assert "training and test: case_0 and case_5 have the same voxels" in told
+    assert told.count("leak ") == 1
+
+
+def test_blank_images_are_no_copies(dataset, capsys):
+    for number in (1, 2):
+        write_volume(
+            dataset / "imagesTr" / f"pancreas_{number:03d}_0000.nii.gz", np.zeros((3, 4, 5), np.int16)
+        )
+    assert main(["splits", "check", "5"]) == 0
+    assert "no patient and no image is on both sides" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [".", "../Dataset005_Made", "../Dataset005_Made/imagesTr/.."])
+def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, capsys, name):
+    (dataset / "split.json").write_text(
+        json.dumps({"folds": [{"train": ["pancreas_001"], "val": ["pancreas_001"]}]})
+    )
+    monkeypatch.chdir(dataset)
+    assert main(["splits", "apply", name]) == 0
+    assert (folders / "preprocessed" / "Dataset005_Made" / "splits_final.json").is_file()
+    assert main(["splits", "check", name]) == 1
+    assert "patient pancreas_001 is in both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("dataset.json", "[]", r"dataset.json is not an object, \{…\}, but \[\]. Correct"),
+        ("dataset.json", '{"file_ending": null}', "has the file_ending null; expected is one like .nii.gz"),
+        ("split.json", "[]", "split.json is not an object"),
+        ("split.json", '{"patients": ["a"]}', "has no names by case as patients"),
+        ("splits_final.json", "null", r"splits_final.json is not a list, \[…\], but null"),
+        ("splits_final.json", "{}", "splits_final.json is not a list"),
+        ("splits_final.json", "[]", "splits_final.json holds no folds; expected is a list like"),
+        ("splits_final.json", '[{"train": ["a"]}]', 'fold 0 in .* has no list of cases "val"'),
+        ("splits_final.json", '[{"train": 3, "val": []}]', 'fold 0 in .* has no list of cases "train"'),
+        ("splits_final.json", "[[]]", 'fold 0 in .* has no list of cases "train"'),
+    ],
+)
+def test_json_of_another_shape_is_told(dataset, folders, capsys, file, content, message):
+    target = write_folds(folders) if file == "splits_final.json" else dataset / file
+    target.write_text(content)
+    assert main(["splits", "check", "5"]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_folds_of_another_shape_are_not_put_in_place(dataset, capsys):
+    (dataset / "split.json").write_text('{"folds": [{"train": []}]}')
+    assert main(["splits", "apply", "5"]) == 1
+    assert 'split.json has no list of cases "val"' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["check", "6"], "no dataset '6' in .*there are: Dataset005_Made"),
         (["check", "nowhere"], "no dataset 'nowhere'"),
+        (["check", ""], "no dataset ''"),
+        (["check", "²"], "no dataset '²'"),
+        (["check", "Dataset005_*"], "no dataset 'Dataset005_"),
+        (["check", "/no/where"], "/no/where does not exist. Give the number, the name or the folder"),
+        (["check", "/"], "no dataset '/'"),
+        (["check", ".."], "holds no dataset.json"),
+        (["check", "5", "--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["apply", "5"], "tells of no folds. Name a split with --split"),
         (["apply", "5", "--split", "mine"], "no split 'mine'. There are: nnunet-5fold, transunet-18/12"),
         (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
@@ -201,8 +286,6 @@ def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, fo
     ],
 )
 def test_mistakes_are_told(dataset, capsys, words, message):
-    import re
-
     assert main(["splits", *words]) == 1
     assert re.search(message, capsys.readouterr().err)
 

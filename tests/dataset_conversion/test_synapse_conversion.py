@@ -87,6 +87,14 @@ def test_layouts_that_circulate(tmp_path, raw_root, test):
     assert (len(result.training), len(result.test)) == (2, 1)
 
 
+def test_the_name_of_the_download_tells_nothing(tmp_path, raw_root):
+    for number in (1, 2):
+        add(tmp_path / "test", number)
+    add(tmp_path / "test", 61, test="Testing")
+    result = convert(tmp_path / "test", raw_root)
+    assert (len(result.training), len(result.test)) == (2, 1)
+
+
 def test_what_is_missing_is_told_by_name(raw_data, raw_root):
     (raw_data / "Training" / "img" / "img0003.nii.gz").unlink()
     (raw_data / "Training" / "label" / "label0004.nii.gz").unlink()

@@ -87,6 +87,58 @@ def test_the_hash_is_of_voxels_not_of_geometry_or_extensions(tmp_path: Path) -> 
     assert scan_nifti(other, collect_values=False).voxel_hash not in hashes
 
 
+def hash_of(path: Path, voxels: np.ndarray, **fields) -> str | None:
+    return scan_nifti(write_nifti(path, voxels, **fields), collect_values=False).voxel_hash
+
+
+def test_the_hash_is_of_values_and_not_of_how_they_are_stored(tmp_path: Path) -> None:
+    values = np.array([[[0, 2, -7], [300, 40, 5]]])
+    alike = [
+        hash_of(tmp_path / "a.nii.gz", values.astype(dtype), code=code, order=order)
+        for code, dtype in ((4, "i2"), (8, "i4"), (16, "f4"), (64, "f8"), (1024, "i8"))
+        for order in "<>"
+    ]
+    alike.append(hash_of(tmp_path / "a.nii.gz", (2 * (values + 7)).astype("u2"), code=512, scaling=(0.5, -7)))
+    assert alike[0] is not None
+    assert set(alike) == {alike[0]}
+
+
+@pytest.mark.parametrize(
+    ("code", "one", "other"),
+    [
+        (512, np.array([[[0, 40000]]], "u2"), np.array([[[0, 40001]]], "u2")),
+        (16, np.array([[[0, 0.5]]], "f4"), np.array([[[0, 0.25]]], "f4")),
+        (64, np.array([[[0, 0.1]]], "f8"), np.array([[[0, np.float32(0.1)]]], "f8")),
+        (1024, np.array([[[0, 2**53]]], "i8"), np.array([[[0, 2**53 + 1]]], "i8")),
+        (16, np.array([[[0, np.nan]]], "f4"), np.array([[[0, 1]]], "f4")),
+    ],
+)
+def test_other_values_have_another_hash(tmp_path: Path, code: int, one, other) -> None:
+    hashes = [hash_of(tmp_path / "a.nii.gz", voxels, code=code) for voxels in (one, other)]
+    assert hashes[0] != hashes[1]
+
+
+def test_numbers_that_would_wrap_are_not_taken_for_others(tmp_path: Path) -> None:
+    large = hash_of(tmp_path / "a.nii.gz", np.array([[[0, 40000]]], "u2"), code=512)
+    assert large != hash_of(tmp_path / "a.nii.gz", np.array([[[0, 40000 - 2**16]]], "i2"), code=4)
+    assert large == hash_of(tmp_path / "a.nii.gz", np.array([[[0, 40000]]], "f4"), code=16)
+
+
+@pytest.mark.parametrize("value", [0, -1024])
+def test_an_image_of_one_value_has_no_hash(tmp_path: Path, value: int) -> None:
+    assert hash_of(tmp_path / "a.nii.gz", np.full((2, 2, 3), value, "i2"), code=4) is None
+
+
+def test_a_file_that_is_not_compressed_scans_alike(tmp_path: Path) -> None:
+    packed = write_nifti(tmp_path / "a.nii.gz", np.arange(12, dtype="i2").reshape(2, 2, 3), code=4)
+    plain = tmp_path / "a.nii"
+    plain.write_bytes(gzip.decompress(packed.read_bytes()))
+    assert scan_nifti(plain, collect_values=False) == scan_nifti(packed, collect_values=False)
+    plain.write_bytes(plain.read_bytes()[:-3])
+    with pytest.raises(UnreadableImage, match="is cut short: 3 bytes of voxels are missing"):
+        scan_nifti(plain, collect_values=False)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

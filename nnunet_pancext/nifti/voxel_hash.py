@@ -1,0 +1,70 @@
+"""A hash that is the same for the same numbers, whatever type and byte order they are stored in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+LARGEST_EXACT = 2**53  # integers up to here are exact in double precision
+GLANCE = 1024
+
+
+class VoxelHash:
+    """Takes an image of this size piece by piece; equal images must be cut into equal pieces."""
+
+    def __init__(self, size: Sequence[int]) -> None:
+        self.digest = hashlib.blake2b(repr(tuple(size)).encode())  # faster than SHA-256, as good for equality
+        self.first: np.generic | None = None
+        self.is_constant = True
+
+    def add(self, piece: np.ndarray) -> None:
+        """Take the next numbers."""
+        if self.first is None:
+            self.first = piece[0]
+        self.is_constant = self.is_constant and bool((piece == self.first).all())
+        alike = in_common_type(piece)
+        self.digest.update(alike.dtype.str.encode())
+        self.digest.update(np.ascontiguousarray(alike).data)
+
+    def result(self) -> str | None:
+        """Return the hash; None for an image of one value alone, which does not tell whom it shows."""
+        return None if self.is_constant else self.digest.hexdigest()
+
+
+def in_common_type(piece: np.ndarray) -> np.ndarray:
+    """Return the numbers in the first of int16, int32, float32 and float64 that holds them all exactly.
+
+    int16, which CTs are usually stored in, is returned as it is; so are integers that none of them holds.
+    """
+    if piece.dtype == np.dtype("<i2"):
+        return piece
+    if piece.dtype.kind != "f":
+        lowest, highest = int(piece.min()), int(piece.max())
+        for name in ("<i2", "<i4"):
+            if np.iinfo(name).min <= lowest and highest <= np.iinfo(name).max:
+                return piece.astype(name)
+        if max(-lowest, highest) > LARGEST_EXACT:
+            return piece.astype(piece.dtype.newbyteorder("<"))
+        piece = piece.astype("<f8")
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _floats_in_common_type(piece)
+
+
+def _floats_in_common_type(piece: np.ndarray) -> np.ndarray:
+    for name in ("<i2", "<i4", "<f4"):
+        if piece.dtype == np.float32 and name == "<f4":
+            return piece.astype(name, copy=False)
+        glance = piece[:GLANCE]  # spares the work on all where there are fractions
+        if _holds(glance.astype(name), glance):
+            narrow = piece.astype(name)
+            if _holds(narrow, piece):
+                return narrow
+    return piece.astype("<f8", copy=False)
+
+
+def _holds(narrow: np.ndarray, piece: np.ndarray) -> bool:
+    """Say whether the numbers are the same; NaN is NaN among numbers with fractions alone."""
+    same = narrow == piece
+    return bool((same | np.isnan(piece)).all()) if narrow.dtype.kind == "f" else bool(same.all())
