@@ -54,7 +54,7 @@ def test_it_takes_a_step_and_reloads(name, root, tmp_path, monkeypatch):
     use_folders(monkeypatch, root)
     kind = list_trainers()[name]
     if issubclass(kind, NetworkTrainer):
-        small = next(options for start, options in SMALL.items() if name.startswith(start))
+        small = next((options for start, options in SMALL.items() if name.startswith(start)), {})
         monkeypatch.setattr(kind, "network_options", {**kind.network_options, **small})
 
     def make():
