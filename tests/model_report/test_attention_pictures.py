@@ -16,7 +16,7 @@ from nnunet_pancext.cli.main import main
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
 from nnunet_pancext.model_report.validation import score_validations
-from nnunet_pancext.reports import heatmap
+from nnunet_pancext.reports import heatmap, overlay
 from nnunet_pancext.trainers import AttentionUNetTrainer, SegResNetNLTrainer
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
@@ -77,12 +77,17 @@ def test_gates_of_the_cases_own_fold_and_all_channels(trained, tmp_path, monkeyp
     for path in list(images.iterdir()):
         shutil.copy(path, path.with_name(path.name.replace("_0000", "_0001")))
     windows = []
-    monkeypatch.setattr(heatmap, "brightness_range", lambda volume: windows.append(1) or (0.0, 100.0))
+    for drawn in (heatmap, overlay):
+        monkeypatch.setattr(
+            drawn, "brightness_range", lambda volume, drawn=drawn: windows.append(drawn) or (0.0, 100.0)
+        )
     page = report(folder, tmp_path, "--attention", "--images", str(images))
     case, fold = median_case(folder)
     captions = re.findall(rf"<b>{case}</b> · (gate [^<]+)", page)
     assert captions == [f"gate level{level} head1, fold {fold}" for level in (2, 3, 4)]
-    assert len(windows) == 3  # no CT: from its darkest to its brightest
+    # no CT: maps and cases from their darkest to their brightest
+    assert windows.count(heatmap) == 3
+    assert windows.count(overlay) == 4  # every case is the worst, median or best of some label
     assert "--attention adds" not in page
 
 
