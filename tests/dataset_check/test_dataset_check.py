@@ -291,6 +291,8 @@ def test_the_command_tells_and_fails(dataset, tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert f"{case_of(dataset, 2)}: error: label empty" in shown
     assert "6 cases, 1 with errors, 0 with warnings" in shown
+    assert main(["check", "7", "--jobs", "0"]) == 1
+    assert "--jobs must be at least 1, got 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
