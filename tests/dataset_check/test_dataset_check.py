@@ -224,11 +224,8 @@ def test_an_id_in_training_and_test_is_told_and_hides_nothing(dataset, tmp_path)
     shutil.copy(label_of(dataset, 2), dataset / "labelsTs")
     empty(dataset)
     result = check(dataset, tmp_path)
-    kinds = {case: [one.kind for one in found] for case, found in result.findings.items() if found}
+    kinds = {case: sorted(one.kind for one in found) for case, found in result.findings.items() if found}
     assert kinds == {
-        twice: ["label empty"],
-        f"imagesTs/{twice}": ["id in training and test", "duplicate image"],
-    } or kinds == {
         twice: ["label empty"],
         f"imagesTs/{twice}": ["duplicate image", "id in training and test"],
     }
