@@ -227,3 +227,12 @@ def test_labels_can_be_laid_onto_their_images(tmp_path, raw_root, capsys):
 def test_the_command(database, raw_root, capsys):
     assert main(["convert", "acdc", str(database), "--out", str(raw_root)]) == 0
     assert "cases     12 training, 4 test (32 linked files)" in capsys.readouterr().out
+
+
+def test_the_help_tells_of_its_own_split(capsys):
+    with pytest.raises(SystemExit):
+        main(["convert", "acdc", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "nnunet (default): training trains, testing is held out" in shown
+    first, second = re.search(r"A/B, e.g. ([0-9]+)/([0-9]+)", shown).groups()
+    assert int(first) + int(second) == 150  # all of its patients
