@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from nnunet_pancext.cli import (
 )
 from nnunet_pancext.errors import PancextError
 
+READER_GONE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\
 examples:
   pancext doctor                                   is this machine ready?
@@ -66,7 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `pancext` with `arguments` (default: the command line) and return its exit code."""
     parsed = build_parser().parse_args(arguments)
     try:
-        return parsed.run(parsed) or 0
+        code = parsed.run(parsed) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output, `head` or a pager, has seen enough; Python's own last flush must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except PancextError as error:
         print(f"pancext {parsed.command}: error: {error}", file=sys.stderr)
         return 1
