@@ -61,10 +61,10 @@ def copy_page(page: Path, target: Path) -> Path:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page as parsed and say where it is."""
+    from nnunet_pancext.comparison_report.files import PAGE_NAME
     from nnunet_pancext.model_report.build import write_model_report
     from nnunet_pancext.model_report.model_folder import open_model_folder
     from nnunet_pancext.parallel import default_jobs
-    from nnunet_pancext.reports.comparison_files import PAGE_NAME
     from nnunet_pancext.reports.totals_table import format_totals
 
     comparison = parsed.model / PAGE_NAME

@@ -32,7 +32,6 @@ from nnunet_pancext.reports.comparison_cells import (
     size_groups,
     value_text,
 )
-from nnunet_pancext.reports.comparison_gallery import case_and_training_sections
 from nnunet_pancext.reports.comparison_plot import PLOT_STYLE, difference_plot, range_text, strip_plot
 from nnunet_pancext.reports.html import notes_html
 from nnunet_pancext.reports.numbers import UNDEFINED, volume_text
@@ -69,8 +68,8 @@ MEANING = (
 )
 
 
-def write_comparison_page(path: Path, comparison: Comparison) -> None:
-    """Write the page atomically; all texts are escaped."""
+def write_comparison_page(path: Path, comparison: Comparison, *, further: str = "") -> None:
+    """Write the page atomically; all texts are escaped. `further` sections stand after the worst cases."""
     labels = comparison.scored.labels
     parts = [
         f"<section>\n{headlines_html(comparison)}\n</section>",
@@ -81,7 +80,7 @@ def write_comparison_page(path: Path, comparison: Comparison) -> None:
         ),
         section("By fold", groups_html(comparison, fold_groups(comparison), heading="fold")),
         section("Worst cases", worst_html(comparison)),
-        case_and_training_sections(comparison),
+        further,
         section("Cost", cost_html(comparison)),
         section("Cases", cases_html(comparison)),
     ]

@@ -13,8 +13,8 @@ from contracts.chromium import open_page
 from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.comparison_report.cases_and_training import mean_curve
 from nnunet_pancext.model_report.training_record import TrainingRecord
-from nnunet_pancext.reports.comparison_gallery import mean_curve
 
 MODELS = ("A", "B")
 SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]

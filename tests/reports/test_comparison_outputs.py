@@ -20,11 +20,11 @@ from nnunet_pancext.comparison.paired import compare_rows, fold_rows
 from nnunet_pancext.comparison.remarks import statistics_remarks
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.strata import default_cuts, stratum_rows
+from nnunet_pancext.comparison_report import files as comparison_files
+from nnunet_pancext.comparison_report.files import WRITERS, write_comparison
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
-from nnunet_pancext.reports import comparison_files
 from nnunet_pancext.reports.comparison_cells import p_text, value_text
-from nnunet_pancext.reports.comparison_files import WRITERS, write_comparison
 from nnunet_pancext.reports.comparison_latex import write_comparison_latex
 from nnunet_pancext.reports.comparison_page import breakable, write_comparison_page
 from nnunet_pancext.reports.comparison_plot import difference_plot, strip_plot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
@@ -11,18 +12,21 @@ from nnunet_pancext.comparison.csv_tables import (
     write_statistics_csv,
     write_strata_csv,
 )
+from nnunet_pancext.comparison_report.cases_and_training import case_and_training_sections
 from nnunet_pancext.files import cannot_write
 from nnunet_pancext.reports.comparison_latex import write_comparison_latex
 from nnunet_pancext.reports.comparison_page import write_comparison_page
 
 PAGE_NAME = "comparison.html"
-WRITERS = {
+WRITERS: dict[str, Callable[[Path, Comparison], None]] = {
     "comparison.csv": write_cases_csv,
     "statistics.csv": write_statistics_csv,
     "strata.csv": write_strata_csv,
     "cost.csv": write_costs_csv,
     "comparison.tex": write_comparison_latex,
-    PAGE_NAME: write_comparison_page,
+    PAGE_NAME: lambda path, comparison: write_comparison_page(
+        path, comparison, further=case_and_training_sections(comparison)
+    ),
 }
 
 
