@@ -89,7 +89,7 @@ def _unpaired(rows: Sequence[Row], *, reference: str, cases: int) -> list[str]:
     if not found:
         return []
     said = "; ".join(
-        f"{only} has a value ({label}: {', '.join(titles)})" for (label, only), titles in found.items()
+        f"{only} has a value ({label}: {' and '.join(titles)})" for (label, only), titles in found.items()
     )
     # A label that the truth lacks has an overlap and distances only where it is predicted. Precision is also
     # undefined where nothing is.
@@ -104,17 +104,13 @@ def _unpaired(rows: Sequence[Row], *, reference: str, cases: int) -> list[str]:
 
 
 def _infinite(rows: Sequence[Row]) -> list[str]:
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        if row.spread.infinite:
-            what = f"{METRICS[row.metric].title} of {row.label}"
-            found.setdefault(what, []).append(f"{row.model} in {row.spread.infinite} of {row.spread.n}")
-    if not found:
+    infinite = [row for row in rows if row.spread.infinite]
+    if not infinite:
         return []
-    said = "; ".join(f"{what}: {', '.join(models)}" for what, models in found.items())
     return [
         "Distances are infinite where only one of prediction and truth has the label. They are left out "
-        f"of means and of mean differences, but not of medians, tests, r, wins and losses. {said}."
+        "of means and of mean differences, but not of medians, tests, r, wins and losses. There are some in "
+        f"{_named(infinite)}."
     ]
 
 
@@ -123,7 +119,7 @@ def _named(rows: Sequence[Row]) -> str:
     found: dict[str, list[str]] = {}
     for row in rows:
         found.setdefault(row.label, []).append(METRICS[row.metric].title)
-    return "; ".join(f"{label} ({', '.join(dict.fromkeys(titles))})" for label, titles in found.items())
+    return "; ".join(f"{label} ({' and '.join(dict.fromkeys(titles))})" for label, titles in found.items())
 
 
 def _patients_needed(tests: int) -> int:

@@ -57,13 +57,19 @@ def n_text(row: Row) -> str:
     return f"{row.spread.n}" if one is None or alike else f"{row.spread.n} ({one.pairs} paired)"
 
 
+def numbers_text(numbers: Sequence[int]) -> str:
+    """A number of cases that is the same everywhere once, others in turn."""
+    texts = list(map(str, numbers))
+    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
+
+
 def change_text(difference: Difference, metric: str) -> str:
     """The mean difference with its sign, and the number of pairs that are left out as infinite."""
     return value_text(difference.mean, metric, signed=True) + infinite_text(difference.infinite)
 
 
 def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
-    """The models of the best mean; none where the means are not of the same cases or leave infinite ones out.
+    """The models of the best mean; none where all are alike, of different cases, or leave infinite ones out.
 
     A model that misses lesions may have the smallest mean distance, of those that it found.
     """
@@ -76,7 +82,8 @@ def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
     if direction is None or differ or any(one.infinite or not one.n for one in spreads.values()):
         return []
     best = (max if direction else min)(one.mean for one in spreads.values())
-    return [model for model, one in spreads.items() if one.mean == best]
+    models = [model for model, one in spreads.items() if one.mean == best]
+    return models if len(models) < len(spreads) else []
 
 
 def p_text(p: float) -> str:
@@ -104,8 +111,7 @@ class Group:
     @property
     def n_text(self) -> str:
         """The number of cases, of each model where it is not the same."""
-        numbers = [str(one.n) for one in self.spreads.values()]
-        return numbers[0] if len(set(numbers)) == 1 else " / ".join(numbers)
+        return numbers_text([one.n for one in self.spreads.values()])
 
 
 def fold_groups(comparison: Comparison) -> list[Group]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
-from nnunet_pancext.comparison.paired import Row
+from nnunet_pancext.comparison.statistics import ALPHA
 from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.files import atomic_path
@@ -21,172 +21,215 @@ from nnunet_pancext.reports.comparison_cells import (
     cost_reasons,
     effect_text,
     fold_groups,
+    infinite_text,
     interval_text,
     mean_text,
-    n_text,
+    numbers_text,
     p_text,
     size_groups,
     value_text,
 )
-from nnunet_pancext.reports.latex import latex_row, latex_table, latex_text
+from nnunet_pancext.reports.latex import PACKAGES, latex_row, latex_table, latex_text
 from nnunet_pancext.reports.numbers import UNDEFINED
 
-HEAD = "% Needs \\usepackage{booktabs}. Include it with \\input.\n"
+HEAD = f"% Needs \\usepackage{{{','.join(PACKAGES)}}}. Include it with \\input.\n"
 WORST_SHOWN = 5
+MARK = r"\rlap{$^*$}"
+CASES_COLUMN = r">{\raggedright\arraybackslash}p{0.6\linewidth}"
 BOLD = (
     "Bold: the best mean, where all means are of the same cases and none leaves infinite distances out. "
     f"(+k {INFINITE}): k infinite distances, of a label that only one of prediction and truth has, are not "
-    "in the mean before it, but in median, p and r. r: rank-biserial correlation, positive where the trainer "
-    "is better than the reference."
+    "in the mean before it."
 )
-TESTS = (
-    "CI: 95 % bootstrap interval, of the mean and of the mean difference. Difference: trainer minus "
-    "reference, of the paired cases. r: rank-biserial correlation, positive where the trainer is better. "
-    "Win/tie/loss: cases."
+DIFFERENCES = (
+    "Difference: mean over the paired cases, trainer minus reference, with its 95 % bootstrap interval. "
+    "p: Wilcoxon signed-rank test, Holm's correction over all tests of this comparison. "
+    "r: rank-biserial correlation, positive where the trainer is better. Win/tie/loss: cases."
 )
 
 
 def write_comparison_latex(path: Path, comparison: Comparison) -> None:
-    """Write for each label its means, tests, folds and sizes, then worst cases and costs, atomically."""
+    """Write for each label its means, tests, folds, sizes and worst cases, then the costs, atomically."""
     tables = []
     for label in comparison.scored.labels:
         tables += [
-            label_table(comparison, label),
-            tests_table(comparison, label),
+            means_table(comparison, label),
+            intervals_table(comparison, label),
+            differences_table(comparison, label),
             groups_table(comparison, label, fold_groups(comparison), heading="fold"),
             groups_table(comparison, label, size_groups(comparison), heading="true size"),
+            worst_table(comparison, label),
         ]
-    tables += [worst_table(comparison), cost_table(comparison)]
+    tables.append(cost_table(comparison))
     with atomic_path(path) as partial:
         partial.write_text("\n".join([HEAD, *filter(None, tables)]), encoding="utf-8")
 
 
-def label_table(comparison: Comparison, label: str) -> str:
-    """One label: mean and standard deviation of each metric, Holm's p, and r; the best mean is bold."""
-    metrics = comparison.metrics
-    above, rules, below = [""], [], [""]
-    for index, metric in enumerate(metrics):
-        first = 2 + 3 * index
-        above.append(f"\\multicolumn{{3}}{{c}}{{{latex_text(METRICS[metric].title)}}}")
-        rules.append(f"\\cmidrule(lr){{{first}-{first + 2}}}")
-        below += [r"mean $\pm$ SD", "$p$", "$r$"]
-    rows = [
-        latex_row(
-            [
-                latex_text(model),
-                *(cell for metric in metrics for cell in _cells(comparison, model, label, metric)),
-            ]
-        )
-        for model in comparison.scored.models
-    ]
+def means_table(comparison: Comparison, label: str) -> str:
+    """One label: mean ± SD of each metric; the best is bold, what differs significantly has a star."""
+    rows = []
+    for model, name in _names(comparison).items():
+        cells = [latex_text(name)]
+        for metric in comparison.metrics:
+            row = comparison.row(model, label, metric)
+            mean = latex_text(mean_text(row.spread, metric))
+            if model in best_models(comparison, label, metric):
+                mean = f"\\textbf{{{mean}}}"
+            significant = row.difference is not None and row.difference.is_significant
+            cells.append(mean + MARK if significant else mean)
+        rows.append(latex_row(cells))
     caption = (
-        f"{comparison.dataset}, {comparison.setting}: {label}. Cross-validation over "
+        f"{comparison.dataset}, {comparison.setting}: {label}. Mean ± SD, cross-validation over "
         f"{len(comparison.scored.cases)} cases, folds {', '.join(map(str, comparison.folds))}. "
-        "p: Wilcoxon signed-rank test against "
-        f"{comparison.reference}, Holm's correction over all tests of this comparison."
+        f"*: p < {ALPHA:g} against {comparison.reference}, Wilcoxon signed-rank test with Holm's correction."
     )
     return latex_table(
-        caption=caption,
-        columns="l" + "rrr" * len(metrics),
-        head=[latex_row(above), " ".join(rules), latex_row(below)],
+        caption=caption + _left_out(comparison),
+        columns="l" + "r" * len(comparison.metrics),
+        head=[_text_row(["trainer", *(METRICS[metric].title for metric in comparison.metrics)])],
         rows=rows,
         notes=[BOLD, *comparison.remarks],
     )
 
 
-def tests_table(comparison: Comparison, label: str) -> str:
-    """One label: all that is said of a mean and its difference to the reference, metric after metric."""
-    headings = ["", "$n$", "CI", "median", "difference", "CI", "$p$", "$r$", "win/tie/loss"]
+def intervals_table(comparison: Comparison, label: str) -> str:
+    """One label, metric after metric: how many cases, the mean with its interval, and the median."""
+    headings = ["trainer", "n", "mean", "95 % CI", "median"]
     rows = []
     for metric in comparison.metrics:
-        title = latex_text(METRICS[metric].title)
-        rows.append(f"\\multicolumn{{{len(headings)}}}{{l}}{{\\textit{{{title}}}}} \\\\")
-        for model in comparison.scored.models:
-            rows.append(_text_row([model, *_tested(comparison.row(model, label, metric))]))
+        rows.append(_group_row(METRICS[metric].title, len(headings)))
+        for model, name in _names(comparison).items():
+            row = comparison.row(model, label, metric)
+            mean = value_text(row.spread.mean, metric) + infinite_text(row.spread.infinite)
+            median = value_text(row.spread.median, metric)
+            rows.append(
+                _text_row([name, str(row.spread.n), mean, interval_text(row.interval, metric), median])
+            )
     return latex_table(
-        caption=f"{comparison.dataset}: {label}, against {comparison.reference}. {TESTS}",
+        caption=f"{comparison.dataset}: {label}. n: cases with a value. CI: bootstrap interval of the mean."
+        + _left_out(comparison),
         columns="l" + "r" * (len(headings) - 1),
-        head=[latex_row(headings)],
+        head=[_text_row(headings)],
+        rows=rows,
+    )
+
+
+def differences_table(comparison: Comparison, label: str) -> str:
+    """One label, metric after metric: the differences to the reference and their tests; empty without any."""
+    headings = ["trainer", "pairs", "difference", "95 % CI", "p", "r", "win/tie/loss"]
+    rows = []
+    for metric in comparison.metrics:
+        rows.append(_group_row(METRICS[metric].title, len(headings)))
+        for model, name in _names(comparison).items():
+            one = comparison.row(model, label, metric).difference
+            if one is not None:
+                cells = [
+                    str(one.pairs),
+                    change_text(one, metric),
+                    interval_text(one.interval, metric, signed=True),
+                    p_text(one.p_holm),
+                    effect_text(one),
+                    f"{one.wins}/{one.ties}/{one.losses}",
+                ]
+                rows.append(_text_row([name, *cells]))
+    if len(rows) == len(comparison.metrics):
+        return ""
+    return latex_table(
+        caption=f"{comparison.dataset}: {label}, against {comparison.reference}. {DIFFERENCES}"
+        + _left_out(comparison),
+        columns="l" + "r" * (len(headings) - 1),
+        head=[_text_row(headings)],
         rows=rows,
     )
 
 
 def groups_table(comparison: Comparison, label: str, groups: Sequence[Group], *, heading: str) -> str:
-    """One label: mean, standard deviation and median of each model by group; empty without groups."""
-    rows = []
+    """One label: mean, standard deviation and median of each trainer by group; empty without groups."""
+    by_title: dict[str, dict[str, Group]] = {}  # by metric
     for group in groups:
         if group.label == label:
-            cells = [
-                f"{mean_text(spread, group.metric)} [{value_text(spread.median, group.metric)}]"
-                for spread in group.spreads.values()
-            ]
-            rows.append(_text_row([METRICS[group.metric].title, group.title, group.n_text, *cells]))
-    if not rows:
+            by_title.setdefault(group.title, {})[group.metric] = group
+    if not by_title:
         return ""
-    models = comparison.scored.models
+    metrics = comparison.metrics
+    rows = []
+    for title, by_metric in by_title.items():
+        rows.append(_group_row(title, 2 + len(metrics)))
+        for model, name in _names(comparison).items():
+            spreads = {metric: by_metric[metric].spreads[model] for metric in metrics}
+            cells = [
+                f"{mean_text(spread, metric)} [{value_text(spread.median, metric)}]"
+                if spread.n
+                else UNDEFINED
+                for metric, spread in spreads.items()
+            ]
+            numbers = numbers_text([spread.n for spread in spreads.values()])
+            rows.append(_text_row([name, numbers, *cells]))
     return latex_table(
         caption=f"{comparison.dataset}: {label} by {heading}. Mean ± SD [median]; "
-        "n: cases with a value, of each trainer in turn where it differs.",
-        columns="ll" + "r" * (1 + len(models)),
-        head=[_text_row(["", heading, "n", *models])],
+        f"n: cases with a value, of each metric in turn where it differs.{_left_out(comparison)}",
+        columns="l" + "r" * (1 + len(metrics)),
+        head=[_text_row(["trainer", "n", *(METRICS[metric].title for metric in metrics)])],
         rows=rows,
     )
 
 
-def worst_table(comparison: Comparison) -> str:
-    """The worst cases of each label and model by the first metric."""
+def worst_table(comparison: Comparison, label: str) -> str:
+    """The worst cases of each trainer by the first metric."""
     metric = comparison.metrics[0]
     rows = []
-    for label in comparison.scored.labels:
-        for model in comparison.scored.models:
-            worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
-            said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
-            rows.append(_text_row([label, model, said or UNDEFINED]))
+    for model, name in _names(comparison).items():
+        worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
+        said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
+        rows.append(_text_row([name, said or UNDEFINED]))
     return latex_table(
-        caption=f"{comparison.dataset}: worst cases by {METRICS[metric].title}, the worst first.",
-        columns=r"llp{0.55\linewidth}",
-        head=[_text_row(["label", "trainer", "cases"])],
+        caption=f"{comparison.dataset}: worst cases of {label} by {METRICS[metric].title}, the worst first."
+        + _left_out(comparison),
+        columns="l" + CASES_COLUMN,
+        head=[_text_row(["trainer", "cases"])],
         rows=rows,
     )
 
 
 def cost_table(comparison: Comparison) -> str:
-    """What each model costs."""
+    """What each trainer costs."""
+    names = _names(comparison)
     return latex_table(
-        caption=f"{comparison.dataset}: cost. {COST_MEANING}",
+        caption=f"{comparison.dataset}: cost. {COST_MEANING}{_left_out(comparison)}",
         columns="l" + "r" * (len(COST_HEADINGS) - 1) + "l",
-        head=[_text_row(["", *COST_HEADINGS])],
-        rows=[_text_row([cost.model, *cost_cells(cost)]) for cost in comparison.costs],
+        head=[_text_row(["trainer", *COST_HEADINGS])],
+        rows=[_text_row([names[cost.model], *cost_cells(cost)]) for cost in comparison.costs],
         notes=cost_reasons(comparison.costs),
     )
 
 
-def _cells(comparison: Comparison, model: str, label: str, metric: str) -> list[str]:
-    row = comparison.row(model, label, metric)
-    mean = latex_text(mean_text(row.spread, metric))
-    if model in best_models(comparison, label, metric):
-        mean = f"\\textbf{{{mean}}}"
-    one = row.difference
-    return (
-        [mean, "", ""]
-        if one is None
-        else [mean, latex_text(p_text(one.p_holm)), latex_text(effect_text(one))]
-    )
+def _names(comparison: Comparison) -> dict[str, str]:
+    """Trainers by name without the suffixes that all share."""
+    models = comparison.scored.models
+    cut = len(_shared_suffix(models))
+    return {model: model[: len(model) - cut] for model in models}
 
 
-def _tested(row: Row) -> list[str]:
-    one = row.difference
-    said = [n_text(row), interval_text(row.interval, row.metric), value_text(row.spread.median, row.metric)]
-    if one is None:
-        return [*said, "", "", "", "", ""]
-    return [
-        *said,
-        change_text(one, row.metric),
-        interval_text(one.interval, row.metric, signed=True),
-        p_text(one.p_holm),
-        effect_text(one),
-        f"{one.wins}/{one.ties}/{one.losses}",
-    ]
+def _left_out(comparison: Comparison) -> str:
+    suffix = _shared_suffix(comparison.scored.models)
+    return f" All trainers have the suffix {suffix}, which their names here leave out." if suffix else ""
+
+
+def _shared_suffix(models: Sequence[str]) -> str:
+    """The parts from an underscore on with which all of several names end."""
+    if len(models) < 2:
+        return ""
+    suffixes = [model.split("_")[1:] for model in models]
+    shared: list[str] = []
+    for parts in zip(*(reversed(suffix) for suffix in suffixes), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.insert(0, parts[0])
+    return "".join(f"_{part}" for part in shared)
+
+
+def _group_row(title: str, columns: int) -> str:
+    return f"\\multicolumn{{{columns}}}{{l}}{{\\textit{{{latex_text(title)}}}}} \\\\"
 
 
 def _text_row(cells: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+PACKAGES = ("booktabs", "array", "adjustbox")
 SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     # At the start of a row these two would be read as arguments of the \\ before.
@@ -37,14 +38,14 @@ def latex_table(
 ) -> str:
     """A floating table; `head` and `rows` are lines of LaTeX, caption and notes are plain text.
 
-    The notes stand below the table, each a paragraph.
+    It shrinks to the width of the text and the height of the page where it is larger. The notes stand
+    below it, each a paragraph. The document must load `PACKAGES`.
     """
     below = []
     if notes:
         below = [
             r"\par\medskip",
             r"\begin{minipage}{\linewidth}",
-            r"\footnotesize",
             "\n\n".join(map(latex_text, notes)),
             r"\end{minipage}",
         ]
@@ -52,9 +53,11 @@ def latex_table(
         [
             r"\begin{table}",
             r"\centering",
-            r"\small",
-            r"\setlength{\tabcolsep}{4pt}",
             f"\\caption{{{latex_text(caption)}}}",
+            r"\par\smallskip",
+            r"\footnotesize",
+            r"\setlength{\tabcolsep}{4pt}",
+            r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.8\textheight}",
             f"\\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             *head,
@@ -62,6 +65,7 @@ def latex_table(
             *rows,
             r"\bottomrule",
             r"\end{tabular}",
+            r"\end{adjustbox}",
             *below,
             r"\end{table}",
             "",

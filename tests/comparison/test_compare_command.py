@@ -119,7 +119,8 @@ def test_a_missed_lesion_is_infinitely_far_and_counted(trained, tmp_path, capsys
     write_map(trained.prediction(OURS, "pancreas_000"), array)
     assert compare(tmp_path / "out") == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"HD95, mm of tumour: {OURS} in 1 of 8" in printed
+    assert "(+1 \N{INFINITY})" in printed
+    assert "There are some in tumour (HD95, mm and ASSD, mm)." in printed
     rows = {
         (row["trainer"], row["label"], row["metric"]): row
         for row in rows_of(tmp_path / "out" / "statistics.csv")
