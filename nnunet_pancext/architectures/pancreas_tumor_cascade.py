@@ -15,6 +15,7 @@ from nnunet_pancext.architectures.blocks import (
     TargetMining,
     conv_stack,
     linear_head,
+    start_at,
 )
 from nnunet_pancext.architectures.dims import (
     Strides,
@@ -34,6 +35,8 @@ from nnunet_pancext.architectures.windows import Windows, boxes, common_windows,
 MARGIN = 20
 # "No" where stage 2 did not look, as a logit: a probability of 3e-7, which half precision can still average.
 NOWHERE = -15.0
+# Stage 1 begins with it everywhere. From 1/2 the Dice loss of a rare organ hardly moves the background.
+ORGAN_PRIOR = 0.01
 LEAST_POSITIONS = 2  # of a window at the deepest level, where the patch has as many
 STAGES_APART, SALIENCY, JOINT = "S", "I", "J"
 PHASES = (STAGES_APART, SALIENCY, JOINT)
@@ -142,6 +145,7 @@ class PancreasTumorCascade(SegmentationNetwork):
             norm=norm_kind,
         )
         del self.stage_1.auxiliary_heads[:]  # the paper supervises its last map alone
+        start_at(ORGAN_PRIOR, self.stage_1.head)
         self.crop = crop
         self.saliency = (
             SaliencyChange(spatial_dims=spatial_dims, in_channels=in_channels) if saliency else None

@@ -7,8 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import PancreasTumorCascade
-from nnunet_pancext.architectures.blocks import SaliencyChange
-from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES
+from nnunet_pancext.architectures.blocks import SaliencyChange, start_at
+from nnunet_pancext.architectures.pancreas_tumor_cascade import ORGAN_PRIOR, PHASES
+from nnunet_pancext.losses.cascade import dice_loss
 
 SMALL = {"base_channels": 8, "margin": 2}
 SIZE = {2: (64, 64), 3: (32, 32, 64)}
@@ -62,6 +63,12 @@ class TestPancreasTumorCascade(ArchitectureContract):
     test_anisotropic_strides = None
     test_compiles_without_a_graph_break = None  # the crop is one
 
+    def build(self, *args, **options):
+        """Let stage 1 find something without training, so that stage 2 runs."""
+        network = super().build(*args, **options)
+        nn.init.zeros_(network.stage_1.head.seg_layers.bias)
+        return network
+
     @pytest.mark.parametrize("num_classes", [2, 3, 4])
     def test_any_number_of_classes_and_channels(self, spatial_dims, num_classes):
         network = self.build(spatial_dims, in_channels=3, num_classes=num_classes).eval()
@@ -91,6 +98,32 @@ def test_stage_2_teaches_stage_1_from_the_first_step_of_i_on(dims, phase, reache
     sum(logits.square().mean() for logits in network(with_truth(dims)).lesion_logits).backward()
     gradient = network.stage_1.backbone.first_encoder[0][0].weight.grad
     assert (gradient is not None and bool(gradient.any())) is reached
+
+
+def test_stage_1_begins_with_the_prior(dims):
+    network = build(dims)
+    start = network.stage_1.head.seg_layers.bias.sigmoid()
+    torch.testing.assert_close(start, torch.tensor([ORGAN_PRIOR]))
+
+
+def test_a_rare_organ_is_learnt_from_the_prior_and_not_from_one_half():
+    """Dice alone pushes the background down, from 1/2, by a gradient as small as the organ is rare."""
+    target = torch.zeros(2, 1, 64, 64)
+    target[..., 20:26, 20:26] = 1
+    image = target + 0.5 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    losses = {}
+    for prior in (ORGAN_PRIOR, 0.5):
+        stage_1 = build().stage_1
+        start_at(prior, stage_1.head)
+        optimizer = torch.optim.SGD(stage_1.parameters(), lr=0.01, momentum=0.99, nesterov=True)
+        for _ in range(20):
+            loss = dice_loss(stage_1(image), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        losses[prior] = loss.item()
+    assert losses[ORGAN_PRIOR] < 0.7
+    assert losses[0.5] > 0.95
 
 
 def test_the_saliency_starts_within_one_percent_of_the_identity(dims):

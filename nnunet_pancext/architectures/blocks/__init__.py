@@ -13,6 +13,7 @@ from nnunet_pancext.architectures.blocks.head import (
     linear_head,
     map_convolution,
     segmentation_head,
+    start_at,
 )
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
 from nnunet_pancext.architectures.blocks.localization import (
@@ -53,4 +54,5 @@ __all__ = [
     "map_convolution",
     "non_local_maps",
     "segmentation_head",
+    "start_at",
 ]

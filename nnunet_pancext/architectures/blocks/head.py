@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 
 from torch import nn
@@ -25,6 +26,12 @@ def segmentation_head(*, spatial_dims: int, channels: int, num_classes: int, nor
 def linear_head(*, spatial_dims: int, channels: int, num_classes: int) -> nn.Module:
     """Return a 1x1 convolution with bias, from (B, channels, *spatial) to (B, num_classes, *spatial)."""
     return class_head(_logits(spatial_dims, channels, num_classes))
+
+
+def start_at(probability: float, head: nn.Module) -> None:
+    """Set the bias of a `linear_head` so that the sigmoid of its logits begins around this probability."""
+    bias = head.get_parameter("seg_layers.bias")
+    nn.init.constant_(bias, math.log(probability / (1 - probability)))
 
 
 def map_convolution(*, spatial_dims: int, channels: int, num_maps: int = 1) -> nn.Module:
