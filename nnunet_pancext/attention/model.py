@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -24,6 +25,17 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.label_maps import read_volume
 
 READER = "SimpleITKIO"
+# What PyTorch and nnU-Net raise for a damaged checkpoint, plan or dataset.json, or an unknown trainer.
+LOADING_ERRORS = (
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OSError,
+    EOFError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
 # nnU-Net adds patches up in half precision, with weights down to 6e-8 at their corners: values of about 1
 # would be lost there, and much larger ones would overflow at the centres.
 SCALE = 2048
@@ -47,7 +59,8 @@ class TrainedModel:
     """One fold of a folder that `nnUNetv2_train` wrote.
 
     Raises:
-        PancextError: the folder is no trained model, lacks the checkpoint, or is a cascade's second stage.
+        PancextError: the folder is no trained model, lacks the checkpoint, is a cascade's second stage, or
+            nnU-Net cannot load it.
     """
 
     def __init__(self, folder: Path, *, fold: str, checkpoint: str, device: torch.device) -> None:
@@ -56,12 +69,17 @@ class TrainedModel:
         with redirect_stdout(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self.predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=True)
-            self.predictor.initialize_from_trained_model_folder(
-                str(folder), (int(fold) if fold.isdecimal() else fold,), checkpoint
-            )
-        self.network: nn.Module = self.predictor.network
-        self.network.load_state_dict(self.predictor.list_of_parameters[0])
-        self.network.to(device).eval()
+            folds = (int(fold) if fold.isdecimal() else fold,)
+            try:
+                self.predictor.initialize_from_trained_model_folder(str(folder), folds, checkpoint)
+                self.predictor.network.load_state_dict(self.predictor.list_of_parameters[0])
+            except LOADING_ERRORS as error:
+                raise PancextError(
+                    f"{folder / f'fold_{fold}' / checkpoint} or the plan beside it cannot be loaded: "
+                    f"{type(error).__name__}: {str(error).rstrip('.')}. If a file is damaged, copy the model "
+                    "again; if the trainer is not found, install the package that it is from."
+                ) from error
+        self.network: nn.Module = self.predictor.network.to(device).eval()
         self.configuration = self.predictor.configuration_manager
         self.plans = self.predictor.plans_manager
         if self.configuration.previous_stage_name is not None:
@@ -74,6 +92,11 @@ class TrainedModel:
                 f"{folder} was trained on images read by {self.plans.image_reader_writer_class.__name__}; "
                 f"only those of {READER}, nnU-Net's choice for NIfTI, can be drawn on."
             )
+
+    @property
+    def file_ending(self) -> str:
+        """How the names of the dataset's images end."""
+        return str(self.predictor.dataset_json["file_ending"])
 
     @property
     def is_ct(self) -> bool:
@@ -139,14 +162,8 @@ class TrainedModel:
         """Return where a voxel (slice, row, column) of the image lies in its preprocessed array.
 
         Raises:
-            PancextError: it lies outside of the image, or where nnU-Net crops it away.
+            PancextError: it lies where nnU-Net crops it away.
         """
-        shape = image.reference.GetSize()[::-1]
-        if any(not 0 <= index < length for index, length in zip(voxel, shape, strict=True)):
-            raise PancextError(
-                f"--at {_words(voxel)} lies outside of the image, whose size is {_words(shape)} "
-                "(slices, rows, columns; counted from 0)."
-            )
         forward = [voxel[axis] for axis in self.plans.transpose_forward]
         found = []
         for index, (start, end), length in zip(
@@ -162,6 +179,36 @@ class TrainedModel:
                 )
             found.append(min(length - 1, int((index - start + 0.5) * length / (end - start))))
         return tuple(found)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """Return the device of this name, or, without a name, a GPU if there is one.
+
+    Raises:
+        PancextError: PyTorch cannot use it here.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name is None:
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there[name]:
+        raise PancextError(
+            f"PyTorch finds no {name} device here. Leave --device out, or look with pancext doctor."
+        )
+    return torch.device(name)
+
+
+def check_voxel(voxel: Sequence[int], image: PreparedImage) -> None:
+    """Check that a voxel (slice, row, column) lies in the image.
+
+    Raises:
+        PancextError: it does not.
+    """
+    shape = image.reference.GetSize()[::-1]
+    if any(not 0 <= index < length for index, length in zip(voxel, shape, strict=True)):
+        raise PancextError(
+            f"--at {_words(voxel)} lies outside of the image, whose size is {_words(shape)} "
+            "(slices, rows, columns; counted from 0)."
+        )
 
 
 class _Scaled(nn.Module):
@@ -180,10 +227,10 @@ def _check_folder(folder: Path, *, fold: str, checkpoint: str) -> None:
                 f"{folder} is no trained model: it has no {name}. Name the folder that nnUNetv2_train wrote, "
                 "$nnUNet_results/DatasetXXX_Name/TRAINER__PLANS__CONFIGURATION."
             )
-    try:
-        json.loads((folder / "plans.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PancextError(f"{folder / 'plans.json'} is not JSON: {error}. Copy the model again.") from error
+        try:
+            json.loads((folder / name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise PancextError(f"{folder / name} is not JSON: {error}. Copy the model again.") from error
     file = folder / f"fold_{fold}" / checkpoint
     if not file.is_file():
         known = sorted(str(path.relative_to(folder)) for path in folder.glob("fold_*/checkpoint_*.pth"))

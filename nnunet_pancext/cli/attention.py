@@ -42,24 +42,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--checkpoint", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth"
     )
-    parser.add_argument("--device", default=None, metavar="DEVICE", help="cuda or cpu (default: cuda if any)")
+    parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the maps and say where they are."""
-    import torch
-
     from nnunet_pancext.attention.maps import read_attention
-    from nnunet_pancext.attention.model import TrainedModel
+    from nnunet_pancext.attention.model import TrainedModel, check_voxel, choose_device
     from nnunet_pancext.attention.write import write_maps
 
-    device = torch.device(parsed.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = choose_device(parsed.device)
     voxel = None if parsed.at is None else tuple(parsed.at)
     model = TrainedModel(parsed.model, fold=parsed.fold, checkpoint=parsed.checkpoint, device=device)
     image = model.prepare(parsed.images)
+    if voxel is not None:
+        check_voxel(voxel, image)
     maps = read_attention(model, image, voxel)
-    case = parsed.images[0].name.removesuffix(".gz").removesuffix(".nii").removesuffix("_0000")
+    case = parsed.images[0].name.removesuffix(model.file_ending).removesuffix("_0000")
     for path in write_maps(
         maps, reference=image.reference, folder=parsed.out, case=case, voxel=voxel, is_ct=model.is_ct
     ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -142,6 +143,65 @@ def test_mistakes_are_told(train, image, tmp_path, capsys, words, message):
     assert error.startswith("pancext attention: error: ")
     assert re.search(message, error)
     assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize("voxel", [(99, 0, 0), (-1, 0, 0)])
+def test_a_place_outside_is_told_for_gates_too(train, image, tmp_path, capsys, voxel):
+    folder = train("AttentionUNetTrainer", "2d")
+    capsys.readouterr()
+    assert attend(folder, image, "-o", tmp_path / "maps", "--at", *voxel) == 1
+    assert "lies outside of the image, whose size is 8 32 32" in capsys.readouterr().err
+    assert not (tmp_path / "maps").exists()
+
+
+def truncate(folder):
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def forget_the_trainer(folder):
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    torch.save({**content, "trainer_name": "SomebodysTrainer"}, file)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (truncate, "checkpoint_final.pth or the plan beside it cannot be loaded: .* copy the model again"),
+        (forget_the_trainer, "cannot be loaded: .*SomebodysTrainer.* install the package that it is from"),
+        (lambda folder: (folder / "plans.json").write_text("{}"), "cannot be loaded: KeyError"),
+        (lambda folder: (folder / "plans.json").write_text("{"), "plans.json is not JSON"),
+        (lambda folder: (folder / "dataset.json").write_text("no"), "dataset.json is not JSON"),
+    ],
+    ids=["checkpoint", "trainer", "empty plan", "plan", "dataset"],
+)
+def test_a_damaged_model_is_told(train, image, tmp_path, capsys, damage, message):
+    folder = train("AttentionUNetTrainer", "2d")
+    damage(folder)
+    capsys.readouterr()
+    assert attend(folder, image, "-o", tmp_path / "maps") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("pancext attention: error: ")
+    assert re.search(message, error, re.DOTALL)
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path, image, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ["attention", str(tmp_path), str(image), "-o", str(tmp_path / "maps")]
+    assert main([*words, "--device", "cuda"]) == 1
+    assert "PyTorch finds no cuda device here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_names_leave_out_whatever_the_datasets_images_end_with(train, image, tmp_path, ending):
+    folder = train("AttentionUNetTrainer", "2d")
+    file = folder / "dataset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "file_ending": ending}))
+    other = tmp_path / f"pancreas_001_0000{ending}"
+    sitk.WriteImage(sitk.ReadImage(str(image)), str(other))
+    assert attend(folder, other, "-o", tmp_path / "maps") == 0
+    assert (tmp_path / "maps" / "pancreas_001_gate_level2_head1.nii.gz").is_file()
 
 
 def test_models_that_have_no_attention_are_refused(train, image, tmp_path, capsys):
