@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nnunet_pancext.errors import PancextError
+
 DESCRIPTION = """\
 List every trainer with its paper, the size of its network and its loss, and the suffixes that may follow a
 trainer's name. Without --plans the sizes are those for nnU-Net's plan of MSD pancreas."""
@@ -50,6 +52,8 @@ def run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.trainers.overview import explain_suffixes, format_overview, overview
     from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
 
+    if parsed.suffixes and (parsed.plans or parsed.configuration):
+        raise PancextError("--suffixes is the same for every plan: leave out --plans and --configuration.")
     if parsed.suffixes:
         print(explain_suffixes())
         return 0

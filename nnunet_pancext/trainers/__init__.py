@@ -110,7 +110,7 @@ def find_trainer(name: str) -> type[PancextTrainer] | None:
     """Return the trainer class `name`, with or without suffixes, or None if it is not of this package.
 
     Raises:
-        PancextError: a trainer of this package with an unknown suffix.
+        PancextError: a trainer of this package with an unknown suffix, or nnU-Net's own with one of ours.
     """
     trainers = list_trainers()
     if name in trainers:

@@ -33,7 +33,7 @@ class AttentionUNetTrainer(NetworkTrainer):
         weight_decay=1e-6,
         num_epochs=1000,
         loss_weighting=DiceOnlyWeights,
-        summary="Adam, lr 1e-4 halved every 250 of 1000 epochs, Dice loss alone",
+        summary="Adam, lr 1e-4 halved every 250 of 1000 epochs, decay 1e-6, Dice loss alone",
     )
 
 

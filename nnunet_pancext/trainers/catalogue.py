@@ -6,11 +6,13 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.injection import InjectionTrainer
 from nnunet_pancext.trainers.network import NetworkTrainer
-from nnunet_pancext.trainers.suffixes import variant_attributes
+from nnunet_pancext.trainers.suffixes import is_named_suffix, variant_attributes
 
+STOCK, STOCK_WITH_SUFFIXES = "nnUNetTrainer", "nnUNetTrainerBaseline"
 BASES = (PancextTrainer, NetworkTrainer, InjectionTrainer)
 
 
@@ -34,9 +36,14 @@ def make_variant(
         module: where the class can be imported from, for pickling.
 
     Raises:
-        PancextError: a trainer's name followed by an unknown suffix.
+        PancextError: a trainer's name followed by an unknown suffix, or nnU-Net's own by one of ours.
     """
     base_name, *words = name.split("_")
+    if base_name == STOCK and any(map(is_named_suffix, words)):
+        raise PancextError(
+            f"{STOCK} is nnU-Net's own and takes no suffixes of this package. "
+            f"{'_'.join([STOCK_WITH_SUFFIXES, *words])} trains the same network and takes them."
+        )
     for trainer in trainers:
         if trainer.__name__ == base_name and words:
             attributes = variant_attributes(trainer, words)

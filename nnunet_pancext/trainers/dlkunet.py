@@ -34,7 +34,7 @@ class DLKUNetLTrainer(NetworkTrainer):
         weight_decay=1e-5,
         num_epochs=400,
         loss_weighting=PhaseWeights,
-        summary="Adam, lr 1e-3 x 0.9 every 20 epochs, 1e-5 from epoch 200 of 400, phase-based loss",
+        summary="Adam, lr 1e-3 x 0.9 every 20 epochs, 1e-5 from 200 of 400, decay 1e-5, phase-based loss",
     )
 
     @classmethod

@@ -9,6 +9,7 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager
 from nnunet_pancext.trainers.plan_levels import strides_from_plan
@@ -50,15 +51,26 @@ class NetworkTrainer(PancextTrainer):
         num_output_channels: int,
         enable_deep_supervision: bool = True,
     ) -> SegmentationNetwork:
-        """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction."""
+        """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction.
+
+        Raises:
+            PancextError: the plan is of another kind of network and has no strides.
+        """
         patch_size = configuration_manager.patch_size
+        try:
+            of_plan = {**cls.plan_strides(configuration_manager), **cls.plan_options(configuration_manager)}
+        except KeyError as missing:
+            raise PancextError(
+                f"The plan's network has no {missing}, by which {cls.__name__} follows the spacing. Plan a "
+                "network that has: PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet "
+                "(nnUNetResEncUNetMPlans, L, XL)."
+            ) from missing
         network = cls.network_class(
             spatial_dims=len(patch_size),
             in_channels=num_input_channels,
             num_classes=num_output_channels,
             deep_supervision=enable_deep_supervision,
-            **cls.plan_strides(configuration_manager),
-            **cls.plan_options(configuration_manager),
+            **of_plan,
             **cls.network_options,
         )
         if not enable_deep_supervision:

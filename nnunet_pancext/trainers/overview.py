@@ -82,7 +82,8 @@ def explain_suffixes() -> str:
         if trainer.paper_recipe:
             recipes.setdefault(trainer.paper_recipe.summary, []).append(name)
     lines = [
-        "Suffixes follow a trainer's name in any order, each kind once, with any number:",
+        "Suffixes follow a trainer's name in any order, with any number; one of _OrdinaryLoss, _PhaseLoss,",
+        "_DynamicLoss, and each other once:",
         describe_suffixes(),
         "",
         "example:  nnUNetv2_train 007 3d_fullres 0 -tr DLKUNetLTrainer_DynamicLoss_100epochs",
@@ -151,7 +152,7 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting) -> str:
             "-" * (sum(widths) + len(GAP) * (len(widths) - 1)),
             *lines[1:],
             "",
-            "(M): millions of parameters, without the heads of deep supervision.",
+            "(M): millions of parameters, without the heads of deep supervision (nnU-Net's own: with).",
             setting.origin,
             *_extras(rows),
             *_refusals(rows),

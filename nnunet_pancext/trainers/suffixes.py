@@ -127,6 +127,11 @@ def variant_attributes(trainer: type[PancextTrainer], words: list[str]) -> dict[
     return attributes
 
 
+def is_named_suffix(word: str) -> bool:
+    """Return whether a word (without underscore) is a suffix without a number; nnU-Net has some with one."""
+    return any(f"_{word}" == suffix.example for suffix in SUFFIXES if not suffix.example[1].isdigit())
+
+
 def describe_suffixes(trainer: type[PancextTrainer] | None = None) -> str:
     """Return the known suffixes, a line each; those that `trainer` takes, where one is given."""
     suffixes = [suffix for suffix in SUFFIXES if trainer is None or not suffix.refuses(trainer)]

@@ -11,7 +11,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunet_pancext.cli import trainers as command
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.trainers import SegResNetNLTrainer, list_trainers
+from nnunet_pancext.trainers import DLKUNetLTrainer, SegResNetNLTrainer, list_trainers
 from nnunet_pancext.trainers.default_plan import default_plans
 from nnunet_pancext.trainers.overview import format_overview, num_parameters, overview
 from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
@@ -161,6 +161,16 @@ def test_a_refusal_is_a_dash_with_its_reason_below(few_trainers, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("trainer", "lacks"), [(SegResNetNLTrainer, "strides"), (DLKUNetLTrainer, "kernel_sizes")]
+)
+def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
+    setting = default_setting("2d")
+    sizes = setting.sizes("2d")
+    sizes.configuration_manager.network_arch_init_kwargs.pop(lacks)
+    assert f"The plan's network has no '{lacks}'" in num_parameters(trainer, sizes)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "Cannot read .*: No such file or directory.*nnUNet_preprocessed"),
@@ -218,6 +228,11 @@ def test_the_suffixes_are_explained(capsys):
     ):
         assert part in shown
     assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_the_suffixes_are_of_no_plan(plans_file):
+    with pytest.raises(PancextError, match="--suffixes is the same for every plan"):
+        run("--suffixes", "--plans", plans_file)
 
 
 def test_the_loss_column_tells_the_weighting(rows):

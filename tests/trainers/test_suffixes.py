@@ -164,7 +164,16 @@ def test_other_suffixes_replace_their_part_of_a_papers_recipe(
 
 @pytest.mark.parametrize(
     "name",
-    ["nnUNetTrainer", "PancextTrainer", "NetworkTrainer", "InjectionTrainer", "SomebodysTrainer_5epochs"],
+    [
+        *("nnUNetTrainer", "nnUNetTrainer_5epochs", "PancextTrainer", "NetworkTrainer", "InjectionTrainer"),
+        "SomebodysTrainer_5epochs",
+    ],
 )
 def test_other_names_are_not_ours(name):
     assert find_trainer(name) is None
+
+
+@pytest.mark.parametrize("name", ["nnUNetTrainer_PhaseLoss", "nnUNetTrainer_5epochs_ISBLoss"])
+def test_nnunets_own_trainer_with_our_suffix_names_what_to_use(name):
+    with pytest.raises(PancextError, match=name.replace("Trainer", "TrainerBaseline") + " trains the same"):
+        find_trainer(name)
