@@ -21,7 +21,7 @@ BASE_CHANNELS = {2: 64, 3: 32}
 
 
 class MultiScaleUNet(SegmentationNetwork):
-    """Ju et al., pancreatic-tumour cascade, 3.1.1: `MultiScaleBackbone` with 1x1 convolutions as heads.
+    """Qiu et al., pancreatic-tumour cascade, 3.1.1: `MultiScaleBackbone` with 1x1 convolutions as heads.
 
     Args:
         spatial_dims: 2 or 3.

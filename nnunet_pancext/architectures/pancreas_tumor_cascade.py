@@ -58,7 +58,7 @@ class CascadeOutput(NamedTuple):
 
 
 class PancreasTumorCascade(SegmentationNetwork):
-    """Ju et al., cascade for pancreatic tumours with non-local localization and focusing.
+    """Qiu et al., cascade for pancreatic tumours with non-local localization and focusing.
 
     Stage 1, a `MultiScaleUNet`, gives the probability p1 of organ or lesion. Its box, with a margin, cuts a
     window out of the image times `SaliencyChange(p1)`; all windows of a batch have one size, at the image's

@@ -1,4 +1,4 @@
-"""Loss of the pancreatic-tumour cascade: both stages, and the boundaries of the classes (Ju et al., 3.3)."""
+"""Loss of the pancreatic-tumour cascade: both stages, and the boundaries of the classes (Qiu et al., 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inter-class shared boundary: how much of a class borders on which other (Ju et al., Eq. 14-16)."""
+"""Inter-class shared boundary: how much of a class borders on which other (Qiu et al., Eq. 14-16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structure loss: cross-entropy and IoU, with more weight where a mask changes (Ju et al., Eq. 11-12)."""
+"""Structure loss: cross-entropy and IoU, with more weight where a mask changes (Qiu et al., Eq. 11-12)."""
 
 from __future__ import annotations
 

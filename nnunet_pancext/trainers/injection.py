@@ -62,7 +62,7 @@ class nnUNetTrainerNonLocal(InjectionTrainer):
 class nnUNetTrainerFocusing(InjectionTrainer):
     """Non-local localization and focusing modules as the decoder of nnU-Net's encoder."""
 
-    paper = "nnU-Net + localization, focusing (Ju et al.)"
+    paper = "nnU-Net + localization, focusing (Qiu et al.)"
 
     @classmethod
     def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
@@ -98,6 +98,6 @@ class nnUNetTrainerDynamicLoss(InjectionTrainer):
 class nnUNetTrainerISB(InjectionTrainer):
     """nnU-Net with 0.4 times the inter-class shared boundary loss beside its own."""
 
-    paper = "nnU-Net + ISB loss (Ju et al.)"
+    paper = "nnU-Net + ISB loss (Qiu et al.)"
     isb_weight = ISB_WEIGHT
     refuses_isb_loss = "its loss has it already"

@@ -7,7 +7,7 @@ from nnunet_pancext.trainers.network import NetworkTrainer
 class MultiScaleUNetTrainer(NetworkTrainer):
     """Multi-scale U-Net alone, with softmax over all classes, trained by nnU-Net's recipe."""
 
-    paper = "Multi-scale U-Net (Ju et al.)"
+    paper = "Multi-scale U-Net (Qiu et al.)"
     network_class = MultiScaleUNet
     num_downsamplings = 4
     refuses_paper_recipe = "the paper's recipe is for the cascade: PancreasTumorCascadeTrainer takes it"

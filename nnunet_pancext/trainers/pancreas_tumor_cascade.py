@@ -49,7 +49,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
     The paper's recipe keeps the learning rate at 1e-5; the text names no schedule.
     """
 
-    paper = "Pancreatic-tumour cascade (Ju et al.)"
+    paper = "Pancreatic-tumour cascade (Qiu et al.)"
     loss_name = "Dice, BCE + IoU, ISB"
     loss_weighting = None
     refuses_loss_weighting = "its loss is not Dice + CE"

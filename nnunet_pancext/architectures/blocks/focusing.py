@@ -1,4 +1,4 @@
-"""Focusing module: takes out what is falsely in the map and puts in what is missing (Ju et al., 3.2.2)."""
+"""Focusing module: takes out what is falsely in the map and puts in what is missing (Qiu et al., 3.2.2)."""
 
 from __future__ import annotations
 

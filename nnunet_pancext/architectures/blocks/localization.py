@@ -1,4 +1,4 @@
-"""Non-local localization: attention over channels, then positions, then a first map (Ju et al., 3.2.1)."""
+"""Non-local localization: attention over channels, then positions, then a first map (Qiu et al., 3.2.1)."""
 
 from __future__ import annotations
 

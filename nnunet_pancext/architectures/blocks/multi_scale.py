@@ -1,4 +1,4 @@
-"""Backbone of the multi-scale U-Net: two encoders, one with kernels of two sizes (Ju et al., 3.1.1)."""
+"""Backbone of the multi-scale U-Net: two encoders, one with kernels of two sizes (Qiu et al., 3.1.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saliency change module: what stage 1 found changes the image that stage 2 sees (Ju et al., 3.1.2)."""
+"""Saliency change module: what stage 1 found changes the image that stage 2 sees (Qiu et al., 3.1.2)."""
 
 from __future__ import annotations
 

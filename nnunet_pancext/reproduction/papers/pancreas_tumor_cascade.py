@@ -81,7 +81,7 @@ COMMON_DIFFERENCES = (
 
 PANCREAS_TUMOR_CASCADE = Paper(
     name="pancreas-tumor-cascade",
-    title="pancreatic-tumour cascade with focusing modules and ISB loss (Ju et al.)",
+    title="pancreatic-tumour cascade with focusing modules and ISB loss (Qiu et al.)",
     hardware="NVIDIA GeForce RTX 1080 (as printed), batch 1, 56 epochs",
     experiments=(
         Experiment(
