@@ -35,6 +35,10 @@ from nnunet_pancext.architectures.windows import Windows, boxes, common_windows,
 MARGIN = 20
 # "No" where stage 2 did not look, as a logit: a probability of 3e-7, which half precision can still average.
 NOWHERE = -15.0
+# Surer than that neither stage may be: nnU-Net averages log-probabilities over flips and patches, and where
+# two contradict each other strongly "not looked" would be left as the most probable.
+SURE = -NOWHERE
+NEVER = 4 * NOWHERE  # a class that is neither, so that no average of the others falls below it
 # Stage 1 begins with it everywhere. From 1/2 the Dice loss of a rare organ hardly moves the background.
 ORGAN_PRIOR = 0.01
 LEAST_POSITIONS = 2  # of a window at the deepest level, where the patch has as many
@@ -68,9 +72,9 @@ class PancreasTumorCascade(SegmentationNetwork):
 
         background (1 - p2)(1 - p1),  organ (1 - p2) p1,  lesion p2,
 
-    returned as log-probabilities: softmax of them gives the probabilities back. With one foreground class
-    both stages find it: p2 counts in the window, p1 outside. Where p1 is nowhere above 0.5, stage 2 does not
-    run.
+    returned as log-probabilities, with both logits held within 15: softmax gives the probabilities back. With
+    one foreground class both stages find it: p2 counts in the window, p1 outside. Where p1 is nowhere above
+    0.5, stage 2 does not run.
 
     In training the truth may be appended to the image as a last channel, 1 where there is organ or lesion.
     Phase S cuts by it and leaves the image as it is, so that the stages learn apart; I cuts by it; J cuts by
@@ -230,6 +234,7 @@ class PancreasTumorCascade(SegmentationNetwork):
         lesion = torch.full_like(organ, NOWHERE)
         if windows is not None:
             lesion = windows.paste(lesion_logits[0].float(), onto=lesion)
+        organ, lesion = (logits.clamp(-SURE, SURE) for logits in (organ, lesion))
         elsewhere = functional.logsigmoid(-lesion)
         known = [
             elsewhere + functional.logsigmoid(-organ),
@@ -237,7 +242,7 @@ class PancreasTumorCascade(SegmentationNetwork):
             functional.logsigmoid(lesion),
         ]
         labels = functional.pad(self.roles, (1, 0))  # background, organ, lesion
-        never = organ.new_full((len(organ), self.num_classes, *organ.shape[2:]), NOWHERE)
+        never = organ.new_full((len(organ), self.num_classes, *organ.shape[2:]), NEVER)
         return never.index_copy(1, labels, torch.cat(known, dim=1))
 
 

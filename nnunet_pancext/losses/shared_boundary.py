@@ -12,18 +12,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LEAST_CLASSES = 3
-ABSENT = 1e-6  # a class with less border, in faces, has none
+TINY = 1e-6  # faces
 
 
 def shared_boundary_matrix(
     probabilities: Tensor, *, spacing: Sequence[float] | None = None, valid: Tensor | None = None
 ) -> Tensor:
-    """Return m(i, j) = l_ij / l_i of Eq. 14, with zeros on the diagonal and in the rows of absent classes.
+    """Return m(i, j) = r_i l_ij / l_i of Eq. 14, zeros on the diagonal and in the rows of absent classes.
 
     The printed form counts on label maps, which has no gradient. Here lengths are sums over pairs of voxels
     that share a face, with D the difference within a pair: l_i = sum |D p_i| and
-    l_ij = 1/2 sum (|D p_i| + |D p_j| - |D (p_i + p_j)|). On one-hot maps these are the printed counts. Memory
-    grows linearly with the number of voxels.
+    l_ij = 1/2 sum (|D p_i| + |D p_j| - |D (p_i + p_j)|). The printed form has no r_i = max p_i - min p_i. It
+    is 1 where a class is there and elsewhere not. A ratio does not see how faint a border is: without r_i
+    the traces of an absent class would count, and be taught, like one that is there. On one-hot maps all are
+    the printed counts. Memory grows linearly with the number of voxels.
 
     Shapes: probabilities (B, K, *spatial) with two or three axes to (B, K, K).
 
@@ -47,7 +49,8 @@ def shared_boundary_matrix(
         )
     lengths = _BoundaryLengths.apply(probabilities, valid, _face_areas(axes, spacing))
     border = lengths.diagonal(dim1=1, dim2=2)
-    return (lengths - torch.diag_embed(border)) / border.clamp_min(ABSENT)[:, :, None]
+    scale = _contrast(probabilities, valid) / border.clamp_min(TINY)
+    return (lengths - torch.diag_embed(border)) * scale[:, :, None]
 
 
 class ISBLoss(nn.Module):
@@ -101,6 +104,15 @@ class ISBLoss(nn.Module):
                 for classes in (probabilities, truth)
             )
             return functional.mse_loss(predicted, true)
+
+
+def _contrast(probabilities: Tensor, valid: Tensor | None) -> Tensor:
+    """Return the largest minus the smallest probability of each class, (B, K); 0 where no voxel counts."""
+    highest = lowest = probabilities.flatten(2)
+    if valid is not None:
+        counts = valid.flatten(2) > 0
+        highest, lowest = highest.masked_fill(~counts, 0), lowest.masked_fill(~counts, 1)
+    return (highest.amax(dim=2) - lowest.amin(dim=2)).clamp_min(0)
 
 
 class _BoundaryLengths(torch.autograd.Function):

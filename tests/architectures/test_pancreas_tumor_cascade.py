@@ -195,7 +195,28 @@ def test_where_stage_1_is_sure_stage_2_alone_decides():
     found = composed(torch.full_like(lesion, 60.0), lesion).softmax(1)
     torch.testing.assert_close(found[:, 2:], lesion.sigmoid())
     torch.testing.assert_close(found[:, 1:2], 1 - lesion.sigmoid())
-    assert found[:, 0].max() < 1e-20
+    assert found[:, 0].max() < 1e-6
+
+
+@pytest.mark.parametrize(("num_classes", "roles"), [(3, (1, 2)), (5, (4, 2))])
+@pytest.mark.parametrize("organs", [(31.0, -31.0), (60.0, -40.0)])
+@pytest.mark.parametrize("lesions", [(-60.0, -60.0), (40.0, -40.0), None], ids=str)
+def test_passes_that_contradict_each_other_average_to_no_class_that_none_saw(
+    num_classes, roles, organs, lesions
+):
+    """nnU-Net averages over flips and patches; None: stage 2 did not look."""
+    network = build(num_classes=num_classes)
+    network.roles.copy_(torch.tensor(roles))
+    passes = []
+    for index, organ in enumerate(organs):
+        logits = torch.full((1, 1, 64, 64), organ)
+        windows = None if lesions is None else network._windows(torch.ones_like(logits), None)
+        maps = [] if lesions is None else [torch.full_like(logits, lesions[index])]
+        passes.append(network._compose(logits, maps, windows))
+    seen = {one.argmax(1).unique().item() for one in passes}
+    for shares in ((0.5, 0.5), (0.4, 0.6), (0.1, 0.9)):
+        mean = sum(share * one for share, one in zip(shares, passes, strict=True))
+        assert mean.argmax(1).unique().item() in seen | {0, roles[0]}
 
 
 def test_log_probabilities_survive_half_precision():

@@ -95,6 +95,27 @@ def test_the_loss_of_the_truth_is_nothing_and_of_another_map_is_eq_16(dims):
         assert loss(sure, target) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("spacing", [None, (2.5, 0.8)])
+@pytest.mark.parametrize("present", [(0,), (0, 1), (0, 2)], ids=str)
+def test_an_absent_class_costs_nothing_where_the_prediction_is_right(present, spacing):
+    """Ratios do not see how small lengths are: traces of a class that is not there must not count."""
+    target = torch.zeros(2, 1, 64, 64, dtype=torch.long)
+    for label in present[1:]:
+        target[..., 20:40, 24:44] = label
+    noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    logits = (10 * one_hot(target[:, 0], 3).movedim(-1, 1) + noise).requires_grad_()
+    loss = ISBLoss(spacing=spacing)(logits, target)
+    assert loss < 1e-4
+    absent = [label for label in range(3) if label not in present]
+    before = logits.softmax(1)[:, absent].max()
+    optimizer = torch.optim.SGD([logits], lr=100.0)
+    for _ in range(50):
+        optimizer.zero_grad()
+        ISBLoss(spacing=spacing)(logits, target).backward()
+        optimizer.step()
+    assert logits.softmax(1)[:, absent].max() <= before
+
+
 def test_hard_counts_the_most_probable_classes():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 6, 6, generator=generator)
