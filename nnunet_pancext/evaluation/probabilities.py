@@ -12,15 +12,23 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 
-BINS = 1000
 KEY = "probabilities"
+# In a bin the lesser of p and 1 - p has the same first bits as float32: 256 bins for each doubling from 2⁻²⁴,
+# the distance of float32 from 1, to 1/2.
+DROPPED_BITS = 15
+_NUMBERS = np.arange(103 << 8, (126 << 8) + 1, dtype=np.int32)  # the first bits of 2⁻²⁴ to 1/2
+_ENDS = np.append(0, (_NUMBERS << DROPPED_BITS).view(np.float32).astype(np.float64))
+THRESHOLDS = np.concatenate([_ENDS[:-1], 1 - _ENDS[::-1]])
+BINS = len(THRESHOLDS)
+CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoxelHistogram:
     """Numbers of voxels (BINS) by probability, of the target and of the rest, and the highest probability.
 
-    Bin i holds the probabilities from i / BINS to (i + 1) / BINS. Without a voxel the highest one is nan.
+    Bin i holds the probabilities from THRESHOLDS[i] on, below THRESHOLDS[i + 1]; the last one holds 1. Bins
+    are as narrow near 1 as near 0. Without a voxel the highest probability is nan.
     """
 
     target: NDArray[np.int64]
@@ -38,7 +46,7 @@ class VoxelHistogram:
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionRecall:
-    """Precision and recall where voxels above a threshold are called target, from high to low thresholds."""
+    """Precision and recall if voxels from a threshold on are called target, from high to low thresholds."""
 
     threshold: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -88,11 +96,14 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
 
 def voxel_histogram(probability: NDArray[np.floating], truth: NDArray[np.bool_]) -> VoxelHistogram:
     """Count the voxels of a probability map of any shape by probability, target apart from the rest."""
-    bins = np.minimum((probability * BINS).astype(np.int32), BINS - 1)
-    everything = np.bincount(bins.ravel(), minlength=BINS)
-    target = np.bincount(bins[truth], minlength=BINS)
+    values, is_target = probability.ravel(), truth.ravel()
+    counts = np.zeros((2, BINS), dtype=np.int64)
+    for start in range(0, values.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        places = _bins(values[part]) + BINS * is_target[part]
+        counts += np.bincount(places, minlength=2 * BINS).reshape(2, BINS)
     highest = float(min(probability.max(), 1)) if probability.size else math.nan
-    return VoxelHistogram(target=target, rest=everything - target, highest=highest)
+    return VoxelHistogram(target=counts[1], rest=counts[0], highest=highest)
 
 
 def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
@@ -102,7 +113,7 @@ def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
     # A bin without voxels has the precision and recall of the one before.
     kept = ((histogram.target + histogram.rest)[::-1] > 0) & (positive[-1] > 0)
     return PrecisionRecall(
-        threshold=(np.arange(BINS)[::-1] / BINS)[kept],
+        threshold=THRESHOLDS[::-1][kept],
         precision=(positive / np.maximum(positive + negative, 1))[kept],
         recall=(positive / max(positive[-1], 1))[kept],
     )
@@ -121,3 +132,13 @@ def patient_ranking(highest: Sequence[float], has_target: Sequence[bool]) -> tup
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     return float(roc_auc_score(kinds, values)), float(average_precision_score(kinds, values))
+
+
+def _bins(probability: NDArray[np.floating]) -> NDArray[np.int32]:
+    values = np.minimum(probability, 1).astype(np.float32)
+    bins = np.maximum((values.view(np.int32) >> DROPPED_BITS) - _NUMBERS[0] + 1, 0)
+    high = values >= 0.5
+    # One bit less, because a bin's lower end belongs to it, which is the upper end of 1 - p.
+    from_one = ((1 - values[high]).view(np.int32) - 1 >> DROPPED_BITS) - _NUMBERS[0] + 2
+    bins[high] = BINS - 1 - np.maximum(from_one, 0)
+    return bins
