@@ -52,6 +52,8 @@ class LabelScores:
     slice_iou: float = _score("IoU per slice", higher_is_better=True)
     slice_precision: float = _score("precision per slice", higher_is_better=True)
     slice_recall: float = _score("recall per slice", higher_is_better=True)
+    slice_specificity: float = _score("specificity per slice", higher_is_better=True)
+    slice_accuracy: float = _score("accuracy per slice", higher_is_better=True)
     probability: float = _score("highest probability", higher_is_better=None, of_probabilities=True)
     average_precision: float = _score("AP of voxels", higher_is_better=True, of_probabilities=True)
 
