@@ -255,6 +255,16 @@ def test_refuses_what_names_no_labels(root, capsys, content, message):
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(("folder", "what"), [("predictions", "predicted"), ("truth", "true")])
+def test_a_missing_folder_is_named_before_dataset_json_is_looked_for(root, capsys, folder, what):
+    (root / "predictions" / "dataset.json").unlink()
+    (root / folder).rename(root / "elsewhere")
+    assert evaluate(root) == 1
+    said = capsys.readouterr().err
+    assert re.search(f"There is no folder of {what} label maps at .*{folder}. Check", said)
+    assert "dataset.json" not in said
+
+
 def test_refuses_no_jobs(root, capsys):
     assert evaluate(root, "--jobs", "0") == 1
     assert "--jobs must be at least 1" in capsys.readouterr().err
