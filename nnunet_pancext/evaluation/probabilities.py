@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _ENDS = np.append(0, (_NUMBERS << DROPPED_BITS).view(np.float32).astype(np.float
 THRESHOLDS = np.concatenate([_ENDS[:-1], 1 - _ENDS[::-1]])
 BINS = len(THRESHOLDS)
 CHUNK = 1 << 22
+TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,7 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
         PancextError: the file is unreadable, or of another shape, or holds what is no probability.
     """
     try:
-        with np.load(path) as content:
-            found = content[KEY]
+        found = _load(path)
     except Exception as error:  # a damaged zip or array may end in an error of any kind
         raise PancextError(
             f"Cannot read the probabilities {path} ({error}). "
@@ -91,6 +92,21 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
             f"The probabilities {path} hold values that are not finite or not between 0 and 1. "
             "Predict this case again."
         )
+    return found
+
+
+def _load(path: Path) -> NDArray[np.floating]:
+    # Python 3.11 now and then fails to parse the headers of sound files in several threads at once
+    # (github.com/python/cpython/issues/106905).
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(SystemError):
+            return _load_once(path)
+    return _load_once(path)
+
+
+def _load_once(path: Path) -> NDArray[np.floating]:
+    with np.load(path) as content:
+        found: NDArray[np.floating] = content[KEY]
     return found
 
 

@@ -153,6 +153,23 @@ def test_refuses_what_is_no_probability(tmp_path, array, message):
         read_probabilities(path, channels=2, shape=(2, 2, 2))
 
 
+def test_a_header_that_python_fails_to_parse_once_is_read_again(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.npz", probabilities=np.full((2, 2, 2, 2), 0.5))
+    failures = [SystemError("AST constructor recursion depth mismatch (before=45, after=42)")] * 2
+    load = np.load
+
+    def unsteady(*arguments):
+        if failures:
+            raise failures.pop()
+        return load(*arguments)
+
+    monkeypatch.setattr(np, "load", unsteady)
+    assert read_probabilities(path, channels=2, shape=(2, 2, 2)).max() == 0.5
+    failures += [SystemError("AST constructor recursion depth mismatch (before=45, after=42)")] * 9
+    with pytest.raises(PancextError, match="AST constructor recursion depth mismatch"):
+        read_probabilities(path, channels=2, shape=(2, 2, 2))
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-40])
 
