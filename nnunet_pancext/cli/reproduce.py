@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -86,8 +87,9 @@ def run(parsed: argparse.Namespace) -> int:
         print(list_papers())
         return 0
     paper = find_paper(parsed.paper)
-    if parsed.seconds_per_epoch is not None and parsed.seconds_per_epoch <= 0:
-        raise PancextError(f"--seconds-per-epoch is {parsed.seconds_per_epoch:g}; it must be above 0.")
+    seconds = parsed.seconds_per_epoch
+    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
+        raise PancextError(f"--seconds-per-epoch is {seconds:g}; it must be finite and above 0.")
     choices = Choices(
         out=parsed.out,
         datasets=parsed.datasets,
@@ -100,7 +102,7 @@ def run(parsed: argparse.Namespace) -> int:
         choices = read_sources(parsed.source, paper, choices)
     trials = choose(paper, choices)
     if parsed.dry_run:
-        print(format_dry_run(paper, trials, choices, seconds_per_epoch=parsed.seconds_per_epoch))
+        print(format_dry_run(paper, trials, choices, seconds_per_epoch=seconds))
         return 0
     if not parsed.table:
         run_protocol(trials, choices, log_name=paper.name)

@@ -79,7 +79,7 @@ def _fields(owner: object, names: Sequence[str]) -> list[object]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.6g}"
+    return f"{value:.10g}"
 
 
 def _write(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -23,7 +23,7 @@ def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[
     if wanted is None:
         folds = sorted(set().union(*begun.values()))
         if not folds:
-            raise PancextError(f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train.")
+            raise PancextError(_nothing_begun(models))
     else:
         folds = [_number(text) for text in wanted]
         if len(set(folds)) < len(folds):
@@ -103,6 +103,16 @@ def predicted_cases(model: Model, fold: int, *, ending: str) -> set[str]:
 def _begun(model: Model) -> set[int]:
     names = [path.name.removeprefix("fold_") for path in model.folder.glob("fold_*") if path.is_dir()]
     return {int(name) for name in names if name.isdecimal()}
+
+
+def _nothing_begun(models: Sequence[Model]) -> str:
+    on_all = [model.name for model in models if (model.folder / "fold_all").is_dir()]
+    if not on_all:
+        return f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
+    return (
+        f"Of {', '.join(on_all)} only fold_all was trained: a model trained on all cases has none to be "
+        "tested on. Train folds from 0 on with nnUNetv2_train."
+    )
 
 
 def _number(text: str) -> int:

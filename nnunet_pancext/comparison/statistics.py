@@ -20,7 +20,7 @@ Interval = tuple[float, float]
 ALPHA = 0.05
 LEVEL = 0.95
 RESAMPLES = 10_000
-TIE_TOLERANCE = 1e-3  # in the metric's own unit: less than a table shows
+TIE_TOLERANCE = 1e-3  # in the metric's own unit: of a ratio, 1 in the last decimal that a table shows
 # Pairs, in some 15 ms; more than any dataset here has. Above, the normal approximation is off by less than
 # 0.001, and the exact distribution takes time that grows with the third power.
 MOST_EXACT = 300

@@ -50,7 +50,7 @@ class _Masks:
     truth: NDArray[np.bool_]
     corner: tuple[int, int, int]
     shape: tuple[int, int, int]
-    voxels: int  # of the whole image, without those ignored
+    ignored: list[int]  # voxels of each slice of the box; outside of it there are none
     spacing_mm: tuple[float, ...]
 
 
@@ -78,16 +78,21 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
         raise PancextError(f"Case {files.case!r}: {error}") from error
 
     axial = _axial_axis(truth_image)
-    ignored = truth[box] == targets.ignore if targets.ignore is not None else np.zeros(1, dtype=bool)
-    voxels = truth.size - int(np.count_nonzero(ignored))
+    if targets.ignore is None:
+        ignored = np.zeros(truth[box].shape, dtype=bool)
+    else:
+        ignored = truth[box] == targets.ignore
+    ignored = np.moveaxis(ignored, axial, 0)
+    ignored_by_slice = [int(np.count_nonzero(one)) for one in ignored]
+    voxels = truth.size - sum(ignored_by_slice)
     labels, overlaps = {}, {}
     for name, values in targets.regions.items():
         masks = _Masks(
-            prediction=np.moveaxis(_mask(prediction[box], values) & ~ignored, axial, 0),
-            truth=np.moveaxis(_mask(truth[box], values) & ~ignored, axial, 0),
+            prediction=np.moveaxis(_mask(prediction[box], values), axial, 0) & ~ignored,
+            truth=np.moveaxis(_mask(truth[box], values), axial, 0) & ~ignored,
             corner=_axial_first([one.start for one in box], axial),
             shape=_axial_first(truth.shape, axial),
-            voxels=voxels,
+            ignored=ignored_by_slice,
             spacing_mm=_axial_first(truth_image.GetSpacing()[::-1], axial),
         )
         overlaps[name] = count_overlap(masks.prediction, masks.truth, voxels=voxels)
@@ -106,7 +111,13 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
 def _score_label(masks: _Masks, overlap: Overlap, histogram: VoxelHistogram | None) -> LabelScores:
     distances = surface_distances(masks.prediction, masks.truth, spacing_mm=masks.spacing_mm)
     lesions = count_lesions(masks.prediction, masks.truth)
-    slices = score_slices(masks.prediction, masks.truth, shape=masks.shape[1:], corner=masks.corner[1:])
+    slices = score_slices(
+        masks.prediction,
+        masks.truth,
+        shape=masks.shape[1:],
+        corner=masks.corner[1:],
+        ignored=masks.ignored,
+    )
     voxel_ml = math.prod(masks.spacing_mm) / MM3_PER_ML
     return LabelScores(
         dice=overlap.dice,
@@ -133,6 +144,8 @@ def _score_label(masks: _Masks, overlap: Overlap, histogram: VoxelHistogram | No
         slice_iou=slices.iou,
         slice_precision=slices.precision,
         slice_recall=slices.recall,
+        slice_specificity=slices.specificity,
+        slice_accuracy=slices.accuracy,
         probability=histogram.highest if histogram else math.nan,
         average_precision=precision_recall(histogram).average_precision if histogram else math.nan,
     )

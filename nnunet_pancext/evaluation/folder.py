@@ -74,9 +74,7 @@ def evaluate(
             or a folder is not there, there is no truth at all, or no case could be scored.
     """
     targets = read_targets(labels)
-    for what, folder in (("predicted", predictions), ("true", truths)):
-        if not folder.is_dir():
-            raise PancextError(f"There is no folder of {what} label maps at {folder}. Check the path.")
+    require_folders(predictions, truths)
     truth_cases, predicted = (find_cases(folder, file_ending) for folder in (truths, predictions))
     if only is not None:
         truth_cases, predicted = truth_cases & set(only), predicted & set(only)
@@ -113,6 +111,17 @@ def evaluate(
         listed = "\n  ".join(failure_text(case, text) for case, text in sorted(failures.items()))
         raise PancextError(f"No case could be scored:\n  {listed}")
     return Evaluation(targets=targets, scores=scores, failures=dict(sorted(failures.items())))
+
+
+def require_folders(predictions: Path, truths: Path) -> None:
+    """Require that both folders of label maps are there.
+
+    Raises:
+        PancextError: one is not.
+    """
+    for what, folder in (("predicted", predictions), ("true", truths)):
+        if not folder.is_dir():
+            raise PancextError(f"There is no folder of {what} label maps at {folder}. Check the path.")
 
 
 def find_cases(folder: Path, file_ending: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +13,24 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 
-BINS = 1000
 KEY = "probabilities"
+# In a bin the lesser of p and 1 - p has the same first bits as float32: 256 bins for each doubling from 2⁻²⁴,
+# the distance of float32 from 1, to 1/2.
+DROPPED_BITS = 15
+_NUMBERS = np.arange(103 << 8, (126 << 8) + 1, dtype=np.int32)  # the first bits of 2⁻²⁴ to 1/2
+_ENDS = np.append(0, (_NUMBERS << DROPPED_BITS).view(np.float32).astype(np.float64))
+THRESHOLDS = np.concatenate([_ENDS[:-1], 1 - _ENDS[::-1]])
+BINS = len(THRESHOLDS)
+CHUNK = 1 << 22
+TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoxelHistogram:
     """Numbers of voxels (BINS) by probability, of the target and of the rest, and the highest probability.
 
-    Bin i holds the probabilities from i / BINS to (i + 1) / BINS. Without a voxel the highest one is nan.
+    Bin i holds the probabilities from THRESHOLDS[i] on, below THRESHOLDS[i + 1]; the last one holds 1. Bins
+    are as narrow near 1 as near 0. Without a voxel the highest probability is nan.
     """
 
     target: NDArray[np.int64]
@@ -38,7 +48,7 @@ class VoxelHistogram:
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionRecall:
-    """Precision and recall where voxels above a threshold are called target, from high to low thresholds."""
+    """Precision and recall if voxels from a threshold on are called target, from high to low thresholds."""
 
     threshold: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -59,8 +69,7 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
         PancextError: the file is unreadable, or of another shape, or holds what is no probability.
     """
     try:
-        with np.load(path) as content:
-            found = content[KEY]
+        found = _load(path)
     except Exception as error:  # a damaged zip or array may end in an error of any kind
         raise PancextError(
             f"Cannot read the probabilities {path} ({error}). "
@@ -86,13 +95,31 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
     return found
 
 
+def _load(path: Path) -> NDArray[np.floating]:
+    # Python 3.11 now and then fails to parse the headers of sound files in several threads at once
+    # (github.com/python/cpython/issues/106905).
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(SystemError):
+            return _load_once(path)
+    return _load_once(path)
+
+
+def _load_once(path: Path) -> NDArray[np.floating]:
+    with np.load(path) as content:
+        found: NDArray[np.floating] = content[KEY]
+    return found
+
+
 def voxel_histogram(probability: NDArray[np.floating], truth: NDArray[np.bool_]) -> VoxelHistogram:
     """Count the voxels of a probability map of any shape by probability, target apart from the rest."""
-    bins = np.minimum((probability * BINS).astype(np.int32), BINS - 1)
-    everything = np.bincount(bins.ravel(), minlength=BINS)
-    target = np.bincount(bins[truth], minlength=BINS)
+    values, is_target = probability.ravel(), truth.ravel()
+    counts = np.zeros((2, BINS), dtype=np.int64)
+    for start in range(0, values.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        places = _bins(values[part]) + BINS * is_target[part]
+        counts += np.bincount(places, minlength=2 * BINS).reshape(2, BINS)
     highest = float(min(probability.max(), 1)) if probability.size else math.nan
-    return VoxelHistogram(target=target, rest=everything - target, highest=highest)
+    return VoxelHistogram(target=counts[1], rest=counts[0], highest=highest)
 
 
 def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
@@ -102,7 +129,7 @@ def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
     # A bin without voxels has the precision and recall of the one before.
     kept = ((histogram.target + histogram.rest)[::-1] > 0) & (positive[-1] > 0)
     return PrecisionRecall(
-        threshold=(np.arange(BINS)[::-1] / BINS)[kept],
+        threshold=THRESHOLDS[::-1][kept],
         precision=(positive / np.maximum(positive + negative, 1))[kept],
         recall=(positive / max(positive[-1], 1))[kept],
     )
@@ -121,3 +148,13 @@ def patient_ranking(highest: Sequence[float], has_target: Sequence[bool]) -> tup
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     return float(roc_auc_score(kinds, values)), float(average_precision_score(kinds, values))
+
+
+def _bins(probability: NDArray[np.floating]) -> NDArray[np.int32]:
+    values = np.minimum(probability, 1).astype(np.float32)
+    bins = np.maximum((values.view(np.int32) >> DROPPED_BITS) - _NUMBERS[0] + 1, 0)
+    high = values >= 0.5
+    # One bit less, because a bin's lower end belongs to it, which is the upper end of 1 - p.
+    from_one = ((1 - values[high]).view(np.int32) - 1 >> DROPPED_BITS) - _NUMBERS[0] + 2
+    bins[high] = BINS - 1 - np.maximum(from_one, 0)
+    return bins

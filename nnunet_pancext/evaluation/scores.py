@@ -52,6 +52,8 @@ class LabelScores:
     slice_iou: float = _score("IoU per slice", higher_is_better=True)
     slice_precision: float = _score("precision per slice", higher_is_better=True)
     slice_recall: float = _score("recall per slice", higher_is_better=True)
+    slice_specificity: float = _score("specificity per slice", higher_is_better=True)
+    slice_accuracy: float = _score("accuracy per slice", higher_is_better=True)
     probability: float = _score("highest probability", higher_is_better=None, of_probabilities=True)
     average_precision: float = _score("AP of voxels", higher_is_better=True, of_probabilities=True)
 
@@ -113,14 +115,14 @@ def mean(values: Iterable[float]) -> float:
 def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
     """Write one row per case and label, with columns case, label and the fields of `LabelScores`, atomically.
 
-    Numbers have six significant digits; an undefined one is written as nan.
+    Numbers have ten significant digits; an undefined one is written as nan.
     """
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["case", "label", *METRICS])
         for case in scores:
             for label, values in case.labels.items():
-                writer.writerow([case.case, label, *(f"{getattr(values, name):.6g}" for name in METRICS)])
+                writer.writerow([case.case, label, *(f"{getattr(values, name):.10g}" for name in METRICS)])
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:

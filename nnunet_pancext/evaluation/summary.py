@@ -63,7 +63,7 @@ def write_curves(evaluation: Evaluation, path: Path) -> None:
             curve = total(evaluation.scores, name).voxel_curve
             if curve is not None:
                 for row in zip(curve.threshold, curve.precision, curve.recall, strict=True):
-                    writer.writerow([name, *(f"{value:.6g}" for value in row)])
+                    writer.writerow([name, *(f"{value:.10g}" for value in row)])
 
 
 def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:

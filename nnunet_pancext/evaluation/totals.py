@@ -14,7 +14,10 @@ from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ran
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
 from nnunet_pancext.evaluation.spread import Spread, spread
 
-PER_SLICE = ("slice_dice", "slice_iou", "slice_precision", "slice_recall", "s_measure", "e_measure")
+PER_SLICE = (
+    *("slice_dice", "slice_iou", "slice_precision", "slice_recall", "slice_specificity", "slice_accuracy"),
+    *("s_measure", "e_measure"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,6 +100,15 @@ def test_different_folds(trained):
     assert "compare --folds 0, which all have" in message
 
 
+def test_a_training_on_all_cases_alone(trained):
+    for name in ("A", "B"):
+        shutil.rmtree(trained.model(name) / "fold_1")
+        (trained.model(name) / "fold_0").rename(trained.model(name) / "fold_all")
+    message = refusal()
+    assert "A, B only fold_all was trained: a model trained on all cases has none to be tested on" in message
+    assert "No fold" not in message
+
+
 def test_folds_that_nobody_has(trained):
     assert "A has no folds 2, 3; B has no folds 2, 3" in refusal(folds=["1", "2", "3"])
 

@@ -45,7 +45,7 @@ def test_csv_has_a_row_per_case_and_label(tmp_path: Path) -> None:
     assert list(rows[0])[:5] == ["case", "label", "dice", "iou", "precision"]
     kept = ("case", "label", "dice", "volume_ml", "truth_volume_ml", "hd95_mm")
     assert [[row[name] for name in kept] for row in rows] == [
-        ["a, left", "pancreas", "0.333333", "12.25", "2.5", "nan"],
+        ["a, left", "pancreas", "0.3333333333", "12.25", "2.5", "nan"],
         ["b", "pancreas", "nan", "0", "2.5", "nan"],
     ]
     assert list(tmp_path.iterdir()) == [path]

@@ -66,11 +66,14 @@ def test_writes_a_row_per_case_and_label(root, capsys):
         "false_positives_per_scan": 0.0,
     }
     assert summary["pancext"]["labels"]["tumour"]["patients"]["auroc"] == 1
-    assert (
-        (root / "out" / "pr_curve.csv")
-        .read_text()
-        .startswith("label,threshold,precision,recall\nforeground,")
-    )
+    with (root / "out" / "pr_curve.csv").open(newline="", encoding="utf-8") as stream:
+        curve = [row for row in csv.DictReader(stream) if row["label"] == "tumour"]
+    # 36 voxels of 3024 are tumour, and 24 of the 36 that are predicted
+    assert [list(map(float, list(row.values())[1:])) for row in curve] == [
+        pytest.approx([0.2 / 3 + 0.8, 24 / 36, 24 / 36], abs=1e-3),
+        pytest.approx([0.2 / 3, 36 / 3024, 1], abs=1e-3),
+    ]
+    assert list(curve[0]) == ["label", "threshold", "precision", "recall"]
     printed = capsys.readouterr().out
     assert "per volume, 3 cases" in printed
     assert "0.857 ± 0.000" in printed
@@ -250,6 +253,16 @@ def test_refuses_what_names_no_labels(root, capsys, content, message):
     path.unlink() if content is None else path.write_text(content)
     assert evaluate(root) == 1
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("folder", "what"), [("predictions", "predicted"), ("truth", "true")])
+def test_a_missing_folder_is_named_before_dataset_json_is_looked_for(root, capsys, folder, what):
+    (root / "predictions" / "dataset.json").unlink()
+    (root / folder).rename(root / "elsewhere")
+    assert evaluate(root) == 1
+    said = capsys.readouterr().err
+    assert re.search(f"There is no folder of {what} label maps at .*{folder}. Check", said)
+    assert "dataset.json" not in said
 
 
 def test_refuses_no_jobs(root, capsys):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,12 @@ import pytest
 import SimpleITK as sitk
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+from scipy.ndimage import binary_erosion
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.folder import evaluate_folder
+from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
 from nnunet_pancext.evaluation.targets import read_targets
 
 LABELS = {"background": 0, "pancreas": 1, "tumour": 2}
@@ -244,6 +247,26 @@ def test_ignored_voxels_are_left_out(folders: tuple[Path, Path], label_map: np.n
     assert (overlap.tp, overlap.fp, overlap.fn) == (9, 1, 9)
     assert overlap.tn == 5 * 6 * 7 - 10 - 19
     assert scores.labels["pancreas"].precision == pytest.approx(9 / 10)
+    # Slice 1 is ignored in part, which leaves no target in it; slice 2 is missed and slice 3 found.
+    assert scores.labels["pancreas"].slices == 2
+    assert scores.labels["pancreas"].slice_specificity == 1
+    assert scores.labels["pancreas"].slice_accuracy == pytest.approx((33 / 42 + 1) / 2)
+
+
+def test_voxels_ignored_in_a_slice_with_target_are_not_among_its_voxels(
+    folders: tuple[Path, Path], label_map: np.ndarray
+) -> None:
+    """Of the 42 voxels of slice 2, of which 9 are target, 12 are ignored; 2 others are false, 1 ignored."""
+    truth = (label_map > 0).astype(np.uint8)
+    prediction = truth.copy()
+    prediction[2, 5, :2] = prediction[2, 4, 6] = 1
+    truth[2, 4:, 2:] = truth[2, 0, 0] = truth[2, 0, 6] = 3
+    write(folders[0] / "a.nii.gz", prediction)
+    write(folders[1] / "a.nii.gz", truth)
+    (scores,) = evaluate_folder(*folders, labels={"background": 0, "pancreas": 1, "ignore": 3})
+    found = scores.labels["pancreas"]
+    assert found.slice_specificity == pytest.approx((1 + 19 / 21 + 1) / 3)
+    assert found.slice_accuracy == pytest.approx((1 + 28 / 30 + 1) / 3)
 
 
 def test_every_score_of_a_case_worked_by_hand(folders: tuple[Path, Path]) -> None:
@@ -268,6 +291,89 @@ def test_every_score_of_a_case_worked_by_hand(folders: tuple[Path, Path]) -> Non
     assert found.nsd_2mm == 1
     assert (found.lesions, found.lesions_found, found.false_positives) == (1, 1, 0)
     assert (found.slices, found.slice_dice) == (3, pytest.approx(6 / 9))
+
+
+def directed_distances_mm(mask: np.ndarray, other: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
+    surfaces = [np.argwhere(one & ~binary_erosion(one)) * spacing_mm for one in (mask, other)]
+    return np.linalg.norm(surfaces[0][:, None] - surfaces[1], axis=-1).min(axis=1)
+
+
+def test_every_score_is_in_its_own_column(tmp_path: Path) -> None:
+    """Of a cube of 3 x 3 x 3 voxels slice 1 is found, slice 2 with six voxels too many and three too few.
+
+    Slice 3 is missed, and in slice 4 lies a false voxel. Voxels have 1 x 1 x 2 mm.
+    """
+    truth = np.zeros((5, 8, 9), dtype=np.uint8)
+    prediction = truth.copy()
+    truth[1:4, 1:4, 1:4] = 1
+    prediction[1, 1:4, 1:4] = prediction[2, 1:4, 2:6] = prediction[4, 7, 8] = 1
+    files = CaseFiles(
+        case="a",
+        prediction=tmp_path / "predictions" / "a.nii.gz",
+        truth=tmp_path / "truths" / "a.nii.gz",
+        probabilities=tmp_path / "a.npz",
+    )
+    write(files.prediction, prediction, spacing=(2, 1, 1))
+    write(files.truth, truth, spacing=(2, 1, 1))
+    np.savez_compressed(tmp_path / "a.npz", probabilities=np.stack([1 - prediction, prediction]) * 0.5 + 0.25)
+    masks = prediction == 1, truth == 1
+    distances_mm = [directed_distances_mm(*pair, (1, 1, 2)) for pair in (masks, masks[::-1])]
+    every_mm = np.concatenate(distances_mm)
+    slices = [(masks[0][number], masks[1][number]) for number in (1, 2, 3)]
+    found = score_case(files, targets=read_targets({"background": 0, "pancreas": 1})).labels["pancreas"]
+    assert asdict(found) == pytest.approx(
+        {
+            "dice": 30 / 49,
+            "iou": 15 / 34,
+            "precision": 15 / 22,
+            "recall": 15 / 27,
+            "specificity": 326 / 333,
+            "accuracy": 341 / 360,
+            "f1": 30 / 49,
+            "hd95_mm": max(np.percentile(one, 95) for one in distances_mm),
+            "assd_mm": every_mm.mean(),
+            "nsd_1mm": np.mean(every_mm <= 1),
+            "nsd_2mm": np.mean(every_mm <= 2),
+            "volume_ml": 0.044,
+            "truth_volume_ml": 0.054,
+            "volume_error_ml": -0.01,
+            "s_measure": np.mean([s_measure(*pair) for pair in slices]),
+            "e_measure": np.mean([e_measure(*pair) for pair in slices]),
+            "lesions": 1,
+            "lesions_found": 1,
+            "false_positives": 1,
+            "slices": 3,
+            "slice_dice": (1 + 12 / 21 + 0) / 3,
+            "slice_iou": (1 + 6 / 15 + 0) / 3,
+            "slice_precision": (1 + 6 / 12 + 0) / 3,
+            "slice_recall": (1 + 6 / 9 + 0) / 3,
+            "slice_specificity": (1 + 57 / 63 + 1) / 3,
+            "slice_accuracy": (1 + 63 / 72 + 63 / 72) / 3,
+            "probability": 0.75,
+            "average_precision": 15 / 27 * 15 / 22 + 12 / 27 * 27 / 360,
+        },
+        abs=1e-6,
+    )
+
+
+def test_a_region_has_the_probabilities_of_its_own_channel(tmp_path: Path, label_map: np.ndarray) -> None:
+    files = CaseFiles(
+        case="a",
+        prediction=tmp_path / "predictions" / "a.nii.gz",
+        truth=tmp_path / "truths" / "a.nii.gz",
+        probabilities=tmp_path / "a.npz",
+    )
+    for path in (files.prediction, files.truth):
+        write(path, label_map)
+    whole, tumour = label_map > 0, label_map == 2
+    channels = np.stack([np.where(whole, 0.9, 0.1), np.where(tumour, 0.3, 0.6)])
+    np.savez_compressed(tmp_path / "a.npz", probabilities=channels)
+    labels = {"background": 0, "whole": [1, 2], "tumour": [2]}
+    found = score_case(files, targets=read_targets(labels)).labels
+    assert found["whole"].probability == pytest.approx(0.9)
+    assert found["whole"].average_precision == 1
+    assert found["tumour"].probability == pytest.approx(0.6)
+    assert found["tumour"].average_precision == pytest.approx(1 / label_map.size)
 
 
 def test_slices_are_axial_however_the_image_is_stored(tmp_path: Path) -> None:

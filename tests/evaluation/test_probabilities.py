@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.probabilities import (
-    BINS,
+    THRESHOLDS,
     patient_ranking,
     precision_recall,
     read_probabilities,
@@ -20,22 +20,66 @@ from nnunet_pancext.evaluation.probabilities import (
 
 @pytest.fixture
 def voxels():
-    """Probabilities in the middle of the bins, so that binning loses nothing, and a truth they hint at."""
+    """Probabilities on the thresholds, so that binning loses nothing, and a truth they hint at."""
     rng = np.random.default_rng(3)
-    probability = (rng.integers(0, BINS, size=(7, 11, 13)) + 0.5) / BINS
-    return probability.astype(np.float32), rng.random(probability.shape) < probability**2
+    probability = rng.choice(THRESHOLDS, size=(7, 11, 13)).astype(np.float32)
+    return probability, rng.random(probability.shape) < probability**2
 
 
 def test_curve_equals_scikit_learn(voxels):
     probability, truth = voxels
     curve = precision_recall(voxel_histogram(probability, truth))
-    precision, recall, _ = precision_recall_curve(truth.ravel(), probability.ravel())
+    precision, recall, threshold = precision_recall_curve(truth.ravel(), probability.ravel())
     # scikit-learn goes from low to high thresholds and adds the end (recall 0, precision 1)
     np.testing.assert_allclose(curve.precision, precision[:-1][::-1])
     np.testing.assert_allclose(curve.recall, recall[:-1][::-1])
+    np.testing.assert_array_equal(curve.threshold, threshold[::-1])
     assert curve.average_precision == pytest.approx(
         average_precision_score(truth.ravel(), probability.ravel())
     )
+
+
+def sigmoid(logits):
+    return 1 / (1 + np.exp(-logits))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(
+    ("spread", "shift"),
+    [(1, -3), (3, -9), (8, -4), (8, 4), (4, 8)],
+    ids=["low", "low odds", "broad", "high", "top"],
+)
+def test_average_precision_of_saturated_probabilities_is_scikit_learns(spread, shift, dtype):
+    rng = np.random.default_rng(5)
+    truth = rng.random(100_000) < 0.1
+    logits = (rng.normal(size=truth.shape) + 2 * truth) * spread + shift
+    probability = sigmoid(logits).astype(np.float32).astype(dtype)
+    found = precision_recall(voxel_histogram(probability, truth)).average_precision
+    expected = average_precision_score(truth, probability.astype(np.float64))
+    assert found == pytest.approx(expected, abs=1e-4 if spread > 3 else 5e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_threshold_calls_what_it_says_target(dtype):
+    rng = np.random.default_rng(6)
+    probability = sigmoid(rng.normal(scale=9, size=5000)).astype(np.float32).astype(dtype)
+    truth = rng.random(5000) < 0.3
+    curve = precision_recall(voxel_histogram(probability, truth))
+    assert curve.threshold.max() == 1
+    for row in rng.integers(len(curve.threshold), size=200):
+        called = probability.astype(np.float64) >= curve.threshold[row]
+        assert curve.recall[row] == np.count_nonzero(called & truth) / np.count_nonzero(truth)
+        assert curve.precision[row] == np.count_nonzero(called & truth) / np.count_nonzero(called)
+
+
+def test_bins_are_as_narrow_near_one_as_near_zero():
+    assert THRESHOLDS[0] == 0
+    assert THRESHOLDS[-1] == 1
+    widths = np.diff(THRESHOLDS)
+    assert (widths > 0).all()
+    lesser = np.minimum(THRESHOLDS[1:], 1 - THRESHOLDS[:-1])
+    assert (widths[1:-1] <= lesser[1:-1] / 256).all()
+    assert widths.max() < 0.001
 
 
 def test_histograms_of_cases_add_up(voxels):
@@ -53,8 +97,12 @@ def test_without_a_target_voxel_precision_is_undefined(voxels):
 
 
 def test_a_probability_of_one_is_counted():
-    histogram = voxel_histogram(np.ones((1, 2, 2), dtype=np.float32), np.ones((1, 2, 2), dtype=bool))
+    """A sum of channels may lie above it by rounding."""
+    probability = np.full((1, 2, 2), 1, dtype=np.float32)
+    probability[0, 0, 0] = 1.0004
+    histogram = voxel_histogram(probability, np.ones((1, 2, 2), dtype=bool))
     assert histogram.target[-1] == 4
+    assert histogram.highest == 1
 
 
 def test_patients_are_told_apart():
@@ -102,6 +150,23 @@ def write(path, **arrays):
 def test_refuses_what_is_no_probability(tmp_path, array, message):
     path = write(tmp_path / "a.npz", probabilities=array)
     with pytest.raises(PancextError, match=message):
+        read_probabilities(path, channels=2, shape=(2, 2, 2))
+
+
+def test_a_header_that_python_fails_to_parse_once_is_read_again(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.npz", probabilities=np.full((2, 2, 2, 2), 0.5))
+    failures = [SystemError("AST constructor recursion depth mismatch (before=45, after=42)")] * 2
+    load = np.load
+
+    def unsteady(*arguments):
+        if failures:
+            raise failures.pop()
+        return load(*arguments)
+
+    monkeypatch.setattr(np, "load", unsteady)
+    assert read_probabilities(path, channels=2, shape=(2, 2, 2)).max() == 0.5
+    failures += [SystemError("AST constructor recursion depth mismatch (before=45, after=42)")] * 9
+    with pytest.raises(PancextError, match="AST constructor recursion depth mismatch"):
         read_probabilities(path, channels=2, shape=(2, 2, 2))
 
 

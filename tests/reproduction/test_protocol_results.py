@@ -36,8 +36,8 @@ def cells(paper: str, *, out: Path, datasets: list[str]) -> dict[tuple[str, str,
 
 def test_scores_per_slice_stand_beside_the_papers(tmp_path):
     ours = {
-        "per_slice": {"slice_dice": 0.51234, "slice_recall": 0.6},
-        "per_volume": {"specificity": {"mean": 0.99876}, "dice": {"mean": 0.4}},
+        "per_slice": {"slice_dice": 0.51234, "slice_recall": 0.6, "slice_specificity": 0.99876},
+        "per_volume": {"specificity": {"mean": 0.99999}, "dice": {"mean": 0.4}},
     }
     stock = {"per_slice": {"slice_dice": 0.45}, "per_volume": {"dice": {"mean": 0.5}}}
     main_trainer = "PancreasTumorCascadeTrainer_PaperRecipe"

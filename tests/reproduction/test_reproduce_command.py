@@ -57,7 +57,15 @@ def told(capsys, *words: str) -> str:
         ),
         (
             ["segresnet-nl", "--dry-run", "--seconds-per-epoch", "0"],
-            "--seconds-per-epoch is 0; it must be above 0.",
+            "--seconds-per-epoch is 0; it must be finite and above 0.",
+        ),
+        (
+            ["segresnet-nl", "--dry-run", "--seconds-per-epoch", "nan"],
+            "--seconds-per-epoch is nan; it must be finite and above 0.",
+        ),
+        (
+            ["segresnet-nl", "--dry-run", "--seconds-per-epoch", "inf"],
+            "--seconds-per-epoch is inf; it must be finite and above 0.",
         ),
     ],
 )
