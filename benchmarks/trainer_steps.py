@@ -99,7 +99,7 @@ def loss_of(kind: str, outputs: Any, labels: Any) -> tuple[Any, Any]:
     from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
-    from nnunet_pancext.losses import CascadeLoss, ISBLoss, StructureLoss
+    from nnunet_pancext.losses import CascadeLoss, ISBLoss, MapsLoss
     from nnunet_pancext.trainers.cdi_nstseg import MAP_WEIGHTS
 
     if kind.startswith(CASCADE):
@@ -110,9 +110,7 @@ def loss_of(kind: str, outputs: Any, labels: Any) -> tuple[Any, Any]:
         return loss, labels
     targets = [torch.nn.functional.interpolate(labels, size=output.shape[2:]) for output in outputs]
     if kind.startswith("CDINSTSeg"):
-        return DeepSupervisionWrapper(
-            StructureLoss(), [one / sum(MAP_WEIGHTS) for one in MAP_WEIGHTS]
-        ), targets
+        return MapsLoss([one / sum(MAP_WEIGHTS) for one in MAP_WEIGHTS]), targets
     weights = [1 / 2**level for level in range(len(outputs))]
     weights[-1] = 0.0
     return DeepSupervisionWrapper(loss, [weight / sum(weights) for weight in weights]), targets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -65,10 +67,12 @@ class StructureLoss(nn.Module):
         regions: the channels are regions, which may overlap, so each has a sigmoid of its own.
         ignore_label: voxels with this label do not count. With regions, whatever its value, it says that the
             target has a further channel, with ones where voxels do not count.
+        edges: False gives every voxel the same weight.
     """
 
-    def __init__(self, *, regions: bool = False, ignore_label: int | None = None) -> None:
+    def __init__(self, *, regions: bool = False, ignore_label: int | None = None, edges: bool = True) -> None:
         super().__init__()
+        self.edges = edges
         self.regions = regions
         self.ignore_label = ignore_label
 
@@ -78,7 +82,7 @@ class StructureLoss(nn.Module):
             if not self.regions:
                 logits = one_versus_rest(logits)[:, 1:]
             masks, valid = self._masks(target, logits.shape[1])
-            weights = edge_weights(masks)
+            weights = edge_weights(masks) if self.edges else torch.ones_like(masks)
             if valid is not None:
                 weights = weights * valid
             return bce_iou_loss(logits, masks, weights).mean()
@@ -92,6 +96,31 @@ class StructureLoss(nn.Module):
         valid = None if self.ignore_label is None else (target != self.ignore_label).float()
         masks = [target[:, 0] == label for label in range(1, count + 1)]
         return torch.stack(masks, dim=1).float(), valid
+
+
+class MapsLoss(nn.Module):
+    """Weighted sum over maps: `StructureLoss` of each, for the last one, which localizes, without edges.
+
+    Called with lists of logits and of targets, the finest map first.
+
+    Args:
+        weights: one number per map.
+        regions, ignore_label: as of `StructureLoss`.
+    """
+
+    def __init__(
+        self, weights: Sequence[float], *, regions: bool = False, ignore_label: int | None = None
+    ) -> None:
+        super().__init__()
+        self.weights = tuple(weights)
+        self.losses = nn.ModuleList(
+            StructureLoss(regions=regions, ignore_label=ignore_label, edges=index < len(weights) - 1)
+            for index in range(len(weights))
+        )
+
+    def forward(self, maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        terms = zip(self.weights, self.losses, maps, targets, strict=True)
+        return torch.stack([weight * loss(one, target) for weight, loss, one, target in terms]).sum()
 
 
 def _total(values: Tensor) -> Tensor:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
-
 from nnunet_pancext.architectures import CDINSTSeg
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
-from nnunet_pancext.losses import StructureLoss
+from nnunet_pancext.losses import MapsLoss, StructureLoss
 from nnunet_pancext.trainers.host import ConfigurationManager
 from nnunet_pancext.trainers.network import NetworkTrainer
 
@@ -19,8 +17,9 @@ class CDINSTSegTrainer(NetworkTrainer):
     """CDI-NSTSEG with its own loss on its four maps, otherwise trained by nnU-Net's recipe.
 
     The maps weigh 1, 1, 2 and 4 from coarse to fine, divided by their sum, so that the loss has the size that
-    nnU-Net's learning rate is made for. A suffix that weighs Dice and CE brings nnU-Net's own loss in its
-    place. In 3D the encoder's features are recomputed to save memory.
+    nnU-Net's learning rate is made for; the coarsest, which localizes, has no weights at edges. A suffix that
+    weighs Dice and CE brings nnU-Net's own loss in its place. In 3D the encoder's features are recomputed to
+    save memory.
     """
 
     paper = "CDI-NSTSEG"
@@ -37,12 +36,11 @@ class CDINSTSegTrainer(NetworkTrainer):
     def build_loss(self) -> Any:
         if self.loss_weighting is not None:
             return super().build_loss()
-        loss = StructureLoss(
-            regions=self.label_manager.has_regions, ignore_label=self.label_manager.ignore_label
-        )
+        regions, ignore_label = self.label_manager.has_regions, self.label_manager.ignore_label
         if not self.enable_deep_supervision:
-            return loss
-        return DeepSupervisionWrapper(loss, [weight / sum(self.map_weights) for weight in self.map_weights])
+            return StructureLoss(regions=regions, ignore_label=ignore_label)
+        weights = [weight / sum(self.map_weights) for weight in self.map_weights]
+        return MapsLoss(weights, regions=regions, ignore_label=ignore_label)
 
 
 class CDINSTSegNoSFMTrainer(CDINSTSegTrainer):

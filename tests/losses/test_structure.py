@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunet_pancext.losses import StructureLoss, bce_iou_loss, edge_weights, one_versus_rest
+from nnunet_pancext.losses import MapsLoss, StructureLoss, bce_iou_loss, edge_weights, one_versus_rest
 
 
 def test_edge_weights_are_the_mean_over_31_voxels_along_each_axis():
@@ -89,3 +89,18 @@ def test_what_is_predicted_at_ignored_voxels_does_not_count():
     changed = torch.where(target == 3, 7.0, logits)
     torch.testing.assert_close(loss(changed, target), loss(logits, target))
     assert not torch.equal(loss(torch.where(target == 1, 7.0, logits), target), loss(logits, target))
+
+
+def test_the_last_of_several_maps_has_no_edge_weights():
+    generator = torch.Generator().manual_seed(3)
+    maps = [torch.randn(2, 3, size, size, generator=generator) for size in (16, 8, 4)]
+    targets = [torch.randint(0, 3, (2, 1, size, size), generator=generator) for size in (16, 8, 4)]
+    expected = sum(
+        weight * StructureLoss(edges=weight > 1)(one, target)
+        for weight, one, target in zip((4, 2, 1), maps, targets, strict=True)
+    )
+    torch.testing.assert_close(MapsLoss((4, 2, 1))(maps, targets), expected)
+    logits, mask = maps[2][:, :2], targets[2] == 1
+    two = StructureLoss(edges=False)(logits, mask.long())
+    torch.testing.assert_close(two, bce_iou_loss(one_versus_rest(logits)[:, 1:], mask.float()).mean())
+    assert two != StructureLoss()(logits, mask.long())

@@ -12,7 +12,7 @@ DILATIONS = (2, 5, 7)
 
 
 class ASPP(nn.Module):
-    """A 1x1 convolution, three 3x3 of dilation 2, 5 and 7, and the mean over all, fused by another 1x1.
+    """A 1x1 convolution, three 3x3 of dilation 2, 5 and 7, and the mean over all, fused by a 3x3.
 
     Each convolution has norm and ReLU, but for that of the mean: over one position there is nothing to
     normalise.
@@ -48,7 +48,7 @@ class ASPP(nn.Module):
             ),
             nn.ReLU(inplace=True),
         )
-        self.fusion = layers((len(self.branches) + 1) * out_channels, 1)
+        self.fusion = layers((len(self.branches) + 1) * out_channels, 3)
 
     def forward(self, features: Tensor) -> Tensor:
         axes = tuple(range(2, features.dim()))

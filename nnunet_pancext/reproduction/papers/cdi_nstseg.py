@@ -58,7 +58,7 @@ CDI_NSTSEG = Paper(
                 "The paper scores slices. Our scores, but for the Dice per volume, are means over the axial "
                 "slices that hold tumour, of whole volumes predicted; pancreas is a class of its own beside "
                 "the tumour.",
-                "No optimiser, schedule or input size is given: all trainers follow nnU-Net's recipe, "
+                "The text gives no optimiser, schedule or input size: all trainers follow nnU-Net's recipe, "
                 "1000 epochs.",
             ),
         ),
