@@ -17,6 +17,7 @@ from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import read_fold
 from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart
+from nnunet_pancext.reports.comparison_names import short_names
 from nnunet_pancext.reports.model_page import charts_html
 from nnunet_pancext.reports.numbers import score_text
 from nnunet_pancext.reports.page import section
@@ -37,14 +38,15 @@ def case_and_training_sections(comparison: Comparison) -> str:
 
     What cannot be shown is said in its place: the scores stand without it.
     """
-    heading = f"Worst, median and best case of {comparison.reference}"
+    heading = f"Worst, median and best case of {short_names(comparison)[comparison.reference]}"
     return section(heading, gallery_html(comparison)) + section("Training", training_html(comparison))
 
 
 def gallery_html(comparison: Comparison) -> str:
     """Return a picture for each chosen case, by the Dice of the first label, with a panel for each model."""
     scored = comparison.scored
-    by_case = {model: {one.case: one for one in scores} for model, scores in scored.scores.items()}
+    names = short_names(comparison)
+    by_case = {names[model]: {one.case: one for one in scores} for model, scores in scored.scores.items()}
     label = scored.labels[0]
     figures = []
     try:
@@ -72,7 +74,8 @@ def gallery_html(comparison: Comparison) -> str:
 def training_html(comparison: Comparison) -> str:
     """Return a chart of each logged column with a curve for each model."""
     try:
-        records = {model: _records(scores) for model, scores in comparison.scored.scores.items()}
+        names = short_names(comparison)
+        records = {names[model]: _records(found) for model, found in comparison.scored.scores.items()}
     except PancextError as error:
         return f'<p class="soft">There are no curves of the training. {escape(str(error))}</p>'
     charts: dict[str, Chart] = {}

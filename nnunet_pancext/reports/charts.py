@@ -21,6 +21,7 @@ INK_STYLE = (
 # Of middling lightness, so that neither page swallows them.
 COLOURS = ("#2b8fb3", "#d9792b", "#4f9d4a", "#b0589b", "#c0504d", "#8a7fd1", "#9b8237", "#4aa39a")
 SHADE = "#8088901f"
+WIDTH_IN, LEGEND_ROW_IN = 5.2, 0.2
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -44,7 +45,9 @@ def line_chart(
 
     `bands` are named stretches of x, shaded in turns.
     """
-    figure, axes = _axes(width_in=5.2, height_in=4.2 if unit_square else 2.9)
+    columns = _legend_columns(list(curves))
+    legend_in = LEGEND_ROW_IN * math.ceil(len(curves) / columns) if len(curves) > 1 else 0.0
+    figure, axes = _axes(width_in=WIDTH_IN, height_in=(4.2 if unit_square else 2.9) + legend_in)
     for index, (name, (x, y)) in enumerate(curves.items()):
         alone = len(x) == 1
         axes.plot(
@@ -69,7 +72,7 @@ def line_chart(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if len(curves) > 1:
-        _legend(axes)
+        _legend(figure, columns)
     said = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
     return Chart(svg=_svg(figure), text="; ".join(said))
 
@@ -79,7 +82,7 @@ def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit:
 
     Values that are not finite are left out.
     """
-    figure, axes = _axes(width_in=5.2, height_in=0.7 + 0.55 * len(groups))
+    figure, axes = _axes(width_in=WIDTH_IN, height_in=0.7 + 0.55 * len(groups))
     rng = np.random.default_rng(0)
     for index, values in enumerate(groups.values()):
         finite = np.array([value for value in values if math.isfinite(value)])
@@ -123,8 +126,18 @@ def _range(name: str, values: Sequence[float]) -> str:
     return f"{name}: {min(finite):.3g} to {max(finite):.3g}, median {float(np.median(finite)):.3g}"
 
 
-def _legend(axes: Axes) -> None:
-    for text in axes.legend(frameon=False, labelcolor=INK, fontsize=8.5).get_texts():
+def _legend_columns(names: Sequence[str]) -> int:
+    """How many names, with a piece of line each, stand beside one another below a chart."""
+    entry_in = 0.55 + 0.068 * max(map(len, names), default=0)
+    return max(1, min(len(names), int(WIDTH_IN / entry_in)))
+
+
+def _legend(figure: Figure, columns: int) -> None:
+    # Below the axes, where it hides no curve.
+    legend = figure.legend(
+        loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK, fontsize=8.5
+    )
+    for text in legend.get_texts():
         text.set_parse_math(False)
 
 
