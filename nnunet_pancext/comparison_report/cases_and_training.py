@@ -12,14 +12,14 @@ from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.models import host_root
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.dataset_json import read_dataset_json
-from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import read_fold
 from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart
+from nnunet_pancext.reports.comparison_cells import value_text
 from nnunet_pancext.reports.comparison_names import short_names
 from nnunet_pancext.reports.model_page import charts_html
-from nnunet_pancext.reports.numbers import score_text
 from nnunet_pancext.reports.page import section
 from nnunet_pancext.reports.pictures import picture_html
 from nnunet_pancext.reports.side_by_side import write_side_by_side
@@ -43,26 +43,27 @@ def case_and_training_sections(comparison: Comparison) -> str:
 
 
 def gallery_html(comparison: Comparison) -> str:
-    """Return a picture for each chosen case, by the Dice of the first label, with a panel for each model."""
+    """Return a picture of each case chosen by the first metric of the first label, a row for each model."""
     scored = comparison.scored
     names = short_names(comparison)
     by_case = {names[model]: {one.case: one for one in scores} for model, scores in scored.scores.items()}
-    label = scored.labels[0]
+    label, metric = scored.labels[0], comparison.metrics[0]
     figures = []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for why, case in choose_cases(scored.scores[comparison.reference], label).items():
+            for why, case in choose_cases(scored.scores[comparison.reference], label, metric).items():
                 picture = Path(folder) / f"{case}.png"
                 found = {model: cases[case] for model, cases in by_case.items()}
                 _draw(picture, found, dataset=comparison.dataset)
-                dice = ", ".join(
-                    f"{model} {score_text(one.labels[label].dice)}" for model, one in found.items()
+                values = ", ".join(
+                    f"{model} {value_text(getattr(one.labels[label], metric), metric)}"
+                    for model, one in found.items()
                 )
-                shown = picture_html(picture, text=f"Slice of {case} with the contours of each model")
+                shown = picture_html(picture, text=f"Slices of {case} with the contours of each model")
                 figures.append(
                     f"<figure>\n{shown}\n"
-                    f"<figcaption><b>{escape(case)}</b> · {why} by the Dice of {escape(label)}: "
-                    f"{escape(dice)}</figcaption>\n</figure>"
+                    f"<figcaption><b>{escape(case)}</b> · {why} by the {METRICS[metric].title} of "
+                    f"{escape(label)}: {escape(values)}</figcaption>\n</figure>"
                 )
     except PancextError as error:
         return f'<p class="soft">There are no pictures. {escape(str(error))}</p>'

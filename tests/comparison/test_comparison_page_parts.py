@@ -42,8 +42,8 @@ def trained(tree):
     return tree
 
 
-def compare(out):
-    assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1"]) == 0
+def compare(out, *options):
+    assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1", *options]) == 0
     return (out / "comparison.html").read_text(encoding="utf-8")
 
 
@@ -62,6 +62,15 @@ def test_the_page_shows_cases_and_trainings(trained, tmp_path):
         sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(sizes) >= 6
     assert all(size > 100 for size in sizes)
+
+
+def test_the_first_metric_chooses_the_cases(trained, tmp_path):
+    page = compare(tmp_path / "out", "--metrics", "hd95_mm", "dice")
+    found = re.findall(r"<b>(\w+)</b> · (\w+) by the HD95, mm of foreground: A ([\d.]+), B", page)
+    assert [word for _, word, _ in found] == ["worst", "median", "best"]
+    far = [float(value) for _, _, value in found]
+    assert far == sorted(far, reverse=True)
+    assert far[0] > far[-1]
 
 
 @pytest.mark.parametrize("damage", ["no image", "no checkpoint", "broken checkpoint"])

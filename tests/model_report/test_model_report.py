@@ -187,6 +187,14 @@ def test_chooses_worst_median_and_best(dice, chosen):
     assert choose_cases(scored(dice), "tumour") == chosen
 
 
+def test_distances_rank_the_farthest_as_worst():
+    scores = [
+        CaseScores(case=case, labels={"tumour": LabelScores(hd95_mm=value)})
+        for case, value in {"a": 3.0, "b": float("inf"), "c": 1.0, "d": float("nan")}.items()
+    ]
+    assert choose_cases(scores, "tumour", "hd95_mm") == {"worst": "b", "median": "a", "best": "c"}
+
+
 @pytest.fixture
 def damaged(model, tmp_path):
     """A copy of the model that a test may damage."""
