@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +14,14 @@ import torch
 from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+from nnunet_pancext.model_report import charts as model_charts
 from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
 from nnunet_pancext.model_report.training_record import read_training_record
-from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart
+from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart, strip_chart
 from nnunet_pancext.reports.page import STYLE
 
 
@@ -118,6 +122,48 @@ def test_a_printed_page_has_no_controls(page_file):
     with open_page(page_file) as page:
         page.call("Emulation.setEmulatedMedia", media="print")
         assert page.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
+
+
+def test_the_summary_has_every_kind_of_metric(page_file):
+    with open_page(page_file) as page:
+        rows = page.run(
+            "Object.fromEntries([...document.querySelectorAll('.summary tbody tr')]"
+            ".map(r => [r.cells[0].textContent, [...r.cells].slice(1).map(c => c.textContent)]))"
+        )
+    wanted = (
+        "specificity, accuracy, F1, IoU, IoU per slice, precision per slice, recall per slice, "
+        "slices with target, lesions found, AP of voxels, AUROC of patients, AP of patients"
+    )
+    assert {*wanted.split(", ")} <= {*rows}
+    assert all(len(cells) == 3 for cells in rows.values())
+    # every case holds a pancreas, so that patients cannot be ranked by it; one has no tumour
+    assert [cell == "\N{EN DASH}" for cell in rows["AUROC of patients"]] == [True, True, False]
+
+
+def test_infinite_distances_are_counted():
+    chart = strip_chart({"organ": [1.0, 2.0, 3.0], "tumour": [math.inf] * 14, "none": [math.nan]}, x_label="")
+    assert chart.text == "organ: 1 to 3, median 2; tumour: 14 infinite; none: no values"
+    assert ">14 \N{MULTIPLICATION SIGN} \N{INFINITY}<" in chart.svg
+    assert chart.svg.count("\N{INFINITY}<") == 1
+    both = strip_chart({"tumour": [1.0, math.inf]}, x_label="").text
+    assert both == "tumour: 1 to 1, median 1 and 1 infinite"
+
+
+def test_the_precision_recall_chart_has_recall_across_and_precision_up(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(model_charts, "line_chart", lambda curves, **options: drawn.update(options, **curves))
+    curve = PrecisionRecall(
+        threshold=np.array([0.9, 0.1]), recall=np.array([0.25, 1.0]), precision=np.array([1.0, 0.5])
+    )
+    monkeypatch.setattr(model_charts, "total", lambda scores, label: SimpleNamespace(voxel_curve=curve))
+    evaluation = SimpleNamespace(scores=[], targets=SimpleNamespace(regions={"tumour": (2,)}))
+    model_charts.precision_recall_chart(evaluation)
+    assert drawn == {
+        "tumour, AP 0.625": ([0.25, 1.0], [1.0, 0.5]),
+        "x_label": "recall",
+        "y_label": "precision",
+        "unit_square": True,
+    }
 
 
 def test_says_what_was_scored(model, tmp_path, capsys):
