@@ -101,6 +101,16 @@ def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
     assert "Cannot write" in capsys.readouterr().err
 
 
+def test_report_refuses_what_a_written_comparison_cannot_follow(trained, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "comparison.html").write_text("page")
+    assert main(["report", str(out), "--folds", "0", "--attention", "-o", str(tmp_path / "copy.html")]) == 1
+    said = capsys.readouterr().err
+    assert f"--folds, --attention: {out} is a comparison, whose page is written already." in said
+    assert not (tmp_path / "copy.html").exists()
+
+
 def test_a_curve_is_the_mean_over_the_folds_as_far_as_all_go():
     records = [
         TrainingRecord(fold="0", columns={"loss": [1.0, 2.0, 3.0], "other": []}),
