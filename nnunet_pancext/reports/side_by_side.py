@@ -125,13 +125,14 @@ def _part_mm(
 
     Each side is at least `ZOOM_LEAST_MM`, or the whole volume's where that is shorter.
     """
-    found = np.zeros(label_maps[0].shape, bool)
+    shape: tuple[int, ...] = label_maps[0].shape
+    found = np.zeros(shape, bool)
     for plane in PLANES:
         cut = tuple(centre[axis] if axis == plane.axis else slice(None) for axis in range(3))
         for label_map in label_maps:
             found[cut] |= np.isin(label_map[cut], values)
     part = []
-    for axis, (count, size_mm) in enumerate(zip(found.shape, spacing_mm, strict=True)):
+    for axis, (count, size_mm) in enumerate(zip(shape, spacing_mm, strict=True)):
         places = np.flatnonzero(found.any(axis=tuple(other for other in range(3) if other != axis)))
         first, last = (places[0], places[-1] + 1) if len(places) else (count / 2, count / 2)
         whole_mm = count * size_mm
