@@ -74,11 +74,8 @@ def gallery_html(comparison: Comparison) -> str:
 
 def training_html(comparison: Comparison) -> str:
     """Return a chart of each logged column with a curve for each model."""
-    try:
-        names = short_names(comparison)
-        records = {names[model]: _records(found) for model, found in comparison.scored.scores.items()}
-    except PancextError as error:
-        return f'<p class="soft">There are no curves of the training. {escape(str(error))}</p>'
+    names = short_names(comparison)
+    records = {names[model]: _records(found) for model, found in comparison.scored.scores.items()}
     charts: dict[str, Chart] = {}
     for title, (column, y_label) in CURVES.items():
         curves = {model: mean_curve(found, column) for model, found in records.items()}
@@ -86,7 +83,7 @@ def training_html(comparison: Comparison) -> str:
         if shown:
             charts[title] = line_chart(shown, x_label="epoch", y_label=y_label)
     if not charts:
-        return '<p class="soft">There are no curves of the training: no fold has a checkpoint.</p>'
+        return '<p class="soft">There are no curves of the training: no fold has a log.</p>'
     body = charts_html(charts).replace('class="charts"', 'class="gallery"')
     return f'{body}\n<p class="soft">{escape(OF_FOLDS)}</p>'
 

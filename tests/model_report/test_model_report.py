@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
@@ -174,12 +173,15 @@ def test_says_what_was_scored(model, tmp_path, capsys):
     assert f"report    {tmp_path / 'r.html'}" in printed
 
 
-def test_reads_the_log_of_a_checkpoint(model):
+def test_reads_the_logs_of_a_training(model):
     record = read_training_record(open_model_folder(model).folds[0])
     assert record.epochs == 6
     assert record.seconds == [9.0] * 6
     assert record.phases == [(0, "S"), (2, "I"), (4, "J")]
-    assert "dice_per_class_or_region" not in record.columns
+    assert record.columns["train_losses"] == [1.0, 0.5, 0.3333, 0.25, 0.2, 0.1667]
+    assert record.columns["lrs"][-1] == 0.005
+    # 0.9 of the last average and 0.1 of the mean over the classes that have one: 0, 0.1 and 0.2
+    assert record.columns["ema_fg_dice"][:3] == pytest.approx([0, 0.01, 0.029])
     charts = training_charts([record])
     assert list(charts) == [
         "Loss",
@@ -187,30 +189,36 @@ def test_reads_the_log_of_a_checkpoint(model):
         "Learning rate",
         "Time",
         "Loss weights",
+        "Cascade: organ",
         "Cascade: window",
     ]
     assert all(chart.svg.lstrip().startswith("<?xml") for chart in charts.values())
     assert all(f">{phase}</text>" in charts["Loss"].svg for phase in "SIJ")
 
 
-def test_logged_values_that_are_no_numbers_are_left_out(damaged):
-    file = damaged / "fold_0" / "checkpoint_final.pth"
-    content = torch.load(file, weights_only=False)
-    content["logging"] |= {
-        "phases": ["warm", "cold"],
-        "dice_per_class": [np.array([0.1, 0.2]), np.array([0.3, 0.4])],
-        "maps": [torch.ones(2)],
-        "gradient_norm": [np.float32(0.5), None, 2],
-    }
-    torch.save(content, file)
-    columns = read_training_record(open_model_folder(damaged).folds[0]).columns
-    assert not columns.keys() & {"phases", "dice_per_class", "maps"}
-    assert columns["gradient_norm"] == pytest.approx([0.5, float("nan"), 2.0], nan_ok=True)
+def test_a_continued_training_counts_as_it_was_run_last(damaged):
+    line = "2026-11-22 10:00:00.000000: {} \n"
+    texts = ["Epoch 2", "train_loss 7.5", "val_loss what", "Epoch 3", "Phase J: window 0.25"]
+    log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
+    log.write_text("".join(map(line.format, texts)))
+    record = read_training_record(open_model_folder(damaged).folds[0])
+    assert record.columns["train_losses"] == [1.0, 0.5, 7.5]
+    assert record.columns["val_losses"] == [1.2, 0.6]
+    assert record.columns["cascade window"] == pytest.approx([math.nan, 0.5, math.nan, 0.25], nan_ok=True)
+    assert record.phases == [(0, "S"), (3, "J")]
 
 
-def test_refuses_a_log_without_columns(damaged, capsys):
-    torch.save({"logging": "none"}, damaged / "fold_1" / "checkpoint_final.pth")
-    assert "is of type str, not columns by name. Leave this fold out" in refused(capsys, damaged)
+def test_numbers_of_an_older_numpy_are_read(damaged):
+    log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
+    log.write_text("1: Epoch 0 \n1: Pseudo dice [0.5, nan, 0.25, 1e-04] \n")
+    record = read_training_record(open_model_folder(damaged).folds[0])
+    assert record.columns["ema_fg_dice"] == pytest.approx([0.7501 / 3])
+
+
+def test_a_fold_without_a_log_has_no_record(damaged):
+    for log in (damaged / "fold_0").glob("training_log_*"):
+        log.write_text("no epoch")
+    assert read_training_record(open_model_folder(damaged).folds[0]) is None
 
 
 def scored(dice):
@@ -276,11 +284,11 @@ def test_refuses_a_model_without_validation(damaged, capsys):
 
 def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     shutil.rmtree(damaged / "fold_1" / "validation")
-    (damaged / "fold_1" / "checkpoint_final.pth").unlink()
+    next((damaged / "fold_1").glob("training_log_*")).unlink()
     assert main(["report", str(damaged), "-o", str(tmp_path / "r.html")]) == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Fold 1 has no validation yet." in page
-    assert "Fold 1 has no checkpoint." in page
+    assert "Fold 1 has no log of its training." in page
 
 
 def report(model, target, *options):
@@ -354,11 +362,6 @@ def test_refuses_a_case_in_two_folds(damaged, capsys):
     shutil.rmtree(damaged / "fold_1" / "validation")
     shutil.copytree(damaged / "fold_0" / "validation", damaged / "fold_1" / "validation")
     assert "was validated in fold 0 and in fold 1" in refused(capsys, damaged)
-
-
-def test_refuses_a_broken_checkpoint(damaged, capsys):
-    (damaged / "fold_1" / "checkpoint_final.pth").write_bytes(b"no checkpoint")
-    assert "Cannot read the training's log in" in refused(capsys, damaged)
 
 
 def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
