@@ -14,6 +14,13 @@ from nnunet_pancext.architectures.dims import resize
 from nnunet_pancext.attention.model import PreparedImage, TrainedModel
 from nnunet_pancext.errors import PancextError
 
+WITH_MAPS = (
+    "Maps are written of the attention gates and the non-local blocks of these trainers' networks: "
+    "AttentionUNetTrainer, MultiHeadAttentionUNetTrainer, nnUNetTrainerAttentionGates, SegResNetNLTrainer, "
+    "SegResNetNL1Trainer to SegResNetNL4Trainer, nnUNetTrainerNonLocal. Those inside other networks, such as "
+    "the non-local blocks of PancreasTumorCascade and CDINSTSeg, are not written."
+)
+
 
 class GateMaps(nn.Module):
     """The attention of all gates and heads, each enlarged to the patch: (B, num_maps, *patch)."""
@@ -99,11 +106,7 @@ def read_attention(
                 "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
             )
         return read_non_local(model, image, voxel)
-    raise PancextError(
-        f"{type(network).__name__} has neither attention gates nor non-local blocks. Models of these "
-        "trainers have: AttentionUNetTrainer, MultiHeadAttentionUNetTrainer, nnUNetTrainerAttentionGates, "
-        "SegResNetNL1Trainer to SegResNetNL4Trainer, nnUNetTrainerNonLocal."
-    )
+    raise PancextError(f"There are no attention maps of {type(network).__name__}. {WITH_MAPS}")
 
 
 def _window(

@@ -59,6 +59,22 @@ def copy_page(page: Path, target: Path) -> Path:
     return target
 
 
+def refuse_options(parsed: argparse.Namespace) -> None:
+    """Refuse what a comparison's page cannot follow: it is written already."""
+    from nnunet_pancext.errors import PancextError
+
+    given = [
+        name
+        for name in ("folds", "truth", "images", "attention", "jobs")
+        if getattr(parsed, name) not in ((), None, False)
+    ]
+    if given:
+        raise PancextError(
+            f"{', '.join(f'--{name}' for name in given)}: {parsed.model} is a comparison, whose page is "
+            "written already. Give the option for a model's folder, or to pancext compare where that has it."
+        )
+
+
 def run(parsed: argparse.Namespace) -> int:
     """Write the page as parsed and say where it is."""
     from nnunet_pancext.comparison_report.files import PAGE_NAME
@@ -69,6 +85,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     comparison = parsed.model / PAGE_NAME
     if comparison.is_file():
+        refuse_options(parsed)
         print(f"report    {comparison if parsed.out is None else copy_page(comparison, parsed.out)}")
         return 0
     model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)

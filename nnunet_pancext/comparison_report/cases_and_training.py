@@ -12,13 +12,14 @@ from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.models import host_root
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.dataset_json import read_dataset_json
-from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import read_fold
 from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart
+from nnunet_pancext.reports.comparison_cells import value_text
+from nnunet_pancext.reports.comparison_names import short_names
 from nnunet_pancext.reports.model_page import charts_html
-from nnunet_pancext.reports.numbers import score_text
 from nnunet_pancext.reports.page import section
 from nnunet_pancext.reports.pictures import picture_html
 from nnunet_pancext.reports.side_by_side import write_side_by_side
@@ -37,30 +38,32 @@ def case_and_training_sections(comparison: Comparison) -> str:
 
     What cannot be shown is said in its place: the scores stand without it.
     """
-    heading = f"Worst, median and best case of {comparison.reference}"
+    heading = f"Worst, median and best case of {short_names(comparison)[comparison.reference]}"
     return section(heading, gallery_html(comparison)) + section("Training", training_html(comparison))
 
 
 def gallery_html(comparison: Comparison) -> str:
-    """Return a picture for each chosen case, by the Dice of the first label, with a panel for each model."""
+    """Return a picture of each case chosen by the first metric of the first label, a row for each model."""
     scored = comparison.scored
-    by_case = {model: {one.case: one for one in scores} for model, scores in scored.scores.items()}
-    label = scored.labels[0]
+    names = short_names(comparison)
+    by_case = {names[model]: {one.case: one for one in scores} for model, scores in scored.scores.items()}
+    label, metric = scored.labels[0], comparison.metrics[0]
     figures = []
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for why, case in choose_cases(scored.scores[comparison.reference], label).items():
+            for why, case in choose_cases(scored.scores[comparison.reference], label, metric).items():
                 picture = Path(folder) / f"{case}.png"
                 found = {model: cases[case] for model, cases in by_case.items()}
                 _draw(picture, found, dataset=comparison.dataset)
-                dice = ", ".join(
-                    f"{model} {score_text(one.labels[label].dice)}" for model, one in found.items()
+                values = ", ".join(
+                    f"{model} {value_text(getattr(one.labels[label], metric), metric)}"
+                    for model, one in found.items()
                 )
-                shown = picture_html(picture, text=f"Slice of {case} with the contours of each model")
+                shown = picture_html(picture, text=f"Slices of {case} with the contours of each model")
                 figures.append(
                     f"<figure>\n{shown}\n"
-                    f"<figcaption><b>{escape(case)}</b> · {why} by the Dice of {escape(label)}: "
-                    f"{escape(dice)}</figcaption>\n</figure>"
+                    f"<figcaption><b>{escape(case)}</b> · {why} by the {METRICS[metric].title} of "
+                    f"{escape(label)}: {escape(values)}</figcaption>\n</figure>"
                 )
     except PancextError as error:
         return f'<p class="soft">There are no pictures. {escape(str(error))}</p>'
@@ -71,10 +74,8 @@ def gallery_html(comparison: Comparison) -> str:
 
 def training_html(comparison: Comparison) -> str:
     """Return a chart of each logged column with a curve for each model."""
-    try:
-        records = {model: _records(scores) for model, scores in comparison.scored.scores.items()}
-    except PancextError as error:
-        return f'<p class="soft">There are no curves of the training. {escape(str(error))}</p>'
+    names = short_names(comparison)
+    records = {names[model]: _records(found) for model, found in comparison.scored.scores.items()}
     charts: dict[str, Chart] = {}
     for title, (column, y_label) in CURVES.items():
         curves = {model: mean_curve(found, column) for model, found in records.items()}
@@ -82,7 +83,7 @@ def training_html(comparison: Comparison) -> str:
         if shown:
             charts[title] = line_chart(shown, x_label="epoch", y_label=y_label)
     if not charts:
-        return '<p class="soft">There are no curves of the training: no fold has a checkpoint.</p>'
+        return '<p class="soft">There are no curves of the training: no fold has a log.</p>'
     body = charts_html(charts).replace('class="charts"', 'class="gallery"')
     return f'{body}\n<p class="soft">{escape(OF_FOLDS)}</p>'
 

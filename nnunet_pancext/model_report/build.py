@@ -130,4 +130,4 @@ def _facts(
 
 def _without_record(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
     read = {record.fold for record in records}
-    return [f"Fold {fold.name} has no checkpoint." for fold in model.folds if fold.name not in read]
+    return [f"Fold {fold.name} has no log of its training." for fold in model.folds if fold.name not in read]

@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 from nnunet_pancext.model_report.model_folder import ModelFolder
 from nnunet_pancext.reports.overlay import write_overlay
 from nnunet_pancext.reports.pictures import Shown
 
 
-def choose_cases(scores: Sequence[CaseScores], label: str) -> dict[str, str]:
-    """Return the worst, median and best case by the Dice of a label; fewer where there are no three.
+def choose_cases(scores: Sequence[CaseScores], label: str, metric: str = "dice") -> dict[str, str]:
+    """Return the worst, median and best case by a metric of a label; fewer where there are no three.
 
-    Cases without a defined Dice are left out.
+    Cases in which it is undefined are left out. One without a better direction is taken as better when it is
+    higher.
     """
-    ranked = sorted(
-        (one for one in scores if not math.isnan(one.labels[label].dice)),
-        key=lambda one: (one.labels[label].dice, one.case),
-    )
+    sign = -1 if METRICS[metric].higher_is_better is False else 1
+    values = {one.case: sign * getattr(one.labels[label], metric) for one in scores}
+    ranked = sorted((value, case) for case, value in values.items() if not math.isnan(value))
     if not ranked:
         return {}
     places = {"worst": 0, "median": (len(ranked) - 1) // 2, "best": len(ranked) - 1}
     chosen: dict[str, str] = {}
     for word, place in places.items():
-        chosen.setdefault(ranked[place].case, word)
+        chosen.setdefault(ranked[place][1], word)
     return {word: case for case, word in chosen.items()}
 
 

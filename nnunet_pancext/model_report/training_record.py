@@ -1,26 +1,38 @@
-"""What a training logged, epoch by epoch."""
+"""What a training logged, epoch by epoch, as nnU-Net's text logs tell it: no checkpoint is opened."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
-from typing import Any
 
-from nnunet_pancext.errors import PancextError
 from nnunet_pancext.model_report.model_folder import Fold
 
 EPOCH = re.compile(r": Epoch (\d+)\s*$")
-PHASE = re.compile(r": Phase (\S+):")
+PHASE = re.compile(r": Phase (\S+): (.*)")
+WEIGHTS = re.compile(r": Loss weights: Dice (\S+), CE (\S+)")
+PSEUDO_DICE = re.compile(r": Pseudo dice \[(.*)\]")
+LINES = {
+    "train_losses": re.compile(r": train_loss (\S+)"),
+    "val_losses": re.compile(r": val_loss (\S+)"),
+    "lrs": re.compile(r": Current learning rate: (\S+)"),
+    "seconds": re.compile(r": Epoch time: (\S+) s\s*$"),
+}
+# As in [0.61, nan] or [np.float32(0.61), np.float32(nan)].
+NUMBER = re.compile(r"(?<![\w.])(?:nan|-?\d+(?:\.\d+)?(?:e-?\d+)?)")
+KEPT_OF_AVERAGE = 0.9  # nnU-Net's moving average keeps this much of the last one
+
+Epochs = dict[int, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """Columns of numbers by epoch, as nnU-Net's log holds them in the checkpoint, and ours among them.
+    """Columns of numbers by epoch, under the names of nnU-Net's logger, and ours among them.
 
-    `phases` are the first epochs of the cascade's phases and their names; `seconds` the length of each epoch.
+    An epoch that a log does not tell is nan. `phases` are the first epochs of the cascade's phases and their
+    names.
     """
 
     fold: str
@@ -35,55 +47,72 @@ class TrainingRecord:
     @property
     def seconds(self) -> list[float]:
         """Length of each epoch."""
-        starts, ends = (self.columns.get(f"epoch_{name}_timestamps", []) for name in ("start", "end"))
-        return [end - start for start, end in zip(starts, ends, strict=False)]
+        return self.columns.get("seconds", [])
 
 
 def read_training_record(fold: Fold) -> TrainingRecord | None:
-    """Read the log in the fold's checkpoint; None where there is no checkpoint.
+    """Read the logs of a fold, of which a continued training has several; None where they tell no epoch.
 
-    Raises:
-        PancextError: the checkpoint cannot be read or holds no log.
+    An epoch that was run twice counts as it was run last.
     """
-    if fold.checkpoint is None:
-        return None
-    import torch
-
-    try:
-        # Mapped, not read: of gigabytes only the log is wanted. nnU-Net itself loads it without the guard.
-        content: dict[str, Any] = torch.load(
-            fold.checkpoint, map_location="cpu", weights_only=False, mmap=True
-        )
-        logged = content["logging"]
-    except Exception as error:  # torch raises whatever the pickled file makes it raise
-        raise PancextError(
-            f"Cannot read the training's log in {fold.checkpoint} ({type(error).__name__}: {error}). "
-            "Copy the checkpoint again, or leave this fold out with --folds."
-        ) from error
-    if not isinstance(logged, dict):
-        raise PancextError(
-            f"The training's log in {fold.checkpoint} is of type {type(logged).__name__}, not columns by "
-            "name. Leave this fold out with --folds."
-        )
-    # Trainers of others log what they like: words, arrays, values by class.
-    columns = {
-        str(name): [math.nan if value is None else float(value) for value in values]
-        for name, values in logged.items()
-        if isinstance(values, list) and all(value is None or isinstance(value, Real) for value in values)
-    }
-    return TrainingRecord(fold=fold.name, columns=columns, phases=_phases(fold.folder))
-
-
-def _phases(folder: Path) -> list[tuple[int, str]]:
-    """Read the first epoch of each phase from nnU-Net's text logs, of which a continued run has several."""
+    epochs: Epochs = {}
     phase_of: dict[int, str] = {}
-    for path in sorted(folder.glob("training_log_*.txt")):
-        epoch = None
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if found := EPOCH.search(line):
-                epoch = int(found[1])
-            elif (found := PHASE.search(line)) and epoch is not None:
-                phase_of[epoch] = found[1]
+    for path in sorted(fold.folder.glob("training_log_*.txt")):
+        _read(path, epochs, phase_of)
+    if not epochs:
+        return None
+    average = math.nan
+    for number in sorted(epochs):
+        dice = epochs[number].pop("dice", math.nan)
+        average = dice if math.isnan(average) else KEPT_OF_AVERAGE * average + (1 - KEPT_OF_AVERAGE) * dice
+        epochs[number]["ema_fg_dice"] = average
+    names = dict.fromkeys(name for values in epochs.values() for name in values)
+    columns = {name: _column(epochs, name) for name in names}
+    return TrainingRecord(fold=fold.name, columns=columns, phases=_changes(phase_of))
+
+
+def _read(path: Path, epochs: Epochs, phase_of: dict[int, str]) -> None:
+    number = None
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if found := EPOCH.search(line):
+            number = int(found[1])
+            # A training that was continued from an earlier epoch forgets the later ones.
+            for later in [one for one in epochs if one >= number]:
+                del epochs[later]
+                phase_of.pop(later, None)
+            epochs[number] = {}
+        elif number is not None:
+            epochs[number].update(_values(line))
+            if found := PHASE.search(line):
+                phase_of[number] = found[1]
+
+
+def _values(line: str) -> Iterator[tuple[str, float]]:
+    """What a line tells of its epoch, by column; a line that is not nnU-Net's or ours tells nothing."""
+    for name, pattern in LINES.items():
+        if (found := pattern.search(line)) and NUMBER.fullmatch(found[1]):
+            yield name, float(found[1])
+    if found := PSEUDO_DICE.search(line):
+        dice = [float(one) for one in NUMBER.findall(found[1]) if one != "nan"]
+        yield "dice", sum(dice) / len(dice) if dice else math.nan
+    if found := WEIGHTS.search(line):
+        yield "loss_weight_dice", float(found[1])
+        yield "loss_weight_ce", float(found[2])
+    if found := PHASE.search(line):
+        for part in found[2].split(", "):
+            name, _, value = part.rstrip().rpartition(" ")
+            if NUMBER.fullmatch(value):
+                yield f"cascade {name}", float(value)
+
+
+def _column(epochs: Epochs, name: str) -> list[float]:
+    values = [epochs.get(number, {}).get(name, math.nan) for number in range(max(epochs) + 1)]
+    while values and math.isnan(values[-1]):
+        values.pop()
+    return values
+
+
+def _changes(phase_of: dict[int, str]) -> list[tuple[int, str]]:
     changes: list[tuple[int, str]] = []
     for epoch, phase in sorted(phase_of.items()):
         if not changes or changes[-1][1] != phase:

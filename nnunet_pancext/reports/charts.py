@@ -21,6 +21,8 @@ INK_STYLE = (
 # Of middling lightness, so that neither page swallows them.
 COLOURS = ("#2b8fb3", "#d9792b", "#4f9d4a", "#b0589b", "#c0504d", "#8a7fd1", "#9b8237", "#4aa39a")
 SHADE = "#8088901f"
+WIDTH_IN, LEGEND_ROW_IN = 5.2, 0.2
+TIMES, INFINITE = "\N{MULTIPLICATION SIGN}", "\N{INFINITY}"
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -44,7 +46,9 @@ def line_chart(
 
     `bands` are named stretches of x, shaded in turns.
     """
-    figure, axes = _axes(width_in=5.2, height_in=4.2 if unit_square else 2.9)
+    columns = _legend_columns(list(curves))
+    legend_in = LEGEND_ROW_IN * math.ceil(len(curves) / columns) if len(curves) > 1 else 0.0
+    figure, axes = _axes(width_in=WIDTH_IN, height_in=(4.2 if unit_square else 2.9) + legend_in)
     for index, (name, (x, y)) in enumerate(curves.items()):
         alone = len(x) == 1
         axes.plot(
@@ -69,7 +73,7 @@ def line_chart(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if len(curves) > 1:
-        _legend(axes)
+        _legend(figure, columns)
     said = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
     return Chart(svg=_svg(figure), text="; ".join(said))
 
@@ -77,10 +81,11 @@ def line_chart(
 def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> Chart:
     """Return each group as a row: a box from the first to the third quartile, the median, and every value.
 
-    Values that are not finite are left out.
+    Infinite values are counted on the right, undefined ones left out.
     """
-    figure, axes = _axes(width_in=5.2, height_in=0.7 + 0.55 * len(groups))
+    figure, axes = _axes(width_in=WIDTH_IN, height_in=0.7 + 0.55 * len(groups))
     rng = np.random.default_rng(0)
+    counts = [sum(map(math.isinf, values)) for values in groups.values()]
     for index, values in enumerate(groups.values()):
         finite = np.array([value for value in values if math.isfinite(value)])
         row, colour = len(groups) - 1 - index, COLOURS[index % len(COLOURS)]
@@ -93,6 +98,12 @@ def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit:
     for text in axes.get_yticklabels():
         text.set_parse_math(False)
     axes.set_ylim(-0.6, len(groups) - 0.4)
+    for index, count in enumerate(counts):
+        if count:
+            axes.text(
+                1.01, len(groups) - 1 - index, f"{count} {TIMES} {INFINITE}",
+                transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK,
+            )  # fmt: skip
     if in_unit:
         axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(x_label)
@@ -118,13 +129,28 @@ def _axes(*, width_in: float, height_in: float) -> tuple[Figure, Axes]:
 
 def _range(name: str, values: Sequence[float]) -> str:
     finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return f"{name}: no values"
-    return f"{name}: {min(finite):.3g} to {max(finite):.3g}, median {float(np.median(finite)):.3g}"
+    infinite = sum(map(math.isinf, values))
+    told = []
+    if finite:
+        middle = float(np.median(finite))
+        told.append(f"{min(finite):.3g} to {max(finite):.3g}, median {middle:.3g}")
+    if infinite:
+        told.append(f"{infinite} infinite")
+    return f"{name}: {' and '.join(told) or 'no values'}"
 
 
-def _legend(axes: Axes) -> None:
-    for text in axes.legend(frameon=False, labelcolor=INK, fontsize=8.5).get_texts():
+def _legend_columns(names: Sequence[str]) -> int:
+    """How many names, with a piece of line each, stand beside one another below a chart."""
+    entry_in = 0.55 + 0.068 * max(map(len, names), default=0)
+    return max(1, min(len(names), int(WIDTH_IN / entry_in)))
+
+
+def _legend(figure: Figure, columns: int) -> None:
+    # Below the axes, where it hides no curve.
+    legend = figure.legend(
+        loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK, fontsize=8.5
+    )
+    for text in legend.get_texts():
         text.set_parse_math(False)
 
 

@@ -29,6 +29,7 @@ from nnunet_pancext.reports.comparison_cells import (
     size_groups,
     value_text,
 )
+from nnunet_pancext.reports.comparison_names import left_out_text, short_names
 from nnunet_pancext.reports.latex import PACKAGES, latex_row, latex_table, latex_text
 from nnunet_pancext.reports.numbers import UNDEFINED
 
@@ -68,7 +69,7 @@ def write_comparison_latex(path: Path, comparison: Comparison) -> None:
 def means_table(comparison: Comparison, label: str) -> str:
     """One label: mean ± SD of each metric; the best is bold, what differs significantly has a star."""
     rows = []
-    for model, name in _names(comparison).items():
+    for model, name in short_names(comparison).items():
         cells = [latex_text(name)]
         for metric in comparison.metrics:
             row = comparison.row(model, label, metric)
@@ -98,7 +99,7 @@ def intervals_table(comparison: Comparison, label: str) -> str:
     rows = []
     for metric in comparison.metrics:
         rows.append(_group_row(METRICS[metric].title, len(headings)))
-        for model, name in _names(comparison).items():
+        for model, name in short_names(comparison).items():
             row = comparison.row(model, label, metric)
             mean = value_text(row.spread.mean, metric) + infinite_text(row.spread.infinite)
             median = value_text(row.spread.median, metric)
@@ -120,7 +121,7 @@ def differences_table(comparison: Comparison, label: str) -> str:
     rows = []
     for metric in comparison.metrics:
         rows.append(_group_row(METRICS[metric].title, len(headings)))
-        for model, name in _names(comparison).items():
+        for model, name in short_names(comparison).items():
             one = comparison.row(model, label, metric).difference
             if one is not None:
                 cells = [
@@ -155,7 +156,7 @@ def groups_table(comparison: Comparison, label: str, groups: Sequence[Group], *,
     rows = []
     for title, by_metric in by_title.items():
         rows.append(_group_row(title, 2 + len(metrics)))
-        for model, name in _names(comparison).items():
+        for model, name in short_names(comparison).items():
             spreads = {metric: by_metric[metric].spreads[model] for metric in metrics}
             cells = [
                 f"{mean_text(spread, metric)} [{value_text(spread.median, metric)}]"
@@ -178,7 +179,7 @@ def worst_table(comparison: Comparison, label: str) -> str:
     """The worst cases of each trainer by the first metric."""
     metric = comparison.metrics[0]
     rows = []
-    for model, name in _names(comparison).items():
+    for model, name in short_names(comparison).items():
         worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
         said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
         rows.append(_text_row([name, said or UNDEFINED]))
@@ -193,7 +194,7 @@ def worst_table(comparison: Comparison, label: str) -> str:
 
 def cost_table(comparison: Comparison) -> str:
     """What each trainer costs."""
-    names = _names(comparison)
+    names = short_names(comparison)
     return latex_table(
         caption=f"{comparison.dataset}: cost. {COST_MEANING}{_left_out(comparison)}",
         columns="l" + "r" * (len(COST_HEADINGS) - 1) + "l",
@@ -203,29 +204,9 @@ def cost_table(comparison: Comparison) -> str:
     )
 
 
-def _names(comparison: Comparison) -> dict[str, str]:
-    """Trainers by name without the suffixes that all share."""
-    models = comparison.scored.models
-    cut = len(_shared_suffix(models))
-    return {model: model[: len(model) - cut] for model in models}
-
-
 def _left_out(comparison: Comparison) -> str:
-    suffix = _shared_suffix(comparison.scored.models)
-    return f" All trainers have the suffix {suffix}, which their names here leave out." if suffix else ""
-
-
-def _shared_suffix(models: Sequence[str]) -> str:
-    """The parts from an underscore on with which all of several names end."""
-    if len(models) < 2:
-        return ""
-    suffixes = [model.split("_")[1:] for model in models]
-    shared: list[str] = []
-    for parts in zip(*(reversed(suffix) for suffix in suffixes), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.insert(0, parts[0])
-    return "".join(f"_{part}" for part in shared)
+    said = left_out_text(comparison)
+    return f" {said}" if said else ""
 
 
 def _group_row(title: str, columns: int) -> str:

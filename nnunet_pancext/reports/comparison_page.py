@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from nnunet_pancext.comparison.statistics import paired_differences
 from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.files import atomic_path
+from nnunet_pancext.reports.breakable import breakable
 from nnunet_pancext.reports.comparison_cells import (
     COST_HEADINGS,
     COST_MEANING,
@@ -32,6 +33,7 @@ from nnunet_pancext.reports.comparison_cells import (
     size_groups,
     value_text,
 )
+from nnunet_pancext.reports.comparison_names import left_out_text, short_names
 from nnunet_pancext.reports.comparison_plot import PLOT_STYLE, difference_plot, range_text, strip_plot
 from nnunet_pancext.reports.html import notes_html
 from nnunet_pancext.reports.numbers import UNDEFINED, volume_text
@@ -40,20 +42,31 @@ from nnunet_pancext.reports.sortable import Cell, sortable_table
 
 WORST_SHOWN = 5
 GROUP_MEANING = "Mean ± SD, and median. n: cases with a value, of each trainer in turn where it differs."
-WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
+# A printed table is never wider than a sheet: its letters are the smaller the more text stands in a row.
 COMPARISON_STYLE = """
 thead th, tbody th { white-space: normal; }
 thead th:first-child { padding-left: 0; text-align: left; }
-th, td { padding: .4rem .6rem; } .sortable th, .sortable td { white-space: nowrap; }
-.sortable thead th { min-width: 5.5rem; white-space: normal; overflow-wrap: anywhere; }
+th, td { padding: .4rem .6rem; } .sortable td, .sortable tbody th { white-space: nowrap; }
+.sortable thead th { min-width: 5.5rem; overflow-wrap: anywhere; }
 .left thead th, .left td.text { text-align: left; } td.text { white-space: normal; }
-td.name { text-align: left; }
+td.name { text-align: left; } .left td.text { min-width: 16rem; }
 .grouped thead th:nth-child(2), .grouped thead th:nth-child(3) { text-align: left; }
-@media print { table { font-size: 8pt; } th, td { padding: .25rem .4rem; } }
-.headlines small { font-size: 1rem; } .grouped td .soft { font-size: .8rem; }
-tr.metric th { padding-top: 1rem; color: var(--soft); font-size: .85rem; }
+@media print {
+  .scroll table, .scroll thead th { font-size: min(8pt, calc(500pt / var(--letters, 75))); }
+  .scroll th, .scroll td, .sortable td, .sortable tbody th { padding: .3em .4em; white-space: normal; }
+  .scroll thead th:first-child, .scroll tbody th { padding-left: 0; }
+  .left td.text { min-width: 0; } .grouped td.name { min-width: 4em; }
+  .sortable thead th { min-width: 3em; overflow-wrap: anywhere; }
+  .sortable tbody th { min-width: 9em; overflow-wrap: anywhere; }
+  .plots { grid-template-columns: 1fr 1fr; }
+  .gallery figure { max-width: none; } .gallery img { width: auto; max-width: 100%; max-height: 23cm; }
+}
+.headlines small { font-size: 1rem; } .grouped td .soft { font-size: .85em; }
+tr.metric th { padding-top: 1rem; color: var(--soft); font-size: .85em; }
 tr.significant td.p { color: var(--accent); font-weight: 650; }
 """
+# Widths in em of the columns of a printed table.
+NAME_EM, VALUE_EM, SPREAD_EM, GROUP_EM = 10.0, 5.5, 9.0, 28.0
 MEANING = (
     "CI: interval of the mean from {resamples} resamples of the patients (expanded percentiles, seed "
     "{seed}). "
@@ -100,13 +113,13 @@ def headlines_html(comparison: Comparison) -> str:
     scored, metric = comparison.scored, comparison.metrics[0]
     label = scored.labels[0]
     items = []
-    for model in scored.models:
+    for model, name in short_names(comparison).items():
         row = comparison.row(model, label, metric)
         is_reference = model == comparison.reference
         first = ' class="first"' if is_reference else ""
         role = "reference" if is_reference else _verdict(row)
         items.append(
-            f"<div{first}><dt>{escape(model)}</dt>"
+            f"<div{first}><dt>{breakable(name)}</dt>"
             f'<dd class="number">{value_text(row.spread.mean, metric)}'
             f"<small>{infinite_text(row.spread.infinite)}</small></dd>"
             f'<dd class="soft">{role}<br>n {n_text(row)}</dd></div>'
@@ -114,24 +127,23 @@ def headlines_html(comparison: Comparison) -> str:
     folds = ", ".join(map(str, comparison.folds))
     what = (
         f"Mean {METRICS[metric].title} of {label} over {len(scored.cases)} validation cases, folds {folds}. "
-        f"{comparison.setting}."
+        f"{comparison.setting}. {left_out_text(comparison)}"
     )
-    return f'<dl class="headlines">\n{"".join(items)}\n</dl>\n<p class="soft">{escape(what)}</p>'
+    return f'<dl class="headlines">\n{"".join(items)}\n</dl>\n<p class="soft">{escape(what.strip())}</p>'
 
 
 def label_html(comparison: Comparison, label: str) -> str:
     """Pictures and table of one label."""
     plots = []
+    names = short_names(comparison)
     for metric in comparison.metrics:
-        values = [
-            (model, comparison.scored.values(model, label, metric)) for model in comparison.scored.models
-        ]
+        values = [(name, comparison.scored.values(model, label, metric)) for model, name in names.items()]
         title = METRICS[metric].title
-        said = "; ".join(f"{model}: {range_text(array, metric)}" for model, array in values)
+        said = "; ".join(f"{name}: {range_text(array, metric)}" for name, array in values)
         plots.append(_figure(strip_plot(values, metric=metric, text=f"{title}. {said}"), f"{title}, by case"))
         rows = [comparison.row(model, label, metric) for model in comparison.scored.models]
-        differences = [(row.model, row.difference) for row in rows if row.difference is not None]
-        caption = f"Mean difference in {title} to {comparison.reference}, 95 % interval"
+        differences = [(names[row.model], row.difference) for row in rows if row.difference is not None]
+        caption = f"Mean difference in {title} to {names[comparison.reference]}, 95 % interval"
         plots.append(_figure(difference_plot(differences, metric=metric, text=caption), caption))
     headings = ["trainer", "n", "mean ± SD", "95 % CI", "median", "difference", "95 % CI", "p Holm", "r"]
     headings += ["win/tie/loss"]
@@ -140,7 +152,7 @@ def label_html(comparison: Comparison, label: str) -> str:
         body.append(
             f'<tr class="metric"><th colspan="{len(headings)}">{escape(METRICS[metric].title)}</th></tr>'
         )
-        body += [_row_html(comparison.row(model, label, metric)) for model in comparison.scored.models]
+        body += [_row_html(comparison.row(model, label, metric), name) for model, name in names.items()]
     return f'<div class="plots">\n{"".join(plots)}\n</div>\n{_table(headings, body)}'
 
 
@@ -149,11 +161,11 @@ def worst_html(comparison: Comparison) -> str:
     metric = comparison.metrics[0]
     rows = []
     for label in comparison.scored.labels:
-        for model in comparison.scored.models:
+        for model, name in short_names(comparison).items():
             worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
             said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
             rows.append(
-                f'<tr><th scope="row">{escape(label)}</th><td class="name">{escape(model)}</td>'
+                f'<tr><th scope="row">{escape(label)}</th><td class="name">{breakable(name)}</td>'
                 f'<td class="text">{escape(said) or UNDEFINED}</td></tr>'
             )
     headings = ["label", "trainer", f"by {METRICS[metric].title}, the worst first"]
@@ -162,13 +174,15 @@ def worst_html(comparison: Comparison) -> str:
 
 def cost_html(comparison: Comparison) -> str:
     """What each model costs, and why something is not known."""
+    names = short_names(comparison)
     rows = [
-        f'<tr><th scope="row">{breakable(cost.model)}</th>'
+        f'<tr><th scope="row">{breakable(names[cost.model])}</th>'
         + "".join(f"<td>{escape(cell)}</td>" for cell in cost_cells(cost))
         + "</tr>"
         for cost in comparison.costs
     ]
-    reasons = "".join(f'<p class="soft">{escape(reason)}</p>' for reason in cost_reasons(comparison.costs))
+    named = [replace(cost, model=names[cost.model]) for cost in comparison.costs]
+    reasons = "".join(f'<p class="soft">{escape(reason)}</p>' for reason in cost_reasons(named))
     return f'{_table(["trainer", *COST_HEADINGS], rows)}\n<p class="soft">{escape(COST_MEANING)}</p>{reasons}'
 
 
@@ -176,6 +190,7 @@ def cases_html(comparison: Comparison) -> str:
     """Every case and label with the first metric of each model and its difference, to be sorted."""
     scored, metric = comparison.scored, comparison.metrics[0]
     title = METRICS[metric].title
+    names = short_names(comparison)
     others = [model for model in scored.models if model != comparison.reference]
     rows = []
     for label in scored.labels:
@@ -194,18 +209,15 @@ def cases_html(comparison: Comparison) -> str:
             for one in changes.values():
                 row.append(Cell(text=value_text(one[index], metric, signed=True), value=one[index]))
             rows.append(row)
-    headings = ["case", "fold", "label", "true volume, mL", *scored.models]
-    headings += [f"{model} - reference" for model in others]
+    headings = ["case", "fold", "label", "true volume, mL", *names.values()]
+    headings += [f"{names[model]} - reference" for model in others]
     note = f'<p class="soft">{escape(title)} of each case. A click on a heading sorts.</p>'
-    return f"{sortable_table(headings, rows, name=f'{title} by case')}\n{note}"
+    table = sortable_table(headings, rows, name=f"{title} by case")
+    letters = 2 * NAME_EM + VALUE_EM * (len(headings) - 2)
+    return f'<div style="--letters:{letters:g}">\n{table}\n</div>\n{note}'
 
 
-def breakable(name: str) -> str:
-    """An escaped name that a narrow column may break where its words meet."""
-    return "<wbr>".join(escape(word) for word in WORDS.split(name))
-
-
-def _row_html(row: Row) -> str:
+def _row_html(row: Row, name: str) -> str:
     spread, one = row.spread, row.difference
     cells = [n_text(row), mean_text(spread, row.metric), interval_text(row.interval, row.metric)]
     cells.append(value_text(spread.median, row.metric))
@@ -220,7 +232,7 @@ def _row_html(row: Row) -> str:
         )
     kind = ' class="significant"' if one is not None and one.is_significant else ""
     body = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f'<tr{kind}><th scope="row">{breakable(row.model)}</th>{body}{rest}</tr>'
+    return f'<tr{kind}><th scope="row">{breakable(name)}</th>{body}{rest}</tr>'
 
 
 def groups_html(comparison: Comparison, groups: Sequence[Group], *, heading: str) -> str:
@@ -239,9 +251,10 @@ def groups_html(comparison: Comparison, groups: Sequence[Group], *, heading: str
         )
     if not rows:
         return ""
-    headings = ["label", "metric", heading, "n", *comparison.scored.models]
+    headings = ["label", "metric", heading, "n", *short_names(comparison).values()]
     note = f'<p class="soft">{escape(GROUP_MEANING)}</p>'
-    return f'<div class="grouped">\n{_table(headings, rows)}\n</div>\n{note}'
+    letters = GROUP_EM + SPREAD_EM * len(comparison.scored.models)
+    return f'<div class="grouped" style="--letters:{letters:g}">\n{_table(headings, rows)}\n</div>\n{note}'
 
 
 def _verdict(row: Row) -> str:
@@ -261,7 +274,7 @@ def _meaning(comparison: Comparison) -> str:
     return MEANING.format(
         resamples=comparison.resamples,
         seed=comparison.seed,
-        reference=comparison.reference,
+        reference=short_names(comparison)[comparison.reference],
         dash=UNDEFINED,
         infinite=INFINITE,
     )

@@ -21,7 +21,8 @@ from nnunet_pancext.reports.sortable import Cell, sortable_table
 from nnunet_pancext.reports.totals_table import found_text
 
 SUMMARY = (
-    "dice", "iou", "precision", "recall", "nsd_1mm", "nsd_2mm", "hd95_mm", "assd_mm", "volume_error_ml",
+    "dice", "iou", "precision", "recall", "specificity", "accuracy", "f1", "nsd_1mm", "nsd_2mm", "hd95_mm",
+    "assd_mm", "volume_ml", "truth_volume_ml", "volume_error_ml",
 )  # fmt: skip
 CASE_COLUMNS = (
     "dice", "precision", "recall", "nsd_2mm", "hd95_mm", "truth_volume_ml", "volume_error_ml",
@@ -101,12 +102,21 @@ def _summary(evaluation: Evaluation) -> str:
         for metric in SUMMARY
     ]
     rows += [
-        ("Dice per slice", [score_text(one.per_slice["slice_dice"]) for one in totals.values()]),
-        ("S-measure", [score_text(one.per_slice["s_measure"]) for one in totals.values()]),
-        ("E-measure", [score_text(one.per_slice["e_measure"]) for one in totals.values()]),
+        (METRICS[metric].title, [score_text(one.per_slice[metric]) for one in totals.values()])
+        for metric in next(iter(totals.values())).per_slice
+    ]
+    rows += [
+        ("slices with target", [str(one.slices) for one in totals.values()]),
         ("lesions found", [found_text(one) for one in totals.values()]),
         ("false positives per scan", [f"{one.false_positives_per_scan:.2f}" for one in totals.values()]),
     ]
+    curves = [one.voxel_curve for one in totals.values()]
+    if any(curve is not None for curve in curves):
+        rows += [
+            ("AP of voxels", [score_text(one.average_precision if one else math.nan) for one in curves]),
+            ("AUROC of patients", [score_text(one.patient_auroc) for one in totals.values()]),
+            ("AP of patients", [score_text(one.patient_average_precision) for one in totals.values()]),
+        ]
     body = "\n".join(_row(title, cells) for title, cells in rows)
     infinite = any(one.per_volume[metric].infinite for one in totals.values() for metric in SUMMARY)
     note = (

@@ -87,7 +87,7 @@ body {
 }
 h1 { margin: 0 0 1.25rem; font-size: 1.75rem; line-height: 1.2; font-weight: 650;
   overflow-wrap: anywhere; }
-h2 { margin: 0 0 .75rem; font-size: 1.15rem; font-weight: 650; }
+h2 { margin: 0 0 .75rem; font-size: 1.15rem; font-weight: 650; overflow-wrap: anywhere; }
 section { margin-top: 2.5rem; }
 p { margin: .5rem 0 0; max-width: 48rem; }
 .soft, figcaption, footer { color: var(--soft); font-size: .875rem; }

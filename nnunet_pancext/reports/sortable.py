@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from nnunet_pancext.reports.breakable import breakable
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -23,7 +25,9 @@ def sortable_table(
 
     Without scripts it is the table in the order of `rows`.
     """
-    columns = "".join(f'<th scope="col"><button type="button">{escape(one)}</button></th>' for one in heading)
+    columns = "".join(
+        f'<th scope="col"><button type="button">{breakable(one)}</button></th>' for one in heading
+    )
     body = "\n".join(
         f"<tr>{''.join(_cell(cell, first=not at) for at, cell in enumerate(row))}</tr>" for row in rows
     )

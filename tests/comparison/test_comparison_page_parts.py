@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
 from contracts.chromium import open_page
 from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
 
@@ -27,12 +26,17 @@ def trained(tree):
     add_model(tree, "B", shift=[one - 1 for one in SHIFTS])
     for number, name in enumerate(MODELS):
         for fold in (0, 1):
-            logged = {
-                "train_losses": [1.0 + fold, 0.5 + fold, 0.25],
-                "val_losses": [1.0, 0.75],
-                "ema_fg_dice": [0.1 * number, 0.5],
-            }
-            torch.save({"logging": logged}, tree.model(name) / f"fold_{fold}" / "checkpoint_final.pth")
+            # training loss, validation loss, pseudo Dice
+            logged = [(1.0 + fold, 1.0, 0.1 * number), (0.5 + fold, 0.75, 0.5), (0.25, 0.5, 0.5)]
+            lines = [
+                line
+                for epoch, (train, val, dice) in enumerate(logged)
+                for line in (
+                    f"Epoch {epoch}", f"train_loss {train}", f"val_loss {val}", f"Pseudo dice [{dice}]"
+                )
+            ]  # fmt: skip
+            log = tree.model(name) / f"fold_{fold}" / "training_log_2026_11_21_10_00_00.txt"
+            log.write_text("".join(f"2026-11-21 10:00:00.000000: {line} \n" for line in lines))
     images = tree.root / "nnUNet_raw" / DATASET / "imagesTr"
     images.mkdir(parents=True)
     for case in sorted(name for fold in tree.folds for name in fold):
@@ -42,8 +46,8 @@ def trained(tree):
     return tree
 
 
-def compare(out):
-    assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1"]) == 0
+def compare(out, *options):
+    assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1", *options]) == 0
     return (out / "comparison.html").read_text(encoding="utf-8")
 
 
@@ -56,7 +60,7 @@ def test_the_page_shows_cases_and_trainings(trained, tmp_path):
     ]  # fmt: skip
     # the mean of both folds: 1.5, 1.0 and 0.25
     assert "Loss of training patches. loss by epoch; A: 0.25 to 1.5, median 1; B: 0.25 to 1.5" in page
-    assert "Pseudo Dice of validation patches. Dice, moving average by epoch; A: 0 to 0.5" in page
+    assert "Pseudo Dice of validation patches. Dice, moving average by epoch; A: 0 to 0.095" in page
     with open_page(out / "comparison.html") as shown:
         assert shown.errors == []
         sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
@@ -64,15 +68,24 @@ def test_the_page_shows_cases_and_trainings(trained, tmp_path):
     assert all(size > 100 for size in sizes)
 
 
-@pytest.mark.parametrize("damage", ["no image", "no checkpoint", "broken checkpoint"])
+def test_the_first_metric_chooses_the_cases(trained, tmp_path):
+    page = compare(tmp_path / "out", "--metrics", "hd95_mm", "dice")
+    found = re.findall(r"<b>(\w+)</b> · (\w+) by the HD95, mm of foreground: A ([\d.]+), B", page)
+    assert [word for _, word, _ in found] == ["worst", "median", "best"]
+    far = [float(value) for _, _, value in found]
+    assert far == sorted(far, reverse=True)
+    assert far[0] > far[-1]
+
+
+@pytest.mark.parametrize("damage", ["no image", "no log"])
 def test_what_cannot_be_shown_is_said_and_the_scores_stand(trained, tmp_path, damage):
     if damage == "no image":
         for path in (trained.root / "nnUNet_raw" / DATASET / "imagesTr").iterdir():
             path.unlink()
         said = "There are no pictures. "
     else:
-        for path in trained.results.rglob("checkpoint_final.pth"):
-            path.write_bytes(b"") if damage == "broken checkpoint" else path.unlink()
+        for path in trained.results.rglob("training_log_*.txt"):
+            path.unlink()
         said = "There are no curves of the training"
     page = compare(tmp_path / "out")
     assert said in page
@@ -90,6 +103,16 @@ def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
     assert copy.read_text(encoding="utf-8") == page
     assert main(["report", str(out), "-o", str(copy / "below.html")]) == 1
     assert "Cannot write" in capsys.readouterr().err
+
+
+def test_report_refuses_what_a_written_comparison_cannot_follow(trained, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "comparison.html").write_text("page")
+    assert main(["report", str(out), "--folds", "0", "--attention", "-o", str(tmp_path / "copy.html")]) == 1
+    said = capsys.readouterr().err
+    assert f"--folds, --attention: {out} is a comparison, whose page is written already." in said
+    assert not (tmp_path / "copy.html").exists()
 
 
 def test_a_curve_is_the_mean_over_the_folds_as_far_as_all_go():

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+from nnunet_pancext.model_report import charts as model_charts
 from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
 from nnunet_pancext.model_report.training_record import read_training_record
-from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart
+from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart, strip_chart
 from nnunet_pancext.reports.page import STYLE
 
 
@@ -120,6 +123,48 @@ def test_a_printed_page_has_no_controls(page_file):
         assert page.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
 
 
+def test_the_summary_has_every_kind_of_metric(page_file):
+    with open_page(page_file) as page:
+        rows = page.run(
+            "Object.fromEntries([...document.querySelectorAll('.summary tbody tr')]"
+            ".map(r => [r.cells[0].textContent, [...r.cells].slice(1).map(c => c.textContent)]))"
+        )
+    wanted = (
+        "specificity, accuracy, F1, IoU, IoU per slice, precision per slice, recall per slice, "
+        "slices with target, lesions found, AP of voxels, AUROC of patients, AP of patients"
+    )
+    assert {*wanted.split(", ")} <= {*rows}
+    assert all(len(cells) == 3 for cells in rows.values())
+    # every case holds a pancreas, so that patients cannot be ranked by it; one has no tumour
+    assert [cell == "\N{EN DASH}" for cell in rows["AUROC of patients"]] == [True, True, False]
+
+
+def test_infinite_distances_are_counted():
+    chart = strip_chart({"organ": [1.0, 2.0, 3.0], "tumour": [math.inf] * 14, "none": [math.nan]}, x_label="")
+    assert chart.text == "organ: 1 to 3, median 2; tumour: 14 infinite; none: no values"
+    assert ">14 \N{MULTIPLICATION SIGN} \N{INFINITY}<" in chart.svg
+    assert chart.svg.count("\N{INFINITY}<") == 1
+    both = strip_chart({"tumour": [1.0, math.inf]}, x_label="").text
+    assert both == "tumour: 1 to 1, median 1 and 1 infinite"
+
+
+def test_the_precision_recall_chart_has_recall_across_and_precision_up(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(model_charts, "line_chart", lambda curves, **options: drawn.update(options, **curves))
+    curve = PrecisionRecall(
+        threshold=np.array([0.9, 0.1]), recall=np.array([0.25, 1.0]), precision=np.array([1.0, 0.5])
+    )
+    monkeypatch.setattr(model_charts, "total", lambda scores, label: SimpleNamespace(voxel_curve=curve))
+    evaluation = SimpleNamespace(scores=[], targets=SimpleNamespace(regions={"tumour": (2,)}))
+    model_charts.precision_recall_chart(evaluation)
+    assert drawn == {
+        "tumour, AP 0.625": ([0.25, 1.0], [1.0, 0.5]),
+        "x_label": "recall",
+        "y_label": "precision",
+        "unit_square": True,
+    }
+
+
 def test_says_what_was_scored(model, tmp_path, capsys):
     assert main(["report", str(model), "-o", str(tmp_path / "r.html"), "--folds", "1"]) == 0
     printed = capsys.readouterr().out
@@ -128,12 +173,15 @@ def test_says_what_was_scored(model, tmp_path, capsys):
     assert f"report    {tmp_path / 'r.html'}" in printed
 
 
-def test_reads_the_log_of_a_checkpoint(model):
+def test_reads_the_logs_of_a_training(model):
     record = read_training_record(open_model_folder(model).folds[0])
     assert record.epochs == 6
     assert record.seconds == [9.0] * 6
     assert record.phases == [(0, "S"), (2, "I"), (4, "J")]
-    assert "dice_per_class_or_region" not in record.columns
+    assert record.columns["train_losses"] == [1.0, 0.5, 0.3333, 0.25, 0.2, 0.1667]
+    assert record.columns["lrs"][-1] == 0.005
+    # 0.9 of the last average and 0.1 of the mean over the classes that have one: 0, 0.1 and 0.2
+    assert record.columns["ema_fg_dice"][:3] == pytest.approx([0, 0.01, 0.029])
     charts = training_charts([record])
     assert list(charts) == [
         "Loss",
@@ -141,30 +189,36 @@ def test_reads_the_log_of_a_checkpoint(model):
         "Learning rate",
         "Time",
         "Loss weights",
+        "Cascade: organ",
         "Cascade: window",
     ]
     assert all(chart.svg.lstrip().startswith("<?xml") for chart in charts.values())
     assert all(f">{phase}</text>" in charts["Loss"].svg for phase in "SIJ")
 
 
-def test_logged_values_that_are_no_numbers_are_left_out(damaged):
-    file = damaged / "fold_0" / "checkpoint_final.pth"
-    content = torch.load(file, weights_only=False)
-    content["logging"] |= {
-        "phases": ["warm", "cold"],
-        "dice_per_class": [np.array([0.1, 0.2]), np.array([0.3, 0.4])],
-        "maps": [torch.ones(2)],
-        "gradient_norm": [np.float32(0.5), None, 2],
-    }
-    torch.save(content, file)
-    columns = read_training_record(open_model_folder(damaged).folds[0]).columns
-    assert not columns.keys() & {"phases", "dice_per_class", "maps"}
-    assert columns["gradient_norm"] == pytest.approx([0.5, float("nan"), 2.0], nan_ok=True)
+def test_a_continued_training_counts_as_it_was_run_last(damaged):
+    line = "2026-11-22 10:00:00.000000: {} \n"
+    texts = ["Epoch 2", "train_loss 7.5", "val_loss what", "Epoch 3", "Phase J: window 0.25"]
+    log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
+    log.write_text("".join(map(line.format, texts)))
+    record = read_training_record(open_model_folder(damaged).folds[0])
+    assert record.columns["train_losses"] == [1.0, 0.5, 7.5]
+    assert record.columns["val_losses"] == [1.2, 0.6]
+    assert record.columns["cascade window"] == pytest.approx([math.nan, 0.5, math.nan, 0.25], nan_ok=True)
+    assert record.phases == [(0, "S"), (3, "J")]
 
 
-def test_refuses_a_log_without_columns(damaged, capsys):
-    torch.save({"logging": "none"}, damaged / "fold_1" / "checkpoint_final.pth")
-    assert "is of type str, not columns by name. Leave this fold out" in refused(capsys, damaged)
+def test_numbers_of_an_older_numpy_are_read(damaged):
+    log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
+    log.write_text("1: Epoch 0 \n1: Pseudo dice [0.5, nan, 0.25, 1e-04] \n")
+    record = read_training_record(open_model_folder(damaged).folds[0])
+    assert record.columns["ema_fg_dice"] == pytest.approx([0.7501 / 3])
+
+
+def test_a_fold_without_a_log_has_no_record(damaged):
+    for log in (damaged / "fold_0").glob("training_log_*"):
+        log.write_text("no epoch")
+    assert read_training_record(open_model_folder(damaged).folds[0]) is None
 
 
 def scored(dice):
@@ -185,6 +239,14 @@ def scored(dice):
 )
 def test_chooses_worst_median_and_best(dice, chosen):
     assert choose_cases(scored(dice), "tumour") == chosen
+
+
+def test_distances_rank_the_farthest_as_worst():
+    scores = [
+        CaseScores(case=case, labels={"tumour": LabelScores(hd95_mm=value)})
+        for case, value in {"a": 3.0, "b": float("inf"), "c": 1.0, "d": float("nan")}.items()
+    ]
+    assert choose_cases(scores, "tumour", "hd95_mm") == {"worst": "b", "median": "a", "best": "c"}
 
 
 @pytest.fixture
@@ -222,11 +284,11 @@ def test_refuses_a_model_without_validation(damaged, capsys):
 
 def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     shutil.rmtree(damaged / "fold_1" / "validation")
-    (damaged / "fold_1" / "checkpoint_final.pth").unlink()
+    next((damaged / "fold_1").glob("training_log_*")).unlink()
     assert main(["report", str(damaged), "-o", str(tmp_path / "r.html")]) == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Fold 1 has no validation yet." in page
-    assert "Fold 1 has no checkpoint." in page
+    assert "Fold 1 has no log of its training." in page
 
 
 def report(model, target, *options):
@@ -300,11 +362,6 @@ def test_refuses_a_case_in_two_folds(damaged, capsys):
     shutil.rmtree(damaged / "fold_1" / "validation")
     shutil.copytree(damaged / "fold_0" / "validation", damaged / "fold_1" / "validation")
     assert "was validated in fold 0 and in fold 1" in refused(capsys, damaged)
-
-
-def test_refuses_a_broken_checkpoint(damaged, capsys):
-    (damaged / "fold_1" / "checkpoint_final.pth").write_bytes(b"no checkpoint")
-    assert "Cannot read the training's log in" in refused(capsys, damaged)
 
 
 def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):

@@ -15,8 +15,9 @@ from made_comparison import DASH, INF, NAN, Page, compared, comparison, cost, la
 from nnunet_pancext.comparison_report import files as comparison_files
 from nnunet_pancext.comparison_report.files import WRITERS, write_comparison
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.reports.breakable import breakable
+from nnunet_pancext.reports.charts import line_chart
 from nnunet_pancext.reports.comparison_cells import p_text, value_text
-from nnunet_pancext.reports.comparison_page import breakable
 from nnunet_pancext.reports.comparison_plot import difference_plot, strip_plot
 from nnunet_pancext.reports.comparison_text import format_comparison
 
@@ -163,3 +164,90 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(name, tmp_path):
         WRITERS[name](target, surrogate)
     assert target.read_text() == "old"
     assert not list(tmp_path.glob(".partial-*"))
+
+
+@pytest.fixture
+def wide_page(tmp_path):
+    """The page of six trainers with long names that end alike."""
+    dice = np.linspace(0.3, 0.85, 12)
+    distances = [*np.linspace(20, 140, 10), INF, INF]
+    values = {
+        f"MultiHeadAttentionUNet{letter}Trainer_50epochs_100iterations": {
+            "dice": dice + shift,
+            "hd95_mm": distances,
+        }
+        for letter, shift in zip("ABCDEF", np.linspace(0, 0.1, 6), strict=True)
+    }
+    page(tmp_path, compared(values))
+    return tmp_path / "page.html"
+
+
+WIDTHS = "[{}].map(part => [part.scrollWidth, part.clientWidth])"
+
+
+def test_a_printed_comparison_has_every_column(wide_page):
+    with open_page(wide_page) as shown:
+        shown.call("Emulation.setEmulatedMedia", media="print")
+        # A4 at 96 pixels an inch, less Chromium's margins of 1 cm
+        shown.call(
+            "Emulation.setDeviceMetricsOverride", width=718, height=1047, deviceScaleFactor=1, mobile=False
+        )
+        wide = "document.documentElement, ...document.querySelectorAll('.scroll')"
+        sizes = shown.run(WIDTHS.format(wide))
+        size = "parseFloat(getComputedStyle(document.querySelector('.sortable td')).fontSize)"
+        assert shown.run(size) > 6
+        assert shown.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
+    assert len(sizes) >= 6
+    assert all(needed <= there for needed, there in sizes)
+
+
+def test_a_narrow_screen_scrolls_tables_and_not_the_page(wide_page):
+    with open_page(wide_page) as shown:
+        shown.call(
+            "Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False
+        )
+        [[needed, there]] = shown.run(WIDTHS.format("document.documentElement"))
+        tables = shown.run(WIDTHS.format("...document.querySelectorAll('.scroll')"))
+    assert needed <= there <= 400
+    assert any(needed > there for needed, there in tables)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_is_read_in_light_and_dark(wide_page, scheme):
+    with open_page(wide_page) as shown:
+        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        paper = shown.run("getComputedStyle(document.body).backgroundColor")
+        # text of the page, of a table and of a picture
+        inks = shown.run(
+            "[['h2', 'color'], ['td', 'color'], ['.plot text:not(.tick)', 'fill']]"
+            ".map(([name, kind]) => getComputedStyle(document.querySelector(name))[kind])"
+        )
+    paper, *inks = (sum(map(int, re.findall(r"\d+", one)[:3])) / 3 for one in (paper, *inks))
+    assert all((ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink) for ink in inks)
+
+
+def test_the_filter_of_a_comparison_hides_other_cases(wide_page):
+    with open_page(wide_page) as shown:
+        shown.run(
+            "{const i = document.querySelector('input[type=search]');"
+            "i.value = 'CASE_07'; i.dispatchEvent(new Event('input'))}"
+        )
+        rows = "[...document.querySelectorAll('.sortable tbody tr:not([hidden])')]"
+        assert shown.run(f"{rows}.map(row => row.cells[0].textContent)") == ["case_07"]
+
+
+def test_a_shared_suffix_is_said_once(wide_page):
+    text = Page(wide_page.read_text(encoding="utf-8")).text
+    said = "All trainers have the suffix _50epochs_100iterations, which their names here leave out."
+    assert said in text
+    assert text.count("_100iterations") == 1
+
+
+def test_a_legend_lies_below_the_curves():
+    curves = {f"{letter * 30}": ([0, 1], [0, 1]) for letter in "ABCDE"}
+    svg = line_chart(curves, x_label="epoch", y_label="loss").svg
+    lowest = max(float(y) for y in re.findall(r'<use [^>]*y="([\d.]+)"', svg))
+    places = [float(y) for y in re.findall(r"translate\([\d.]+ ([\d.]+)\)[^>]*>[A-E]{30}<", svg)]
+    places += [float(y) for y in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>[A-E]{30}<', svg)]
+    assert len(places) == 5
+    assert min(places) > lowest

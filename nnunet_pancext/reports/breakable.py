@@ -1,0 +1,13 @@
+"""Long names that narrow columns may break."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
+
+
+def breakable(name: str) -> str:
+    """An escaped name that a narrow column may break where its words meet."""
+    return "<wbr>".join(escape(word) for word in WORDS.split(name))
