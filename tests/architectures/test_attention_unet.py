@@ -124,6 +124,33 @@ def test_attention_maps_are_one_per_gated_level_and_head(num_heads):
     assert all(found.min() > 0 and found.max() < 1 for found in maps)
 
 
+@pytest.mark.parametrize("num_heads", [1, 3])
+def test_a_gate_weighs_the_encoders_features_and_is_steered_from_one_level_below(num_heads):
+    network = build(num_heads=num_heads).eval()
+    made, given = {}, {}
+
+    def keep_output(module, _, output):
+        made[module] = output.clone()
+
+    def keep_inputs(gate, inputs):
+        given[gate] = [value.clone() for value in inputs]
+
+    for module in (*network.encoder, *network.decoder):
+        module.register_forward_hook(keep_output)
+    for gated in network.gated_skips:
+        for gate in gated.gates:
+            gate.register_forward_pre_hook(keep_inputs)
+    network(torch.randn(1, 1, 32, 48))
+    bottleneck = network.gating(made[network.encoder[-1]])
+    below = [*(made[stage] for stage in network.decoder[2:]), bottleneck]
+    for gated, encoded, signal in zip(network.gated_skips, network.encoder[1:-1], below, strict=True):
+        assert len(gated.gates) == num_heads
+        for gate in gated.gates:
+            skip, gating = given[gate]
+            assert torch.equal(skip, made[encoded])
+            assert torch.equal(gating, signal)
+
+
 def test_without_gates_there_are_no_maps():
     assert build(num_heads=0).eval().attention_maps(torch.randn(1, 1, 32, 32)) == []
 

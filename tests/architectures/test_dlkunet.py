@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
+from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -62,7 +63,7 @@ def test_multiply_adds_at_the_papers_size(num_levels, billions):
 
 
 @pytest.mark.parametrize(
-    ("spatial_dims", "norm", "width"), [(2, torch.nn.BatchNorm2d, 96), (3, torch.nn.InstanceNorm3d, 32)]
+    ("spatial_dims", "norm", "width"), [(2, nn.BatchNorm2d, 96), (3, nn.InstanceNorm3d, 32)]
 )
 def test_norm_and_width_follow_the_dimensions(spatial_dims, norm, width):
     with torch.device("meta"):
@@ -81,6 +82,58 @@ def test_the_attention_is_the_papers_formula():
     gate = functional.conv2d(gate, wide.weight, wide.bias, padding=9, dilation=3, groups=4)
     gate = functional.conv2d(gate, pointwise.weight, pointwise.bias)
     torch.testing.assert_close(attention(features), features * gate)
+
+
+def randomised(module):
+    """Return the module in double precision, its BatchNorms no longer nearly the identity."""
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+    return module.double().eval()
+
+
+def block_by_hand(block, features):
+    """DW3, 1x1, BN, ReLU, and again; then u * [1x1(DW7 dilation 3 (DW5(u)))]."""
+    for first in (0, 4):
+        depthwise, pointwise, norm = block.separable[first : first + 3]
+        weight, bias = depthwise.weight, depthwise.bias
+        features = functional.conv2d(features, weight, bias, padding=1, groups=len(weight))
+        features = functional.conv2d(features, pointwise.weight, pointwise.bias)
+        features = (features - column(norm.running_mean)) / column(norm.running_var + norm.eps).sqrt()
+        features = (features * column(norm.weight) + column(norm.bias)).clamp(min=0)
+    local, wide, pointwise = block.attention.gate
+    width = len(local.weight)
+    gate = functional.conv2d(features, local.weight, local.bias, padding=2, groups=width)
+    gate = functional.conv2d(gate, wide.weight, wide.bias, padding=9, dilation=3, groups=width)
+    return features * functional.conv2d(gate, pointwise.weight, pointwise.bias)
+
+
+def column(values):
+    return values[:, None, None]
+
+
+def test_the_block_is_the_papers_order_of_layers():
+    block = randomised(LargeKernelBlock(spatial_dims=2, in_channels=3, out_channels=4))
+    features = torch.randn(2, 3, 14, 11, dtype=torch.float64)
+    torch.testing.assert_close(block(features), block_by_hand(block, features))
+
+
+def test_the_network_is_the_papers_path_through_encoder_and_decoder():
+    network = randomised(build(3, base_channels=4, strides=[(2, 2), (1, 2)]))
+    image = torch.randn(2, 1, 14, 16, dtype=torch.float64)
+    first, second, deepest = network.encoder
+    finest = block_by_hand(first, image)
+    middle = block_by_hand(second, functional.max_pool2d(finest, (2, 2)))
+    features = block_by_hand(deepest, functional.max_pool2d(middle, (1, 2)))
+    for level, skip, stride in ((1, middle, (1, 2)), (0, finest, (2, 2))):
+        enlarge = network.upsamplers[level]
+        enlarged = functional.conv_transpose2d(features, enlarge.weight, enlarge.bias, stride=stride)
+        features = block_by_hand(network.decoder[level], torch.cat([skip, enlarged], dim=1))
+    torch.testing.assert_close(network(image), network.head(features))
 
 
 def test_the_attention_sees_23_positions_along_an_axis():

@@ -10,17 +10,21 @@ from nnunet_pancext.architectures.blocks import NonLocalBlock
 SIZES = {2: (5, 7), 3: (3, 4, 5)}
 
 
-def naive(block: NonLocalBlock, features: torch.Tensor) -> torch.Tensor:
-    """Equation 1 with the embedded Gaussian, the N x N matrix written out."""
-    batch, channels, *_size = features.shape
-    x = features.reshape(batch, channels, -1)
+def project(layer: nn.Linear, values: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("oc,bcn->bon", layer.weight, values) + layer.bias[None, :, None]
 
-    def project(layer: nn.Linear, values: torch.Tensor) -> torch.Tensor:
-        return torch.einsum("oc,bcn->bon", layer.weight, values) + layer.bias[None, :, None]
 
+def naive_weights(block: NonLocalBlock, features: torch.Tensor) -> torch.Tensor:
+    """The embedded Gaussian, its N x N matrix written out: row i is what position i attends to."""
+    x = features.flatten(2)
     affinity = torch.exp(torch.einsum("bci,bcj->bij", project(block.theta, x), project(block.phi, x)))
-    weights = affinity / affinity.sum(dim=2, keepdim=True)
-    mixed = torch.einsum("bij,bcj->bci", weights, project(block.g, x))
+    return affinity / affinity.sum(dim=2, keepdim=True)
+
+
+def naive(block: NonLocalBlock, features: torch.Tensor) -> torch.Tensor:
+    """Equation 1 with `naive_weights`."""
+    x = features.flatten(2)
+    mixed = torch.einsum("bij,bcj->bci", naive_weights(block, features), project(block.g, x))
     return (x + project(block.w_z, mixed)).reshape(features.shape)
 
 
@@ -34,6 +38,18 @@ def test_equals_the_naive_formula_in_double_precision(spatial_dims):
     found, expected = block(features), naive(block, features)
     assert (expected - features).abs().max() > 0.1
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_the_attention_of_a_position_is_its_row_of_the_naive_matrix(spatial_dims):
+    torch.manual_seed(0)
+    block = NonLocalBlock(spatial_dims=spatial_dims, channels=6).double()
+    size = SIZES[spatial_dims]
+    features = torch.randn(2, 6, *size, dtype=torch.float64)
+    rows = naive_weights(block, features).unflatten(1, size)
+    for position in ((1, 3, 2)[-spatial_dims:], tuple(length - 1 for length in size)):
+        expected = rows[(slice(None), *position)].reshape(2, 1, *size)
+        torch.testing.assert_close(block.attention(features, position), expected, rtol=0, atol=1e-12)
 
 
 def test_gradients_equal_the_naive_formulas():

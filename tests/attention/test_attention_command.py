@@ -18,6 +18,7 @@ from contracts.made_preprocessed import (
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch.nn import functional
 
+from nnunet_pancext.architectures.blocks import NonLocalBlock
 from nnunet_pancext.attention.write import write_maps
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
@@ -69,6 +70,42 @@ def attend(*words):
     return main(["attention", *map(str, words), "--device", "cpu"])
 
 
+def network_of(folder, name, configuration):
+    """Return the trained network, from its checkpoint."""
+    plans = PlansManager(made_plans())
+    network = find_trainer(name).build_network_architecture(
+        plans, plans.get_configuration(configuration), 1, 3, False
+    )
+    weights = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)["network_weights"]
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def normalised(image):
+    """Return the image as the network gets it: it has the plan's spacing and no empty border."""
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(image))).astype(np.float32)
+    values = values.clip(INTENSITIES["percentile_00_5"], INTENSITIES["percentile_99_5"])
+    return torch.from_numpy((values - INTENSITIES["mean"]) / INTENSITIES["std"])
+
+
+def rows_by_hand(network, patch, voxel):
+    """Return for each non-local block the voxel's row of the N x N softmax, enlarged to the patch."""
+    blocks = [module for module in network.modules() if isinstance(module, NonLocalBlock)]
+    given = []
+    for block in blocks:
+        block.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    with torch.no_grad():
+        network(patch[None, None])
+        matrices = [
+            (block.theta(x) @ block.phi(x).T).softmax(dim=1)
+            for block, x in zip(blocks, (features[0].flatten(1).T for features in given), strict=True)
+        ]
+    size = given[0].shape[2:]
+    steps = [length // short for length, short in zip(patch.shape, size, strict=True)]
+    row = np.ravel_multi_index([index // step for index, step in zip(voxel, steps, strict=True)], size)
+    return [np.kron(matrix[row].reshape(size), np.ones(steps)) for matrix in matrices]
+
+
 def test_gates_are_written_in_the_images_geometry(train, image, tmp_path, capsys):
     folder = train("AttentionUNetTrainer", "3d_fullres")
     out = tmp_path / "maps"
@@ -90,17 +127,9 @@ def test_gates_are_written_in_the_images_geometry(train, image, tmp_path, capsys
 def test_for_an_image_of_one_patch_they_are_the_networks_own(train, image, tmp_path):
     folder = train("AttentionUNetTrainer", "3d_fullres")
     assert attend(folder, image, "-o", tmp_path / "maps") == 0
-    plans = PlansManager(made_plans())
-    network = AttentionUNetTrainer.build_network_architecture(
-        plans, plans.get_configuration("3d_fullres"), 1, 3, False
-    ).eval()
-    weights = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)["network_weights"]
-    network.load_state_dict(weights)
-    values = sitk.GetArrayFromImage(sitk.ReadImage(str(image))).astype(np.float32)
-    values = values.clip(INTENSITIES["percentile_00_5"], INTENSITIES["percentile_99_5"])
-    values = (values - INTENSITIES["mean"]) / INTENSITIES["std"]
+    network = network_of(folder, "AttentionUNetTrainer", "3d_fullres")
     with torch.no_grad():
-        maps = network.attention_maps(torch.from_numpy(values)[None, None])
+        maps = network.attention_maps(normalised(image)[None, None])
     for level, expected in enumerate(maps, start=2):
         enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0]
         for head in (1, 2):
@@ -111,19 +140,26 @@ def test_for_an_image_of_one_patch_they_are_the_networks_own(train, image, tmp_p
 
 @pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
 @pytest.mark.parametrize("name", ["SegResNetNLTrainer", "nnUNetTrainerNonLocal"])
-def test_non_local_maps_are_seen_from_a_voxel(train, image, tmp_path, name, configuration):
+def test_non_local_maps_are_what_the_voxel_attends_to(train, image, tmp_path, name, configuration):
     folder = train(name, configuration)
-    out = tmp_path / "maps"
-    assert attend(folder, image, "-o", out, "--at", 3, 20, 9) == 0
-    assert len(list(out.glob("*.png"))) == 2
-    for block in (1, 2):
-        found = sitk.ReadImage(str(out / f"pancreas_001_nonlocal_block{block}.nii.gz"))
-        values = sitk.GetArrayFromImage(found)
-        assert values.shape == SIZE
-        assert values.min() >= 0
-        seen = values.any(axis=(1, 2)).nonzero()[0].tolist()
-        assert seen == ([3] if configuration == "2d" else list(range(8)))
-        assert len(np.unique(values)) > 2
+    network, data = network_of(folder, name, configuration), normalised(image)
+    rows = {1: [], 2: []}
+    for voxel in ((3, 20, 9), (6, 5, 25)):
+        out = tmp_path / f"from_slice_{voxel[0]}"
+        assert attend(folder, image, "-o", out, "--at", *voxel) == 0
+        assert len(list(out.glob("*.png"))) == 2
+        planar = configuration == "2d"
+        where = voxel[0] if planar else slice(None)  # a 2D network sees nothing of the other slices
+        for block, row in enumerate(rows_by_hand(network, data[where], voxel[planar:]), start=1):
+            expected = np.zeros(SIZE)
+            expected[where] = row
+            found = sitk.GetArrayFromImage(
+                sitk.ReadImage(str(out / f"pancreas_001_nonlocal_block{block}.nii.gz"))
+            )
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+            rows[block].append(row)
+    for first, second in rows.values():
+        assert np.abs(first - second).max() > 1e-3
 
 
 @pytest.mark.parametrize(

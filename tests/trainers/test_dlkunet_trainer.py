@@ -6,11 +6,17 @@ from contracts.trainer import TrainerContract
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
-from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer
+from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
 
 
 class TestDLKUNetSTrainer(TrainerContract):
     trainer = DLKUNetSTrainer
+    small = {"base_channels": 4}
+    resumed = "2d"
+
+
+class TestDLKUNetMTrainer(TrainerContract):
+    trainer = DLKUNetMTrainer
     small = {"base_channels": 4}
     resumed = "2d"
 

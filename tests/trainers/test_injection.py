@@ -279,6 +279,22 @@ def test_attention_maps_of_the_gates(plans):
     assert [tuple(found.shape) for found in maps] == [(1, 1, 8, 16, 16), (1, 1, 4, 8, 8), (1, 1, 2, 4, 4)]
 
 
+def test_a_gate_weighs_the_encoders_features_and_is_steered_from_one_level_below(plans, configuration):
+    network = build(nnUNetTrainerAttentionGates, plans, configuration).eval()
+    decoded, given = [], []  # deepest first, as the gates are
+    for stage in network.decoder.stages:
+        stage.register_forward_hook(lambda _, inputs, output: decoded.append(output.clone()))
+    for gate in network.part.gates:
+        gate.register_forward_pre_hook(lambda _, inputs: given.append([value.clone() for value in inputs]))
+    image = torch.randn(1, 1, *PATCHES[configuration][0])
+    network(image)
+    *skips, deepest = network.encoder(image)
+    below = [network.part.signal(deepest), *decoded[:-2]]  # the finest two steer no gate
+    for (skip, signal), encoded, expected in zip(given, reversed(skips[1:]), below, strict=True):
+        assert torch.equal(skip, encoded)
+        assert torch.equal(signal, expected)
+
+
 @pytest.mark.parametrize("trainer", [nnUNetTrainerBaseline, nnUNetTrainerPhaseLoss, nnUNetTrainerDynamicLoss])
 def test_a_weighted_loss_leaves_the_network_alone(plans, configuration, trainer):
     stock, network = (build(kind, plans, configuration) for kind in (nnUNetTrainer, trainer))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed, use_folders
 from matplotlib.image import imread, imsave
+from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from torch import nn
 
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
@@ -74,6 +75,25 @@ def test_weights_are_logged_and_kept_by_checkpoints(make):
     )
     (log,) = [path.read_text() for path in sorted(Path(trainer.output_folder).glob("training_log*"))][-1:]
     assert "Loss weights: Dice 0.7000, CE 0.3000" in log
+
+
+@pytest.mark.parametrize(("suffix", "height"), [("_PhaseLoss", 60 + 200), ("", 60)])
+def test_each_epoch_adds_the_weights_to_nnunets_progress_picture(make, monkeypatch, suffix, height):
+    def draw(self, folder):
+        imsave(Path(folder) / "progress.png", np.full((60, 600, 3), 127, np.uint8))
+
+    trainer = make(f"SegResNetNLTrainer{suffix}_2epochs_1iterations")
+    monkeypatch.setattr(LocalLogger, "plot_progress_png", draw)
+    heights = []
+    end = trainer.on_epoch_end
+
+    def end_and_look():
+        end()
+        heights.append(len(imread(Path(trainer.output_folder) / "progress.png")))
+
+    monkeypatch.setattr(trainer, "on_epoch_end", end_and_look)
+    trainer.run_training()
+    assert heights == [height, height]
 
 
 def test_the_weights_appear_in_the_progress_picture(tmp_path):

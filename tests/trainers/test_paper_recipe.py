@@ -3,12 +3,27 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed, use_folders
+from contracts.trainer import ContinuedRunContract
 from torch import nn
 from torch.optim import Adam
 
 from nnunet_pancext.trainers import find_trainer
-from nnunet_pancext.trainers.attention_unet import attention_unet_learning_rate
+from nnunet_pancext.trainers.attention_unet import AttentionUNetTrainer, attention_unet_learning_rate
 from nnunet_pancext.trainers.dlkunet import DLKUNetSTrainer, dlkunet_learning_rate
+
+
+class TestDLKUNetSRecipe(ContinuedRunContract):
+    trainer = DLKUNetSTrainer
+    recipe = "_DynamicLoss_PaperRecipe"
+    small = {"base_channels": 4}
+    resumed = "2d"
+
+
+class TestAttentionUNetRecipe(ContinuedRunContract):
+    trainer = AttentionUNetTrainer
+    recipe = "_PaperRecipe"
+    small = {"base_channels": 4}
+    resumed = "2d"
 
 
 @pytest.mark.parametrize(
@@ -34,10 +49,32 @@ def test_attention_unets_learning_rate(epoch, expected):
 def test_the_schedule_is_the_same_after_a_continuation():
     recipe = DLKUNetSTrainer.paper_recipe
     optimizer, schedule = recipe.configure([nn.Parameter(torch.zeros(1))], num_epochs=400)
-    assert isinstance(optimizer, Adam)
-    assert optimizer.param_groups[0]["weight_decay"] == 1e-5
     schedule.step(123)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * 0.9**6)
+
+
+@pytest.mark.parametrize(
+    ("name", "learning_rate", "weight_decay"),
+    [
+        ("DLKUNetSTrainer", 1e-3, 1e-5),
+        ("DLKUNetMTrainer", 1e-3, 1e-5),
+        ("DLKUNetLTrainer", 1e-3, 1e-5),
+        ("AttentionUNetTrainer", 1e-4, 1e-6),
+        ("MultiHeadAttentionUNetTrainer", 1e-4, 1e-6),
+    ],
+)
+def test_the_papers_optimiser(tmp_path, monkeypatch, name, learning_rate, weight_decay):
+    use_folders(monkeypatch, tmp_path)
+    plans = {**made_plans(), "continue_training": False}
+    kind = find_trainer(f"{name}_PaperRecipe")
+    trainer = kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+    trainer.network = nn.Linear(2, 3)
+    optimizer, _ = trainer.configure_optimizers()
+    assert type(optimizer) is Adam
+    (group,) = optimizer.param_groups
+    assert group["params"] == [trainer.network.weight, trainer.network.bias]
+    assert (group["lr"], group["weight_decay"]) == (learning_rate, weight_decay)
+    assert (group["betas"], group["eps"], group["amsgrad"]) == ((0.9, 0.999), 1e-8, False)
 
 
 def test_a_trainer_with_the_papers_recipe_trains_by_it(tmp_path, monkeypatch):
