@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
+from torch import nn
 
 from nnunet_pancext.architectures import CDINSTSeg
 from nnunet_pancext.architectures.blocks import ScaleFusion
@@ -34,6 +35,42 @@ class TestCDINSTSeg(CDIContract):
 def build(dims=2, **options):
     torch.manual_seed(0)
     return CDINSTSeg(spatial_dims=dims, in_channels=1, num_classes=3, **SMALL, **options)
+
+
+def convolutions(module):
+    """Return input channels, output channels, kernel and dilation of each convolution in it, in order."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)]
+    for layer in layers:
+        assert len(set(layer.kernel_size)) == len(set(layer.dilation)) == 1
+        assert set(layer.stride) == {1}
+    return [
+        (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.dilation[0]) for layer in layers
+    ]
+
+
+@pytest.mark.parametrize(("dims", "base"), [(2, 64), (3, 32)], ids=["2d", "3d"])
+def test_the_convolutions_of_the_paper(dims, base):
+    with torch.device("meta"):
+        network = CDINSTSeg(spatial_dims=dims, in_channels=1, num_classes=3)
+    doubled = [base, 2 * base, 4 * base, 8 * base]
+    assert [convolutions(stage) for stage in network.encoder] == [
+        [(narrow, wide, 3, 1), (wide, wide, 3, 1)]
+        for narrow, wide in zip([1, *doubled], [*doubled, 16 * base], strict=True)
+    ]
+    *compress, aspp = network.compress
+    assert [convolutions(level) for level in compress] == [[(width, base, 3, 1)] for width in doubled]
+    assert convolutions(aspp.branches) == [
+        (16 * base, base, kernel, dilation) for kernel, dilation in ((1, 1), (3, 2), (3, 5), (3, 7))
+    ]
+    assert convolutions(aspp.mean) == [(16 * base, base, 1, 1)]
+    assert convolutions(aspp.fusion) == [(5 * base, base, 1, 1)]
+    assert [convolutions(level) for level in network.widen] == [[(base, width, 3, 1)] for width in doubled]
+    same = (base, base, 3, 1)
+    assert len(network.fuse) == 5
+    for fuse in network.fuse:
+        assert [convolutions(before) for before in fuse.before] == [[same], [], [(base, base, 5, 1)]]
+        assert [convolutions(after) for after in fuse.after] == [[same]] * 3
+        assert convolutions(fuse.weigh) == [(3 * base, base, 1, 1), same, same, (base, 3, 1, 1)]
 
 
 ABLATIONS = [
@@ -104,12 +141,15 @@ def test_the_finest_fused_features_feed_the_last_map():
     assert gradient.abs().sum() > 0
 
 
-def test_recomputation_changes_no_gradient():
+def test_recomputation_computes_each_scale_twice_and_changes_no_gradient():
     image = torch.randn(1, 1, 16, 16, 48)
     gradients = []
-    for recompute in (False, True):
+    for recompute, times in ((False, 1), (True, 2)):
         network = build(dims=3, deep_supervision=True, recompute=recompute)
+        computed = []
+        network.encoder[0].register_forward_pre_hook(lambda *_, computed=computed: computed.append(True))
         sum(output.square().mean() for output in network(image)).backward()
+        assert len(computed) == times * len(network.scales)
         gradients.append([parameter.grad for parameter in network.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 

@@ -60,6 +60,35 @@ def cbr(features, layers, dilation=1):
     return norm(conv(features, layers[0], dilation), layers[1]).clamp_min(0)
 
 
+def convolutions(module):
+    """Return input channels, output channels, kernel and dilation of each convolution in it, in order."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)]
+    for layer in layers:
+        assert len(set(layer.kernel_size)) == len(set(layer.dilation)) == 1
+        assert set(layer.stride) == {1}
+    return [
+        (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.dilation[0]) for layer in layers
+    ]
+
+
+def test_the_convolutions_of_context_exploration(dims):
+    block = ContextExploration(spatial_dims=dims, channels=16, norm="instance")
+    assert convolutions(block.reductions) == [(16, 4, 1, 1)] * 4
+    expected = [(1, 1), (3, 1), (3, 1), (3, 2), (5, 1), (3, 4), (7, 1), (3, 8)]
+    assert convolutions(block.branches) == [(4, 4, kernel, dilation) for kernel, dilation in expected]
+    assert convolutions(block.fusion) == [(16, 16, 1, 1)]
+
+
+def test_the_convolutions_of_focusing_and_localization(dims):
+    block = FocusingModule(
+        spatial_dims=dims, channels=8, higher_channels=16, stride=STRIDE[dims], norm="instance"
+    )
+    assert convolutions(block.enlarge) == [(16, 8, 7, 1)]
+    assert convolutions(block.map) == [(8, 1, 7, 1)]
+    block = NonLocalLocalization(spatial_dims=dims, channels=16)
+    assert convolutions(block) == [(16, 1, 7, 1)]
+
+
 def test_channel_attention_is_eq_5_and_6(dims):
     block = randomised(ChannelAttention())
     features = features_of(dims)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from contracts.architecture import ArchitectureContract
 from torch import nn
+from torch.nn import functional
 
 from nnunet_pancext.architectures import MultiScaleUNet, count_parameters
 
@@ -62,6 +63,36 @@ def test_both_encoders_reach_the_centre_and_the_decoder():
         for handle in handles:
             handle.remove()
         assert all(not torch.equal(one, other) for one, other in zip(whole, changed, strict=True))
+
+
+@pytest.mark.parametrize("dims", [2, 3], ids=["2d", "3d"])
+def test_the_backbone_is_eq_1_to_4(dims):
+    strides = [(1, 2, 2)[-dims:], *[(2,) * dims] * 3]
+    network = MultiScaleUNet(
+        spatial_dims=dims, in_channels=1, num_classes=2, base_channels=8, strides=strides
+    ).eval()
+    parts = network.backbone
+    pool = functional.max_pool2d if dims == 2 else functional.max_pool3d
+    image = torch.randn(1, 1, *(32,) * dims, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first = second = image
+        skips = []
+        for level, stride in enumerate(strides):
+            of_1, of_5 = parts.second_encoder[level]
+            first = parts.first_encoder[level](first)
+            second = torch.cat([of_1(second), of_5(second)], dim=1)
+            skips.append((first, second))
+            first, second = pool(first, stride, stride), pool(second, stride, stride)
+        of_3, of_5 = parts.second_centre
+        features = torch.cat([parts.first_centre(first), of_3(second), of_5(second)], dim=1)
+        expected = [features]
+        for level in (3, 2, 1, 0):
+            first, second = skips[level]
+            enlarged = parts.enlarge[level](features)
+            joined = parts.first_merge[level](torch.cat([enlarged, first], dim=1))
+            features = parts.second_merge[level](torch.cat([joined, second], dim=1))
+            expected.insert(0, features)
+        torch.testing.assert_close(parts(image), expected)
 
 
 def test_base_channels_must_divide():
