@@ -63,7 +63,7 @@ def test_the_convolutions_of_the_paper(dims, base):
         (16 * base, base, kernel, dilation) for kernel, dilation in ((1, 1), (3, 2), (3, 5), (3, 7))
     ]
     assert convolutions(aspp.mean) == [(16 * base, base, 1, 1)]
-    assert convolutions(aspp.fusion) == [(5 * base, base, 1, 1)]
+    assert convolutions(aspp.fusion) == [(5 * base, base, 3, 1)]
     assert [convolutions(level) for level in network.widen] == [[(base, width, 3, 1)] for width in doubled]
     same = (base, base, 3, 1)
     assert len(network.fuse) == 5
