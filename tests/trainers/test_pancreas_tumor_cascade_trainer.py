@@ -55,7 +55,7 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
         with pytest.raises(PancextError, match="always supervises all its maps"):
             self.make(configuration, trainer=kind)
 
-    @pytest.mark.parametrize("phases", ["SSS", "III", "JJJ", "SIJ"])
+    @pytest.mark.parametrize("phases", ["SSS", "III", "SIJ"])
     def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch, phases):
         monkeypatch.setattr(module, "cascade_phase", lambda epoch, num_epochs: phases[epoch])
         super().test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
