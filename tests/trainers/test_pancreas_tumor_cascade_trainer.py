@@ -22,6 +22,15 @@ from nnunet_pancext.trainers.pancreas_tumor_cascade import cascade_phase, margin
 NAMES = ("M", "MP", "MPT", "MPTL")
 
 
+def made_batch(organ=1, lesion=2):
+    target = torch.zeros(2, 1, 32, 32)
+    target[..., 4:16, 8:20] = organ
+    target[..., 12:18, 12:16] = lesion  # reaches beyond the organ
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(2, 1, 32, 32, generator=generator) + (target > 0)
+    return {"data": data, "target": [target], "keys": ["one", "other"]}
+
+
 class TestPancreasTumorCascadeTrainer(TrainerContract):
     trainer = PancreasTumorCascadeTrainer
     small = {"base_channels": 8}
@@ -46,10 +55,56 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
         with pytest.raises(PancextError, match="always supervises all its maps"):
             self.make(configuration, trainer=kind)
 
-    @pytest.mark.parametrize("phase", PHASES)
-    def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch, phase):
-        monkeypatch.setattr(module, "cascade_phase", lambda epoch, num_epochs: phase)
+    @pytest.mark.parametrize("phases", ["SSS", "III", "SIJ"])
+    def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch, phases):
+        monkeypatch.setattr(module, "cascade_phase", lambda epoch, num_epochs: phases[epoch])
         super().test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
+
+    @pytest.mark.parametrize("name", [*NAMES, ""], ids=[*NAMES, "whole"])
+    def test_a_training_step_of_every_ablation_in_every_phase(self, folders, monkeypatch, name):
+        kind = trainers.find_trainer(f"PancreasTumorCascade{name}Trainer_56epochs")
+        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **self.small})
+        trainer = self.make("2d", trainer=kind)
+        trainer.initialize()
+        network = trainer.network
+        for phase, epoch in zip(PHASES, (0, 2, 6), strict=True):
+            trainer.configure_epoch(epoch, trainer.num_epochs)
+            assert network.phase == phase
+            before = [parameter.detach().clone() for parameter in network.stage_2.parameters()]
+            assert torch.isfinite(torch.tensor(trainer.train_step(made_batch())["loss"]))
+            assert all(parameter.grad is not None for parameter in network.parameters())
+            after = network.stage_2.parameters()
+            assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+    def test_turned_roles_learn_the_same_from_turned_labels(self, folders):
+        learnt = []
+        for organ, lesion in ((1, 2), (2, 1)):
+            dataset_json = {**made_dataset_json(), "pancext": {"organ": organ, "lesion": lesion}}
+            plans = {**made_plans(), "continue_training": False}
+            trainer = self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))
+            torch.manual_seed(0)
+            trainer.initialize()
+            trainer.train_step(made_batch(organ, lesion))
+            assert all(term > 0 for term in trainer.loss.cascade.terms.values())
+            learnt.append([*trainer.loss.cascade.terms.values(), *trainer.network.parameters()])
+        torch.testing.assert_close(*learnt)
+
+    def test_the_truth_is_organ_or_lesion(self, folders):
+        trainer = self.make("2d")
+        trainer.roles = (3, 1)
+        target = torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 1, 2, 2)
+        batch = trainer._with_truth({"data": torch.full((1, 1, 2, 2), 7.0), "target": [target]})
+        assert batch["data"].flatten(2).tolist() == [[[7, 7, 7, 7], [0, 1, 0, 1]]]
+
+    @pytest.mark.parametrize(
+        ("configuration", "spacing", "margin"),
+        [("2d", [0.8, 0.8], (20, 20)), ("3d_fullres", [2.5, 0.8, 0.8], (6, 20, 20))],
+    )
+    def test_margin_and_boundaries_follow_the_plans_spacing(self, folders, configuration, spacing, margin):
+        trainer = self.make(configuration)
+        trainer.initialize()
+        assert trainer.network.margin == margin
+        assert list(trainer.loss.cascade.isb.spacing) == spacing
 
     def test_pretrained_weights_leave_the_roles_of_this_dataset(self, folders, tmp_path, capsys):
         trainer = self.make("2d")
