@@ -104,7 +104,7 @@ class MapsLoss(nn.Module):
     Called with lists of logits and of targets, the finest map first.
 
     Args:
-        weights: one number per map.
+        weights: one number per map; the attribute `weight_factors`, as of nnU-Net's own wrapper.
         regions, ignore_label: as of `StructureLoss`.
     """
 
@@ -112,14 +112,14 @@ class MapsLoss(nn.Module):
         self, weights: Sequence[float], *, regions: bool = False, ignore_label: int | None = None
     ) -> None:
         super().__init__()
-        self.weights = tuple(weights)
+        self.weight_factors = tuple(weights)
         self.losses = nn.ModuleList(
             StructureLoss(regions=regions, ignore_label=ignore_label, edges=index < len(weights) - 1)
             for index in range(len(weights))
         )
 
     def forward(self, maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        terms = zip(self.weights, self.losses, maps, targets, strict=True)
+        terms = zip(self.weight_factors, self.losses, maps, targets, strict=True)
         return torch.stack([weight * loss(one, target) for weight, loss, one, target in terms]).sum()
 
 

@@ -116,7 +116,7 @@ def test_a_network_without_attention_is_told_before_anything_is_scored(
     monkeypatch.setattr(SegResNetNLTrainer, "network_options", {"num_non_local_blocks": 0, "init_filters": 8})
     folder = trained(SegResNetNLTrainer)
     page = report(folder, tmp_path, "--attention")
-    said = "the network of SegResNetNLTrainer has neither attention gates nor non-local blocks"
+    said = "There are no attention maps of the network of SegResNetNLTrainer. Maps are written of"
     assert said in page
     assert said in capsys.readouterr().err
 

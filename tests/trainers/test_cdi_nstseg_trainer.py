@@ -55,6 +55,7 @@ class TestCDINSTSegTrainer(TrainerContract):
         trainer = self.make("2d")
         trainer.initialize()
         assert list(trainer.loss.weight_factors) == [0.5, 0.25, 0.125, 0.125]
+        assert [loss.edges for loss in trainer.loss.losses] == [True, True, True, False]
 
     @pytest.mark.parametrize("suffix", ["_OrdinaryLoss", "_PhaseLoss"])
     def test_a_weighting_brings_nnunets_loss_in_the_place_of_its_own(self, folders, suffix):
