@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -104,22 +106,13 @@ def write_overlay(
         draw_picture(
             axes, plane.cut(ct_hu, centre), pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window
         )
-        for label_map, colours, linewidth in (
-            (true, TRUTH_COLOURS, TRUTH_WIDTH),
-            (predicted, PREDICTION_COLOURS, PREDICTION_WIDTH),
-        ):
-            if label_map is None:
-                continue
-            picture = plane.cut(label_map, centre)
-            for index, value in enumerate(values):
-                draw_contour(
-                    axes,
-                    picture == value,
-                    pixel_mm=pixel_mm,
-                    colour=colours[index % len(colours)],
-                    linestyle=line_style(index),
-                    linewidth=linewidth,
-                )
+        draw_labels(
+            axes,
+            truth=None if true is None else plane.cut(true, centre),
+            prediction=None if predicted is None else plane.cut(predicted, centre),
+            values=values,
+            pixel_mm=pixel_mm,
+        )
     box = zoom_box(
         np.isin(AXIAL.cut(shown, centre), values),
         pixel_mm=AXIAL.pixel_mm(spacing_mm),
@@ -173,6 +166,32 @@ def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = Fals
         remedy="Give label maps that were drawn on, or predicted from, this image.",
     )
     return display_array(label_map)[0]
+
+
+def draw_labels(
+    axes: Axes,
+    *,
+    truth: NDArray[np.generic] | None,
+    prediction: NDArray[np.generic] | None,
+    values: Sequence[int],
+    pixel_mm: tuple[float, float],
+) -> None:
+    """Draw the contour of each label value of both label maps (row, column), those that are there."""
+    for label_map, colours, linewidth in (
+        (truth, TRUTH_COLOURS, TRUTH_WIDTH),
+        (prediction, PREDICTION_COLOURS, PREDICTION_WIDTH),
+    ):
+        if label_map is None:
+            continue
+        for index, value in enumerate(values):
+            draw_contour(
+                axes,
+                label_map == value,
+                pixel_mm=pixel_mm,
+                colour=colours[index % len(colours)],
+                linestyle=line_style(index),
+                linewidth=linewidth,
+            )
 
 
 def line_style(index: int) -> LineStyle:

@@ -15,22 +15,17 @@ from nnunet_pancext.evaluation.label_maps import foreground_labels, read_volume
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.reports.layout import BACKGROUND, PIXELS_PER_INCH
 from nnunet_pancext.reports.overlay import (
-    PREDICTION_COLOURS,
-    PREDICTION_WIDTH,
-    TRUTH_COLOURS,
-    TRUTH_WIDTH,
     ZOOM_LEAST_MM,
     ZOOM_MARGIN_MM,
+    draw_labels,
     highest_label,
     legend_lines,
-    line_style,
     read_on_grid,
 )
 from nnunet_pancext.reports.panel import (
     ABDOMEN_HU,
     INK,
     brightness_range,
-    draw_contour,
     draw_picture,
     draw_scale_bar,
 )
@@ -82,20 +77,13 @@ def write_side_by_side(
             # The name may be wider than its panel: it has a line of its own.
             title = f"{name}\n{plane.name}" if plane is AXIAL else plane.name
             axes.set_title(title, color=INK, fontsize=8, loc="left", pad=3, parse_math=False)
-            for label_map, colours, width in (
-                (true, TRUTH_COLOURS, TRUTH_WIDTH),
-                (prediction, PREDICTION_COLOURS, PREDICTION_WIDTH),
-            ):
-                picture = plane.cut(label_map, centre)
-                for index, value in enumerate(values):
-                    draw_contour(
-                        axes,
-                        picture == value,
-                        pixel_mm=pixel_mm,
-                        colour=colours[index % len(colours)],
-                        linestyle=line_style(index),
-                        linewidth=width,
-                    )
+            draw_labels(
+                axes,
+                truth=plane.cut(true, centre),
+                prediction=plane.cut(prediction, centre),
+                values=values,
+                pixel_mm=pixel_mm,
+            )
             down, across = (part_mm[axis] for axis in range(3) if axis != plane.axis)
             axes.set_xlim(*across)
             axes.set_ylim(*reversed(down))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
-from torch import nn
+from contracts.convolutions import convolutions
 
 from nnunet_pancext.architectures import CDINSTSeg
 from nnunet_pancext.architectures.blocks import ScaleFusion
@@ -35,17 +35,6 @@ class TestCDINSTSeg(CDIContract):
 def build(dims=2, **options):
     torch.manual_seed(0)
     return CDINSTSeg(spatial_dims=dims, in_channels=1, num_classes=3, **SMALL, **options)
-
-
-def convolutions(module):
-    """Return input channels, output channels, kernel and dilation of each convolution in it, in order."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)]
-    for layer in layers:
-        assert len(set(layer.kernel_size)) == len(set(layer.dilation)) == 1
-        assert set(layer.stride) == {1}
-    return [
-        (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.dilation[0]) for layer in layers
-    ]
 
 
 @pytest.mark.parametrize(("dims", "base"), [(2, 64), (3, 32)], ids=["2d", "3d"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from contracts.convolutions import convolutions
 from contracts.saved_memory import largest_saved
 from torch import nn
 from torch.nn import functional
@@ -58,17 +59,6 @@ def norm(features, layer):
 
 def cbr(features, layers, dilation=1):
     return norm(conv(features, layers[0], dilation), layers[1]).clamp_min(0)
-
-
-def convolutions(module):
-    """Return input channels, output channels, kernel and dilation of each convolution in it, in order."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d)]
-    for layer in layers:
-        assert len(set(layer.kernel_size)) == len(set(layer.dilation)) == 1
-        assert set(layer.stride) == {1}
-    return [
-        (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.dilation[0]) for layer in layers
-    ]
 
 
 def test_the_convolutions_of_context_exploration(dims):

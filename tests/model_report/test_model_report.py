@@ -82,11 +82,7 @@ def test_text_stands_out_in_light_and_dark(page_file, scheme):
 
 def test_a_printed_page_has_every_column(page_file):
     with open_page(page_file) as page:
-        page.call("Emulation.setEmulatedMedia", media="print")
-        # A4 at 96 pixels an inch, less Chromium's margins of 1 cm
-        page.call(
-            "Emulation.setDeviceMetricsOverride", width=718, height=1047, deviceScaleFactor=1, mobile=False
-        )
+        page.print_on_a4()
         wide = "[document.documentElement, ...document.querySelectorAll('.scroll')]"
         sizes = page.run(f"{wide}.map(part => [part.scrollWidth, part.clientWidth])")
     assert len(sizes) >= 3

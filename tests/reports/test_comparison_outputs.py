@@ -187,11 +187,7 @@ WIDTHS = "[{}].map(part => [part.scrollWidth, part.clientWidth])"
 
 def test_a_printed_comparison_has_every_column(wide_page):
     with open_page(wide_page) as shown:
-        shown.call("Emulation.setEmulatedMedia", media="print")
-        # A4 at 96 pixels an inch, less Chromium's margins of 1 cm
-        shown.call(
-            "Emulation.setDeviceMetricsOverride", width=718, height=1047, deviceScaleFactor=1, mobile=False
-        )
+        shown.print_on_a4()
         wide = "document.documentElement, ...document.querySelectorAll('.scroll')"
         sizes = shown.run(WIDTHS.format(wide))
         size = "parseFloat(getComputedStyle(document.querySelector('.sortable td')).fontSize)"
