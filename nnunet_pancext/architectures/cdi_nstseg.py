@@ -150,10 +150,25 @@ class CDINSTSeg(SegmentationNetwork):
     def supervised_only(self) -> list[nn.Module]:
         return self.mine.supervised_only
 
+    @property
+    def attention_names(self) -> list[str]:
+        """The names of `attention_maps`; levels are counted from 1."""
+        return self.mine.map_names(first_level=2)
+
+    def attention_maps(self, image: Tensor) -> list[Tensor]:
+        """Return where each level's map finds foreground of any class, with values between 0 and 1.
+
+        The deepest is the localization's; each steers the focusing module of the next finer level.
+
+        Shapes: image (B, in_channels, *spatial); each map (B, 1, *spatial / the level's stride), finest
+        first, of the image padded to a multiple of the strides.
+        """
+        self._check_size(image)
+        _, _, maps = self._mine(self._pad(image))
+        return self.mine.found(maps)
+
     def decode(self, image: Tensor) -> list[Tensor]:
-        finest, *deeper = self._fuse(image)
-        widened = [widen(features) for widen, features in zip(self.widen, deeper, strict=True)]
-        refined, (finest_map, *maps) = self.mine(widened)
+        finest, refined, (finest_map, *maps) = self._mine(image)
         stride = self.strides[0]
         correction = self.head(torch.cat([upsample(refined, stride), finest], dim=1))
         return [upsample(finest_map, stride) + correction, *maps]
@@ -162,6 +177,14 @@ class CDINSTSeg(SegmentationNetwork):
         if not self.deep_supervision:
             return features[:1]
         return [resize(logits, features[0].shape[2:]) for logits in features]
+
+    def _mine(self, image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the fused features of the finest level, and what `mine` gives for the deeper ones."""
+        finest, *deeper = self._fuse(image)
+        refined, maps = self.mine(
+            [widen(features) for widen, features in zip(self.widen, deeper, strict=True)]
+        )
+        return finest, refined, maps
 
     def _extract(self, image: Tensor) -> list[Tensor]:
         """Return the compressed features of each level for the image at one scale."""

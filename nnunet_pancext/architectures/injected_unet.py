@@ -182,12 +182,28 @@ class FocusedUNet(InjectedPart):
         """This network: nnU-Net switches `decoder.deep_supervision`."""
         return self
 
+    @property
+    def attention_names(self) -> list[str]:
+        """The names of `attention_maps`; levels are counted from 1, the finest."""
+        return self.part.mine.map_names(first_level=1)
+
+    def attention_maps(self, image: Tensor) -> list[Tensor]:
+        """Return where each level's map finds foreground, finest first: (B, 1, *spatial / its stride).
+
+        Each but the finest, which predicts, steers the focusing module of the next finer level.
+        """
+        return self.part.mine.found(self._maps(image))
+
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        maps = self._maps(image)
+        return maps[:-1] if self.deep_supervision else maps[0]
+
+    def _maps(self, image: Tensor) -> list[Tensor]:
         skips = self.encoder(image)
         _, maps = self.part.mine(
             [reduce(features) for reduce, features in zip(self.part.reduce, skips, strict=True)]
         )
-        return maps[:-1] if self.deep_supervision else maps[0]
+        return maps
 
 
 def check_unet(network: nn.Module) -> Any:

@@ -188,6 +188,31 @@ class PancreasTumorCascade(SegmentationNetwork):
             crop_end(log_probabilities, size), crop_end(organ_logits, size), lesion_logits, windows
         )
 
+    @property
+    def attention_names(self) -> list[str]:
+        """The names of `attention_maps`; levels are counted from 1."""
+        return ["saliency", "window", *(f"stage2_{name}" for name in self.stage_2.map_names)]
+
+    def attention_maps(self, image: Tensor) -> list[Tensor]:
+        """Return what steers stage 2, with values between 0 and 1.
+
+        The saliency is p1, out of which `SaliencyChange` makes factors for the image. The window is 1 where
+        stage 2 looks. Then come the probabilities of stage 2's maps, finest first, 0 outside of the window.
+
+        Shapes: image (B, in_channels, *spatial); each map (B, 1, *spatial).
+        """
+        self._check_size(image)
+        size = image.shape[2:]
+        image = self._pad(image)
+        organ_logits = self.stage_1(image)
+        windows = self._windows(organ_logits, None)
+        maps = [torch.zeros_like(organ_logits)] * (1 + len(self.stage_2.map_names))
+        if windows is not None:
+            found = [one.sigmoid() for one in self.stage_2(windows.crop(self._salient(image, organ_logits)))]
+            inside = torch.ones_like(found[0])
+            maps = [windows.paste(one, onto=maps[0]) for one in (inside, *found)]
+        return [crop_end(one, size) for one in (organ_logits.sigmoid(), *maps)]
+
     def _salient(self, image: Tensor, organ_logits: Tensor) -> Tensor:
         if self.saliency is None or (self.training and self.phase == STAGES_APART):
             return image
@@ -286,6 +311,11 @@ class LesionStage(nn.Module):
             localization=localization,
             focusing=focusing,
         )
+
+    @property
+    def map_names(self) -> list[str]:
+        """The names of the maps, in the order of `forward`'s list."""
+        return ["map_level1"] if self.mine is None else self.mine.map_names(first_level=1)
 
     def forward(self, window: Tensor) -> list[Tensor]:
         features = self.backbone(window)

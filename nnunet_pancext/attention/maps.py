@@ -11,37 +11,41 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures.dims import resize
+from nnunet_pancext.architectures.segmentation_network import crop_end
 from nnunet_pancext.attention.model import PreparedImage, TrainedModel
 from nnunet_pancext.errors import PancextError
 
 WITH_MAPS = (
-    "Maps are written of the attention gates and the non-local blocks of these trainers' networks: "
-    "AttentionUNetTrainer, MultiHeadAttentionUNetTrainer, nnUNetTrainerAttentionGates, SegResNetNLTrainer, "
-    "SegResNetNL1Trainer to SegResNetNL4Trainer, nnUNetTrainerNonLocal. Those inside other networks, such as "
-    "the non-local blocks of PancreasTumorCascade and CDINSTSeg, are not written."
+    "Maps are written of the attention gates of AttentionUNetTrainer, MultiHeadAttentionUNetTrainer and "
+    "nnUNetTrainerAttentionGates; of the non-local blocks of SegResNetNLTrainer, SegResNetNL1Trainer to "
+    "SegResNetNL4Trainer and nnUNetTrainerNonLocal; of the saliency, window, localization and focusing of "
+    "PancreasTumorCascadeTrainer, CDINSTSegTrainer, their ablations and nnUNetTrainerFocusing."
 )
 
 
-class GateMaps(nn.Module):
-    """The attention of all gates and heads, each enlarged to the patch: (B, num_maps, *patch)."""
+class PatchMaps(nn.Module):
+    """All maps that a network has of its own accord, each enlarged to the patch: (B, num_maps, *patch)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network: Any = network
 
     def forward(self, patch: Tensor) -> Tensor:
+        size = patch.shape[2:]
+        padded = self.network.padded_size(size) if hasattr(self.network, "padded_size") else size
         maps = self.network.attention_maps(patch)
-        return torch.cat([resize(found, patch.shape[2:]) for found in maps], dim=1)
+        full = [found if found.shape[2:] == size else resize(found, padded) for found in maps]
+        return torch.cat([crop_end(found, size) for found in full], dim=1)
 
 
-def read_gates(model: TrainedModel, image: PreparedImage) -> dict[str, NDArray[np.float32]]:
-    """Return the attention of each gate and head for the whole image (slice, row, column), by name.
+def read_patch_maps(model: TrainedModel, image: PreparedImage) -> dict[str, NDArray[np.float32]]:
+    """Return the network's `attention_maps` for the whole image (slice, row, column), by name.
 
     Values lie between 0 and 1. Overlapping patches are averaged as nnU-Net averages predictions.
     """
     network: Any = model.network
     names: list[str] = network.attention_names
-    maps = model.slide(GateMaps(network), len(names), image)
+    maps = model.slide(PatchMaps(network), len(names), image)
     return dict(zip(names, model.restore(maps, image), strict=True))
 
 
@@ -85,7 +89,7 @@ def has_attention(network: Any) -> bool:
 
 
 def needs_voxel(network: Any) -> bool:
-    """Whether the maps of a network are those of one voxel: it has non-local blocks and no gates."""
+    """Whether the maps of a network are those of one voxel: it has non-local blocks and nothing else."""
     return not getattr(network, "attention_names", ()) and bool(getattr(network, "num_non_local_blocks", 0))
 
 
@@ -99,7 +103,7 @@ def read_attention(
     """
     network = model.network
     if getattr(network, "attention_names", ()):
-        return read_gates(model, image)
+        return read_patch_maps(model, image)
     if needs_voxel(network):
         if voxel is None:
             raise PancextError(

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Write the attention of a trained model for one image: for each gate and head of an Attention U-Net, or for
-each non-local block what one voxel attends to. Each map becomes a NIfTI file in the image's geometry and a
+Write what steers a trained model's network, for one image: the attention of each gate and head of an
+Attention U-Net; what one voxel attends to in each non-local block; the saliency, window and maps of the
+pancreatic-tumour cascade; the maps of CDI-NSTSEG. Each becomes a NIfTI file in the image's geometry and a
 PNG."""
 
 EXAMPLES = """\

@@ -22,7 +22,14 @@ from nnunet_pancext.architectures.blocks import NonLocalBlock
 from nnunet_pancext.attention.write import write_maps
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.trainers import AttentionUNetTrainer, DLKUNetSTrainer, SegResNetNLTrainer, find_trainer
+from nnunet_pancext.trainers import (
+    AttentionUNetTrainer,
+    CDINSTSegTrainer,
+    DLKUNetSTrainer,
+    PancreasTumorCascadeTrainer,
+    SegResNetNLTrainer,
+    find_trainer,
+)
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
 SIZE = (8, 32, 32)  # slices, rows, columns: one patch of 3d_fullres
@@ -240,11 +247,30 @@ def test_names_leave_out_whatever_the_datasets_images_end_with(train, image, tmp
     assert (tmp_path / "maps" / "pancreas_001_gate_level2_head1.nii.gz").is_file()
 
 
+@pytest.mark.parametrize("name", ["PancreasTumorCascadeTrainer", "CDINSTSegTrainer", "nnUNetTrainerFocusing"])
+def test_networks_that_localize_show_what_steers_them(train, image, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(PancreasTumorCascadeTrainer, "network_options", {"base_channels": 8})
+    monkeypatch.setattr(CDINSTSegTrainer, "network_options", {"base_channels": 8})
+    folder = train(name, "3d_fullres")
+    assert attend(folder, image, "-o", tmp_path / "maps") == 0
+    network = network_of(folder, name, "3d_fullres")
+    with torch.no_grad():
+        maps = network.attention_maps(normalised(image)[None, None])
+    names = network.attention_names
+    assert len(names) == len(maps) >= 4
+    assert len(list((tmp_path / "maps").iterdir())) == 2 * len(names)
+    for map_name, expected in zip(names, maps, strict=True):
+        enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0, 0]
+        found = sitk.ReadImage(str(tmp_path / "maps" / f"pancreas_001_{map_name}.nii.gz"))
+        np.testing.assert_allclose(sitk.GetArrayFromImage(found), enlarged, atol=2e-3)
+
+
 def test_models_that_have_no_attention_are_refused(train, image, tmp_path, capsys):
     assert attend(train("DLKUNetSTrainer", "2d"), image, "-o", tmp_path / "maps") == 1
     said = capsys.readouterr().err
     assert "There are no attention maps of DLKUNet. Maps are written of" in said
-    assert "PancreasTumorCascade and CDINSTSeg, are not written" in said
+    assert "AttentionUNetTrainer" in said
+    assert "PancreasTumorCascadeTrainer" in said
 
 
 def test_the_second_stage_of_a_cascade_is_refused(train, image, tmp_path, capsys):

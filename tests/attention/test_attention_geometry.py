@@ -13,7 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from nnunet_pancext.attention.maps import read_gates, read_non_local
+from nnunet_pancext.attention.maps import read_non_local, read_patch_maps
 from nnunet_pancext.attention.model import TrainedModel
 from nnunet_pancext.trainers import nnUNetTrainerAttentionGates
 
@@ -101,7 +101,7 @@ def model(configuration, order, tmp_path, monkeypatch):
 
 
 def test_gates_lie_where_the_image_does(model, image, brightness):
-    found = read_gates(model, model.prepare([image]))["image"]
+    found = read_patch_maps(model, model.prepare([image]))["image"]
     assert found.shape == brightness.shape
     np.testing.assert_allclose(found[BODY], brightness[BODY], rtol=0, atol=TOLERANCE)
     assert not found[brightness == 0].any()

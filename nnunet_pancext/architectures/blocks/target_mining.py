@@ -77,6 +77,17 @@ class TargetMining(nn.Module):
         )
         self.focusing = focusing
 
+    def map_names(self, first_level: int) -> list[str]:
+        """The names of `found`, for levels counted from `first_level`, the finest."""
+        deepest = first_level + len(self.refine)
+        levels = range(first_level, deepest)
+        kind = "localization" if isinstance(self.localize, NonLocalLocalization) else "map"
+        return [*(f"map_level{level}" for level in levels), f"{kind}_level{deepest}"]
+
+    def found(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return where each map finds foreground, as the focusing modules use it: (B, 1, *spatial_i)."""
+        return [foreground_probability(logits, self.has_regions) for logits in maps]
+
     @property
     def supervised_only(self) -> list[nn.Module]:
         """The maps that nothing but their own loss depends on."""
