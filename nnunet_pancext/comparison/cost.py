@@ -5,10 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from nnunet_pancext.comparison.models import Model
+from nnunet_pancext.comparison.models import Model, read_json
 from nnunet_pancext.comparison.network_cost import network_cost
-from nnunet_pancext.comparison.training_log import read_training_log, shared_device
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.training_record import read_training_record
 
 SECONDS_PER_HOUR = 3600
 NO_LOG = "no epoch in training_log_*.txt"
@@ -21,6 +24,7 @@ class Cost:
 
     `seconds_per_epoch` is the median over all epochs of all folds, `hours` the mean of the folds' sums,
     `peak_gb` the highest of the folds. `epochs` is how many a fold has, the fewest where folds differ.
+    `device` names all where folds differ, and is empty where nothing tells it.
     """
 
     model: str
@@ -36,20 +40,30 @@ class Cost:
 def model_cost(model: Model, folds: Sequence[int]) -> Cost:
     """Count and read what the model costs."""
     network = network_cost(model)
-    logs = [read_training_log(model, fold) for fold in folds]
-    timed = [log for log in logs if log.seconds]
-    peaks = [log.peak_gb for log in logs if log.peak_gb is not None]
-    epochs = [one for log in timed for one in log.seconds.values()]
+    folders = [model.folder / f"fold_{fold}" for fold in folds]
+    records = [record for record in map(read_training_record, folders) if record is not None]
+    timed = [record.seconds for record in records if record.seconds]
+    peaks = [record.peak_gb for record in records if record.peak_gb is not None]
+    epochs = [seconds for fold in timed for seconds in fold]
     return Cost(
         model=model.name,
         parameters=network.parameters,
         multiply_adds=network.multiply_adds,
-        epochs=min(len(log.seconds) for log in timed) if timed else NO_LOG,
+        epochs=min(map(len, timed)) if timed else NO_LOG,
         seconds_per_epoch=statistics.median(epochs) if timed else NO_LOG,
         hours=sum(epochs) / len(timed) / SECONDS_PER_HOUR if timed else NO_LOG,
         peak_gb=max(peaks) if peaks else NO_PEAK,
-        device=shared_device(logs),
+        device=", ".join(dict.fromkeys(filter(None, map(trained_on, folders)))),
     )
+
+
+def trained_on(folder: Path) -> str:
+    """Return the device that nnU-Net's debug.json of a fold names; empty where it names none."""
+    try:
+        debug: Any = read_json(folder / "debug.json")
+    except PancextError:
+        return ""
+    return str(debug.get("gpu_name") or debug.get("device") or "") if isinstance(debug, dict) else ""
 
 
 def cost_remarks(costs: Sequence[Cost]) -> list[str]:

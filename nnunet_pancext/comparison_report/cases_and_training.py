@@ -14,8 +14,6 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.dataset_json import read_dataset_json
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 from nnunet_pancext.model_report.gallery import choose_cases
-from nnunet_pancext.model_report.model_folder import read_fold
-from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart
 from nnunet_pancext.reports.comparison_cells import value_text
 from nnunet_pancext.reports.comparison_names import short_names
@@ -23,12 +21,14 @@ from nnunet_pancext.reports.model_page import charts_html
 from nnunet_pancext.reports.page import section
 from nnunet_pancext.reports.pictures import picture_html
 from nnunet_pancext.reports.side_by_side import write_side_by_side
+from nnunet_pancext.training_record import TrainingRecord, read_training_record
 
 CURVES = {
     "Loss of training patches": ("train_losses", "loss"),
     "Loss of validation patches": ("val_losses", "loss"),
     "Pseudo Dice of validation patches": ("ema_fg_dice", "Dice, moving average"),
 }
+WEIGHTS = {"Dice": "loss_weight_dice", "cross-entropy": "loss_weight_ce"}
 OF_FOLDS = "Means over the folds, up to the last epoch that every fold has. Losses of different kinds have "
 OF_FOLDS += "different scales: only a curve's own course can be read."
 
@@ -73,19 +73,35 @@ def gallery_html(comparison: Comparison) -> str:
 
 
 def training_html(comparison: Comparison) -> str:
-    """Return a chart of each logged column with a curve for each model."""
+    """Return a chart of each logged column with a curve for each model, and one of the weights of the losses.
+
+    Where there are phases, and no two models with other ones, every chart shows them.
+    """
     names = short_names(comparison)
     records = {names[model]: _records(found) for model, found in comparison.scored.scores.items()}
     charts: dict[str, Chart] = {}
-    for title, (column, y_label) in CURVES.items():
-        curves = {model: mean_curve(found, column) for model, found in records.items()}
-        shown = {model: curve for model, curve in curves.items() if len(curve[1])}
+    phased = {model: found[0].phase_spans for model, found in records.items() if found and found[0].phases}
+    alike = all(spans == next(iter(phased.values())) for spans in phased.values())
+    bands = next(iter(phased.values()), []) if alike else []
+
+    def add(title: str, y_label: str, curves: dict[str, Curve]) -> None:
+        shown = {name: curve for name, curve in curves.items() if len(curve[1])}
         if shown:
-            charts[title] = line_chart(shown, x_label="epoch", y_label=y_label)
+            charts[title] = line_chart(shown, x_label="epoch", y_label=y_label, bands=bands)
+
+    for title, (column, y_label) in CURVES.items():
+        add(title, y_label, {model: mean_curve(found, column) for model, found in records.items()})
+    weights = {
+        f"{model}, {term}": mean_curve(found, column)
+        for model, found in records.items()
+        for term, column in WEIGHTS.items()
+    }
+    add("Loss weights", "weight", weights)
     if not charts:
         return '<p class="soft">There are no curves of the training: no fold has a log.</p>'
     body = charts_html(charts).replace('class="charts"', 'class="gallery"')
-    return f'{body}\n<p class="soft">{escape(OF_FOLDS)}</p>'
+    phases = f" Letters above the curves are the phases of {', '.join(phased)}." if bands else ""
+    return f'{body}\n<p class="soft">{escape(OF_FOLDS + phases)}</p>'
 
 
 def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
@@ -100,7 +116,7 @@ def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
 
 def _records(scores: Sequence[CaseScores]) -> list[TrainingRecord]:
     folders = {one.prediction_file.parent.parent for one in scores if one.prediction_file is not None}
-    found = [read_training_record(read_fold(folder, ending="")) for folder in sorted(folders)]
+    found = [read_training_record(folder) for folder in sorted(folders)]
     return [record for record in found if record is not None]
 
 

@@ -17,7 +17,6 @@ from nnunet_pancext.model_report.charts import (
 )
 from nnunet_pancext.model_report.gallery import draw_gallery
 from nnunet_pancext.model_report.model_folder import ModelFolder
-from nnunet_pancext.model_report.training_record import TrainingRecord, read_training_record
 from nnunet_pancext.model_report.validation import (
     Validation,
     cases_text,
@@ -28,6 +27,7 @@ from nnunet_pancext.reports.model_page import model_page
 from nnunet_pancext.reports.numbers import duration_text
 from nnunet_pancext.reports.pictures import Shown
 from nnunet_pancext.trainers import list_trainers
+from nnunet_pancext.training_record import TrainingRecord, read_training_record
 
 NO_IMAGES = "There are no pictures: the images are not in nnUNet_raw. Give their folder with --images."
 
@@ -55,7 +55,8 @@ def write_model_report(
     Raises:
         PancextError: a case cannot be scored or drawn, a checkpoint read, or the page written.
     """
-    records = [record for record in map(read_training_record, model.folds) if record is not None]
+    found = [read_training_record(fold.folder) for fold in model.folds]
+    records = [record for record in found if record is not None]
     no_attention = why_no_attention(model) if attention else None
     validation = score_validations(model, jobs=jobs, show_progress=show_progress)
     evaluation = validation.evaluation

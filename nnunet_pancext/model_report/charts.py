@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import METRICS, metric_values
 from nnunet_pancext.evaluation.totals import total
-from nnunet_pancext.model_report.training_record import TrainingRecord
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart, strip_chart
+from nnunet_pancext.training_record import TrainingRecord
 
 DISTRIBUTIONS = ("dice", "nsd_2mm", "hd95_mm", "volume_error_ml")
 LOSS_WEIGHTS = {"loss_weight_dice": "Dice", "loss_weight_ce": "cross-entropy"}
@@ -34,7 +34,7 @@ def training_charts(records: Sequence[TrainingRecord]) -> dict[str, Chart]:
     def add(title: str, y_label: str, curves: dict[str, Curve]) -> None:
         shown = {name: curve for name, curve in curves.items() if len(curve[1])}
         if shown:
-            charts[title] = line_chart(shown, x_label="epoch", y_label=y_label, bands=_bands(records))
+            charts[title] = line_chart(shown, x_label="epoch", y_label=y_label, bands=records[0].phase_spans)
 
     add(
         "Loss",
@@ -50,7 +50,7 @@ def training_charts(records: Sequence[TrainingRecord]) -> dict[str, Chart]:
         _by_fold(records, "", lambda record: record.columns.get("ema_fg_dice", [])),
     )
     add("Learning rate", "learning rate", _by_fold(records, "", lambda record: record.columns.get("lrs", [])))
-    add("Time", "seconds per epoch", _by_fold(records, "", lambda record: record.seconds))
+    add("Time", "seconds per epoch", _by_fold(records, "", lambda record: record.columns.get("seconds", [])))
     # A pure function of the epoch, hence the same in every fold.
     add("Loss weights", "weight", _first(records, LOSS_WEIGHTS))
     cascade = sorted({name for record in records for name in record.columns if name.startswith(CASCADE)})
@@ -94,12 +94,3 @@ def _first(records: Sequence[TrainingRecord], names: dict[str, str]) -> dict[str
                 for name, title in names.items()
             }
     return {}
-
-
-def _bands(records: Sequence[TrainingRecord]) -> list[tuple[float, float, str]]:
-    if not records or not records[0].phases:
-        return []
-    ends = [first for first, _ in records[0].phases[1:]] + [records[0].epochs]
-    return [
-        (first - 0.5, end - 0.5, phase) for (first, phase), end in zip(records[0].phases, ends, strict=True)
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.comparison_report.cases_and_training import mean_curve
-from nnunet_pancext.model_report.training_record import TrainingRecord
+from nnunet_pancext.training_record import TrainingRecord
 
 MODELS = ("A", "B")
 SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]
@@ -113,6 +114,33 @@ def test_report_refuses_what_a_written_comparison_cannot_follow(trained, tmp_pat
     said = capsys.readouterr().err
     assert f"--folds, --attention: {out} is a comparison, whose page is written already." in said
     assert not (tmp_path / "copy.html").exists()
+
+
+def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, tmp_path):
+    assert "Loss weights" not in compare(tmp_path / "before")
+    for log in trained.model("B").rglob("training_log_2026_11_21_*.txt"):
+        told = log.read_text()
+        for epoch, phase in enumerate("SIJ"):
+            line = f"2026-11-21 10:00:00.000000: Epoch {epoch} \n"
+            assert line in told
+            begin, _, _ = line.partition("Epoch")
+            further = f"{begin}Loss weights: Dice 0.6000, CE 0.4000 \n{begin}Phase {phase}: window 0.5 \n"
+            told = told.replace(line, line + further)
+        log.write_text(told)
+    page = compare(tmp_path / "out")
+    assert "Loss weights. weight by epoch; B, Dice: 0.6 to 0.6" in page
+    assert "B, cross-entropy: 0.4 to 0.4" in page
+    assert "Letters above the curves are the phases of B." in page
+    charts = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", page)
+    lettered = [">J</text>" in b64decode(chart).decode() for chart in charts]
+    assert lettered == [True] * 4
+
+
+def test_spans_of_phases_meet_half_way_between_epochs():
+    columns = {"train_losses": [1.0] * 5}
+    record = TrainingRecord(fold="0", columns=columns, phases=[(0, "S"), (1, "I"), (3, "J")])
+    assert record.phase_spans == [(-0.5, 0.5, "S"), (0.5, 2.5, "I"), (2.5, 4.5, "J")]
+    assert TrainingRecord(fold="0", columns=columns).phase_spans == []
 
 
 def test_a_curve_is_the_mean_over_the_folds_as_far_as_all_go():

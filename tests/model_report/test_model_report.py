@@ -19,9 +19,9 @@ from nnunet_pancext.model_report import charts as model_charts
 from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
-from nnunet_pancext.model_report.training_record import read_training_record
 from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart, strip_chart
 from nnunet_pancext.reports.page import STYLE
+from nnunet_pancext.training_record import read_training_record
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_says_what_was_scored(model, tmp_path, capsys):
 
 
 def test_reads_the_logs_of_a_training(model):
-    record = read_training_record(open_model_folder(model).folds[0])
+    record = read_training_record(open_model_folder(model).folds[0].folder)
     assert record.epochs == 6
     assert record.seconds == [9.0] * 6
     assert record.phases == [(0, "S"), (2, "I"), (4, "J")]
@@ -197,7 +197,7 @@ def test_a_continued_training_counts_as_it_was_run_last(damaged):
     texts = ["Epoch 2", "train_loss 7.5", "val_loss what", "Epoch 3", "Phase J: window 0.25"]
     log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
     log.write_text("".join(map(line.format, texts)))
-    record = read_training_record(open_model_folder(damaged).folds[0])
+    record = read_training_record(open_model_folder(damaged).folds[0].folder)
     assert record.columns["train_losses"] == [1.0, 0.5, 7.5]
     assert record.columns["val_losses"] == [1.2, 0.6]
     assert record.columns["cascade window"] == pytest.approx([math.nan, 0.5, math.nan, 0.25], nan_ok=True)
@@ -207,14 +207,14 @@ def test_a_continued_training_counts_as_it_was_run_last(damaged):
 def test_numbers_of_an_older_numpy_are_read(damaged):
     log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
     log.write_text("1: Epoch 0 \n1: Pseudo dice [0.5, nan, 0.25, 1e-04] \n")
-    record = read_training_record(open_model_folder(damaged).folds[0])
+    record = read_training_record(open_model_folder(damaged).folds[0].folder)
     assert record.columns["ema_fg_dice"] == pytest.approx([0.7501 / 3])
 
 
 def test_a_fold_without_a_log_has_no_record(damaged):
     for log in (damaged / "fold_0").glob("training_log_*"):
         log.write_text("no epoch")
-    assert read_training_record(open_model_folder(damaged).folds[0]) is None
+    assert read_training_record(open_model_folder(damaged).folds[0].folder) is None
 
 
 def scored(dice):

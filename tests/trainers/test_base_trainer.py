@@ -7,11 +7,11 @@ import pytest
 import torch
 from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
 
-from nnunet_pancext.comparison.models import Model
-from nnunet_pancext.comparison.training_log import read_training_log
+from nnunet_pancext.comparison.cost import trained_on
 from nnunet_pancext.errors import HostCommandError, PancextError
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
 from nnunet_pancext.trainers.finite_loss import NonFiniteLossError, check_loss
+from nnunet_pancext.training_record import read_training_record
 
 
 class SmallTrainer(SegResNetNLTrainer):
@@ -51,12 +51,12 @@ def test_the_log_tells_epochs_and_peak_memory(make):
     trainer = make()
     trainer.run_training()
     folder = Path(trainer.output_folder)
-    model = Model(name="A", trainer="A", plans="P", configuration="C", folder=folder.parent, dataset_json={})
-    log = read_training_log(model, int(folder.name.removeprefix("fold_")))
-    assert list(log.seconds) == list(range(trainer.num_epochs))
-    assert log.peak_gb is not None
-    assert 0.1 < log.peak_gb < 100
-    assert log.device == "cpu"
+    record = read_training_record(folder)
+    assert record is not None
+    assert len(record.seconds) == record.epochs == trainer.num_epochs
+    assert record.peak_gb is not None
+    assert 0.1 < record.peak_gb < 100
+    assert trained_on(folder) == "cpu"
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(make, monkeypatch):

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunet_pancext.model_report.model_folder import Fold
-
 EPOCH = re.compile(r": Epoch (\d+)\s*$")
 PHASE = re.compile(r": Phase (\S+): (.*)")
 WEIGHTS = re.compile(r": Loss weights: Dice (\S+), CE (\S+)")
+PEAK = re.compile(r": Peak memory: ([\d.]+) GB")
 PSEUDO_DICE = re.compile(r": Pseudo dice \[(.*)\]")
 LINES = {
     "train_losses": re.compile(r": train_loss (\S+)"),
@@ -31,13 +30,14 @@ Epochs = dict[int, dict[str, float]]
 class TrainingRecord:
     """Columns of numbers by epoch, under the names of nnU-Net's logger, and ours among them.
 
-    An epoch that a log does not tell is nan. `phases` are the first epochs of the cascade's phases and their
-    names.
+    What a log does not tell of an epoch is nan. `phases` are the first epochs of the cascade's phases and
+    their names. `peak_gb` is the highest peak of memory, where it was logged.
     """
 
     fold: str
     columns: dict[str, list[float]]
     phases: list[tuple[int, str]] = field(default_factory=list)
+    peak_gb: float | None = None
 
     @property
     def epochs(self) -> int:
@@ -46,19 +46,29 @@ class TrainingRecord:
 
     @property
     def seconds(self) -> list[float]:
-        """Length of each epoch."""
-        return self.columns.get("seconds", [])
+        """Length of each epoch that came to its end."""
+        return [one for one in self.columns.get("seconds", []) if not math.isnan(one)]
+
+    @property
+    def phase_spans(self) -> list[tuple[float, float, str]]:
+        """Where each phase begins and ends on an axis of epochs; phases meet half way between two."""
+        ends = [first for first, _ in self.phases[1:]] + [self.epochs]
+        return [
+            (first - 0.5, end - 0.5, phase)
+            for (first, phase), end in zip(self.phases, ends if self.phases else [], strict=True)
+        ]
 
 
-def read_training_record(fold: Fold) -> TrainingRecord | None:
-    """Read the logs of a fold, of which a continued training has several; None where they tell no epoch.
+def read_training_record(folder: Path) -> TrainingRecord | None:
+    """Read the logs in a fold's folder, several of a continued training; None where they tell no epoch.
 
     An epoch that was run twice counts as it was run last.
     """
     epochs: Epochs = {}
     phase_of: dict[int, str] = {}
-    for path in sorted(fold.folder.glob("training_log_*.txt")):
-        _read(path, epochs, phase_of)
+    peaks: list[float] = []
+    for path in sorted(folder.glob("training_log_*.txt")):
+        _read(path, epochs, phase_of, peaks)
     if not epochs:
         return None
     average = math.nan
@@ -68,10 +78,15 @@ def read_training_record(fold: Fold) -> TrainingRecord | None:
         epochs[number]["ema_fg_dice"] = average
     names = dict.fromkeys(name for values in epochs.values() for name in values)
     columns = {name: _column(epochs, name) for name in names}
-    return TrainingRecord(fold=fold.name, columns=columns, phases=_changes(phase_of))
+    return TrainingRecord(
+        fold=folder.name.removeprefix("fold_"),
+        columns=columns,
+        phases=_changes(phase_of),
+        peak_gb=max(peaks, default=None),
+    )
 
 
-def _read(path: Path, epochs: Epochs, phase_of: dict[int, str]) -> None:
+def _read(path: Path, epochs: Epochs, phase_of: dict[int, str], peaks: list[float]) -> None:
     number = None
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if found := EPOCH.search(line):
@@ -85,6 +100,8 @@ def _read(path: Path, epochs: Epochs, phase_of: dict[int, str]) -> None:
             epochs[number].update(_values(line))
             if found := PHASE.search(line):
                 phase_of[number] = found[1]
+            if found := PEAK.search(line):
+                peaks.append(float(found[1]))
 
 
 def _values(line: str) -> Iterator[tuple[str, float]]:
