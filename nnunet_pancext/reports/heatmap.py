@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from numpy.typing import NDArray
 
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.reports.layout import four_panels
@@ -33,12 +34,17 @@ def write_heatmap(
 
     A CT (in HU) is shown in the window 40 / 400, an image that is none from its darkest to its brightest
     hundredth. The slices go through `centre` (column, row, slice of the files), or through the map's highest
-    value. The colours run from the map's lowest value to its highest; the bar says which these are.
+    value where the image is not black. The colours run from the map's lowest value to its highest; the bar
+    says which these are.
     """
     grey, spacing_mm = display_array(image)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
     shown, _ = display_array(values)
-    middle = central_voxel(shown == shown.max()) if centre is None else _displayed(values, centre)
+    middle = (
+        highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
+        if centre is None
+        else _displayed(values, centre)
+    )
     figure, panels = four_panels(grey.shape, spacing_mm, title=title, legend_rows=2)
     whole, plain, coronal, sagittal = panels
     low, high = float(shown.min()), float(shown.max())
@@ -72,6 +78,12 @@ def write_heatmap(
     bar.tick_params(colors=INK, labelsize=8)
     with atomic_path(target) as partial:
         FigureCanvasAgg(figure).print_png(partial)
+
+
+def highest_voxel(values: NDArray[np.generic], body: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Return where the highest value within `body` lies, the middle of several; of all if there is none."""
+    inside = body if body.any() else np.ones_like(body)
+    return central_voxel(inside & (values == values[inside].max()))
 
 
 def _displayed(image: sitk.Image, voxel: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from nnunet_pancext.reports.heatmap import highest_voxel
 from nnunet_pancext.reports.panel import draw_contour, draw_picture, draw_scale_bar, zoom_box
 from nnunet_pancext.reports.slices import AXIAL, CORONAL, SAGITTAL, Plane, central_voxel
 
@@ -62,3 +63,10 @@ def test_a_single_pixel_keeps_a_contour_around_its_centre() -> None:
     (outline,) = axes.collections[0].get_paths()
     corners = outline.vertices
     assert (corners.min(axis=0) + corners.max(axis=0)) / 2 == pytest.approx([6.5, 9.0])
+
+
+def test_slices_of_a_map_go_through_its_highest_value_in_the_body():
+    values = np.array([[[0.9, 0.1, 0.6, 0.6, 0.6]]])
+    body = np.array([[[False, True, True, True, True]]])
+    assert highest_voxel(values, body) == (0, 0, 3)
+    assert highest_voxel(values, np.zeros_like(body)) == (0, 0, 0)
