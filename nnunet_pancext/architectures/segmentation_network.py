@@ -12,6 +12,10 @@ from torch.nn import functional
 
 from nnunet_pancext.architectures.dims import Strides, check_spatial_dims
 
+# nnU-Net adds logits up in half precision, which ends at 65,504: over patches that overlap, weighted by up to
+# 10 each, some 300 times over where steps are a tenth of the patch.
+LARGEST_LOGIT = 200.0
+
 
 class SegmentationNetwork(nn.Module, ABC):
     """Base of the encoder-decoder networks.
@@ -20,6 +24,9 @@ class SegmentationNetwork(nn.Module, ABC):
     or sigmoid. With `deep_supervision` it returns a list of logits, finest first; the output at position i is
     smaller than the input by `output_strides[i]`. The auxiliary heads exist in both modes, so that one
     checkpoint loads strictly into either.
+
+    What predicts, in `eval` without deep supervision, has no logit beyond 200, as `hold_within` has it: else
+    nnU-Net's prediction would stop where a network is that sure.
 
     Any input size works: inside, the input is padded with zeros at the end of each axis to a multiple of the
     product of the strides, and the logits are cropped back.
@@ -118,7 +125,8 @@ class SegmentationNetwork(nn.Module, ABC):
         """Return the output for the decoder's features of an image of `size`."""
         logits = self.classify(features)
         if not self.deep_supervision:
-            return crop_end(logits[0], size)
+            finest = crop_end(logits[0], size)
+            return finest if self.training else hold_within(LARGEST_LOGIT, finest)
         return [
             crop_end(output, [ceil(length / step) for length, step in zip(size, stride, strict=True)])
             for output, stride in zip(logits, self.output_strides, strict=True)
@@ -148,6 +156,15 @@ class SegmentationNetwork(nn.Module, ABC):
         if not any(missing):
             return image
         return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])
+
+
+def hold_within(largest: float, logits: Tensor) -> Tensor:
+    """Return (B, C, *spatial) with each voxel's logits scaled down, by one factor, to at most `largest`.
+
+    Their signs and their order stay, and so do the label and the regions that they stand for.
+    """
+    size = logits.abs().amax(dim=1, keepdim=True)
+    return logits * (largest / size.clamp_min(largest))
 
 
 def crop_end(logits: Tensor, size: Sequence[int]) -> Tensor:
