@@ -179,3 +179,19 @@ def test_bad_options_are_refused():
         build(3, large_kernels=(5, 6))
     with pytest.raises(ValueError, match="kernel_sizes needs 3 entries of 2 numbers"):
         build(3, kernel_sizes=[(3, 3)])
+
+
+def test_an_unusual_image_does_not_grow_from_block_to_block():
+    """Running variances lag behind the features while these grow: here, tenfold in standard deviation."""
+    torch.manual_seed(0)
+    network = DLKUNet(
+        spatial_dims=2, in_channels=1, num_classes=2, base_channels=8, deep_supervision=True
+    ).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_var.fill_(0.01)
+    for block in (*network.encoder, *network.decoder):
+        nn.init.normal_(block.attention.gate[-1].weight, std=1)
+    with torch.no_grad():
+        largest = [logits.abs().max() for logits in network(30 * torch.randn(1, 1, 64, 64))]
+    assert max(largest) < 65504  # half precision's end

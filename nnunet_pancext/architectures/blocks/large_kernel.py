@@ -10,6 +10,9 @@ from nnunet_pancext.architectures.blocks.depthwise import depthwise_convolution
 from nnunet_pancext.architectures.dims import convolution, normalisation
 
 LARGE_KERNEL_DILATION = 3
+# Of normalised features. The attention multiplies features by features: each block squares what its norm lets
+# through, and BatchNorm with running statistics lets any value through.
+LARGEST_FEATURE = 20.0
 
 
 class LargeKernelAttention(nn.Module):
@@ -65,7 +68,8 @@ class LargeKernelAttention(nn.Module):
 class LargeKernelBlock(nn.Module):
     """Two depthwise-separable convolutions, each with norm and ReLU, then large-kernel attention.
 
-    All convolutions have a bias.
+    All convolutions have a bias. The ReLU ends at 20, 20 standard deviations above the mean, since the block
+    is quadratic: without that an unusual patch grows from block to block beyond all bounds.
 
     Shapes: (B, in_channels, *spatial) to (B, out_channels, *spatial).
 
@@ -112,7 +116,7 @@ class LargeKernelBlock(nn.Module):
                     bias=True,
                 ),
                 normalisation(norm, spatial_dims=spatial_dims, channels=out_channels),
-                nn.ReLU(inplace=True),
+                nn.Hardtanh(0.0, LARGEST_FEATURE, inplace=True),
             ]
         self.separable = nn.Sequential(*layers)
         self.attention = LargeKernelAttention(
