@@ -3,14 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_shapes import CUBE, CYAN, EMPTY, GREEN, ORANGE, RED, SHAPE, SPACING, box
 from matplotlib.image import imread
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reports import layout
 from nnunet_pancext.reports.overlay import write_overlay
-
-SHAPE = (40, 60, 80)
-SPACING = (1.5, 1.5, 3.0)
 
 
 @pytest.fixture
@@ -45,24 +43,11 @@ def ct(value: int = -160) -> np.ndarray:
     return np.full(SHAPE, value, dtype=np.int16)
 
 
-def box(slices: slice, rows: slice, columns: slice, value: int = 1) -> np.ndarray:
-    array = np.zeros(SHAPE, dtype=np.uint8)
-    array[slices, rows, columns] = value
-    return array
-
-
-EMPTY = box(slice(0), slice(0), slice(0))
-CUBE = box(slice(16, 26), slice(20, 40), slice(30, 50))
-
-
 def pixels(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     """Mask of the pixels above the legend that have nearly `colour`."""
     mask = np.abs(picture - np.array(colour)).max(axis=-1) < 30
     mask[-int(0.12 * len(mask)) :] = False
     return mask
-
-
-RED, GREEN, ORANGE, CYAN = (0xFF, 0x3B, 0x3B), (0x2B, 0xDC, 0x5A), (0xFF, 0xB0, 0x2E), (0x35, 0xD0, 0xFF)
 
 
 def quarters(mask: np.ndarray) -> list[bool]:
