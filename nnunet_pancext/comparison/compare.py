@@ -17,6 +17,7 @@ from nnunet_pancext.comparison.models import (
 )
 from nnunet_pancext.comparison.paired import Row, compare_rows, fold_rows
 from nnunet_pancext.comparison.patients import find_patients
+from nnunet_pancext.comparison.probabilities import why_no_probabilities
 from nnunet_pancext.comparison.remarks import statistics_remarks
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.scoring import score_models
@@ -44,7 +45,8 @@ class Comparison:
     """All that a comparison found.
 
     `metrics` are those of the tables, the first of them the one that cases are ranked by. `rows` are pooled
-    over the folds, `by_fold` those of single folds. `remarks` are what a reader must know first.
+    over the folds, `by_fold` those of single folds. `remarks` are what a reader must know first, and
+    `no_probabilities` says why none were scored, where that is so.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class Comparison:
     strata: list[StratumRow]
     costs: list[Cost]
     remarks: list[str]
+    no_probabilities: str
     seed: int
     resamples: int
 
@@ -118,6 +121,10 @@ def compare_models(
     by_fold = validated_cases(models, chosen_folds, splits=splits or [], ending=ending)
     cases = tuple(case for names in by_fold.values() for case in names)
     require_truths(truths, cases, ending=ending)
+    no_probabilities = why_no_probabilities(models, by_fold)
+    if no_probabilities and any(METRICS[metric].of_probabilities for metric in chosen_metrics):
+        asked = ", ".join(metric for metric in chosen_metrics if METRICS[metric].of_probabilities)
+        raise PancextError(f"{asked} cannot be compared. {no_probabilities}")
     patients = find_patients(results.name, cases, patient_regex=patient_regex)
     jobs = default_jobs() if jobs is None else jobs
     with quiet_itk():
@@ -130,12 +137,13 @@ def compare_models(
             jobs=jobs,
             show_progress=show_progress,
         )
-        scores = score_models(
+        found = score_models(
             models,
             by_fold,
             truths=truths,
             targets=targets,
             ending=ending,
+            probabilities=not no_probabilities,
             jobs=jobs,
             show_progress=show_progress,
         )
@@ -143,7 +151,8 @@ def compare_models(
         cases=cases,
         folds=tuple(fold for fold, names in by_fold.items() for _ in names),
         patients=patients,
-        scores=scores,
+        scores=found.scores,
+        curves=found.curves,
     )
     shown = _with_values(scored, chosen_metrics)
     if not strata:
@@ -168,6 +177,7 @@ def compare_models(
             ),
             *cost_remarks(costs),
         ],
+        no_probabilities=no_probabilities,
         seed=seed,
         resamples=resamples,
     )
@@ -175,11 +185,9 @@ def compare_models(
 
 def _choose_metrics(metrics: Sequence[str] | None) -> list[str]:
     """Return the metrics that the user gives, each once; none where the user leaves the choice."""
-    known = [name for name, metric in METRICS.items() if not metric.of_probabilities]
     for metric in metrics or ():
-        if metric not in known:
-            why = " that can be compared: no probabilities are read" if metric in METRICS else ""
-            raise PancextError(f"There is no metric {metric!r}{why}. Give some of: {', '.join(known)}.")
+        if metric not in METRICS:
+            raise PancextError(f"There is no metric {metric!r}. Give some of: {', '.join(METRICS)}.")
     return list(dict.fromkeys(metrics or ()))
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import CaseScores, metric_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredCases:
-    """Scores by model, each in the order of `cases`; `folds` and `patients` are theirs."""
+    """Scores by model, each in the order of `cases`; `folds` and `patients` are theirs.
+
+    `curves` are the precision-recall curves of all cases' voxels by label and model; empty without
+    probabilities.
+    """
 
     cases: tuple[str, ...]
     folds: tuple[int, ...]
     patients: tuple[str, ...]
     scores: Mapping[str, Sequence[CaseScores]]
+    curves: Mapping[str, Mapping[str, PrecisionRecall]] = field(default_factory=dict)
 
     @property
     def models(self) -> list[str]:

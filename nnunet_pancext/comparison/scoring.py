@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.comparison.models import Model
+from nnunet_pancext.comparison.probabilities import VoxelTally
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.parallel import for_each
@@ -21,6 +23,14 @@ class _Work:
     case: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelScores:
+    """The scores by model, and the precision-recall curves of all voxels by label and model."""
+
+    scores: dict[str, list[CaseScores]]
+    curves: dict[str, dict[str, PrecisionRecall]]
+
+
 def score_models(
     models: Sequence[Model],
     cases: Mapping[int, Sequence[str]],
@@ -28,10 +38,13 @@ def score_models(
     truths: Path,
     targets: Targets,
     ending: str,
+    probabilities: bool,
     jobs: int,
     show_progress: bool,
-) -> dict[str, list[CaseScores]]:
+) -> ModelScores:
     """Return the scores by model, fold after fold, in the order of `cases`. Memory is that of `jobs` cases.
+
+    With `probabilities` those beside each prediction are scored too; there are no curves without.
 
     Raises:
         PancextError: a prediction cannot be scored; the message names model, fold and case.
@@ -43,14 +56,18 @@ def score_models(
         for case in names
     ]
 
+    tally = VoxelTally()
+
     def score(one: _Work) -> CaseScores:
+        predictions = one.model.validation(one.fold)
         files = CaseFiles(
             case=one.case,
-            prediction=one.model.validation(one.fold) / f"{one.case}{ending}",
+            prediction=predictions / f"{one.case}{ending}",
             truth=truths / f"{one.case}{ending}",
+            probabilities=predictions / f"{one.case}.npz" if probabilities else None,
         )
         try:
-            return score_case(files, targets=targets)
+            return tally.take(one.model.name, score_case(files, targets=targets))
         except PancextError as error:
             raise PancextError(f"{one.model.name}, fold {one.fold}: {error}") from error
 
@@ -58,4 +75,4 @@ def score_models(
     scores: dict[str, list[CaseScores]] = {model.name: [] for model in models}
     for one, result in zip(work, done, strict=True):
         scores[one.model.name].append(result)
-    return scores
+    return ModelScores(scores=scores, curves=tally.curves())

@@ -1,10 +1,10 @@
-"""The parts of a comparison's page that show cases and trainings: contours side by side, curves."""
+"""The parts of a comparison's page that show cases, voxels and trainings: contours side by side, curves."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.dataset_json import read_dataset_json
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 from nnunet_pancext.model_report.gallery import choose_cases
-from nnunet_pancext.reports.charts import Chart, Curve, line_chart
+from nnunet_pancext.reports.charts import Chart, Curve, line_chart, precision_recall_chart
 from nnunet_pancext.reports.comparison_cells import value_text
 from nnunet_pancext.reports.comparison_names import short_names
 from nnunet_pancext.reports.model_page import charts_html
@@ -39,7 +39,11 @@ def case_and_training_sections(comparison: Comparison) -> str:
     What cannot be shown is said in its place: the scores stand without it.
     """
     heading = f"Worst, median and best case of {short_names(comparison)[comparison.reference]}"
-    return section(heading, gallery_html(comparison)) + section("Training", training_html(comparison))
+    return (
+        section(heading, gallery_html(comparison))
+        + section("Precision and recall of voxels", precision_recall_html(comparison))
+        + section("Training", training_html(comparison))
+    )
 
 
 def gallery_html(comparison: Comparison) -> str:
@@ -72,6 +76,20 @@ def gallery_html(comparison: Comparison) -> str:
     return f'<div class="gallery" style="grid-template-columns:1fr">\n{body}\n</div>' if figures else ""
 
 
+def precision_recall_html(comparison: Comparison) -> str:
+    """Return a chart for each label with a curve for each model, over the voxels of all cases."""
+    if comparison.no_probabilities:
+        return f'<p class="soft">There are no curves. {escape(comparison.no_probabilities)}</p>'
+    names = short_names(comparison)
+    charts = {}
+    for label, curves in comparison.scored.curves.items():
+        # Cases are scored in any order; the colours are those of the trainings' curves.
+        chart = precision_recall_chart({names[model]: curves[model] for model in names})
+        if chart is not None:
+            charts[label] = chart
+    return _gallery(charts)
+
+
 def training_html(comparison: Comparison) -> str:
     """Return a chart of each logged column with a curve for each model, and one of the weights of the losses.
 
@@ -99,9 +117,12 @@ def training_html(comparison: Comparison) -> str:
     add("Loss weights", "weight", weights)
     if not charts:
         return '<p class="soft">There are no curves of the training: no fold has a log.</p>'
-    body = charts_html(charts).replace('class="charts"', 'class="gallery"')
     phases = f" Letters above the curves are the phases of {', '.join(phased)}." if bands else ""
-    return f'{body}\n<p class="soft">{escape(OF_FOLDS + phases)}</p>'
+    return f'{_gallery(charts)}\n<p class="soft">{escape(OF_FOLDS + phases)}</p>'
+
+
+def _gallery(charts: Mapping[str, Chart]) -> str:
+    return charts_html(charts).replace('class="charts"', 'class="gallery"')
 
 
 def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:

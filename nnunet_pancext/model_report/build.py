@@ -10,11 +10,7 @@ from pathlib import Path
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
-from nnunet_pancext.model_report.charts import (
-    distribution_charts,
-    precision_recall_chart,
-    training_charts,
-)
+from nnunet_pancext.model_report.charts import distribution_charts, training_charts, voxel_curves
 from nnunet_pancext.model_report.gallery import draw_gallery
 from nnunet_pancext.model_report.model_folder import ModelFolder
 from nnunet_pancext.model_report.validation import (
@@ -23,6 +19,7 @@ from nnunet_pancext.model_report.validation import (
     score_validations,
     validation_notes,
 )
+from nnunet_pancext.reports.charts import precision_recall_chart
 from nnunet_pancext.reports.model_page import model_page
 from nnunet_pancext.reports.numbers import duration_text
 from nnunet_pancext.reports.pictures import Shown
@@ -85,7 +82,7 @@ def write_model_report(
             gallery=gallery,
             distributions=distribution_charts(evaluation),
             training=training_charts(records),
-            precision_recall=precision_recall_chart(evaluation),
+            precision_recall=precision_recall_chart(voxel_curves(evaluation)),
             maps=maps,
             notes=notes,
             attention_hint="" if attention else _attention_hint(model),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nnunet_pancext.evaluation.folder import Evaluation
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import METRICS, metric_values
 from nnunet_pancext.evaluation.totals import total
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart, strip_chart
@@ -64,15 +65,10 @@ def training_charts(records: Sequence[TrainingRecord]) -> dict[str, Chart]:
     return charts
 
 
-def precision_recall_chart(evaluation: Evaluation) -> Chart | None:
-    """Return the precision-recall curves of all voxels, or None where no probabilities were scored."""
-    curves: dict[str, Curve] = {}
-    for label in evaluation.targets.regions:
-        curve = total(evaluation.scores, label).voxel_curve
-        if curve is not None and len(curve.recall):
-            name = f"{label}, AP {curve.average_precision:.3f}"
-            curves[name] = (curve.recall.tolist(), curve.precision.tolist())
-    return line_chart(curves, x_label="recall", y_label="precision", unit_square=True) if curves else None
+def voxel_curves(evaluation: Evaluation) -> dict[str, PrecisionRecall]:
+    """Return the precision-recall curve of all voxels by label; none where no probabilities were scored."""
+    curves = {label: total(evaluation.scores, label).voxel_curve for label in evaluation.targets.regions}
+    return {label: curve for label, curve in curves.items() if curve is not None}
 
 
 def _by_fold(

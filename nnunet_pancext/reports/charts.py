@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall
+
 # No grey is 4.5 to 1 on a white page and on a black one too, so that text has one for each.
 INK, INK_ON_DARK = "#5a636d", "#9aa4ae"
 INK_STYLE = (
@@ -76,6 +78,16 @@ def line_chart(
         _legend(figure, columns)
     said = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
     return Chart(svg=_svg(figure), text="; ".join(said))
+
+
+def precision_recall_chart(curves: Mapping[str, PrecisionRecall]) -> Chart | None:
+    """Return the precision-recall curves by name, each with its AP; None where no curve has a point."""
+    shown: dict[str, Curve] = {
+        f"{name}, AP {curve.average_precision:.3f}": (curve.recall.tolist(), curve.precision.tolist())
+        for name, curve in curves.items()
+        if len(curve.recall)
+    }
+    return line_chart(shown, x_label="recall", y_label="precision", unit_square=True) if shown else None
 
 
 def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> Chart:

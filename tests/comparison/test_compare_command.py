@@ -184,8 +184,11 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(trained, tmp_p
         (["--strata", "tumor=20,40mm"], "names no label; there are: foreground, pancreas, tumour"),
         (["--seed", "-1"], "--seed must be 0 or above, got -1"),
         (["--jobs", "0"], "--jobs must be at least 1, got 0"),
-        (["--metrics", "average_precision"], "There is no metric 'average_precision' that can be compared"),
-        (["--metrics", "dice", "probability"], "no probabilities are read. Give some of: dice, iou"),
+        (["--metrics", "dise"], "There is no metric 'dise'. Give some of: dice, iou"),
+        (
+            ["--metrics", "dice", "average_precision"],
+            "average_precision cannot be compared. No trainer has probabilities: nnUNetv2_train with --val",
+        ),
     ],
 )
 def test_mistakes_in_the_arguments_are_said_before_the_work(trained, tmp_path, capsys, arguments, message):

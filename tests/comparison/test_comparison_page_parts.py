@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from contracts.chromium import open_page
 from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
+from sklearn.metrics import average_precision_score
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.comparison_report.cases_and_training import mean_curve
@@ -67,6 +68,60 @@ def test_the_page_shows_cases_and_trainings(trained, tmp_path):
         sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(sizes) >= 6
     assert all(size > 100 for size in sizes)
+
+
+@pytest.fixture
+def with_probabilities(trained):
+    """Noise over both models' label maps, so that curves have many points."""
+    rng = np.random.default_rng(0)
+    for model in MODELS:
+        for file in sorted(trained.model(model).glob(f"fold_*/validation/*{ENDING}")):
+            predicted = sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
+            noisy = np.stack([predicted == value for value in range(3)]) + rng.random((3, *predicted.shape))
+            noisy = (noisy / noisy.sum(axis=0)).astype(np.float16)
+            np.savez_compressed(file.with_name(file.name.removesuffix(ENDING)), probabilities=noisy)
+    return trained
+
+
+def test_a_precision_recall_curve_is_of_the_voxels_of_all_cases(with_probabilities, tmp_path):
+    tree, out = with_probabilities, tmp_path / "out"
+    page = compare(out, "--metrics", "dice", "average_precision")
+    for label, values in (("foreground", (1, 2)), ("pancreas", (1,)), ("tumour", (2,))):
+        shown = re.search(rf'alt="{label}\. precision by recall; A, AP (\S+): .*?; B, AP (\S+): ', page)
+        for model, told in zip(MODELS, shown.groups(), strict=True):
+            probabilities, truths = [], []
+            for case in sorted(case for fold in tree.folds for case in fold):
+                file = tree.prediction(model, case).with_name(f"{case}.npz")
+                channels = np.load(file)["probabilities"].astype(np.float32)
+                probabilities.append(channels[list(values)].sum(axis=0).ravel())
+                truth = sitk.GetArrayFromImage(sitk.ReadImage(str(tree.truths / f"{case}{ENDING}")))
+                truths.append(np.isin(truth, values).ravel())
+            expected = average_precision_score(np.concatenate(truths), np.concatenate(probabilities))
+            assert float(told) == pytest.approx(expected, abs=2e-3)
+    with open_page(out / "comparison.html") as shown_page:
+        assert shown_page.errors == []
+    statistics = (out / "statistics.csv").read_text(encoding="utf-8")
+    assert re.search(r"^B,tumour,average_precision,all,8,0,0\.\d+", statistics, re.MULTILINE)
+
+
+def test_curves_need_the_probabilities_of_every_case(with_probabilities, tmp_path, capsys):
+    with_probabilities.prediction("B", with_probabilities.folds[1][0]).with_name(
+        f"{with_probabilities.folds[1][0]}.npz"
+    ).unlink()
+    page = compare(tmp_path / "out")
+    assert "There are no curves. B has probabilities of 7 of 8 cases: nnUNetv2_train with --val --npz" in page
+    options = ["--trainers", *MODELS, "-o", str(tmp_path / "other"), "--metrics", "average_precision"]
+    assert main(["compare", "7", *options]) == 1
+    assert "average_precision cannot be compared. B has probabilities of 7 of 8" in capsys.readouterr().err
+
+
+def test_damaged_probabilities_are_told_by_model_fold_and_case(with_probabilities, tmp_path, capsys):
+    case = with_probabilities.folds[1][0]
+    with_probabilities.prediction("B", case).with_name(f"{case}.npz").write_bytes(b"no zip")
+    assert main(["compare", "7", "--trainers", *MODELS, "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert f"B, fold 1: Case {case!r}: Cannot read the probabilities" in said
+    assert "Traceback" not in said
 
 
 def test_the_first_metric_chooses_the_cases(trained, tmp_path):

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +14,10 @@ from contracts.chromium import open_page
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
-from nnunet_pancext.model_report import charts as model_charts
 from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
+from nnunet_pancext.reports import charts
 from nnunet_pancext.reports.charts import INK, INK_ON_DARK, line_chart, strip_chart
 from nnunet_pancext.reports.page import STYLE
 from nnunet_pancext.training_record import read_training_record
@@ -146,13 +145,11 @@ def test_infinite_distances_are_counted():
 
 def test_the_precision_recall_chart_has_recall_across_and_precision_up(monkeypatch):
     drawn = {}
-    monkeypatch.setattr(model_charts, "line_chart", lambda curves, **options: drawn.update(options, **curves))
+    monkeypatch.setattr(charts, "line_chart", lambda curves, **options: drawn.update(options, **curves))
     curve = PrecisionRecall(
         threshold=np.array([0.9, 0.1]), recall=np.array([0.25, 1.0]), precision=np.array([1.0, 0.5])
     )
-    monkeypatch.setattr(model_charts, "total", lambda scores, label: SimpleNamespace(voxel_curve=curve))
-    evaluation = SimpleNamespace(scores=[], targets=SimpleNamespace(regions={"tumour": (2,)}))
-    model_charts.precision_recall_chart(evaluation)
+    charts.precision_recall_chart({"tumour": curve})
     assert drawn == {
         "tumour, AP 0.625": ([0.25, 1.0], [1.0, 0.5]),
         "x_label": "recall",

@@ -79,6 +79,7 @@ def compared(values, *, label="tumour", **changes) -> Comparison:
         remarks=statistics_remarks(
             scored, rows, reference=models[0], family=metrics, folds=[0, 1], num_folds=2
         ),
+        no_probabilities="No trainer has probabilities.",
         seed=0,
         resamples=200,
     )
