@@ -13,6 +13,7 @@ from nnunet_pancext.architectures.blocks import GatedSkip, conv_stack, linear_he
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
+    check_width,
     default_norm,
     least_positions,
     max_pool,
@@ -75,6 +76,7 @@ class AttentionUNet(SegmentationNetwork):
             least_deepest_positions=least_positions(norm_kind),
         )
         self.num_heads = num_heads
+        check_width("base_channels", base_channels)
         channels = [base_channels * 2**level for level in range(NUM_LEVELS)]
 
         def layers(*widths: int, kernel_size: int = 3) -> nn.Module:

@@ -18,10 +18,11 @@ from nnunet_pancext.architectures.blocks import (
     conv_stack,
     map_convolution,
 )
-from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES
+from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
+    check_width,
     default_norm,
     least_positions,
     max_pool,
@@ -54,7 +55,7 @@ class CDINSTSeg(SegmentationNetwork):
         num_classes: output channels.
         strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
         deep_supervision: return all four maps, the last first, each at the input's size.
-        base_channels: None means 64 in 2D and 32 in 3D.
+        base_channels: None means 64 in 2D and 32 in 3D; a multiple of 4.
         scales: of the image; 1.0 must be among them.
         scale_fusion, localization, focusing: False leaves the module out: scales are averaged, the deepest
             features predict as they are, levels are joined as in a U-Net.
@@ -101,7 +102,8 @@ class CDINSTSeg(SegmentationNetwork):
         )
         self.scales = tuple(float(scale) for scale in scales)
         self.recompute = recompute
-        base = base_channels or BASE_CHANNELS[spatial_dims]
+        base = BASE_CHANNELS[spatial_dims] if base_channels is None else base_channels
+        check_width("base_channels", base, multiple_of=NUM_BRANCHES)
         shared: dict[str, Any] = {"spatial_dims": spatial_dims, "norm": norm_kind}
 
         # All lists are finest first.

@@ -12,6 +12,7 @@ from nnunet_pancext.architectures.blocks import LargeKernelBlock, linear_head
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
+    check_width,
     default_norm,
     least_positions,
     max_pool,
@@ -80,8 +81,9 @@ class DLKUNet(SegmentationNetwork):
             deep_supervision=deep_supervision,
             least_deepest_positions=least_positions(norm),
         )
-        base_channels = base_channels or BASE_CHANNELS[spatial_dims]
-        channels = [base_channels * 2**level for level in range(num_levels)]
+        base = BASE_CHANNELS[spatial_dims] if base_channels is None else base_channels
+        check_width("base_channels", base)
+        channels = [base * 2**level for level in range(num_levels)]
         flat_axes = _flat_axes(kernel_sizes, spatial_dims=spatial_dims, num_levels=num_levels)
 
         def block(in_channels: int, level: int) -> nn.Module:

@@ -10,12 +10,14 @@ from nnunet_pancext.architectures.blocks import MultiScaleBackbone, linear_head
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
+    check_width,
     default_norm,
     least_positions,
 )
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 
 NUM_LEVELS = 5
+WIDTH_STEP = 4  # the second branch has half of the channels, in two halves
 MOST_CHANNELS = 512
 BASE_CHANNELS = {2: 64, 3: 32}
 
@@ -29,8 +31,8 @@ class MultiScaleUNet(SegmentationNetwork):
         num_classes: output channels.
         strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
         deep_supervision: return a list of logits for the four decoder levels, finest first.
-        base_channels: channels of the finest level, doubled by each further one up to 512; None means 64 in
-            2D and 32 in 3D.
+        base_channels: channels of the finest level, doubled by each further one up to 512, a multiple of
+            4; None means 64 in 2D and 32 in 3D.
         norm: None means BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
 
     Raises:
@@ -75,13 +77,14 @@ class MultiScaleUNet(SegmentationNetwork):
         return self.backbone(image)[:-1]
 
 
-def backbone_channels(spatial_dims: int, base_channels: int | None) -> list[int]:
+def backbone_channels(
+    spatial_dims: int, base_channels: int | None, *, multiple_of: int = WIDTH_STEP
+) -> list[int]:
     """Return the channels of the five levels, finest first.
 
     Raises:
-        ValueError: `base_channels` cannot be divided by 4.
+        ValueError: `base_channels` is no positive multiple of `multiple_of`.
     """
-    base_channels = base_channels or BASE_CHANNELS[spatial_dims]
-    if base_channels % 4:
-        raise ValueError(f"base_channels is {base_channels}; it must be divisible by 4.")
-    return [min(base_channels * 2**level, MOST_CHANNELS) for level in range(NUM_LEVELS)]
+    base = BASE_CHANNELS[spatial_dims] if base_channels is None else base_channels
+    check_width("base_channels", base, multiple_of=multiple_of)
+    return [min(base * 2**level, MOST_CHANNELS) for level in range(NUM_LEVELS)]

@@ -17,6 +17,7 @@ from nnunet_pancext.architectures.blocks import (
     linear_head,
     start_at,
 )
+from nnunet_pancext.architectures.blocks.focusing import NUM_BRANCHES
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
@@ -87,7 +88,7 @@ class PancreasTumorCascade(SegmentationNetwork):
         num_classes: background, organ and lesion, or background and one class; others are never found.
         strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
         deep_supervision: return what the loss needs.
-        base_channels: None means 64 in 2D and 32 in 3D.
+        base_channels: None means 64 in 2D and 32 in 3D; a multiple of 8.
         margin: in voxels, for all axes or one number per axis. In training half of the windows have random
             margins of up to twice that on each side.
         crop: False gives stage 2 the whole image (ablation M of the paper's Table 3).
@@ -125,6 +126,8 @@ class PancreasTumorCascade(SegmentationNetwork):
         check_spatial_dims(spatial_dims)
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; the cascade needs background and foreground.")
+        if focusing:  # context exploration divides half of the backbone's channels
+            backbone_channels(spatial_dims, base_channels, multiple_of=2 * NUM_BRANCHES)
         norm_kind = norm or default_norm(spatial_dims)
         super().__init__(
             spatial_dims=spatial_dims,

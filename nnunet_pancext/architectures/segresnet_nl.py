@@ -13,7 +13,7 @@ from nnunet_pancext.architectures.blocks import (
     non_local_maps,
     segmentation_head,
 )
-from nnunet_pancext.architectures.dims import Strides, convolution, upsample
+from nnunet_pancext.architectures.dims import Strides, check_width, convolution, upsample
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 
 
@@ -65,6 +65,7 @@ class SegResNetNL(SegmentationNetwork):
         )
         if num_non_local_blocks < 0:
             raise ValueError(f"num_non_local_blocks is {num_non_local_blocks}; it cannot be negative.")
+        check_width("init_filters", init_filters)
         channels = [init_filters * 2**level for level in range(len(blocks_per_level))]
 
         def conv(
