@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from html import escape
 
-WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
+# A unit such as mL is one word.
+WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z]{2})(?=[A-Z])")
 
 
 def breakable(name: str) -> str:

@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 
@@ -44,7 +45,7 @@ def line_chart(
     bands: Sequence[tuple[float, float, str]] = (),
     unit_square: bool = False,
 ) -> Chart:
-    """Return the chart of curves (x and y values) by name.
+    """Return the chart of curves (x and y values) by name; where x are ranges, whole numbers stand below it.
 
     `bands` are named stretches of x, shaded in turns.
     """
@@ -74,6 +75,8 @@ def line_chart(
         axes.set_ylim(0, 1.03)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
+    if all(isinstance(x, range) for x, _ in curves.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(curves) > 1:
         _legend(figure, columns)
     said = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]

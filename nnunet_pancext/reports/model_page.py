@@ -37,6 +37,7 @@ MODEL_STYLE = """\
 .charts img { border-radius: 0; }
 .summary thead th:first-child { text-align: left; padding-left: 0; }
 .sortable th, .sortable td { padding: .4rem .45rem; }
+.sortable thead th { white-space: normal; } .sortable th:first-child { padding-left: 0; }
 @media print {
   .charts { grid-template-columns: 1fr 1fr; }
   .sortable table { font-size: 7pt; }

@@ -30,7 +30,8 @@ def format_totals(evaluation: Evaluation) -> str:
     """Return mean ± SD of the main metrics by label, then the scores per slice and per lesion."""
     totals = {name: total(evaluation.scores, name) for name in evaluation.targets.regions}
     columns = [one.per_volume for one in totals.values()]
-    volume = [[f"per volume, {len(evaluation.scores)} cases", *totals]]
+    cases = len(evaluation.scores)
+    volume = [[f"per volume, {cases} {'case' if cases == 1 else 'cases'}", *totals]]
     volume += [[title, *(_ratio(one[metric]) for one in columns)] for title, metric in RATIOS]
     volume += [[title, *(_amount(one[metric]) for one in columns)] for title, metric in AMOUNTS]
     tables = [text_table(volume), text_table(_slices_and_lesions(totals))]

@@ -112,6 +112,22 @@ def test_the_text_of_charts_is_read_by_weak_eyes(ink, paper):
     assert "fill: var(--ink)" in chart
 
 
+def test_epochs_are_whole_numbers():
+    svg = line_chart({"a": (range(3), [0.0, 0.5, 1.0])}, x_label="epoch", y_label="loss").svg
+    below = re.findall(r'<g id="xtick_.*?>([^<>]+)</text>', svg, re.DOTALL)
+    assert below == ["0", "1", "2"]
+
+
+def test_headings_of_cases_wrap_between_words(page_file):
+    with open_page(page_file) as page:
+        page.call(
+            "Emulation.setDeviceMetricsOverride", width=1200, height=900, deviceScaleFactor=1, mobile=False
+        )
+        table = "document.querySelector('.sortable .scroll')"
+        assert page.run(f"{table}.scrollWidth <= {table}.clientWidth")
+        assert page.run(f"[...{table}.querySelectorAll('thead th')].every(th => !th.querySelector('wbr'))")
+
+
 def test_a_printed_page_has_no_controls(page_file):
     with open_page(page_file) as page:
         page.call("Emulation.setEmulatedMedia", media="print")

@@ -124,6 +124,7 @@ def test_an_undefined_value_is_a_dash_and_an_infinite_one_says_so():
 
 def test_long_names_may_break_between_their_words():
     assert breakable("nnUNetTrainer_50epochs") == "nn<wbr>UNet<wbr>Trainer_<wbr>50epochs"
+    assert breakable("true volume, mL") == "true volume, mL"
     assert breakable("a<b") == "a&lt;b"
 
 

@@ -45,3 +45,8 @@ def test_a_standard_deviation_has_the_decimals_of_its_mean(values, expected):
 
 def test_a_mean_error_below_0_keeps_its_sign():
     assert line("volume error, mL", volume_error_ml=[-0.2, -0.3], truth_volume_ml=[1, 1]) == "-0.250 ± 0.071"
+
+
+def test_a_single_case_is_no_plural():
+    assert line("per volume, 1 case", dice=[0.5]) == "tumour"
+    assert line("per volume, 2 cases", dice=[0.5, 0.5]) == "tumour"
