@@ -30,16 +30,11 @@ def check_spatial_dims(spatial_dims: int) -> None:
         raise ValueError(f"spatial_dims is {spatial_dims}; it must be 2 (slices) or 3 (volumes).")
 
 
-def check_width(name: str, channels: int, *, multiple_of: int = 1) -> int:
-    """Return the number of channels of the finest level.
-
-    Raises:
-        ValueError: it is not a positive multiple of `multiple_of`; the message has the option's name.
-    """
+def check_width(name: str, channels: int, *, multiple_of: int = 1) -> None:
+    """Raise ValueError, with the option's name, unless `channels` is a positive multiple of `multiple_of`."""
     if channels < 1 or channels % multiple_of:
         wanted = "at least 1" if multiple_of == 1 else f"a positive multiple of {multiple_of}"
         raise ValueError(f"{name} is {channels}; it must be {wanted}.")
-    return channels
 
 
 def convolution(
