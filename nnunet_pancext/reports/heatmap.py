@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from nnunet_pancext.files import atomic_path
@@ -19,6 +22,7 @@ from nnunet_pancext.reports.slices import AXIAL, CORONAL, SAGITTAL, central_voxe
 COLOURS = "inferno"
 OPACITY = 0.55
 BAR_HEIGHT_IN, BAR_BOTTOM_IN = 0.09, 0.28
+NUM_STEPS = 5  # of the bar
 
 
 def write_heatmap(
@@ -35,7 +39,7 @@ def write_heatmap(
     A CT (in HU) is shown in the window 40 / 400, an image that is none from its darkest to its brightest
     hundredth. The slices go through `centre` (column, row, slice of the files), or through the map's highest
     value where the image is not black. The colours run from the map's lowest value to its highest; the bar
-    says which these are.
+    says which these are. A map with one value everywhere has no colour.
     """
     grey, spacing_mm = display_array(image)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
@@ -48,6 +52,7 @@ def write_heatmap(
     figure, panels = four_panels(grey.shape, spacing_mm, title=title, legend_rows=2)
     whole, plain, coronal, sagittal = panels
     low, high = float(shown.min()), float(shown.max())
+    colours = Normalize(low, high if high > low else low + 1)
     for axes, plane, name in (
         (whole, AXIAL, "Axial"),
         (plain, AXIAL, "Axial, image alone"),
@@ -65,19 +70,29 @@ def write_heatmap(
         axes.imshow(
             values_shown,
             cmap=COLOURS,
-            norm=Normalize(low, high),
-            # what is low must not darken the image
-            alpha=OPACITY * (values_shown - low) / max(high - low, np.finfo(np.float32).tiny),
+            norm=colours,
+            alpha=OPACITY * colours(values_shown).data,  # what is low must not darken the image
             extent=(0, width_mm, height_mm, 0),
             interpolation="bilinear",
         )
-    height_in = figure.get_figheight()
-    bar = figure.add_axes((0.3, BAR_BOTTOM_IN / height_in, 0.4, BAR_HEIGHT_IN / height_in))
-    colours = ScalarMappable(Normalize(low, high), COLOURS)
-    figure.colorbar(colours, cax=bar, orientation="horizontal")
-    bar.tick_params(colors=INK, labelsize=8)
+    draw_colour_bar(figure, colours, constant=high <= low)
     with atomic_path(target) as partial:
         FigureCanvasAgg(figure).print_png(partial)
+
+
+def draw_colour_bar(figure: Figure, colours: Normalize, *, constant: bool) -> Axes:
+    """Draw the bar below the panels; a map that is `constant` has its one value on it, at the low end."""
+    height_in = figure.get_figheight()
+    bar = figure.add_axes((0.3, BAR_BOTTOM_IN / height_in, 0.4, BAR_HEIGHT_IN / height_in))
+    figure.colorbar(
+        ScalarMappable(colours, COLOURS),
+        cax=bar,
+        orientation="horizontal",
+        ticks=FixedLocator([float(colours.vmin or 0)]) if constant else MaxNLocator(NUM_STEPS),
+        format=lambda value, _: f"{value:.4g}",
+    )
+    bar.tick_params(colors=INK, labelsize=8)
+    return bar
 
 
 def highest_voxel(values: NDArray[np.generic], body: NDArray[np.bool_]) -> tuple[int, int, int]:
