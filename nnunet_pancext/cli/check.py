@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+DESCRIPTION = """\
+Look through any nnU-Net raw dataset and write a report with a picture of each case, the worst first, but of
+no more than 300 cases. The exit code is 1 if a case has an error."""
+
 EXAMPLES = """\
 examples:
   pancext check 7                                     $nnUNet_raw/Dataset007_*
@@ -17,8 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "check",
         help="look through a raw dataset: geometry, labels, duplicates, HU, orientation, with pictures",
-        description="Look through any nnU-Net raw dataset and write a report with a picture of each case, "
-        "the worst first, but of no more than 300 cases. The exit code is 1 if a case has an error.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -82,7 +82,7 @@ def add_nih(layouts: argparse._SubParsersAction) -> None:
     parser = layouts.add_parser(
         "nih",
         help="NIH Pancreas-CT, DICOM series with labels in NIfTI",
-        description="Convert NIH Pancreas-CT. Slices are ordered by position and written in HU; each label "
+        description="Convert NIH Pancreas-CT. Slices are ordered by position and written in HU; each label\n"
         "is laid onto its image as the image's intensities tell, and left out where they do not.",
         epilog=NIH_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -138,8 +138,8 @@ def add_slices(layouts: argparse._SubParsersAction) -> None:
     parser = layouts.add_parser(
         "slices",
         help="slices as grey .png, with masks",
-        description="Convert a folder image/ and a folder label/ of grey .png files of the same names into a "
-        "2D dataset. Masks are 0 and 255, or the numbers of the classes.",
+        description="Convert a folder image/ and a folder label/ of grey .png files of the same names into\n"
+        "a 2D dataset. Masks are 0 and 255, or the numbers of the classes.",
         epilog=SLICES_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -6,6 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+DESCRIPTION = """\
+Score the predicted label maps of a folder against the true ones of the same name, and write metrics.csv (a
+row per case and label) and summary.json. The exit code is 1 if a case could not be scored."""
+
 EXAMPLES = """\
 examples:
   pancext evaluate predictions $nnUNet_raw/Dataset007_Pancreas/labelsTs -o scores
@@ -18,9 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score predicted label maps: overlap, surfaces, lesions, per volume and per slice",
-        description="Score the predicted label maps of a folder against the true ones of the same name, and "
-        "write metrics.csv (a row per case and label) and summary.json. The exit code is 1 if a case "
-        "could not be scored.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

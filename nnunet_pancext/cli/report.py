@@ -6,6 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+DESCRIPTION = """\
+Write one HTML file about a trained model, whoever's trainer it was: all metrics of its validation cases,
+training curves, and pictures of the worst, median and best case. Its images must be
+volumes, such as .nii.gz."""
+
 EXAMPLES = """\
 examples:
   M=$nnUNet_results/Dataset007_Pancreas
@@ -20,9 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "report",
         help="write a page about a trained model: scores, curves, pictures of its worst and best cases",
-        description="Write one HTML file about a trained model, whoever's trainer it was: all metrics of its "
-        "validation cases, training curves, and pictures of the worst, median and best case. "
-        "Its images must be volumes, such as .nii.gz.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
