@@ -19,11 +19,18 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(name) from None
         raise
     try:
-        from nnunet_pancext.trainers import find_trainer
+        from nnunet_pancext.trainers import find_trainer, similar_trainers
 
         trainer = find_trainer(name)
     except PancextError as error:
         raise HostCommandError(f"nnunet_pancext: {error}") from None
     if trainer is None:
+        # nnU-Net asks here last, after its own trainers and the user's.
+        similar = similar_trainers(name)
+        if similar:
+            raise HostCommandError(
+                f"nnunet_pancext: there is no trainer {name}. Similar: {', '.join(similar)}. "
+                "`pancext trainers` lists those of this package."
+            )
         raise AttributeError(name)
     return trainer

@@ -5,7 +5,7 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.attention_unet import AttentionUNetTrainer, MultiHeadAttentionUNetTrainer
 from nnunet_pancext.trainers.base import PancextTrainer
-from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant
+from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant, similar_names
 from nnunet_pancext.trainers.cdi_nstseg import (
     CDINSTSegBackgroundTrainer,
     CDINSTSegForegroundTrainer,
@@ -59,6 +59,7 @@ __all__ = [  # noqa: RUF022
     "InjectionTrainer",
     "find_trainer",
     "list_trainers",
+    "similar_trainers",
     "SegResNetNLTrainer",
     "SegResNetNL0Trainer",
     "SegResNetNL1Trainer",
@@ -121,6 +122,11 @@ def find_trainer(name: str) -> type[PancextTrainer] | None:
             return None
         _VARIANTS[name] = variant
     return _VARIANTS[name]
+
+
+def similar_trainers(name: str) -> list[str]:
+    """Return up to three names of this package's trainers that come close to `name`, the closest first."""
+    return similar_names(name, list_trainers())
 
 
 def __getattr__(name: str) -> Any:

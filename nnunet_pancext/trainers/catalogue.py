@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
@@ -13,6 +14,7 @@ from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.suffixes import is_named_suffix, variant_attributes
 
 STOCK, STOCK_WITH_SUFFIXES = "nnUNetTrainer", "nnUNetTrainerBaseline"
+MOST_SIMILAR, LEAST_SIMILARITY = 3, 0.8
 BASES = (PancextTrainer, NetworkTrainer, InjectionTrainer)
 
 
@@ -49,3 +51,15 @@ def make_variant(
             attributes = variant_attributes(trainer, words)
             return type(name, (trainer,), {"__module__": module, "__doc__": trainer.__doc__, **attributes})
     return None
+
+
+def similar_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of the `known` trainers' names that `name`, without its suffixes, may have meant."""
+    by_core = {_core(one): one for one in known}
+    close = get_close_matches(_core(name.split("_")[0]), by_core, MOST_SIMILAR, LEAST_SIMILARITY)
+    return [by_core[core] for core in close]
+
+
+def _core(name: str) -> str:
+    """Return what tells a trainer's name from others: nnU-Net's prefix alone makes no two alike."""
+    return name.lower().removeprefix(STOCK.lower()).removesuffix("trainer")

@@ -80,16 +80,27 @@ def test_trainers_of_the_user_and_of_nnunet_are_found_as_before(
 def test_an_unknown_suffix_ends_nnunets_command_with_the_known_ones(
     wheel_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
-    command = tmp_path / "nnUNetv2_train"
+    told = refused_by_training(wheel_environment, "SegResNetNLTrainer_50epoch", tmp_path)
+    assert "nnunet_pancext: SegResNetNLTrainer knows no suffix _50epoch" in told
+    assert "_50epochs" in told
+    assert "_20iterations" in told
+
+
+def test_a_misspelt_trainer_ends_nnunets_command_with_similar_ones(
+    wheel_environment: ChildEnvironment, tmp_path: Path
+) -> None:
+    told = refused_by_training(wheel_environment, "SegResnetNL5Trainer_50epochs", tmp_path)
+    assert "nnunet_pancext: there is no trainer SegResnetNL5Trainer_50epochs. Similar: SegResNetNL" in told
+
+
+def refused_by_training(environment: ChildEnvironment, trainer: str, folder: Path) -> str:
+    """Return what nnU-Net's command says of a name with which it ends, without a traceback."""
+    command = folder / "nnUNetv2_train"
     command.write_text(RUN_TRAINING)
-    done = wheel_environment.python(
-        command, "1", "2d", "0", "-tr", "SegResNetNLTrainer_50epoch", "-device", "cpu", check=False
-    )
+    done = environment.python(command, "1", "2d", "0", "-tr", trainer, "-device", "cpu", check=False)
     assert done.returncode == 1
-    assert "nnunet_pancext: SegResNetNLTrainer knows no suffix _50epoch" in done.stderr
-    assert "_50epochs" in done.stderr
-    assert "_20iterations" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
 
 
 def test_an_environment_without_the_package_is_not_disturbed_by_the_inherited_variable(

@@ -9,7 +9,7 @@ from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunet_pancext import trainers
 from nnunet_pancext.errors import HostCommandError, PancextError
 from nnunet_pancext.losses import DiceOnlyWeights, DynamicWeights, OrdinaryWeights, PhaseWeights
-from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
+from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer, similar_trainers
 
 
 @pytest.mark.parametrize(
@@ -177,3 +177,21 @@ def test_other_names_are_not_ours(name):
 def test_nnunets_own_trainer_with_our_suffix_names_what_to_use(name):
     with pytest.raises(PancextError, match=name.replace("Trainer", "TrainerBaseline") + " trains the same"):
         find_trainer(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "similar"),
+    [
+        ("DLKUNetXTrainer_100epochs", {"DLKUNetSTrainer", "DLKUNetMTrainer", "DLKUNetLTrainer"}),
+        ("cdinstseg", {"CDINSTSegTrainer"}),
+        ("nnUNetTrainerNonlocals", {"nnUNetTrainerNonLocal"}),
+    ],
+)
+def test_a_misspelt_name_has_similar_ones(name, similar):
+    assert find_trainer(name) is None
+    assert similar <= set(similar_trainers(name))
+
+
+@pytest.mark.parametrize("name", ["NoSuchTrainer", "nnUNetTrainerDA9", "nnUNetTrainerDiceLos", "Trainer"])
+def test_a_name_that_is_far_from_all_has_none(name):
+    assert similar_trainers(name) == []
