@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_pancext.cli.main import build_parser
+from nnunet_pancext.cli.main import build_parser, main
 
 WIDTH = 116
 
@@ -39,3 +39,31 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 def test_no_lines_of_the_help_run_out_of_the_terminal(parser, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")  # what argparse itself wraps to
     assert max(map(len, parser.format_help().splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("command", [["compare", "7", "-tr", "A", "-o", "x"], ["convert", "msd", "folder"]])
+def test_an_unknown_option_is_told_with_the_usage_of_its_command(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--nope"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    words = command[: 2 if command[0] == "convert" else 1]
+    assert told.startswith(f"usage: pancext {' '.join(words)} ")
+    assert told.endswith(f"pancext {' '.join(words)}: error: unrecognized arguments: --nope\n")
+
+
+@pytest.mark.parametrize(
+    ("letters", "words"),
+    [
+        ("compare 7 -tr A B -c 2d -o o", "compare 7 --trainers A B --configuration 2d -o o"),
+        ("compare 7 -tr A -p P -f 0 1 -o o", "compare 7 --trainers A --plans P --folds 0 1 -o o"),
+        ("attention M I -o o -f 1 -chk best.pth", "attention M I -o o --fold 1 --checkpoint best.pth"),
+        ("report M -f 0", "report M --folds 0"),
+        ("reproduce dlkunet -tr A -c 2d -f 0", "reproduce dlkunet --trainers A --configuration 2d --folds 0"),
+        ("demo -c 2d", "demo --configuration 2d"),
+        ("trainers -c 2d", "trainers --configuration 2d"),
+    ],
+)
+def test_options_have_nnunets_own_letters_too(letters, words):
+    parse = build_parser().parse_args
+    assert vars(parse(letters.split())) == vars(parse(words.split()))

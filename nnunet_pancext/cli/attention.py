@@ -39,9 +39,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="the voxel from which a non-local block attends: slice, row, column, counted from 0; "
         "pictures are cut there",
     )
-    parser.add_argument("--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
+    parser.add_argument("-f", "--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
     parser.add_argument(
-        "--checkpoint", default="checkpoint_final.pth", metavar="NAME", help="default: checkpoint_final.pth"
+        "-chk",
+        "--checkpoint",
+        default="checkpoint_final.pth",
+        metavar="NAME",
+        help="default: checkpoint_final.pth",
     )
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
     parser.set_defaults(run=run)

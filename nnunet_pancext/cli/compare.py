@@ -31,15 +31,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("dataset", help="number or name of the dataset")
     parser.add_argument(
+        "-tr",
         "--trainers",
         nargs="+",
         required=True,
         metavar="NAME",
         help="TRAINER, or TRAINER__PLANS__CONFIGURATION to compare these as well",
     )
-    parser.add_argument("--configuration", default="3d_fullres", help="default %(default)s")
-    parser.add_argument("--plans", default="nnUNetPlans", help="default %(default)s")
-    parser.add_argument("--folds", nargs="+", metavar="K", help="default: all that were trained")
+    parser.add_argument("-c", "--configuration", default="3d_fullres", help="default %(default)s")
+    parser.add_argument("-p", "--plans", default="nnUNetPlans", help="default %(default)s")
+    parser.add_argument("-f", "--folds", nargs="+", metavar="K", help="default: all that were trained")
     parser.add_argument("--reference", metavar="NAME", help="what the others are tested against (the first)")
     parser.add_argument(
         "--metrics",

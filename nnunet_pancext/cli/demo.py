@@ -31,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--trainer", default="SegResNetNLTrainer", help="default %(default)s")
     parser.add_argument(
-        "--configuration", choices=("2d", "3d_fullres"), default="2d", help="default %(default)s"
+        "-c", "--configuration", choices=("2d", "3d_fullres"), default="2d", help="default %(default)s"
     )
     parser.add_argument(
         "--labels",

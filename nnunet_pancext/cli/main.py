@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from nnunet_pancext import __version__
 from nnunet_pancext.cli import (
@@ -36,9 +37,19 @@ examples:
 """
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Tells of an option that it does not know with its own usage, not with that of `pancext` alone."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `pancext` with all its sub-commands."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="pancext",
         description="Pancreas and pancreatic-tumour segmentation under nnU-Net v2.",
         epilog=EXAMPLES,

@@ -38,7 +38,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="the page (default: the trainer's name + .html)"
     )
-    parser.add_argument("--folds", nargs="+", default=(), metavar="FOLD", help="default: all that are there")
+    parser.add_argument(
+        "-f", "--folds", nargs="+", default=(), metavar="FOLD", help="default: all that are there"
+    )
     parser.add_argument("--truth", type=Path, metavar="FOLDER", help="true label maps, if not nnU-Net's")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="images, if not those in nnUNet_raw")
     parser.add_argument(

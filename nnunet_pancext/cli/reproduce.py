@@ -52,11 +52,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="the downloads, folders or archives; with names where a paper has several datasets",
     )
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of a paper with several, e.g. synapse")
-    parser.add_argument("--trainers", nargs="+", metavar="NAME", help="only these of the protocol")
+    parser.add_argument("-tr", "--trainers", nargs="+", metavar="NAME", help="only these of the protocol")
     parser.add_argument(
-        "--folds", nargs="+", choices=FOLDS, help="one model each, predicting together (default: the paper's)"
+        "-f",
+        "--folds",
+        nargs="+",
+        choices=FOLDS,
+        help="one model each, predicting together (default: the paper's)",
     )
-    parser.add_argument("--configuration", choices=CONFIGURATIONS, help="default: the paper's")
+    parser.add_argument("-c", "--configuration", choices=CONFIGURATIONS, help="default: the paper's")
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="for training and prediction")
     parser.add_argument(
         "--out",

@@ -36,6 +36,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="a plan of nnU-Net; a dataset.json beside it tells channels and classes",
     )
     parser.add_argument(
+        "-c",
         "--configuration",
         metavar="NAME",
         help="one configuration of the plan, e.g. 3d_fullres (default: all)",
