@@ -7,10 +7,13 @@ from dataclasses import replace
 from threading import Lock
 
 from nnunet_pancext.comparison.models import Model
-from nnunet_pancext.evaluation.probabilities import PrecisionRecall, VoxelHistogram, precision_recall
+from nnunet_pancext.evaluation.probabilities import (
+    HOW_VALIDATION_HAS_THEM,
+    PrecisionRecall,
+    VoxelHistogram,
+    precision_recall,
+)
 from nnunet_pancext.evaluation.scores import CaseScores
-
-HOW_TO_WRITE = "nnUNetv2_train with --val --npz writes them"
 
 
 class VoxelTally:
@@ -48,10 +51,10 @@ def why_no_probabilities(models: Sequence[Model], cases: Mapping[int, Sequence[s
         for model in models
     }
     if not any(found.values()):
-        return f"No trainer has probabilities: {HOW_TO_WRITE}."
+        return f"No trainer has probabilities: {HOW_VALIDATION_HAS_THEM}."
     lacking = [
         f"{name} has probabilities of {have or 'none'} of {number} cases"
         for name, have in found.items()
         if have < number
     ]
-    return f"{'; '.join(lacking)}: {HOW_TO_WRITE}." if lacking else ""
+    return f"{'; '.join(lacking)}: {HOW_VALIDATION_HAS_THEM}." if lacking else ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnunet_pancext.errors import PancextError
 
 KEY = "probabilities"
+HOW_VALIDATION_HAS_THEM = "nnUNetv2_train with --val --npz writes them"
 # In a bin the lesser of p and 1 - p has the same first bits as float32: 256 bins for each doubling from 2⁻²⁴,
 # the distance of float32 from 1, to 1/2.
 DROPPED_BITS = 15

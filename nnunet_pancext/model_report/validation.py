@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import Evaluation, evaluate, find_cases
+from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
 from nnunet_pancext.model_report.model_folder import Fold, ModelFolder
 
 
@@ -91,8 +92,7 @@ def validation_notes(model: ModelFolder, fold_of: Mapping[str, str]) -> list[str
     if found < there:
         which = f"only {found} of {there} cases have" if found else "no case has"
         notes.append(
-            f"There are no precision-recall curves: {which} probabilities. nnUNetv2_train with --val --npz "
-            "writes them."
+            f"There are no precision-recall curves: {which} probabilities. {HOW_VALIDATION_HAS_THEM}."
         )
     notes += [
         f"Fold {fold.name} is left out: its validation cases are its training cases. "
