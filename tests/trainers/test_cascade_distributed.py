@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
@@ -15,10 +16,19 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from nnunet_pancext import trainers
 from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES
-from nnunet_pancext.trainers import PancreasTumorCascadeTrainer
 
 PROCESSES = 2
+WITHOUT_WINDOW = ("PancreasTumorCascadeMTrainer", "2d")
+VARIANTS = (
+    ("PancreasTumorCascadeTrainer", "2d"),
+    ("PancreasTumorCascadeTrainer", "3d_fullres"),
+    WITHOUT_WINDOW,
+    ("PancreasTumorCascadeMPTrainer", "2d"),
+    ("PancreasTumorCascadeMPTTrainer", "2d"),
+    ("PancreasTumorCascadeMPTLTrainer", "2d"),
+)
 HOST = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer"
 
 
@@ -33,8 +43,8 @@ def synchronised(self, features):
     )
 
 
-def train_a_little(rank: int, folder: str) -> None:
-    """Take two steps in each phase; the second process never has an organ in its patches."""
+def train_all(rank: int, folder: str) -> None:
+    """Train each of `VARIANTS` as one of two processes, and keep what they are then."""
     torch.set_num_threads(1)
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[name] = os.path.join(folder, name)
@@ -45,50 +55,72 @@ def train_a_little(rank: int, folder: str) -> None:
         world_size=PROCESSES,
         timeout=timedelta(seconds=60),
     )
-    torch.manual_seed(0)
     with (
         mock.patch.object(nn.SyncBatchNorm, "forward", synchronised),
         mock.patch.object(DistributedDataParallel, "_passing_sync_batchnorm_handle"),  # wants GPUs
         mock.patch(f"{HOST}.DDP", lambda network, device_ids: DistributedDataParallel(network)),
-        mock.patch.object(PancreasTumorCascadeTrainer, "network_options", {"base_channels": 8}),
     ):
-        plans = {**made_plans(), "continue_training": False}
-        trainer = PancreasTumorCascadeTrainer(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
-        trainer.device = torch.device("cpu")  # nnU-Net takes a GPU for each process
-        trainer.grad_scaler = None
-        trainer.initialize()
-        network = trainer.network.module
-        with torch.no_grad():  # stage 1 finds nothing, as at the start of a training
-            network.stage_1.head.seg_layers.weight.zero_()
-            network.stage_1.head.seg_layers.bias.fill_(-1)
-        labels = torch.zeros(2, 1, 32, 32)
-        if rank == 0:
-            labels[..., 8:20, 8:20] = 1
-            labels[..., 12:15, 12:15] = 2
-        image = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(rank))
-        trainer.network.train()
-        looked = []
-        for network.phase in PHASES:
-            for _ in range(2):
-                trainer.train_step({"data": image, "target": [labels], "keys": ["one", "other"]})
-                looked.append(trainer.loss.cascade.windows is not None)
-    assert looked == [rank == 0] * 6
-    kept = {
-        "weights": torch.cat([parameter.detach().flatten() for parameter in network.parameters()]),
-        "stage 1": {type(module) for module in network.stage_1.modules()},
-        "stage 2": {type(module) for module in network.stage_2.modules()},
-    }
+        kept = {variant: train_a_little(*variant, rank) for variant in VARIANTS}
     torch.save(kept, os.path.join(folder, f"kept_{rank}.pt"))
     torch.distributed.destroy_process_group()
 
 
-def test_a_process_without_organ_takes_the_same_steps(tmp_path: Path):
+def train_a_little(name: str, configuration: str, rank: int) -> dict[str, Any]:
+    """Take two steps in each phase; the second process never has an organ in its patches."""
+    torch.manual_seed(0)
+    kind = getattr(trainers, name)
+    narrow = {**kind.network_options, "base_channels": 8}
+    with mock.patch.object(kind, "network_options", narrow):
+        plans = {**made_plans(), "continue_training": False}
+        trainer = kind(plans, configuration, 0, made_dataset_json(), torch.device("cpu"))
+        trainer.device = torch.device("cpu")  # nnU-Net takes a GPU for each process
+        trainer.grad_scaler = None
+        trainer.initialize()
+    network = trainer.network.module
+    with torch.no_grad():  # stage 1 finds nothing, as at the start of a training
+        network.stage_1.head.seg_layers.weight.zero_()
+        network.stage_1.head.seg_layers.bias.fill_(-1)
+    patch = trainer.configuration_manager.patch_size
+    labels = torch.zeros(2, 1, *patch)
+    if rank == 0:
+        labels[(..., *(slice(length // 4, length // 2) for length in patch))] = 1
+        labels[(..., *(slice(length // 3, length // 3 + 2) for length in patch))] = 2
+    image = torch.randn(2, 1, *patch, generator=torch.Generator().manual_seed(rank))
+    trainer.network.train()
+    looked = []
+    for network.phase in PHASES:
+        for _ in range(2):
+            trainer.train_step({"data": image, "target": [labels], "keys": ["one", "other"]})
+            looked.append(trainer.loss.cascade.windows is not None)
+    return {
+        "looked": looked,
+        "weights": torch.cat([parameter.detach().flatten() for parameter in network.parameters()]),
+        "stage 1": {type(module) for module in network.stage_1.modules()},
+        "stage 2": {type(module) for module in network.stage_2.modules()},
+    }
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Return what each process kept of each variant."""
+    folder = tmp_path_factory.mktemp("processes")
+    make_preprocessed(folder)
+    torch.multiprocessing.spawn(train_all, args=(str(folder),), nprocs=PROCESSES)
+    return [torch.load(folder / f"kept_{rank}.pt", weights_only=False) for rank in range(PROCESSES)]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
+def test_a_process_without_organ_takes_the_same_steps(kept, variant):
     """Else a parameter without a gradient would stop it, or a norm that waits for the other process."""
-    make_preprocessed(tmp_path)
-    torch.multiprocessing.spawn(train_a_little, args=(str(tmp_path),), nprocs=PROCESSES)
-    one, other = (torch.load(tmp_path / f"kept_{rank}.pt", weights_only=False) for rank in range(PROCESSES))
+    one, other = (process[variant] for process in kept)
+    assert one["looked"] == [True] * 6
+    assert other["looked"] == [variant == WITHOUT_WINDOW] * 6
     assert torch.isfinite(one["weights"]).all()
     assert torch.equal(one["weights"], other["weights"])
+
+
+def test_the_norms_of_stage_1_alone_are_synchronised(kept):
+    one = kept[0][VARIANTS[0]]
     assert nn.SyncBatchNorm in one["stage 1"]
     assert nn.SyncBatchNorm not in one["stage 2"]
     assert nn.BatchNorm2d in one["stage 2"]
