@@ -81,7 +81,7 @@ def _trainer_class(name: str) -> Any:
 
     try:
         return recursive_find_trainer_class_by_name(name)
-    except RuntimeError as error:
+    except (RuntimeError, PancextError) as error:  # the second: similar ones exist
         raise PancextError(f"nnU-Net finds no trainer {name} here") from error
 
 

@@ -88,6 +88,13 @@ def test_the_parameters_of_nnunets_own_network(tree):
     assert others.seconds_per_epoch == 10.0
 
 
+def test_a_trainer_that_is_not_here_is_told_though_its_name_is_similar_to_one_of_ours(tree):
+    add_model(tree, "nnUNetTrainer")
+    add_model(tree, "SegResNetNLXTrainer")
+    _, unknown = costs(tree, "nnUNetTrainer", "SegResNetNLXTrainer")
+    assert unknown.parameters == "nnU-Net finds no trainer SegResNetNLXTrainer here"
+
+
 def test_multiply_adds_of_a_convolution_by_hand():
     sizes = default_setting("2d").sizes("2d")
     counted = count_multiply_adds(lambda: nn.Conv2d(1, 5, 3, padding=1), sizes)
