@@ -132,9 +132,8 @@ class CDINSTSeg(SegmentationNetwork):
         )
         level: Any
         for level in (self.mine.localize, *self.mine.refine):
-            level.map = class_head(
-                level.map
-            )  # one channel for each class: not for a dataset with other labels
+            # It has a channel for each class, so it is not for a dataset with other labels.
+            level.map = class_head(level.map)
         self.head = nn.Sequential(
             *conv_stack(widths=[2 * base, base], **shared),
             class_head(map_convolution(spatial_dims=spatial_dims, channels=base, num_maps=num_classes)),
