@@ -8,8 +8,8 @@ from pathlib import Path
 
 DESCRIPTION = """\
 Write one HTML file about a trained model, whoever's trainer it was: all metrics of its validation cases,
-training curves, and pictures of the worst, median and best case. Its images must be
-volumes, such as .nii.gz."""
+training curves, and pictures of the worst, median and best case. Its images must be volumes, such as
+.nii.gz."""
 
 EXAMPLES = """\
 examples:
