@@ -6,47 +6,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from made_label_maps import LABELS, write
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import binary_erosion
 
-from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.folder import evaluate_folder
 from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
 from nnunet_pancext.evaluation.targets import read_targets
-
-LABELS = {"background": 0, "pancreas": 1, "tumour": 2}
-
-
-def write(
-    path: Path,
-    array: np.ndarray,
-    *,
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
-) -> None:
-    path.parent.mkdir(exist_ok=True)
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(spacing)
-    image.SetOrigin(origin)
-    sitk.WriteImage(image, str(path))
-
-
-@pytest.fixture
-def label_map() -> np.ndarray:
-    """Pancreas of 3 x 3 x 3 voxels, one of which is tumour."""
-    array = np.zeros((5, 6, 7), dtype=np.uint8)
-    array[1:4, 1:4, 1:4] = 1
-    array[2, 2, 2] = 2
-    return array
-
-
-@pytest.fixture
-def folders(tmp_path: Path, label_map: np.ndarray) -> tuple[Path, Path]:
-    """Predictions and truths of one case, 'a', which agree."""
-    write(tmp_path / "predictions" / "a.nii.gz", label_map)
-    write(tmp_path / "truths" / "a.nii.gz", label_map)
-    return tmp_path / "predictions", tmp_path / "truths"
 
 
 def test_scores_each_label_and_their_union(tmp_path: Path, label_map: np.ndarray) -> None:
@@ -111,116 +78,9 @@ def test_rounding_in_headers_is_no_mismatch(folders: tuple[Path, Path], label_ma
     assert evaluate_folder(*folders, labels=LABELS)[0].labels["pancreas"].dice == 1
 
 
-def test_refuses_missing_predictions_by_name(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
-    for name in ("b", "c"):
-        write(folders[1] / f"{name}.nii.gz", label_map)
-    with pytest.raises(
-        PancextError, match=r"No prediction for 2 of 3 cases in .*: b, c\. Predict these cases"
-    ):
-        evaluate_folder(*folders, labels=LABELS)
-
-
-def test_refuses_a_folder_without_truths(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(PancextError, match=r"No file ending in '.nii.gz' .*empty.*Check the folder"):
-        evaluate_folder(folders[0], tmp_path / "empty", labels=LABELS)
-
-
-@pytest.mark.parametrize(("place", "what"), [(0, "predicted"), (1, "true")])
-def test_refuses_a_folder_that_is_not_there(
-    folders: tuple[Path, Path], tmp_path: Path, place: int, what: str
-) -> None:
-    given = [tmp_path / "absent" if at == place else folder for at, folder in enumerate(folders)]
-    with pytest.raises(PancextError, match=f"There is no folder of {what} label maps at .*absent. Check"):
-        evaluate_folder(*given, labels=LABELS)
-
-
-@pytest.mark.parametrize(
-    ("geometry", "met"),
-    [
-        ({"spacing": (1.0, 1.0, 2.0)}, r"spacing \(1, 1, 2\) against \(1, 1, 1\) mm"),
-        ({"origin": (0.0, 3.0, 0.0)}, "up to 3 mm apart"),
-    ],
-)
-def test_refuses_another_grid(
-    folders: tuple[Path, Path], label_map: np.ndarray, geometry: dict[str, tuple], met: str
-) -> None:
-    write(folders[0] / "a.nii.gz", label_map, **geometry)
-    with pytest.raises(PancextError, match=f"Case 'a': .*differ in geometry.*{met}.*resample"):
-        evaluate_folder(*folders, labels=LABELS)
-
-
-def test_refuses_another_size(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
-    write(folders[0] / "a.nii.gz", label_map[1:])
-    with pytest.raises(PancextError, match=r"Case 'a': .*size \(7, 6, 4\) against \(7, 6, 5\) voxels"):
-        evaluate_folder(*folders, labels=LABELS)
-
-
-@pytest.mark.parametrize("keep", [0, 20, -9])
-def test_refuses_a_truncated_file(folders: tuple[Path, Path], keep: int) -> None:
-    path = folders[0] / "a.nii.gz"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(PancextError, match=r"Case 'a': Cannot read the image .*a\.nii\.gz.*copy it again"):
-        evaluate_folder(*folders, labels=LABELS)
-
-
-@pytest.mark.parametrize("keep", [0, 200, -9])
-def test_refuses_a_truncated_file_that_is_not_compressed(
-    folders: tuple[Path, Path], label_map: np.ndarray, keep: int
-) -> None:
-    for folder in folders:
-        write(folder / "b.nii", label_map)
-    assert evaluate_folder(*folders, labels=LABELS, file_ending=".nii")[0].labels["tumour"].dice == 1
-    path = folders[0] / "b.nii"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(PancextError, match=r"Case 'b': Cannot read the image .*b\.nii .*copy it again"):
-        evaluate_folder(*folders, labels=LABELS, file_ending=".nii")
-
-
-@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha"])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_refuses_voxels_that_are_no_number(
-    folders: tuple[Path, Path], label_map: np.ndarray, ending: str, value: float
-) -> None:
-    """ITK makes zeros of them where the file is a NIfTI."""
-    values = label_map.astype(np.float32)
-    values[2, 2, 2] = value
-    write(folders[0] / f"b{ending}", values)
-    write(folders[1] / f"b{ending}", label_map)
-    with pytest.raises(PancextError, match=r"Case 'b': .*b\.(nii|mha).* holds 1 voxel of NaN or infinity"):
-        evaluate_folder(*folders, labels=LABELS, file_ending=ending)
-
-
-def test_refuses_undeclared_values(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
-    label_map[0, 0, 0] = 7
-    write(folders[1] / "a.nii.gz", label_map)
-    with pytest.raises(PancextError, match=r"Case 'a': the truth .* holds the values \[7\].*\[0, 1, 2\]"):
-        evaluate_folder(*folders, labels=LABELS)
-
-
-def test_refuses_probabilities(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
-    write(folders[0] / "a.nii.gz", label_map.astype(np.float32) / 3)
-    with pytest.raises(PancextError, match=r"Case 'a': .*not whole numbers.*not probabilities"):
-        evaluate_folder(*folders, labels=LABELS)
-
-
 def test_takes_whole_numbers_stored_as_floats(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
     write(folders[0] / "a.nii.gz", label_map.astype(np.float32))
     assert evaluate_folder(*folders, labels=LABELS)[0].labels["tumour"].dice == 1
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ({"background": 0}, "No foreground label"),
-        ({"background": 0, "pancreas": "1"}, "Label 'pancreas' = '1' is neither a whole number"),
-        ({"background": 0, "pancreas": []}, r"Label 'pancreas' = \[\] is neither"),
-        ({"background": 0, "foreground": 1, "tumour": 2}, "'foreground' = 1 has the name of the union"),
-    ],
-)
-def test_refuses_labels_that_cannot_be_scored(labels: dict, message: str) -> None:
-    with pytest.raises(PancextError, match=message):
-        read_targets(labels)
 
 
 def test_regions_are_scored_as_declared(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
