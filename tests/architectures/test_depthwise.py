@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from nnunet_pancext.architectures.blocks.depthwise import (
     CONVOLVE,
-    DepthwiseConvolution3d,
+    DepthwiseConvolution2d,
     depthwise_convolution,
     depthwise_convolve,
 )
@@ -87,8 +87,8 @@ def test_only_what_is_asked_for_is_computed():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_gives_half_precision_and_full_gradients(dtype):
-    layer = depthwise_convolution(spatial_dims=3, channels=4, kernel_size=5, dilation=3)
-    features = torch.randn(1, 4, 6, 9, 9, requires_grad=True)
+    layer = depthwise_convolution(spatial_dims=2, channels=4, kernel_size=5, dilation=3)
+    features = torch.randn(1, 4, 9, 9, requires_grad=True)
     with torch.autocast("cpu", dtype=dtype):
         found = layer(features)
     assert found.dtype == dtype
@@ -96,4 +96,4 @@ def test_autocast_gives_half_precision_and_full_gradients(dtype):
     found.float().sum().backward()
     assert layer.weight.grad.dtype == torch.float32
     assert features.grad.dtype == torch.float32
-    assert isinstance(layer, DepthwiseConvolution3d)
+    assert isinstance(layer, DepthwiseConvolution2d)

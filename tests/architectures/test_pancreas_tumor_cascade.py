@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
+from contracts.gradients import idle_parameters, mean_square
+from contracts.half_precision import check_half_precision
 from torch import nn
 from torch.nn import functional
 
@@ -89,6 +91,16 @@ def test_every_parameter_has_a_gradient_in_every_phase(dims, phase, empty):
         parameter.grad is not None and torch.isfinite(parameter.grad).all()
         for parameter in network.parameters()
     )
+
+
+def test_every_parameter_learns():
+    network = build(deep_supervision=True)
+    network.phase = "I"
+
+    def loss(output):
+        return mean_square([output.organ_logits, *output.lesion_logits])
+
+    assert idle_parameters(network, with_truth(), loss=loss) == []
 
 
 @pytest.mark.parametrize(("phase", "reached"), [("S", False), ("I", True), ("J", True)])
@@ -288,14 +300,12 @@ def test_ablations(options, maps):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
 def test_half_precision_stays_finite(dtype):
-    network = build(deep_supervision=True)
-    with torch.backends.mkldnn.flags(enabled=False):
-        with torch.autocast("cpu", dtype=dtype):
-            output = network(with_truth())
-        maps = [output.organ_logits, *output.lesion_logits, output.log_probabilities]
-        sum(found.float().square().mean() for found in maps).backward()
-    assert all(torch.isfinite(found).all() for found in maps)
-    assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+    check_half_precision(
+        build(deep_supervision=True),
+        with_truth(),
+        dtype,
+        outputs_of=lambda output: [output.organ_logits, *output.lesion_logits, output.log_probabilities],
+    )
 
 
 def test_random_margins_are_between_none_and_twice_the_margin():

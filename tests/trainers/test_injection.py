@@ -4,6 +4,8 @@ from copy import deepcopy
 
 import pytest
 import torch
+from contracts.gradients import idle_parameters
+from contracts.half_precision import check_half_precision
 from contracts.made_preprocessed import (
     PATCHES,
     made_dataset_json,
@@ -102,14 +104,7 @@ def test_an_injected_network_compiles_without_a_graph_break(configuration, train
 )
 def test_half_precision_stays_finite(trainer, dtype):
     network = build(trainer, plans_of("PlainConvUNet"), "2d")
-    with torch.backends.mkldnn.flags(enabled=False):  # as for the package's own networks
-        with torch.autocast("cpu", dtype=dtype):
-            outputs = network(torch.randn(2, 1, *PATCHES["2d"][0]))
-        sum(output.float().square().mean() for output in outputs).backward()
-    assert all(torch.isfinite(output).all() for output in outputs)
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    assert gradients
-    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    check_half_precision(network, torch.randn(2, 1, *PATCHES["2d"][0]), dtype)
 
 
 class Ones(nn.Module):
@@ -200,15 +195,8 @@ def test_a_gradient_reaches_the_part(plans, configuration, trainer):
     if trainer is nnUNetTrainerNonLocal:
         for block in network.part:
             nn.init.normal_(block.w_z.weight, std=0.1)
-    sum(
-        output.square().mean() for output in network(torch.randn(2, 1, *PATCHES[configuration][0]))
-    ).backward()
-    idle = [
-        name
-        for name, parameter in network.part.named_parameters()
-        if parameter.grad is None or not parameter.grad.any()
-    ]
-    assert not idle
+    idle = idle_parameters(network, torch.randn(2, 1, *PATCHES[configuration][0]))
+    assert not any(name.startswith("part.") for name in idle)
 
 
 @pytest.mark.parametrize("deep_supervision", [True, False])
