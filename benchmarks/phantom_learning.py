@@ -4,8 +4,8 @@ python benchmarks/phantom_learning.py                 every trainer, 5 to 20 min
 python benchmarks/phantom_learning.py --trainers nnUNetTrainerBaseline DLKUNetSTrainer
 python benchmarks/phantom_learning.py --labels pancreas+tumour --epochs 8 --trainers nnUNetTrainerBaseline ...
 
-Each trainer goes the way of `pancext demo`: the same phantoms, plan, patch, split, seed and
-postprocessing. Its model then predicts twelve phantoms that none of them has seen.
+Each trainer goes the way of `pancext demo`, but for the number of iterations: the same phantoms, plan,
+patch, split, seed and postprocessing. Its model then predicts twelve phantoms that none of them has seen.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.demo.held_out import CaseFolders, link_cases
 from nnunet_pancext.demo.pipeline import (
     DATASET_ID,
-    DEFAULT_EPOCHS,
     FEW_CASES,
-    ITERATIONS_PER_EPOCH,
     PHANTOM_SIZE,
     PLANS,
     environment,
@@ -47,6 +45,7 @@ from nnunet_pancext.phantom import write_phantom_dataset
 from nnunet_pancext.trainers import list_trainers
 
 BASELINE = "nnUNetTrainerBaseline"
+EPOCHS, ITERATIONS_PER_EPOCH = 3, 100
 NEW_CASES = 12
 NEW_SEED = 1000  # the demo's phantoms come from another
 FOUND = 0.1  # least Dice of a lesion that counts as found
@@ -99,9 +98,8 @@ def learn(trainer: str, options: argparse.Namespace, cases: CaseFolders, labels:
         with silence():
             run_demo(
                 out=out,
-                trainer=trainer,
+                trainer=f"{trainer}_{options.epochs}epochs_{ITERATIONS_PER_EPOCH}iterations",
                 configuration=options.configuration,
-                epochs=options.epochs,
                 labels=options.labels,
                 keep=True,
             )
@@ -124,7 +122,7 @@ def main() -> None:
     parser.add_argument("--trainers", nargs="+", metavar="NAME", help="default: all, stock nnU-Net first")
     parser.add_argument("--configuration", choices=("2d", "3d_fullres"), default="2d")
     parser.add_argument("--labels", choices=("pancreas", "pancreas+tumour"), default="pancreas")
-    parser.add_argument("--epochs", type=int, default=DEFAULT_EPOCHS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of 100 iterations (default 3)")
     options = parser.parse_args()
     trainers = options.trainers or [BASELINE, *(name for name in list_trainers() if name != BASELINE)]
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))

@@ -24,7 +24,6 @@ from pathlib import Path
 from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.demo.pipeline import (
     DATASET_ID,
-    ITERATIONS_PER_EPOCH,
     PHANTOM_SIZE,
     PLANS,
     environment,
@@ -45,6 +44,7 @@ TRAINERS = (
     "PancreasTumorCascadeTrainer",
     "CDINSTSegTrainer",
 )
+ITERATIONS_PER_EPOCH = 100
 CASES = 18
 SEED = 2000
 CPU_BATCH = 2

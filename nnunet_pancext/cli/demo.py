@@ -8,8 +8,8 @@ from pathlib import Path
 EXAMPLES = """\
 examples:
   pancext demo                                         made CTs, minutes on two processors
-  pancext demo --labels pancreas+tumour --epochs 10    the tumour as a label of its own
-  pancext demo --data Task07_Pancreas --epochs 20      your own folder in MSD's layout
+  pancext demo --labels pancreas+tumour --epochs 40    the tumour as a label of its own
+  pancext demo --data Task07_Pancreas --epochs 80      your own folder in MSD's layout
   pancext demo --trainer SegResNetNL0Trainer --configuration 3d_fullres --keep --out without_non_local
 """
 
@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         default="pancreas",
         help="one label for the organ with its tumour, as Liao et al. have it, or both (default %(default)s)",
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of 100 iterations (default 3)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of 30 iterations (default 20)")
     parser.add_argument(
         "--keep", action="store_true", help="keep nnU-Net's folders, with the trained model, in OUT/work"
     )

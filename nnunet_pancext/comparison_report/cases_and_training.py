@@ -17,9 +17,8 @@ from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.reports.charts import Chart, Curve, line_chart, precision_recall_chart
 from nnunet_pancext.reports.comparison_cells import value_text
 from nnunet_pancext.reports.comparison_names import short_names
-from nnunet_pancext.reports.model_page import charts_html
 from nnunet_pancext.reports.page import section
-from nnunet_pancext.reports.pictures import picture_html
+from nnunet_pancext.reports.pictures import charts_html, picture_html
 from nnunet_pancext.reports.side_by_side import write_side_by_side
 from nnunet_pancext.training_record import TrainingRecord, read_training_record
 

@@ -12,12 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from nnunet_pancext.demo.console import Console, Status
+from nnunet_pancext.durations import duration_text
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.progress_interval import VARIABLE as PROGRESS_VARIABLE
 from nnunet_pancext.reports.html import CommandRecord
-from nnunet_pancext.reports.numbers import duration_text
 
-HEARTBEAT_S = 10
+HEARTBEAT_S = 5
 TAIL_LINES = 15
+STATUS_INTERVAL_S = "1"  # the console decides how many of a training's lines are shown
 
 
 class CommandRunner:
@@ -31,15 +34,21 @@ class CommandRunner:
 
     def __init__(self, *, logs: Path, environment: dict[str, str], steps: int) -> None:
         self.logs = logs
-        self.environment = {**os.environ, **environment}
+        self.environment = {**os.environ, PROGRESS_VARIABLE: STATUS_INTERVAL_S, **environment}
         self.steps = steps
         self.step = 0
         self.records: list[CommandRecord] = []
+        self.console = Console()
 
     def heading(self, title: str) -> None:
         """Print the heading of the next step."""
         self.step += 1
-        print(f"\n[{self.step}/{self.steps}] {title}", flush=True)
+        self.console.heading(f"[{self.step}/{self.steps}] {title}")
+
+    def skip(self, steps: int, reason: str) -> None:
+        """Print why the next `steps` steps are left out."""
+        first, self.step = self.step + 1, self.step + steps
+        self.console.heading(f"[{first} to {self.step}/{self.steps}] {reason}")
 
     def record(self, title: str, words: Iterable[str], seconds: float) -> None:
         """Remember a command for the report."""
@@ -54,12 +63,13 @@ class CommandRunner:
             title: of the step.
             words: the command's name, found beside this Python, and its arguments.
             progress: turns a line of output into a line for the console, or None to keep it in the log only.
+                What becomes a `Status` is not logged.
 
         Raises:
             PancextError: the command failed; the end of its output is in the message.
         """
         self.heading(title)
-        print(f"      {shlex.join(words)}", flush=True)
+        self.console.say(shlex.join(words))
         log = self.logs / f"{self.step}_{words[0]}.txt"
         start = time.monotonic()
         with log.open("w", encoding="utf-8") as stream:
@@ -70,7 +80,7 @@ class CommandRunner:
                 f"{words[0]} ended with exit code {code}. Its last lines (all of them in {log}):\n"
                 + "".join(f"  | {line}\n" for line in tail)
             )
-        print(f"      done in {duration_text(seconds)}", flush=True)
+        self.console.say(f"done in {duration_text(seconds)}")
         self.record(title, words, seconds)
 
     def _stream(
@@ -90,16 +100,18 @@ class CommandRunner:
             text=True,
             errors="replace",
         )
-        with process, _Heartbeat(start) as heartbeat:
+        with process, _Heartbeat(self.console, start):
             try:
                 for line in process.stdout or ():
-                    write(line)
                     text = line.rstrip().rsplit("\r", 1)[-1]
-                    if text:
-                        tail.append(text)
                     shown = progress(text)
                     if shown:
-                        heartbeat.say(shown)
+                        self.console.say(shown)
+                    if isinstance(shown, Status):
+                        continue
+                    write(line)
+                    if text:
+                        tail.append(text)
             except BaseException:
                 process.terminate()
                 raise
@@ -107,28 +119,22 @@ class CommandRunner:
 
 
 class _Heartbeat:
-    """Says how long a command has been running whenever it has been silent for a while."""
+    """Says how long a command has been running while it is silent."""
 
-    def __init__(self, start: float) -> None:
+    def __init__(self, console: Console, start: float) -> None:
+        self.console = console
         self.start = start
-        self.last = time.monotonic()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> _Heartbeat:
+    def __enter__(self) -> None:
         self.thread.start()
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.ended.set()
         self.thread.join()
 
-    def say(self, text: str) -> None:
-        """Print a line of progress."""
-        self.last = time.monotonic()
-        print(f"      {text}", flush=True)
-
     def _beat(self) -> None:
         while not self.ended.wait(1):
-            if time.monotonic() - self.last >= HEARTBEAT_S:
-                self.say(f"... {duration_text(time.monotonic() - self.start)}")
+            if self.console.silence_s() >= HEARTBEAT_S:
+                self.console.say(Status(f"... {duration_text(time.monotonic() - self.start)}"))

@@ -41,8 +41,9 @@ def collect_facts(
 
 def _cases_text(held_out: HeldOut) -> str:
     if held_out.trained_on:
-        return f"{len(held_out.training)} trained on, {len(held_out.cases)} of them predicted"
-    return f"{len(held_out.training)} trained on, 1 validated on, {len(held_out.cases)} predicted"
+        return f"{len(held_out.training)} trained and validated on, {len(held_out.cases)} of them predicted"
+    counts = map(len, (held_out.training, held_out.validation, held_out.cases))
+    return "{} trained on, {} validated on, {} predicted".format(*counts)
 
 
 def collect_notes(*, made: bool, device: str, held_out: HeldOut) -> list[str]:

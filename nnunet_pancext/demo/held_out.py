@@ -10,18 +10,20 @@ from nnunet_pancext.files import link_or_copy, write_json
 
 FOLDS = 5
 FOLD_SEED = 12345  # nnU-Net's own
-MOST_PREDICTED = 4  # enough for a demo; a large dataset's whole fold would take hours on a CPU
+# Enough for a demo; a large dataset's whole fold would take hours on a CPU.
+MOST_PREDICTED = MOST_VALIDATED = 4
+VALIDATED_OF_REST = 3  # one in three of the cases that are not predicted, where there are few
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """The cases to train on, to validate on and to predict, and whether the last were trained on too.
 
-    From the validation case nnU-Net decides on its postprocessing, so it is no fair test any more.
+    nnU-Net chooses its postprocessing on the validation cases, so they are not a fair test any more.
     """
 
     training: list[str]
-    validation: str
+    validation: list[str]
     cases: list[str]
     trained_on: bool
 
@@ -35,21 +37,23 @@ class CaseFolders:
 
 
 def hold_out(cases: Sequence[str]) -> HeldOut:
-    """Hold out the validation cases of nnU-Net's own fold 0, the first four at most, and one to validate on.
+    """Split the cases: to predict, to validate on, and to train on.
 
-    With fewer cases than folds there is nothing to hold out: all are trained on, and the first is validated
-    on and predicted.
+    Predicted are the first four, at most, of nnU-Net's own fold 0. Of the rest a third is validated on, two
+    at least and four at most: what is chosen on one case is chosen by chance. With fewer cases than folds
+    all are trained and validated on, and the first is predicted.
     """
     if len(cases) < FOLDS:
-        first, *_ = ordered = sorted(cases)
-        return HeldOut(training=ordered, validation=first, cases=[first], trained_on=True)
+        ordered = sorted(cases)
+        return HeldOut(training=ordered, validation=ordered, cases=ordered[:1], trained_on=True)
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     fold = generate_crossval_split(sorted(cases), seed=FOLD_SEED, n_splits=FOLDS)[0]
-    *training, validation = map(str, fold["train"])
+    rest = list(map(str, fold["train"]))
+    validated = min(max(2, len(rest) // VALIDATED_OF_REST), MOST_VALIDATED)
     return HeldOut(
-        training=training,
-        validation=validation,
+        training=rest[:-validated],
+        validation=rest[-validated:],
         cases=sorted(map(str, fold["val"]))[:MOST_PREDICTED],
         trained_on=False,
     )
@@ -57,7 +61,7 @@ def hold_out(cases: Sequence[str]) -> HeldOut:
 
 def write_split(splits_file: Path, held_out: HeldOut) -> None:
     """Write the one fold."""
-    write_json(splits_file, [{"train": held_out.training, "val": [held_out.validation]}])
+    write_json(splits_file, [{"train": held_out.training, "val": held_out.validation}])
 
 
 def link_cases(cases: Sequence[str], *, dataset: Path, target: Path) -> CaseFolders:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from nnunet_pancext.demo.console import Status
+
+# A trainer of this package prints these (`trainers.iteration_progress`).
+_ITERATION = re.compile(r"^Epoch \d+/\d+, iteration \d+/\d+: .* to go in this epoch, .* in all$")
+_VALIDATED = re.compile(r"predicting (\S+)\s*$")
 _EPOCH = re.compile(r"Epoch (\d+)\s*$")
 _LOSS = re.compile(r"train_loss (\S+)")
 _DICE = re.compile(r"Pseudo dice \[(.*)\]")
@@ -12,7 +17,7 @@ _NUMBER = re.compile(r"(?<![\w.])(?:nan|\d+\.\d+)")
 
 
 class TrainingProgress:
-    """Condenses the training log to a line per epoch. Reads the log line by line; call it with each line.
+    """Condenses the training log to a line per epoch and a status within it; call it with each line.
 
     Args:
         num_epochs: of the whole training, where known.
@@ -22,9 +27,12 @@ class TrainingProgress:
         self.of = f"/{num_epochs}" if num_epochs else ""
         self.epoch = 0
         self.loss = ""
+        self.validating = False
 
     def __call__(self, line: str) -> str | None:
-        """Return a line for the console where `line` ends an epoch or opens the validation."""
+        """Return a line for the console where there is something to say."""
+        if _ITERATION.match(line):
+            return Status(line[0].lower() + line[1:])
         if found := _EPOCH.search(line):
             self.epoch = int(found.group(1)) + 1
         elif found := _LOSS.search(line):
@@ -33,7 +41,9 @@ class TrainingProgress:
             dice = " / ".join(f"{float(number):.2f}" for number in _NUMBER.findall(found.group(1)))
             return f"epoch {self.epoch}{self.of}   loss {self.loss}   Dice on validation patches {dice}"
         elif "Training done" in line:
-            return "validating"
+            self.validating = True
+        elif self.validating and (found := _VALIDATED.search(line)):
+            return f"validating on {found.group(1)}"
         return None
 
 

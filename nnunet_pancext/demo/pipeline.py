@@ -22,19 +22,25 @@ from nnunet_pancext.demo.host_progress import (
 )
 from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
+from nnunet_pancext.durations import duration_text
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder
 from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
 from nnunet_pancext.evaluation.targets import FOREGROUND
+from nnunet_pancext.files import link_or_copy
+from nnunet_pancext.model_report.charts import training_charts
 from nnunet_pancext.phantom import write_phantom_dataset
 from nnunet_pancext.reports.console import format_table
 from nnunet_pancext.reports.html import write_report
-from nnunet_pancext.reports.numbers import duration_text, score_text
+from nnunet_pancext.reports.numbers import score_text
 from nnunet_pancext.reports.overlay import write_overlay
+from nnunet_pancext.training_record import read_training_record
 
 DEFAULT_TRAINER = "SegResNetNLTrainer"
-DEFAULT_EPOCHS = 3
-ITERATIONS_PER_EPOCH = 100
+# nnU-Net lowers the learning rate from epoch to epoch: with many short ones it ends near zero, and what has
+# been learnt no longer depends on the last few batches.
+DEFAULT_EPOCHS = 20
+ITERATIONS_PER_EPOCH = 30
 PHANTOM_CASES = 12
 PHANTOM_SIZE = (24, 72, 72)
 SEED = 0
@@ -75,7 +81,7 @@ def run_demo(
         trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
         configuration: "2d" or "3d_fullres".
         labels: "pancreas" (the tumour belongs to it) or "pancreas+tumour".
-        epochs: of 100 iterations each; default 3.
+        epochs: of 30 iterations each; default 20.
         keep: keep nnU-Net's folders, with the trained model, under `out`/work.
 
     Raises:
@@ -106,7 +112,6 @@ def run_demo(
     model_folder = (
         folders["nnUNet_results"] / dataset.folder.name / f"{full_trainer}__{PLANS}__{configuration}"
     )
-    postprocessing = determine_postprocessing(runner, workspace, model_folder, held_out, dataset.folder)
     test = link_cases(held_out.cases, dataset=dataset.folder, target=workspace.work / "held_out")
     where = ["-i", str(test.images), "-o", str(workspace.raw_predictions), "-d", str(DATASET_ID)]
     runner.run(
@@ -114,17 +119,12 @@ def run_demo(
         ["nnUNetv2_predict", *where, "-c", configuration, "-f", "0", *model, *FEW_CASES],
         progress=PredictionProgress(held_out.cases),
     )
-    runner.run(
-        "apply nnU-Net's postprocessing",
-        [
-            *("nnUNetv2_apply_postprocessing", "-i", str(workspace.raw_predictions)),
-            *("-o", str(workspace.predictions), "-pp_pkl_file", str(postprocessing), "-np", "1"),
-        ],
-    )
+    postprocess(runner, workspace, model_folder, held_out, dataset.folder)
     runner.heading("evaluate and report")
     foreground = foreground_labels(dataset.folder)
     scores = evaluate_folder(workspace.predictions, test.labels, labels=foreground)
     write_metrics_csv(scores, workspace.metrics)
+    record = read_training_record(model_folder / "fold_0")
     write_report(
         workspace.report,
         title=f"{trainer} on {'made CTs' if data is None else source.name}",
@@ -140,7 +140,7 @@ def run_demo(
         labels=foreground,
         overlays=draw_overlays(workspace, test, foreground),
         commands=runner.records,
-        progress_picture=model_folder / "fold_0" / "progress.png",
+        training=training_charts([record] if record else []),
         notes=collect_notes(made=data is None, device=device, held_out=held_out),
     )
     if not keep:
@@ -217,8 +217,8 @@ def convert(runner: CommandRunner, workspace: Workspace, source: Path, *, labels
     words = ["pancext", "convert", "msd", str(source), "--out", str(raw), "--labels", labels]
     runner.record("convert", words, time.monotonic() - start)
     for problem in result.left_out:
-        print(f"      left out {problem}")
-    print(f"      {len(result.training)} labelled cases")
+        runner.console.say(f"left out {problem}")
+    runner.console.say(f"{len(result.training)} labelled cases")
     return result
 
 
@@ -231,14 +231,19 @@ def plan_words(configuration: str) -> list[str]:
     ]
 
 
-def determine_postprocessing(
+def postprocess(
     runner: CommandRunner, workspace: Workspace, model_folder: Path, held_out: HeldOut, dataset: Path
-) -> Path:
-    """Let nnU-Net decide on the validation case whether to keep the largest component; return the file."""
-    truth = link_cases([held_out.validation], dataset=dataset, target=workspace.work / "validation")
+) -> None:
+    """Let nnU-Net decide on the validation cases whether to keep the largest component alone, and do so."""
+    if len(held_out.validation) < 2:
+        runner.skip(2, "no postprocessing: one validation case is too few to choose it on")
+        for prediction in workspace.raw_predictions.glob("*.nii.gz"):
+            link_or_copy(prediction, workspace.predictions / prediction.name)
+        return
+    truth = link_cases(held_out.validation, dataset=dataset, target=workspace.work / "validation")
     predicted = model_folder / "fold_0" / "validation"
     runner.run(
-        "choose nnU-Net's postprocessing on the validation case",
+        f"choose nnU-Net's postprocessing on {len(held_out.validation)} validation cases",
         [
             *("nnUNetv2_determine_postprocessing", "-i", str(predicted), "-ref", str(truth.labels)),
             *("-plans_json", str(model_folder / "plans.json")),
@@ -246,7 +251,14 @@ def determine_postprocessing(
         ],
         progress=postprocessing_progress,
     )
-    return predicted / "postprocessing.pkl"
+    runner.run(
+        "apply nnU-Net's postprocessing",
+        [
+            *("nnUNetv2_apply_postprocessing", "-i", str(workspace.raw_predictions)),
+            *("-o", str(workspace.predictions), "-pp_pkl_file", str(predicted / "postprocessing.pkl")),
+            *("-np", "1"),
+        ],
+    )
 
 
 def foreground_labels(dataset: Path) -> dict[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_pancext.durations import duration_text
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.files import atomic_path
 from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
@@ -21,7 +22,6 @@ from nnunet_pancext.model_report.validation import (
 )
 from nnunet_pancext.reports.charts import precision_recall_chart
 from nnunet_pancext.reports.model_page import model_page
-from nnunet_pancext.reports.numbers import duration_text
 from nnunet_pancext.reports.pictures import Shown
 from nnunet_pancext.trainers import list_trainers
 from nnunet_pancext.training_record import TrainingRecord, read_training_record

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from nnunet_pancext.durations import duration_text
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.files import atomic_path
-from nnunet_pancext.reports.numbers import duration_text
+from nnunet_pancext.reports.charts import Chart
 from nnunet_pancext.reports.page import render_page, section
-from nnunet_pancext.reports.pictures import picture_html
+from nnunet_pancext.reports.pictures import charts_html, picture_html
 from nnunet_pancext.reports.score_html import case_caption, headlines_html, score_table_html
 
 
@@ -33,13 +34,13 @@ def write_report(
     labels: dict[str, int],
     overlays: dict[str, Path],
     commands: list[CommandRecord],
-    progress_picture: Path | None,
+    training: Mapping[str, Chart],
     notes: list[str],
 ) -> None:
     """Write the report atomically; pictures are embedded and all texts escaped.
 
-    `facts` are pairs of name and value, `overlays` pictures by case name, `notes` warnings to be read first.
-    A part for which nothing is given is left out.
+    `facts` are pairs of name and value, `overlays` pictures by case name, `training` charts by title, `notes`
+    warnings to be read first. A part for which nothing is given is left out.
 
     Raises:
         PancextError: a picture is missing or of an unknown kind, or a case was not scored for a label.
@@ -48,7 +49,7 @@ def write_report(
         section("Results", headlines_html(scores, labels)),
         section("Dice and volumes", score_table_html(scores, labels)),
         section("Cases", _gallery(overlays, scores=scores, labels=labels)),
-        section("Training progress", _progress(progress_picture)),
+        section("Training", charts_html(training)),
         section("Run", facts_html(facts)),
         section("Commands", _commands(commands)),
     ]
@@ -77,17 +78,6 @@ def _gallery(overlays: dict[str, Path], *, scores: Sequence[CaseScores], labels:
             f"<figcaption><b>{escape(case)}</b> · {escape(caption)}</figcaption>\n</figure>"
         )
     return f'<div class="gallery">\n{"".join(figures)}\n</div>'
-
-
-def _progress(picture: Path | None) -> str:
-    if picture is None:
-        return ""
-    return (
-        '<figure>\n<div class="panel">'
-        f"{picture_html(picture, text='Curves of the training by epoch')}</div>\n"
-        "<figcaption>Written by nnU-Net during training: losses, pseudo Dice on the validation cases, "
-        "seconds per epoch and learning rate by epoch.</figcaption>\n</figure>"
-    )
 
 
 def facts_html(facts: Sequence[tuple[str, str]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,7 +14,7 @@ from nnunet_pancext.reports.charts import Chart
 from nnunet_pancext.reports.html import facts_html, notes_html
 from nnunet_pancext.reports.numbers import UNDEFINED, score_text, volume_text
 from nnunet_pancext.reports.page import render_page, section
-from nnunet_pancext.reports.pictures import Shown, picture_html
+from nnunet_pancext.reports.pictures import Shown, charts_html, picture_html
 from nnunet_pancext.reports.score_html import headlines_html
 from nnunet_pancext.reports.sortable import Cell, sortable_table
 from nnunet_pancext.reports.totals_table import found_text
@@ -32,14 +31,10 @@ COUNTS = ("lesions", "lesions_found", "false_positives")
 CURVES = "Precision and recall of voxels"
 
 MODEL_STYLE = """\
-.charts { display: grid; gap: 1.5rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
-.charts img { border-radius: 0; }
 .summary thead th:first-child { text-align: left; padding-left: 0; }
 .sortable th, .sortable td { padding: .4rem .45rem; }
 .sortable thead th { white-space: normal; } .sortable th:first-child { padding-left: 0; }
 @media print {
-  .charts { grid-template-columns: 1fr 1fr; }
   .sortable table { font-size: 7pt; }
   .sortable th, .sortable td { padding: .2rem .25rem; white-space: normal; }
   .sortable thead th { font-size: 6.5pt; }
@@ -158,19 +153,6 @@ def _case_table(evaluation: Evaluation, fold_of: Mapping[str, str]) -> str:
             )
     heading = ["case", "fold", "label", *(METRICS[name].title for name in CASE_COLUMNS)]
     return sortable_table(heading, rows, name="scores of all cases")
-
-
-def charts_html(charts: Mapping[str, Chart], *, captions: bool = True) -> str:
-    """Charts by title as pictures that say their ranges to those who do not see them; nothing without any."""
-    figures = []
-    for title, chart in charts.items():
-        content = base64.b64encode(chart.svg.encode()).decode("ascii")
-        caption = f"<figcaption>{escape(title)}</figcaption>" if captions else ""
-        source = f"data:image/svg+xml;base64,{content}"
-        figures.append(
-            f'<figure><img src="{source}" alt="{escape(f"{title}. {chart.text}")}">{caption}</figure>'
-        )
-    return f'<div class="charts">\n{"".join(figures)}\n</div>' if figures else ""
 
 
 def _soft(text: str) -> str:

@@ -23,13 +23,3 @@ def volume_text(volume_ml: float) -> str:
 def amount_decimals(amount: float) -> int:
     """Decimals of a volume or a distance, and of the standard deviation beside it."""
     return 3 if 0 < abs(amount) < 1 else 1
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as 4.2 s, 3 min 05 s or 2 h 07 min."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -124,8 +124,11 @@ td.dice { font-weight: 600; }
 
 .gallery { display: grid; gap: 1.5rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+.charts { display: grid; gap: 1.5rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; max-width: 52rem; break-inside: avoid; }
 figure img { display: block; width: 100%; height: auto; border-radius: 6px; }
+.charts img { border-radius: 0; }
 figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
 figcaption b { color: var(--ink); font-weight: 600; }
 
@@ -145,7 +148,6 @@ figcaption b { color: var(--ink); font-weight: 600; }
   white-space: pre-wrap; overflow-wrap: anywhere; }
 .bar { height: 4px; background: var(--panel); border-radius: 2px; }
 .bar div { height: 100%; min-width: 2px; background: var(--accent); border-radius: 2px; }
-.panel { padding: .75rem; background: #ffffff; border: 1px solid var(--line); border-radius: 6px; }
 
 @media print {
   :root {
@@ -156,7 +158,7 @@ figcaption b { color: var(--ink); font-weight: 600; }
   body { padding: 0; max-width: none; font-size: 10pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .scroll { overflow: visible; }
-  .gallery { grid-template-columns: 1fr 1fr; }
+  .gallery, .charts { grid-template-columns: 1fr 1fr; }
   .gallery figure:only-child { grid-column: 1 / -1; }
   section { margin-top: 1.5rem; }
   h2 { break-after: avoid; }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.reports.charts import Chart
 
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 
@@ -37,3 +39,16 @@ def picture_html(path: Path, *, text: str) -> str:
         raise PancextError(f"There is no picture at {path}. Write it before the report, or leave it out.")
     content = base64.b64encode(path.read_bytes()).decode("ascii")
     return f'<img src="data:{media_type};base64,{content}" alt="{escape(text)}">'
+
+
+def charts_html(charts: Mapping[str, Chart], *, captions: bool = True) -> str:
+    """Charts by title as pictures that say their ranges to those who do not see them; nothing without any."""
+    figures = []
+    for title, chart in charts.items():
+        content = base64.b64encode(chart.svg.encode()).decode("ascii")
+        caption = f"<figcaption>{escape(title)}</figcaption>" if captions else ""
+        source = f"data:image/svg+xml;base64,{content}"
+        figures.append(
+            f'<figure><img src="{source}" alt="{escape(f"{title}. {chart.text}")}">{caption}</figure>'
+        )
+    return f'<div class="charts">\n{"".join(figures)}\n</div>' if figures else ""

@@ -11,9 +11,12 @@ import torch
 
 from nnunet_pancext.architectures.blocks import TargetMining
 from nnunet_pancext.files import PARTIAL_PREFIX
+from nnunet_pancext.host_allocator import keep_freed_memory
 from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
+from nnunet_pancext.progress_interval import interval_from_environment
 from nnunet_pancext.trainers.finite_loss import check_loss
 from nnunet_pancext.trainers.host import nnUNetTrainer
+from nnunet_pancext.trainers.iteration_progress import IterationProgress
 from nnunet_pancext.trainers.loss_weights import append_weights_panel, log_loss_weights, set_loss_weights
 from nnunet_pancext.trainers.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.peak_memory import peak_memory_message
@@ -46,7 +49,9 @@ class PancextTrainer(nnUNetTrainer):
         - `_PaperRecipe` trains as the paper did (`paper_recipe`);
         - checkpoints are written to a temporary name and renamed, so a killed run never leaves half a file;
         - a loss that is not finite ends the training with a message (`finite_loss`);
-        - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`).
+        - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`);
+        - once a minute the console shows iterations and the time to go (`iteration_progress`);
+        - on a CPU with glibc freed memory is kept for the next step (`host_allocator`).
     """
 
     paper: ClassVar[str]
@@ -81,6 +86,16 @@ class PancextTrainer(nnUNetTrainer):
             check_labels(self.label_manager, trainer=type(self).__name__)
         self.seed = seed_from_environment()
         self.iteration = 0
+        self.progress_interval_s = interval_from_environment()
+        self.progress: IterationProgress | None = None
+        if self.device.type == "cpu":
+            keep_freed_memory()
+
+    @staticmethod
+    def prepare_prediction() -> None:
+        """Set up a process that predicts: all that nnU-Net's prediction asks of a trainer is its network."""
+        if not torch.cuda.is_available():
+            keep_freed_memory()
 
     def configure_epoch(self, epoch: int, num_epochs: int) -> None:
         """Set what depends on the epoch (loss weights, phases); called before each one, also after `--c`.
@@ -125,6 +140,13 @@ class PancextTrainer(nnUNetTrainer):
     def on_train_start(self) -> None:
         super().on_train_start()
         self.tell_labels()  # again: `-pretrained_weights` brought those of another dataset
+        if self.local_rank == 0:
+            self.progress = IterationProgress(
+                num_epochs=self.num_epochs,
+                num_iterations=self.num_iterations_per_epoch,
+                num_val_iterations=self.num_val_iterations_per_epoch,
+                interval_s=self.progress_interval_s,
+            )
 
     def get_dataloaders(self) -> Any:
         if self.seed is None:
@@ -135,6 +157,8 @@ class PancextTrainer(nnUNetTrainer):
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
+        if self.progress is not None:
+            self.progress.start_epoch(self.current_epoch)
         if self.loss_weighting is not None and self.loss_weighting is not OrdinaryWeights:
             self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
             set_loss_weights(self.loss, *self.weights)
@@ -166,7 +190,11 @@ class PancextTrainer(nnUNetTrainer):
         self.iteration = 0
 
     def train_step(self, batch: dict) -> dict:
-        return self._checked("training", super().train_step(batch), batch)
+        result = self._checked("training", super().train_step(batch), batch)
+        line = self.progress.advance() if self.progress is not None else None
+        if line is not None:
+            print(line, flush=True)  # to the console alone: nnU-Net's log stays as it is
+        return result
 
     def validation_step(self, batch: dict) -> dict:
         return self._checked("validation", super().validation_step(batch), batch)

@@ -32,6 +32,7 @@ class InjectionTrainer(PancextTrainer):
         enable_deep_supervision: bool = True,
     ) -> nn.Module:
         """Return nnU-Net's network for the plan with the part put in."""
+        cls.prepare_prediction()
         network = nnUNetTrainer.build_network_architecture(
             plans_manager,
             configuration_manager,

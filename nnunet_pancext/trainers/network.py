@@ -56,6 +56,7 @@ class NetworkTrainer(PancextTrainer):
         Raises:
             PancextError: the plan is of another kind of network and has no strides.
         """
+        cls.prepare_prediction()
         patch_size = configuration_manager.patch_size
         try:
             of_plan = {**cls.plan_strides(configuration_manager), **cls.plan_options(configuration_manager)}

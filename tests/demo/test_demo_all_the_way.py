@@ -24,6 +24,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     for step in range(1, 9):
         assert f"[{step}/8]" in shown
     assert "epoch 1/1" in shown
+    assert "on 2 validation cases" in shown
     assert re.search(r"Mean foreground Dice on 1 held-out cases: [01]\.\d{3}", shown)
 
     page = (out / "demo_report.html").read_text()
@@ -33,6 +34,8 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
         "nnUNetv2_apply_postprocessing",
         "SegResNetNLTrainer_1epochs_2iterations",
         "data:image/png",
+        "data:image/svg+xml",  # the training's curves
+        "2 trained on, 2 validated on, 1 predicted",
     ):
         assert part in page
     assert (

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import re
 import sys
 
 import pytest
 
 from nnunet_pancext.cli import demo as demo_command
+from nnunet_pancext.demo import commands
 from nnunet_pancext.demo.commands import CommandRunner
+from nnunet_pancext.demo.console import Console, Status
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
 from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_cases, write_split
 from nnunet_pancext.demo.host_progress import (
@@ -16,31 +20,43 @@ from nnunet_pancext.demo.host_progress import (
     planning_progress,
     postprocessing_progress,
 )
-from nnunet_pancext.demo.pipeline import name_trainer
+from nnunet_pancext.demo.pipeline import name_trainer, postprocess
 from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
 from nnunet_pancext.demo.workspace import open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.default_plan import default_plans
+from nnunet_pancext.trainers.iteration_progress import IterationProgress
 
 LOG = """\
 2026-11-20 23:44:20.178575: Epoch 0
+Epoch 1/2, iteration 30/100: 22.1 s to go in this epoch, 55.0 s in all
 2026-11-20 23:44:52.713678: train_loss -0.2297
 2026-11-20 23:44:52.717022: Pseudo dice [np.float32(0.4567), np.float32(nan)]
 2026-11-20 23:44:55.032462: Epoch 1
 2026-11-20 23:45:44.123382: train_loss -0.5
 2026-11-20 23:45:44.123997: Pseudo dice [0.9, 1.0]
 2026-11-20 23:45:46.689010: Training done.
+2026-11-20 23:45:47.021321: predicting pancreas_008
 """
 
 
-def test_the_training_log_becomes_a_line_per_epoch():
+def test_the_training_log_becomes_a_line_per_epoch_and_a_status_within():
     progress = TrainingProgress(2)
     lines = [line for line in map(progress, LOG.splitlines()) if line]
     assert lines == [
+        "epoch 1/2, iteration 30/100: 22.1 s to go in this epoch, 55.0 s in all",
         "epoch 1/2   loss -0.2297   Dice on validation patches 0.46 / nan",
         "epoch 2/2   loss -0.5   Dice on validation patches 0.90 / 1.00",
-        "validating",
+        "validating on pancreas_008",
     ]
+    assert [isinstance(line, Status) for line in lines] == [True, False, False, False]
+
+
+def test_a_trainers_own_line_is_understood():
+    ours = IterationProgress(num_epochs=2, num_iterations=3, num_val_iterations=1, interval_s=0)
+    ours.start_epoch(0)
+    line = ours.advance()
+    assert TrainingProgress(2)(line) == line[0].lower() + line[1:]
 
 
 def test_the_other_commands_progress():
@@ -98,21 +114,26 @@ def test_the_held_out_cases_are_nnunets_fold_0():
     cases = [f"pancreas_{number:03d}" for number in range(10)]
     held_out = hold_out(cases)
     assert not held_out.trained_on
-    assert len(held_out.cases) == 2
-    assert sorted([*held_out.training, held_out.validation, *held_out.cases]) == cases
+    assert [len(part) for part in (held_out.training, held_out.validation, held_out.cases)] == [6, 2, 2]
+    assert sorted([*held_out.training, *held_out.validation, *held_out.cases]) == cases
+
+
+@pytest.mark.parametrize(("count", "validated"), [(5, 2), (9, 2), (12, 3), (15, 4), (281, 4)])
+def test_what_is_chosen_on_validation_cases_rests_on_several(count, validated):
+    held_out = hold_out([f"case_{number:03d}" for number in range(count)])
+    assert len(held_out.validation) == validated
+    assert len(held_out.training) >= validated
 
 
 def test_a_large_dataset_predicts_only_a_few_of_its_fold():
     held_out = hold_out([f"case_{number:03d}" for number in range(100)])
-    assert len(held_out.training) == 79
-    assert len(held_out.cases) == 4
-    assert not {*held_out.training, held_out.validation} & set(held_out.cases)
-    assert held_out.validation not in held_out.training
+    assert [len(part) for part in (held_out.training, held_out.validation, held_out.cases)] == [76, 4, 4]
+    assert len({*held_out.training, *held_out.validation, *held_out.cases}) == 84
 
 
 def test_fewer_cases_than_folds_are_trained_on_and_the_report_says_so():
     held_out = hold_out(["b", "a"])
-    assert held_out == HeldOut(training=["a", "b"], validation="a", cases=["a"], trained_on=True)
+    assert held_out == HeldOut(training=["a", "b"], validation=["a", "b"], cases=["a"], trained_on=True)
     notes = collect_notes(made=False, device="cuda", held_out=held_out)
     assert len(notes) == 1
     assert "also trained on" in notes[0]
@@ -123,16 +144,16 @@ def test_the_split_and_the_linked_cases(tmp_path):
     for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b_0000.nii.gz"):
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_text(name)
-    held_out = HeldOut(training=["b"], validation="c", cases=["a"], trained_on=False)
+    held_out = HeldOut(training=["b"], validation=["c", "d"], cases=["a"], trained_on=False)
     write_split(tmp_path / "splits_final.json", held_out)
-    assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["c"]}]
+    assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["c", "d"]}]
     folders = link_cases(held_out.cases, dataset=raw, target=tmp_path / "test")
     assert [path.name for path in folders.images.iterdir()] == ["a_0000.nii.gz"]
     assert [path.name for path in folders.labels.iterdir()] == ["a.nii.gz"]
 
 
 def test_the_trainers_full_name():
-    assert name_trainer("SegResNetNLTrainer", 5) == ("SegResNetNLTrainer_5epochs_100iterations", 5)
+    assert name_trainer("SegResNetNLTrainer", 5) == ("SegResNetNLTrainer_5epochs_30iterations", 5)
     assert name_trainer("SegResNetNLTrainer_3epochs", None) == ("SegResNetNLTrainer_3epochs", 3)
     assert name_trainer("nnUNetTrainer_5epochs", None) == ("nnUNetTrainer_5epochs", None)
 
@@ -201,14 +222,14 @@ def test_the_facts_resolve_the_inherited_plan():
             trainer="T",
             configuration="2d_demo",
             plans=plans,
-            held_out=HeldOut(training=["a", "b"], validation="d", cases=["c"], trained_on=False),
+            held_out=HeldOut(training=["a", "b"], validation=["d", "e"], cases=["c"], trained_on=False),
             device="cpu",
             seed="0",
         )
     )
     assert facts["Patch size"] == "32 x 32 voxels"
     assert facts["Spacing"] == "0.80 x 0.80 mm"
-    assert facts["Cases"] == "2 trained on, 1 validated on, 1 predicted"
+    assert facts["Cases"] == "2 trained on, 2 validated on, 1 predicted"
     assert "nnunetv2 2." in facts["Versions"]
 
 
@@ -229,6 +250,74 @@ def test_the_command_line_takes_the_options(monkeypatch):
         "epochs": "2",
         "keep": "True",
     }
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+def test_on_a_terminal_a_status_is_overwritten():
+    stream = Stream(terminal=True)
+    console = Console(stream)
+    console.heading("[1/2] train")
+    console.say(Status("iteration 1"))
+    console.say(Status("iteration 2"))
+    console.say("epoch 1")
+    console.say("epoch 2")
+    assert stream.getvalue() == (
+        "\n[1/2] train\n"
+        "\r\x1b[K      iteration 1"
+        "\r\x1b[K      iteration 2"
+        "\r\x1b[K      epoch 1\n"
+        "      epoch 2\n"
+    )
+
+
+def test_in_a_pipe_a_status_is_shown_when_a_minute_was_silent():
+    now = [0.0]
+    stream = Stream(terminal=False)
+    console = Console(stream, clock=lambda: now[0])
+    console.say("epoch 1")
+    for second in range(1, 131):
+        now[0] = second
+        console.say(Status(f"at {second} s"))
+    console.say("epoch 2")
+    assert stream.getvalue().split("\n") == [
+        "      epoch 1",
+        "      at 60 s",
+        "      at 120 s",
+        "      epoch 2",
+        "",
+    ]
+
+
+def test_a_silent_command_shows_how_long_it_has_been_running(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "HEARTBEAT_S", 0.5)
+    _install(monkeypatch, tmp_path, "import time\ntime.sleep(2.5)\nprint('Epoch 1/2, a status')")
+    runner = CommandRunner(logs=tmp_path, environment={}, steps=1)
+    runner.console = Console(Stream(terminal=True))
+    runner.run("train", ["fake_command"], progress=lambda line: Status(line) if "status" in line else None)
+    shown = runner.console.stream.getvalue()
+    assert re.search(r"\r\x1b\[K      \.\.\. [\d.]+ s", shown)
+    assert (tmp_path / "1_fake_command.txt").read_text() == ""  # a status is not logged
+
+
+def test_one_validation_case_chooses_no_postprocessing(tmp_path, capsys):
+    workspace = open_workspace(tmp_path / "out")
+    workspace.raw_predictions.mkdir()
+    (workspace.raw_predictions / "a.nii.gz").write_text("predicted")
+    held_out = HeldOut(training=["a"], validation=["a"], cases=["a"], trained_on=True)
+    runner = CommandRunner(logs=workspace.logs, environment={}, steps=8)
+    runner.step = 5
+    postprocess(runner, workspace, tmp_path / "model", held_out, tmp_path / "dataset")
+    assert (workspace.predictions / "a.nii.gz").read_text() == "predicted"
+    assert "[6 to 7/8] no postprocessing: one validation case is too few" in capsys.readouterr().out
+    assert runner.step == 7
 
 
 def _install(monkeypatch: pytest.MonkeyPatch, folder, script: str) -> None:

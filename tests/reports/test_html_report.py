@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from nnunet_pancext.durations import duration_text
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.reports import html
+from nnunet_pancext.reports.charts import Chart
 from nnunet_pancext.reports.html import CommandRecord, write_report
-from nnunet_pancext.reports.numbers import duration_text, volume_text
+from nnunet_pancext.reports.numbers import volume_text
 
 VOID = {"meta", "img", "br"}
 
@@ -51,7 +53,7 @@ def arguments(scores: list[CaseScores], labels: dict[str, int], tmp_path: Path) 
         "labels": labels,
         "overlays": {"case_1": picture},
         "commands": [CommandRecord(title="Train", command="nnUNetv2_train 901", seconds=75)],
-        "progress_picture": picture,
+        "training": {"Loss": Chart(svg="<svg/>", text="loss by epoch; training: -0.7 to 0.1")},
         "notes": ["case_1 was also trained on"],
     }
 
@@ -93,8 +95,9 @@ def test_undefined_dice_is_an_explained_dash(tmp_path: Path, arguments: dict[str
 def test_page_needs_nothing_beside_itself(tmp_path: Path, arguments: dict[str, Any]) -> None:
     content = report(tmp_path, arguments)
     page = Page(content)
-    embedded = "data:image/png;base64," + base64.b64encode(b"\x89PNG made up").decode()
-    assert page.addresses == [embedded, embedded]
+    overlay = "data:image/png;base64," + base64.b64encode(b"\x89PNG made up").decode()
+    chart = "data:image/svg+xml;base64," + base64.b64encode(b"<svg/>").decode()
+    assert page.addresses == [overlay, chart]
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert not re.search(r"https?://|url\(|@import", content)
 
@@ -125,7 +128,7 @@ def test_parts_without_content_are_left_out(tmp_path: Path, arguments: dict[str,
         "scores": [],
         "overlays": {},
         "commands": [],
-        "progress_picture": None,
+        "training": {},
         "notes": [],
     }
     page = Page(report(tmp_path, arguments))
@@ -156,7 +159,7 @@ def test_an_overlay_of_an_unscored_case_says_so(tmp_path: Path, arguments: dict[
 def test_a_missing_picture_leaves_the_old_report(tmp_path: Path, arguments: dict[str, Any]) -> None:
     target = tmp_path / "report.html"
     target.write_text("old")
-    arguments["progress_picture"] = tmp_path / "absent.png"
+    arguments["overlays"] = {"case_1": tmp_path / "absent.png"}
     with pytest.raises(PancextError, match=r"There is no picture at .*absent\.png"):
         write_report(target, **arguments)
     assert target.read_text() == "old"
@@ -176,8 +179,8 @@ def test_a_failed_write_leaves_the_old_report_and_no_partial_one(
 
 
 def test_refuses_unknown_pictures(tmp_path: Path, arguments: dict[str, Any]) -> None:
-    arguments["progress_picture"] = tmp_path / "curve.pdf"
-    with pytest.raises(PancextError, match=r"curve\.pdf .* ending '\.pdf' is not one of \.png"):
+    arguments["overlays"] = {"case_1": tmp_path / "case_1.pdf"}
+    with pytest.raises(PancextError, match=r"case_1\.pdf .* ending '\.pdf' is not one of \.png"):
         report(tmp_path, arguments)
 
 
