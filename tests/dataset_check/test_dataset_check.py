@@ -32,8 +32,11 @@ def dataset(sound, tmp_path):
     return shutil.copytree(sound, tmp_path / "raw" / sound.name)
 
 
-def check(dataset, tmp_path):
-    return check_dataset(dataset, out=tmp_path / "check", show_progress=False)
+def check(dataset, tmp_path, *, pictures=2):
+    """Check with a picture of the worst cases alone, unless more are asked for: each takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nnunet_pancext.dataset_check.check.MOST_PICTURES", pictures)
+        return check_dataset(dataset, out=tmp_path / "check", show_progress=False)
 
 
 def change(path, edit, **geometry):
@@ -75,7 +78,7 @@ def test_a_sound_dataset_has_no_finding(sound, tmp_path):
 
 
 def test_the_report_shows_every_case_and_needs_no_network(sound, tmp_path):
-    result = check(sound, tmp_path)
+    result = check(sound, tmp_path, pictures=6)
     page = result.report.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64") == 6
     assert "Nothing was found." in page
@@ -207,7 +210,7 @@ def change_size(path):
 def test_the_worst_case_is_drawn_too(dataset, tmp_path, damage, has_contours):
     bad = case_of(dataset, 2)
     damage(dataset)
-    result = check(dataset, tmp_path)
+    result = check(dataset, tmp_path, pictures=6)
     assert next(iter(result.findings)) == bad
     picture = (matplotlib.image.imread(tmp_path / "check" / "pictures" / f"{bad}.png")[..., :3] * 255).round()
     panels = picture[: int(0.9 * len(picture))]  # without the legend
@@ -246,7 +249,7 @@ def test_other_formats_are_looked_through_as_well(dataset, tmp_path, ending):
     declared = json.loads((dataset / "dataset.json").read_text())
     (dataset / "dataset.json").unlink()
     (dataset / "dataset.json").write_text(json.dumps({**declared, "file_ending": ending}))
-    result = check(dataset, tmp_path)
+    result = check(dataset, tmp_path, pictures=6)
     assert result.is_sound
     assert not any(result.findings.values())
     assert len(list((tmp_path / "check" / "pictures").iterdir())) == 6

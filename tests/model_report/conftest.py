@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.msd import convert_msd
 from nnunet_pancext.phantom import write_phantom_dataset
 
@@ -76,9 +77,26 @@ def made(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def model(made, monkeypatch):
-    """The model's folder, with nnU-Net's variables set."""
+def model_in(made, monkeypatch):
+    """Return the folder of the model that was made, and set nnU-Net's variables."""
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setenv(name, str(made / name))
     return next((made / "nnUNet_results").glob("*/*__*__*"))
+
+
+@pytest.fixture
+def model(made, monkeypatch):
+    """The model's folder, with nnU-Net's variables set."""
+    return model_in(made, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def page_file(made, tmp_path_factory):
+    """The page about the model, for tests that only look at it."""
+    folder = tmp_path_factory.mktemp("page")
+    target = folder / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        model = model_in(made, patch)
+        assert main(["report", str(model), "-o", str(target)]) == 0
+    assert list(folder.iterdir()) == [target]
+    return target

@@ -17,15 +17,6 @@ from nnunet_pancext.model_report.gallery import choose_cases
 from nnunet_pancext.model_report.model_folder import open_model_folder
 from nnunet_pancext.training_record import read_training_record
 
-
-@pytest.fixture
-def page_file(model, tmp_path):
-    target = tmp_path / "report.html"
-    assert main(["report", str(model), "-o", str(target)]) == 0
-    assert list(tmp_path.iterdir()) == [target]
-    return target
-
-
 FIRST_COLUMN = (
     "[...document.querySelectorAll('.sortable tbody tr:not([hidden])')].map(r => r.cells[{}].textContent)"
 )
