@@ -7,11 +7,18 @@ INSTALLED := $(VENV)/.installed
 # Without byte code every nnU-Net process imports twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test exhaustive check bench clean
+# The tests whose numbers come from PyTorch's and oneDNN's kernels.
+NUMERICAL := tests/contracts tests/architectures tests/losses tests/trainers tests/attention
+# As on the oldest CPU that PyTorch runs on.
+WITHOUT_AVX := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+
+.PHONY: help demo test numerical exhaustive check bench clean
 help:
 	@echo "make demo        the whole way on made CTs: demo_output/demo_report.html"
 	@echo "make test        all tests"
-	@echo "make exhaustive  and every trainer through nnU-Net's own commands, in hours"
+	@echo "make numerical   the tests of networks, losses and trainers once more, as on a CPU without AVX"
+	@echo "make exhaustive  every trainer through nnU-Net's own commands, in hours"
 	@echo "make check       format, lint, types"
 	@echo "make bench       the first tables of benchmarks/README.md"
 
@@ -24,7 +31,10 @@ demo: $(INSTALLED)
 	$(BIN)/pancext demo --out demo_output
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) --numprocesses 3
+
+numerical: $(INSTALLED)
+	$(WITHOUT_AVX) $(PYTEST) --numprocesses 3 -m "not slow and not exhaustive" $(NUMERICAL)
 
 exhaustive: $(INSTALLED)
 	$(BIN)/python -m pytest -m exhaustive --numprocesses 2

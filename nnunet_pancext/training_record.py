@@ -73,7 +73,7 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
         return None
     average = math.nan
     for number in sorted(epochs):
-        dice = epochs[number].pop("dice", math.nan)
+        dice = epochs[number].setdefault("mean_fg_dice", math.nan)
         average = dice if math.isnan(average) else KEPT_OF_AVERAGE * average + (1 - KEPT_OF_AVERAGE) * dice
         epochs[number]["ema_fg_dice"] = average
     names = dict.fromkeys(name for values in epochs.values() for name in values)
@@ -111,7 +111,7 @@ def _values(line: str) -> Iterator[tuple[str, float]]:
             yield name, float(found[1])
     if found := PSEUDO_DICE.search(line):
         dice = [float(one) for one in NUMBER.findall(found[1]) if one != "nan"]
-        yield "dice", sum(dice) / len(dice) if dice else math.nan
+        yield "mean_fg_dice", sum(dice) / len(dice) if dice else math.nan
     if found := WEIGHTS.search(line):
         yield "loss_weight_dice", float(found[1])
         yield "loss_weight_ce", float(found[2])

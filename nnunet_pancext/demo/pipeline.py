@@ -44,6 +44,11 @@ ITERATIONS_PER_EPOCH = 30
 PHANTOM_CASES = 12
 PHANTOM_SIZE = (24, 72, 72)
 SEED = 0
+# Trainer, configuration, labels, data and device of benchmarks/demo_spread.py.
+AS_MEASURED = (
+    f"{DEFAULT_TRAINER}_{DEFAULT_EPOCHS}epochs_{ITERATIONS_PER_EPOCH}iterations",
+    *("2d", "pancreas", None, "cpu"),
+)
 # Without a GPU every flip costs as much as the prediction itself, and each worker process its start.
 FEW_CASES = ["--disable_tta", "-npp", "0", "-nps", "0"]
 DATASET_ID = 7
@@ -92,6 +97,7 @@ def run_demo(
     workspace = open_workspace(out)
     folders = workspace.nnunet_folders()
     device = find_device()
+    as_measured = (full_trainer, configuration, labels, data, device) == AS_MEASURED
     runner = CommandRunner(logs=workspace.logs, environment=environment(workspace), steps=STEPS)
 
     source = make_or_take_data(runner, workspace, data)
@@ -141,7 +147,12 @@ def run_demo(
         overlays=draw_overlays(workspace, test, foreground),
         commands=runner.records,
         training=training_charts([record] if record else []),
-        notes=collect_notes(made=data is None, device=device, held_out=held_out),
+        notes=collect_notes(
+            made=data is None,
+            device=device,
+            held_out=held_out,
+            as_measured=as_measured,
+        ),
     )
     if not keep:
         shutil.rmtree(workspace.work)

@@ -47,8 +47,11 @@ def training_charts(records: Sequence[TrainingRecord]) -> dict[str, Chart]:
     )
     add(
         "Pseudo Dice of validation patches",
-        "Dice, moving average",
-        _by_fold(records, "", lambda record: record.columns.get("ema_fg_dice", [])),
+        "Dice",
+        {
+            **_by_fold(records, "each epoch", lambda record: record.columns.get("mean_fg_dice", [])),
+            **_by_fold(records, "moving average", lambda record: record.columns.get("ema_fg_dice", [])),
+        },
     )
     add("Learning rate", "learning rate", _by_fold(records, "", lambda record: record.columns.get("lrs", [])))
     add("Time", "seconds per epoch", _by_fold(records, "", lambda record: record.columns.get("seconds", [])))

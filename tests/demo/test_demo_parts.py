@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from nnunet_pancext.cli import demo as demo_command
-from nnunet_pancext.demo import commands
+from nnunet_pancext.demo import commands, pipeline
 from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.demo.console import Console, Status
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
@@ -134,9 +134,17 @@ def test_a_large_dataset_predicts_only_a_few_of_its_fold():
 def test_fewer_cases_than_folds_are_trained_on_and_the_report_says_so():
     held_out = hold_out(["b", "a"])
     assert held_out == HeldOut(training=["a", "b"], validation=["a", "b"], cases=["a"], trained_on=True)
-    notes = collect_notes(made=False, device="cuda", held_out=held_out)
-    assert len(notes) == 1
-    assert "also trained on" in notes[0]
+    one_seed, notice = collect_notes(made=False, device="cuda", held_out=held_out)
+    assert "Another seed gives other numbers" in one_seed
+    assert "also trained on" in notice
+
+
+def test_the_spread_is_given_for_the_demo_that_it_was_measured_on():
+    held_out = HeldOut(training=["a"], validation=["b", "c"], cases=["d"], trained_on=False)
+    first, *_ = collect_notes(made=True, device="cpu", held_out=held_out, as_measured=True)
+    low, high = map(float, re.findall(r"0\.\d\d", first))
+    assert 0.6 <= low < high < 1
+    assert pipeline.AS_MEASURED[0] == name_trainer(pipeline.DEFAULT_TRAINER, None)[0]
 
 
 def test_the_split_and_the_linked_cases(tmp_path):

@@ -130,6 +130,7 @@ def test_reads_the_logs_of_a_training(model):
     assert record.columns["train_losses"] == [1.0, 0.5, 0.3333, 0.25, 0.2, 0.1667]
     assert record.columns["lrs"][-1] == 0.005
     # 0.9 of the last average and 0.1 of the mean over the classes that have one: 0, 0.1 and 0.2
+    assert record.columns["mean_fg_dice"][:3] == pytest.approx([0, 0.1, 0.2])
     assert record.columns["ema_fg_dice"][:3] == pytest.approx([0, 0.01, 0.029])
     charts = training_charts([record])
     assert list(charts) == [
