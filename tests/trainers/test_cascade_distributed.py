@@ -53,7 +53,7 @@ def train_all(rank: int, folder: str) -> None:
         init_method=f"file://{folder}/meeting",
         rank=rank,
         world_size=PROCESSES,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(minutes=10),
     )
     with (
         mock.patch.object(nn.SyncBatchNorm, "forward", synchronised),
