@@ -4,7 +4,7 @@ from nnunet_pancext.doctor.check import Check
 from nnunet_pancext.doctor.discovery import ANNOUNCEMENT, check_discovery
 from nnunet_pancext.doctor.folders import check_folders
 from nnunet_pancext.doctor.hardware import check_gpu, check_memory
-from nnunet_pancext.doctor.seed import check_seed
+from nnunet_pancext.doctor.settings import PROGRESS, SEED, check_progress_interval, check_seed
 from nnunet_pancext.doctor.versions import (
     check_baselines,
     check_nnunet,
@@ -28,6 +28,7 @@ CHECKS = (
     Check("GPU", check_gpu),
     Check("memory", check_memory),
     Check("processes", check_workers),
-    Check("PANCEXT_SEED", check_seed),
+    Check(SEED, check_seed),
+    Check(PROGRESS, check_progress_interval),
     Check("trainer lookup", check_discovery, announcement=ANNOUNCEMENT),
 )

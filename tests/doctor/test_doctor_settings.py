@@ -1,11 +1,11 @@
-"""Environment variables that hold a number: processes and the seed."""
+"""Environment variables that hold a number: processes, the seed and seconds."""
 
 from __future__ import annotations
 
 import pytest
 
 from nnunet_pancext.doctor.check import Status
-from nnunet_pancext.doctor.seed import check_seed
+from nnunet_pancext.doctor.settings import check_progress_interval, check_seed
 from nnunet_pancext.doctor.workers import AUGMENTATION, GENERAL, check_variable, check_workers
 
 
@@ -76,3 +76,11 @@ def test_the_seed_is_judged_as_trainings_do(monkeypatch, value, status):
     (finding,) = check_seed()
     assert finding.status is status
     assert ("whole number" in finding.remedy) == (status is Status.PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("value", "statuses"), [(None, []), ("", []), ("5", [Status.OK]), ("often", [Status.PROBLEM])]
+)
+def test_the_progress_interval_is_judged_as_trainings_do(monkeypatch, value, statuses):
+    set_variable(monkeypatch, "PANCEXT_PROGRESS_SECONDS", value)
+    assert [finding.status for finding in check_progress_interval()] == statuses
