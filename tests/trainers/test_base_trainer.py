@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.comparison.cost import trained_on
 from nnunet_pancext.errors import HostCommandError, PancextError
@@ -57,6 +58,42 @@ def test_the_log_tells_epochs_and_peak_memory(make):
     assert record.peak_gb is not None
     assert 0.1 < record.peak_gb < 100
     assert trained_on(folder) == "cpu"
+
+
+def test_the_console_tells_iterations_and_the_time_to_go(make, monkeypatch, capsys):
+    monkeypatch.setenv("PANCEXT_PROGRESS_SECONDS", "1e-9")
+    trainer = make()
+    trainer.run_training()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "to go in this epoch" in line]
+    begins = [line.partition(":")[0] for line in lines]
+    assert begins == [f"Epoch {epoch}/2, iteration {number}/2" for epoch in (1, 2) for number in (1, 2)]
+    (log,) = Path(trainer.output_folder).glob("training_log_*.txt")
+    assert "to go in this epoch" not in log.read_text()
+
+
+def test_an_impossible_interval_ends_the_command_before_it_trains(make, monkeypatch):
+    monkeypatch.setenv("PANCEXT_PROGRESS_SECONDS", "often")
+    with pytest.raises(HostCommandError, match="set it to a number of seconds"):
+        make()
+
+
+@pytest.mark.parametrize(("gpu", "kept"), [(False, True), (True, False)])
+def test_a_prediction_without_a_gpu_keeps_freed_memory(monkeypatch, gpu, kept):
+    asked = []
+    monkeypatch.setattr("nnunet_pancext.trainers.base.keep_freed_memory", lambda: asked.append(True))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    plans = PlansManager(made_plans())
+    for name in ("SegResNetNLTrainer", "nnUNetTrainerNonLocal"):
+        asked.clear()
+        find_trainer(name).build_network_architecture(plans, plans.get_configuration("2d"), 1, 2, False)
+        assert bool(asked) is kept
+
+
+def test_a_training_on_a_cpu_keeps_freed_memory(make, monkeypatch):
+    asked = []
+    monkeypatch.setattr("nnunet_pancext.trainers.base.keep_freed_memory", lambda: asked.append(True))
+    make()
+    assert asked == [True]
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(make, monkeypatch):
