@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 from nnunet_pancext.doctor.check import Finding, ok, problem
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.progress_interval import VARIABLE as PROGRESS
+from nnunet_pancext.progress_interval import interval_from_environment
 
-SEED, PROGRESS = "PANCEXT_SEED", "PANCEXT_PROGRESS_SECONDS"
+SEED = "PANCEXT_SEED"
 
 
 def check_seed() -> Iterator[Finding]:
@@ -24,8 +26,6 @@ def check_seed() -> Iterator[Finding]:
 
 def check_progress_interval() -> Iterator[Finding]:
     """Nothing where it is not set: it is optional."""
-    from nnunet_pancext.progress_interval import interval_from_environment
-
     return _check(PROGRESS, interval_from_environment, meaning="seconds between two lines within an epoch")
 
 
