@@ -18,7 +18,7 @@ help:
 	@echo "make demo        the whole way on made CTs: demo_output/demo_report.html"
 	@echo "make test        all tests"
 	@echo "make numerical   the tests of networks, losses and trainers once more, as on a CPU without AVX"
-	@echo "make exhaustive  every trainer through nnU-Net's own commands, in hours"
+	@echo "make exhaustive  every trainer through nnU-Net's own commands, half an hour"
 	@echo "make check       format, lint, types"
 	@echo "make bench       the first tables of benchmarks/README.md"
 
