@@ -91,20 +91,22 @@ def predict(workspace: Workspace, cases: CaseFolders, target: Path) -> None:
             sys.exit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def learn(trainer: str, options: argparse.Namespace, cases: CaseFolders, labels: dict[str, int]) -> list:
-    """Return the scores of the new cases after the demo with this trainer."""
+def train_and_score(
+    trainer: str, cases: CaseFolders, labels: dict[str, int], *, configuration: str, label_choice: str
+) -> list[CaseScores]:
+    """Return the scores of the new cases after the demo with this trainer, named with its suffixes."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "demo"
         with silence():
-            run_demo(
-                out=out,
-                trainer=f"{trainer}_{options.epochs}epochs_{ITERATIONS_PER_EPOCH}iterations",
-                configuration=options.configuration,
-                labels=options.labels,
-                keep=True,
-            )
+            run_demo(out=out, trainer=trainer, configuration=configuration, labels=label_choice, keep=True)
         predict(Workspace(out), cases, Path(folder) / "predictions")
         return evaluate_folder(Path(folder) / "predictions" / "final", cases.labels, labels=labels)
+
+
+def machine() -> str:
+    """Return the date and what the numbers were measured on."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
+    return f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, {versions}"
 
 
 def cells(scores: list[CaseScores], names: list[str]) -> list[str]:
@@ -125,8 +127,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of 100 iterations (default 3)")
     options = parser.parse_args()
     trainers = options.trainers or [BASELINE, *(name for name in list_trainers() if name != BASELINE)]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
-    print(f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, {versions}", flush=True)
+    print(machine(), flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         with silence():
@@ -134,7 +135,14 @@ def main() -> None:
         for trainer in trainers:
             start = time.monotonic()
             try:
-                found = cells(learn(trainer, options, cases, labels), list(labels))
+                scores = train_and_score(
+                    f"{trainer}_{options.epochs}epochs_{ITERATIONS_PER_EPOCH}iterations",
+                    cases,
+                    labels,
+                    configuration=options.configuration,
+                    label_choice=options.labels,
+                )
+                found = cells(scores, list(labels))
             except PancextError as error:
                 print(f"{trainer}: {error}", file=sys.stderr, flush=True)
                 found = ["failed"] * (len(labels) + (LESION in labels))

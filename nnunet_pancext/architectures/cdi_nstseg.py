@@ -19,6 +19,7 @@ from nnunet_pancext.architectures.blocks import (
     map_convolution,
 )
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
+from nnunet_pancext.architectures.blocks.localization import NON_LOCAL
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
@@ -59,7 +60,9 @@ class CDINSTSeg(SegmentationNetwork):
         scales: of the image; 1.0 must be among them.
         scale_fusion, localization, focusing: False leaves the module out: scales are averaged, the deepest
             features predict as they are, levels are joined as in a U-Net.
-        sides: what the focusing modules look at: "foreground", "background" or both.
+        attention: of the localization: the paper's "non-local"; or "se" (squeeze-and-excitation), "eca"
+            (efficient channel attention), "sam" (spatial attention module).
+        sides: what the focusing modules look at; see `FocusingModule`.
         recompute: keep the encoder's features of one scale at a time and compute them again in the backward
             pass: less memory, more time. For networks without BatchNorm, which would count each batch twice.
         norm: None means BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
@@ -81,6 +84,7 @@ class CDINSTSeg(SegmentationNetwork):
         scale_fusion: bool = True,
         localization: bool = True,
         focusing: bool = True,
+        attention: str = NON_LOCAL,
         sides: Collection[str] = BOTH_SIDES,
         recompute: bool = False,
         norm: str | None = None,
@@ -127,6 +131,7 @@ class CDINSTSeg(SegmentationNetwork):
             num_maps=num_classes,
             localization=localization,
             focusing=focusing,
+            attention=attention,
             sides=sides,
             **shared,
         )

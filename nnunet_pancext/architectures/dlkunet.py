@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +47,19 @@ class DLKUNet(SegmentationNetwork):
         depthwise_kernel: of the separable convolutions; 3, 5 or 7 in the paper's Table 5.
         large_kernels: of the attention's plain and dilated convolution; (5, 7), (3, 7) or (5, 5) in Table 5.
         residual: the identity around the attention, of which only the paper's prose speaks.
+        second_relu: end the second half of each block's convolutions with a ReLU too, which Eq. 2 does not.
         norm: None means the paper's BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
+
+    Attributes:
+        second_relu: a buffer with that choice, kept in checkpoints: both forms have the same parameters.
+            Loading one switches the network to the form that it was trained in. A checkpoint without it is
+            of a former version, whose blocks had the second ReLU.
 
     Raises:
         ValueError: at construction, an option out of its range; in `forward`, an input that is too small.
     """
+
+    second_relu: Tensor
 
     def __init__(
         self,
@@ -65,6 +75,7 @@ class DLKUNet(SegmentationNetwork):
         depthwise_kernel: int = 3,
         large_kernels: tuple[int, int] = (5, 7),
         residual: bool = False,
+        second_relu: bool = False,
         norm: str | None = None,
     ) -> None:
         check_spatial_dims(spatial_dims)
@@ -96,6 +107,7 @@ class DLKUNet(SegmentationNetwork):
                 flat_axes=flat_axes[level],
                 norm=norm,
                 residual=residual,
+                second_relu=second_relu,
             )
 
         def head(channels: int) -> nn.Module:
@@ -115,6 +127,16 @@ class DLKUNet(SegmentationNetwork):
         self.decoder = nn.ModuleList(block(2 * width, level) for level, width in enumerate(channels[:-1]))
         self.head = head(channels[0])
         self.auxiliary_heads.extend(head(width) for width in channels[1:-1])
+        self.register_buffer("second_relu", torch.tensor(second_relu))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        stored = bool(state_dict.setdefault(f"{prefix}second_relu", torch.tensor(True)))
+        if stored != bool(self.second_relu):
+            form = "with a second ReLU in each block, as in former versions" if stored else "as in Eq. 2"
+            warnings.warn(f"These weights are of a DLKUNet {form}. They run in that form.", stacklevel=2)
+        for block in (*self.encoder, *self.decoder):
+            block.set_second_relu(stored)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def decode(self, image: Tensor) -> list[Tensor]:
         features = self.encoder[0](image)

@@ -8,12 +8,15 @@ from nnunet_pancext.trainers.base import PancextTrainer
 from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant, similar_names
 from nnunet_pancext.trainers.cdi_nstseg import (
     CDINSTSegBackgroundTrainer,
+    CDINSTSegECATrainer,
     CDINSTSegForegroundTrainer,
     CDINSTSegLargerScaleTrainer,
     CDINSTSegNoGLMTrainer,
     CDINSTSegNoLFMTrainer,
     CDINSTSegNoSFMTrainer,
     CDINSTSegOneScaleTrainer,
+    CDINSTSegSAMTrainer,
+    CDINSTSegSETrainer,
     CDINSTSegSmallerScaleTrainer,
     CDINSTSegTrainer,
 )
@@ -37,11 +40,14 @@ from nnunet_pancext.trainers.monai_baselines import (
 from nnunet_pancext.trainers.multi_scale_unet import MultiScaleUNetTrainer
 from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.pancreas_tumor_cascade import (
+    PancreasTumorCascadeFalseNegativeTrainer,
+    PancreasTumorCascadeFalsePositiveTrainer,
     PancreasTumorCascadeMPTLTrainer,
     PancreasTumorCascadeMPTrainer,
     PancreasTumorCascadeMPTTrainer,
     PancreasTumorCascadeMTrainer,
     PancreasTumorCascadeTrainer,
+    PancreasTumorCascadeTransferTrainer,
 )
 from nnunet_pancext.trainers.segresnet_nl import (
     SegResNetNL0Trainer,
@@ -72,6 +78,9 @@ __all__ = [  # noqa: RUF022
     "PancreasTumorCascadeMPTrainer",
     "PancreasTumorCascadeMPTTrainer",
     "PancreasTumorCascadeMPTLTrainer",
+    "PancreasTumorCascadeFalsePositiveTrainer",
+    "PancreasTumorCascadeFalseNegativeTrainer",
+    "PancreasTumorCascadeTransferTrainer",
     "DLKUNetSTrainer",
     "DLKUNetMTrainer",
     "DLKUNetLTrainer",
@@ -86,6 +95,9 @@ __all__ = [  # noqa: RUF022
     "CDINSTSegLargerScaleTrainer",
     "CDINSTSegForegroundTrainer",
     "CDINSTSegBackgroundTrainer",
+    "CDINSTSegSETrainer",
+    "CDINSTSegECATrainer",
+    "CDINSTSegSAMTrainer",
     "nnUNetTrainerBaseline",
     "nnUNetTrainerNonLocal",
     "nnUNetTrainerAttentionGates",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from nnunet_pancext.architectures import CDINSTSeg
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
+from nnunet_pancext.architectures.blocks.localization import ECA, SAM, SE
 from nnunet_pancext.losses import MapsLoss, StructureLoss
 from nnunet_pancext.trainers.host import ConfigurationManager
 from nnunet_pancext.trainers.network import NetworkTrainer
@@ -80,12 +81,36 @@ class CDINSTSegLargerScaleTrainer(CDINSTSegTrainer):
 
 
 class CDINSTSegForegroundTrainer(CDINSTSegTrainer):
-    """CDI-NSTSEG whose focusing modules look at the foreground alone."""
+    """CDI-NSTSEG with foreground exploration alone, which in this paper finds what is missing.
+
+    It explores the features of the background, since there missing tumour lies.
+    """
+
+    network_options = {"sides": (BACKGROUND,)}
+
+
+class CDINSTSegBackgroundTrainer(CDINSTSegTrainer):
+    """CDI-NSTSEG with background suppression alone, which in this paper removes what is falsely found.
+
+    It explores the features of the foreground, since there false tumour lies.
+    """
 
     network_options = {"sides": (FOREGROUND,)}
 
 
-class CDINSTSegBackgroundTrainer(CDINSTSegTrainer):
-    """CDI-NSTSEG whose focusing modules look at the background alone."""
+class CDINSTSegSETrainer(CDINSTSegTrainer):
+    """CDI-NSTSEG with squeeze-and-excitation in place of non-local attention."""
 
-    network_options = {"sides": (BACKGROUND,)}
+    network_options = {"attention": SE}
+
+
+class CDINSTSegECATrainer(CDINSTSegTrainer):
+    """CDI-NSTSEG with efficient channel attention in place of non-local attention."""
+
+    network_options = {"attention": ECA}
+
+
+class CDINSTSegSAMTrainer(CDINSTSegTrainer):
+    """CDI-NSTSEG with the spatial attention module of CBAM in place of non-local attention."""
+
+    network_options = {"attention": SAM}

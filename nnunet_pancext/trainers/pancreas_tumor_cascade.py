@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from nnunet_pancext.architectures import PancreasTumorCascade
-from nnunet_pancext.architectures.pancreas_tumor_cascade import JOINT, MARGIN, SALIENCY, STAGES_APART
+from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
+from nnunet_pancext.architectures.pancreas_tumor_cascade import (
+    JOINT,
+    MARGIN,
+    PHASES,
+    SALIENCY,
+    STAGES_APART,
+)
 from nnunet_pancext.errors import HostCommandError
 from nnunet_pancext.losses import CascadeLoss, ISBLoss, OrdinaryWeights
 from nnunet_pancext.trainers.cascade_roles import cascade_roles
@@ -24,15 +31,27 @@ from nnunet_pancext.trainers.paper_recipe import PaperRecipe
 
 PAPER_EPOCHS = 56
 PAPER_LEARNING_RATE = 1e-5
-FIRST_EPOCH = ((STAGES_APART, 0), (SALIENCY, 2), (JOINT, 6))  # of 56
+SALIENCY_FROM, JOINT_FROM = 2, 6  # of the paper's epochs
+PHASE = "cascade phase"  # column of nnU-Net's log: 0, 1 and 2 for S, I and J
 WITHOUT_ORGAN = "patches without organ"
 WINDOW = "window / patch"
 
 
 def cascade_phase(epoch: int, num_epochs: int) -> str:
-    """Return S in the first 2/56 of the epochs, I in the next 4/56, J in the rest."""
-    reached = [phase for phase, first in FIRST_EPOCH if PAPER_EPOCHS * epoch >= first * num_epochs]
-    return reached[-1]
+    """Return S in the first 2/56 of the epochs, I in the next 4/56, J in the rest.
+
+    From 3 epochs on each has one at least. A single epoch is S; of two, the first is S and the second J.
+    """
+    if epoch == 1 and num_epochs >= len(PHASES) and former_cascade_phase(1, num_epochs) == JOINT:
+        return SALIENCY
+    return former_cascade_phase(epoch, num_epochs)
+
+
+def former_cascade_phase(epoch: int, num_epochs: int) -> str:
+    """Return the phase in former versions: I falls between two epochs where there are 3 to 9."""
+    if PAPER_EPOCHS * epoch < SALIENCY_FROM * num_epochs:
+        return STAGES_APART
+    return SALIENCY if PAPER_EPOCHS * epoch < JOINT_FROM * num_epochs else JOINT
 
 
 def margin_in_voxels(spacing: Any) -> tuple[int, ...]:
@@ -80,6 +99,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
                 f"{type(self).__name__} always supervises all its maps: leave enable_deep_supervision True."
             )
         self.notes: dict[str, list[float]] = defaultdict(list)  # by name, of the epoch so far
+        self.former_phases = False  # a training that a former version began
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
@@ -88,8 +108,13 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def configure_epoch(self, epoch: int, num_epochs: int) -> None:
         network: Any = self._bare_network()
-        network.phase = cascade_phase(epoch, num_epochs)
+        phase_of = former_cascade_phase if self.former_phases else cascade_phase
+        network.phase = phase_of(epoch, num_epochs)
         self.notes.clear()
+
+    def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
+        super().load_checkpoint(filename_or_checkpoint)
+        self.former_phases = PHASE not in self.logger.local_logger.my_fantastic_logging
 
     def initialize(self) -> None:
         super().initialize()
@@ -151,6 +176,8 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
             self.logger, {f"cascade {name}": mean for name, mean in means.items()}, self.current_epoch
         )
         network: Any = self._bare_network()
+        if not self.former_phases:
+            log_columns(self.logger, {PHASE: PHASES.index(network.phase)}, self.current_epoch)
         told = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
         self.print_to_log_file(f"Phase {network.phase}: {told}")
 
@@ -210,3 +237,36 @@ class PancreasTumorCascadeMPTLTrainer(PancreasTumorCascadeTrainer):
     """Table 3, M-P-T-L: with non-local localization."""
 
     network_options = {"focusing": False}
+
+
+class PancreasTumorCascadeFalsePositiveTrainer(PancreasTumorCascadeTrainer):
+    """Figure 10: the focusing modules look for false positives alone, in the features of the foreground."""
+
+    network_options = {"sides": (FOREGROUND,)}
+
+
+class PancreasTumorCascadeFalseNegativeTrainer(PancreasTumorCascadeTrainer):
+    """Figure 10: the focusing modules look for false negatives alone, in the features of the background."""
+
+    network_options = {"sides": (BACKGROUND,)}
+
+
+class PancreasTumorCascadeTransferTrainer(PancreasTumorCascadeTrainer):
+    """The whole cascade, with T read as the paper words it: "migrating the pancreatic segmentation model".
+
+    When phase I begins, the backbone of stage 2 takes the weights of stage 1's. The saliency change stays.
+    """
+
+    def configure_epoch(self, epoch: int, num_epochs: int) -> None:
+        super().configure_epoch(epoch, num_epochs)
+        network: Any = self._bare_network()
+        if network.phase == SALIENCY and cascade_phase(epoch - 1, num_epochs) == STAGES_APART:
+            self.print_to_log_file("Stage 2's backbone takes the weights of stage 1's.")
+            network.stage_2.backbone.load_state_dict(network.stage_1.backbone.state_dict())
+            for parameter in network.stage_2.backbone.parameters():
+                self.optimizer.state.pop(parameter, None)  # the momentum of other weights
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.num_epochs < len(PHASES):
+            self.print_to_log_file(f"With {self.num_epochs} epochs there is no phase I, so no transfer.")

@@ -70,6 +70,9 @@ ABLATIONS = [
     {"scales": (1.0, 1.5)},
     {"sides": ("foreground",)},
     {"sides": ("background",)},
+    {"attention": "se"},
+    {"attention": "eca"},
+    {"attention": "sam"},
 ]
 
 

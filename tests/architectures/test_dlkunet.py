@@ -96,15 +96,19 @@ def randomised(module):
     return module.double().eval()
 
 
-def block_by_hand(block, features):
-    """DW3, 1x1, BN, ReLU, and again; then u * [1x1(DW7 dilation 3 (DW5(u)))]."""
+def block_by_hand(block, features, *, second_relu=False):
+    """DW3, 1x1, BN, ReLU; DW3, 1x1, BN = u within 20; then u * [1x1(DW7 dilation 3 (DW5(u)))]."""
     for first in (0, 4):
         depthwise, pointwise, norm = block.separable[first : first + 3]
         weight, bias = depthwise.weight, depthwise.bias
         features = functional.conv2d(features, weight, bias, padding=1, groups=len(weight))
         features = functional.conv2d(features, pointwise.weight, pointwise.bias)
         features = (features - column(norm.running_mean)) / column(norm.running_var + norm.eps).sqrt()
-        features = (features * column(norm.weight) + column(norm.bias)).clamp(min=0)
+        features = features * column(norm.weight) + column(norm.bias)
+        if second_relu:
+            features = features.clamp(0, 20)
+        else:
+            features = features.clamp(min=0) if first == 0 else features.clamp(-20, 20)
     local, wide, pointwise = block.attention.gate
     width = len(local.weight)
     gate = functional.conv2d(features, local.weight, local.bias, padding=2, groups=width)
@@ -116,14 +120,47 @@ def column(values):
     return values[:, None, None]
 
 
-def test_the_block_is_the_papers_order_of_layers():
-    block = randomised(LargeKernelBlock(spatial_dims=2, in_channels=3, out_channels=4))
-    features = torch.randn(2, 3, 14, 11, dtype=torch.float64)
-    torch.testing.assert_close(block(features), block_by_hand(block, features))
+@pytest.mark.parametrize("second_relu", [False, True])
+@pytest.mark.parametrize("size", [1, 100], ids=["usual", "beyond the bounds"])
+def test_the_block_is_the_papers_order_of_layers(second_relu, size):
+    block = LargeKernelBlock(spatial_dims=2, in_channels=3, out_channels=4, second_relu=second_relu)
+    features = size * torch.randn(2, 3, 14, 11, dtype=torch.float64)
+    expected = block_by_hand(randomised(block), features, second_relu=second_relu)
+    torch.testing.assert_close(block(features), expected)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_checkpoint_says_which_form_its_weights_are_of(recwarn, stored, built):
+    torch.manual_seed(0)
+    trained = build(3, base_channels=4, second_relu=stored).eval()
+    loaded = build(3, base_channels=4, second_relu=built).eval()
+    loaded.load_state_dict(trained.state_dict())
+    image = torch.randn(1, 1, 16, 16)
+    assert torch.equal(loaded(image), trained(image))
+    assert loaded.state_dict()["second_relu"] == stored
+    told = [str(warning.message) for warning in recwarn if "DLKUNet" in str(warning.message)]
+    assert len(told) == (stored != built)
+
+
+def test_a_checkpoint_without_a_form_is_of_the_former_one_and_runs_as_such():
+    torch.manual_seed(0)
+    former = build(3, base_channels=4, second_relu=True).eval()
+    weights = former.state_dict()
+    del weights["second_relu"]
+    loaded = build(3, base_channels=4).eval()
+    with pytest.warns(UserWarning, match="a second ReLU in each block, as in former versions"):
+        loaded.load_state_dict(weights, strict=True)
+    image = torch.randn(1, 1, 16, 16)
+    assert torch.equal(loaded(image), former(image))
+    assert "second_relu" not in weights
+    again = build(3, base_channels=4).eval()  # what is saved after `--c`
+    again.load_state_dict(loaded.state_dict())
+    assert torch.equal(again(image), former(image))
 
 
 def test_the_network_is_the_papers_path_through_encoder_and_decoder():
-    network = randomised(build(3, base_channels=4, strides=[(2, 2), (1, 2)]))
+    network = randomised(build(3, base_channels=4, strides=[(2, 2), (1, 2)], deep_supervision=True))
     image = torch.randn(2, 1, 14, 16, dtype=torch.float64)
     first, second, deepest = network.encoder
     finest = block_by_hand(first, image)
@@ -133,7 +170,7 @@ def test_the_network_is_the_papers_path_through_encoder_and_decoder():
         enlarge = network.upsamplers[level]
         enlarged = functional.conv_transpose2d(features, enlarge.weight, enlarge.bias, stride=stride)
         features = block_by_hand(network.decoder[level], torch.cat([skip, enlarged], dim=1))
-    torch.testing.assert_close(network(image), network.head(features))
+    torch.testing.assert_close(network(image)[0], network.head(features))
 
 
 def test_the_attention_sees_23_positions_along_an_axis():

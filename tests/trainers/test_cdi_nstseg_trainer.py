@@ -8,7 +8,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
 from nnunet_pancext.architectures.blocks import TargetMining
-from nnunet_pancext.trainers import CDINSTSegTrainer
+from nnunet_pancext.trainers import (
+    CDINSTSegECATrainer,
+    CDINSTSegSAMTrainer,
+    CDINSTSegSETrainer,
+    CDINSTSegTrainer,
+)
 from nnunet_pancext.trainers.default_plan import default_plans
 
 ABLATIONS = {
@@ -18,8 +23,12 @@ ABLATIONS = {
     "CDINSTSegOneScaleTrainer": {"scales": (1.0,)},
     "CDINSTSegSmallerScaleTrainer": {"scales": (0.5, 1.0)},
     "CDINSTSegLargerScaleTrainer": {"scales": (1.0, 1.5)},
-    "CDINSTSegForegroundTrainer": {"sides": ("foreground",)},
-    "CDINSTSegBackgroundTrainer": {"sides": ("background",)},
+    # This paper's foreground exploration finds what is missing: in the features of the background.
+    "CDINSTSegForegroundTrainer": {"sides": ("background",)},
+    "CDINSTSegBackgroundTrainer": {"sides": ("foreground",)},
+    "CDINSTSegSETrainer": {"attention": "se"},
+    "CDINSTSegECATrainer": {"attention": "eca"},
+    "CDINSTSegSAMTrainer": {"attention": "sam"},
 }
 
 
@@ -63,6 +72,26 @@ class TestCDINSTSegTrainer(TrainerContract):
         trainer.run_training()
         expected = (0.6, 0.4) if suffix == "_PhaseLoss" else (1, 1)
         assert (trainer.loss.loss.weight_dice, trainer.loss.loss.weight_ce) == expected
+
+
+class AttentionContract(TrainerContract):
+    """The rest is `CDINSTSegTrainer`'s own."""
+
+    small = {"base_channels": 8}
+    resumed = "2d"
+    left_out = ("3d_lowres", "3d_cascade_fullres", "fourteen foregrounds", "regions and ignore")
+
+
+class TestCDINSTSegSETrainer(AttentionContract):
+    trainer = CDINSTSegSETrainer
+
+
+class TestCDINSTSegECATrainer(AttentionContract):
+    trainer = CDINSTSegECATrainer
+
+
+class TestCDINSTSegSAMTrainer(AttentionContract):
+    trainer = CDINSTSegSAMTrainer
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -15,11 +15,31 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunet_pancext import trainers
 from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.trainers import PancreasTumorCascadeTrainer
+from nnunet_pancext.trainers import (
+    PancreasTumorCascadeFalseNegativeTrainer,
+    PancreasTumorCascadeFalsePositiveTrainer,
+    PancreasTumorCascadeTrainer,
+    PancreasTumorCascadeTransferTrainer,
+)
 from nnunet_pancext.trainers import pancreas_tumor_cascade as module
-from nnunet_pancext.trainers.pancreas_tumor_cascade import cascade_phase, margin_in_voxels
+from nnunet_pancext.trainers.pancreas_tumor_cascade import (
+    PHASE,
+    cascade_phase,
+    former_cascade_phase,
+    margin_in_voxels,
+)
 
 NAMES = ("M", "MP", "MPT", "MPTL")
+FURTHER = ("FalsePositive", "FalseNegative", "Transfer")
+
+
+def told_in(log):
+    """Return the phases of which a training's log tells all that it should."""
+    return re.findall(
+        r"Phase (\w): stage 1 [\d.]+, stage 2 [\d.e-]+, ISB [\d.e-]+, "
+        r"patches without organ [\d.]+(?:, window / patch [\d.]+)?",
+        log.read_text(),
+    )
 
 
 def made_batch(organ=1, lesion=2):
@@ -31,8 +51,7 @@ def made_batch(organ=1, lesion=2):
     return {"data": data, "target": [target], "keys": ["one", "other"]}
 
 
-class TestPancreasTumorCascadeTrainer(TrainerContract):
-    trainer = PancreasTumorCascadeTrainer
+class CascadeContract(TrainerContract):
     small = {"base_channels": 8}
     resumed = "2d"
     refused = {
@@ -55,12 +74,16 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
         with pytest.raises(PancextError, match="always supervises all its maps"):
             self.make(configuration, trainer=kind)
 
+
+class TestPancreasTumorCascadeTrainer(CascadeContract):
+    trainer = PancreasTumorCascadeTrainer
+
     @pytest.mark.parametrize("phases", ["SSS", "III", "SIJ"])
     def test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(self, folders, monkeypatch, phases):
         monkeypatch.setattr(module, "cascade_phase", lambda epoch, num_epochs: phases[epoch])
         super().test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
 
-    @pytest.mark.parametrize("name", [*NAMES, ""], ids=[*NAMES, "whole"])
+    @pytest.mark.parametrize("name", [*NAMES, *FURTHER, ""], ids=[*NAMES, *FURTHER, "whole"])
     def test_a_training_step_of_every_ablation_in_every_phase(self, folders, monkeypatch, name):
         kind = trainers.find_trainer(f"PancreasTumorCascade{name}Trainer_56epochs")
         monkeypatch.setattr(kind, "network_options", {**kind.network_options, **self.small})
@@ -157,14 +180,29 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
         trainer = self.make("2d")
         trainer.run_training()
         (log,) = Path(trainer.output_folder).glob("training_log*")
-        found = re.findall(
-            r"Phase (\w): stage 1 [\d.]+, stage 2 [\d.e-]+, ISB [\d.e-]+, "
-            r"patches without organ [\d.]+(?:, window / patch [\d.]+)?",
-            log.read_text(),
-        )
-        assert found == ["S", "J", "J"]
+        found = told_in(log)
+        assert found == ["S", "I", "J"]
         checkpoint = torch.load(Path(trainer.output_folder) / "checkpoint_final.pth", weights_only=False)
         assert len(checkpoint["logging"]["cascade stage 1"]) == 3
+        assert checkpoint["logging"][PHASE] == [0, 1, 2]
+
+    @pytest.mark.parametrize("former", [True, False])
+    def test_a_training_that_a_former_version_began_keeps_its_phases(self, folders, monkeypatch, former):
+        """It had no phase I where there are 3 epochs, and no phase in nnU-Net's log."""
+        trainer = self.make("2d")
+        trainer.former_phases = former
+        trainer.num_epochs = 1
+        trainer.run_training()
+        file = Path(trainer.output_folder) / "checkpoint_final.pth"
+        assert (PHASE in torch.load(file, weights_only=False)["logging"]) is not former
+        continued = self.make("2d")
+        continued.load_checkpoint(str(file))
+        continued.run_training()
+        phases = [one for log in Path(trainer.output_folder).glob("training_log*") for one in told_in(log)]
+        assert sorted(phases) == (["J", "J", "S"] if former else ["I", "J", "S"])
+        again = self.make("2d")
+        again.load_checkpoint(str(file))
+        assert again.former_phases is former
 
     def test_the_largest_window_is_rehearsed_and_forgotten(self, folders):
         trainer = self.make("2d")
@@ -202,12 +240,85 @@ class TestPancreasTumorCascadeTrainer(TrainerContract):
             self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))
 
 
+class FurtherContract(CascadeContract):
+    """The rest is `PancreasTumorCascadeTrainer`'s own."""
+
+    left_out = ("3d_lowres", "3d_cascade_fullres", "regions and ignore")
+
+
+class TestPancreasTumorCascadeFalsePositiveTrainer(FurtherContract):
+    trainer = PancreasTumorCascadeFalsePositiveTrainer
+
+    def test_it_explores_the_foreground(self, folders):
+        assert explored_by(self.make("2d")) == {"foreground"}
+
+
+class TestPancreasTumorCascadeFalseNegativeTrainer(FurtherContract):
+    trainer = PancreasTumorCascadeFalseNegativeTrainer
+
+    def test_it_explores_the_background(self, folders):
+        assert explored_by(self.make("2d")) == {"background"}
+
+
+def explored_by(trainer):
+    trainer.initialize()
+    return {side for module in trainer.network.stage_2.mine.refine for side in module.explore}
+
+
+class TestPancreasTumorCascadeTransferTrainer(FurtherContract):
+    trainer = PancreasTumorCascadeTransferTrainer
+
+    def test_stage_2_takes_stage_1s_backbone_when_phase_i_begins_and_only_then(self, folders):
+        trainer = self.make("2d", trainer=self.variant("_56epochs_1iterations"))
+        trainer.initialize()
+        stage_1, stage_2 = (stage.backbone for stage in (trainer.network.stage_1, trainer.network.stage_2))
+
+        def same():
+            one, other = stage_1.state_dict(), stage_2.state_dict()
+            return [name for name in one if torch.equal(one[name], other[name])]
+
+        trainer.configure_epoch(0, 56)
+        trainer.train_step(made_batch())
+        trainer.configure_epoch(1, 56)
+        assert len(same()) < len(stage_1.state_dict())
+        assert all(parameter in trainer.optimizer.state for parameter in stage_2.parameters())
+        head = {name: value.clone() for name, value in trainer.network.stage_2.mine.state_dict().items()}
+        trainer.configure_epoch(2, 56)
+        assert len(same()) == len(stage_1.state_dict())
+        assert not any(parameter in trainer.optimizer.state for parameter in stage_2.parameters())
+        assert all(parameter in trainer.optimizer.state for parameter in stage_1.parameters())
+        after = trainer.network.stage_2.mine.state_dict()
+        assert all(torch.equal(after[name], value) for name, value in head.items())
+        trainer.train_step(made_batch())
+        for epoch in (3, 6, 55):
+            trainer.configure_epoch(epoch, 56)
+            assert len(same()) < len(stage_1.state_dict())
+
+    def test_without_phase_i_it_says_that_nothing_is_transferred(self, folders, capsys):
+        self.make("2d", trainer=self.variant("_2epochs_1iterations")).run_training()
+        assert "With 2 epochs there is no phase I, so no transfer." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("epochs", [56, 560, 1000])
 def test_phases_take_2_4_and_50_of_56(epochs):
     phases = [cascade_phase(epoch, epochs) for epoch in range(epochs)]
     assert phases == sorted(phases, key="SIJ".index)
     for phase, share in zip("SIJ", (2, 4, 50), strict=True):
         assert abs(phases.count(phase) - epochs * share / 56) < 1
+
+
+@pytest.mark.parametrize(
+    ("epochs", "phases"), [(1, "S"), (2, "SJ"), (3, "SIJ"), (4, "SIJJ"), (9, "SI" + "J" * 7)]
+)
+def test_short_trainings_have_each_phase_from_three_epochs_on(epochs, phases):
+    assert "".join(cascade_phase(epoch, epochs) for epoch in range(epochs)) == phases
+
+
+def test_from_ten_epochs_on_the_phases_are_the_former_ones():
+    for epochs in range(10, 200):
+        found = [cascade_phase(epoch, epochs) for epoch in range(epochs)]
+        assert found == [former_cascade_phase(epoch, epochs) for epoch in range(epochs)]
+        assert set(found) == set(PHASES)
 
 
 def test_phases_of_the_papers_56_epochs():

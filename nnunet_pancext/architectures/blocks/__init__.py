@@ -16,6 +16,11 @@ from nnunet_pancext.architectures.blocks.head import (
     start_at,
 )
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
+from nnunet_pancext.architectures.blocks.light_attention import (
+    EfficientChannelAttention,
+    SpatialAttentionModule,
+    SqueezeExcitation,
+)
 from nnunet_pancext.architectures.blocks.localization import (
     ChannelAttention,
     NonLocalLocalization,
@@ -34,6 +39,7 @@ __all__ = [
     "AttentionGate",
     "ChannelAttention",
     "ContextExploration",
+    "EfficientChannelAttention",
     "FocusingModule",
     "GatedSkip",
     "LargeKernelAttention",
@@ -45,6 +51,8 @@ __all__ = [
     "SaliencyChange",
     "ScaleFusion",
     "SpatialAttention",
+    "SpatialAttentionModule",
+    "SqueezeExcitation",
     "TargetMining",
     "class_head",
     "conv_norm_relu",

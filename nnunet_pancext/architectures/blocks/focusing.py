@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +102,9 @@ class FocusingModule(nn.Module):
         stride: between the two levels, one number per axis.
         norm: "batch", "instance" or "group".
         num_maps: channels of the map.
-        sides: "foreground" looks for false positives, "background" for false negatives; both by default.
+        sides: "foreground" explores x * a for false positives, "background" x * (1 - a) for false negatives.
+            Both by default. Weights of one side switch a module of the other one, since both sides have the
+            same layers.
     """
 
     def __init__(
@@ -145,6 +149,18 @@ class FocusingModule(nn.Module):
             }
         )
         self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        stored = {side for side in BOTH_SIDES if f"{prefix}scales.{side}" in state_dict}
+        if len(stored) == len(self.explore) == 1 and stored != set(self.explore):
+            (side,), (former,) = stored, self.explore
+            for part in (self.explore, self.scales, self.finish):
+                part[side] = part.pop(former)
+            warnings.warn(
+                f"These weights are of focusing modules that look at the {side}. They run as such.",
+                stacklevel=2,
+            )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         refined = upsample(self.enlarge(higher), self.stride)

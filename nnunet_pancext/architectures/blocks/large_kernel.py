@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -10,8 +11,8 @@ from nnunet_pancext.architectures.blocks.depthwise import depthwise_convolution
 from nnunet_pancext.architectures.dims import convolution, normalisation
 
 LARGE_KERNEL_DILATION = 3
-# Of normalised features. The attention multiplies features by features: each block squares what its norm lets
-# through, and BatchNorm with running statistics lets any value through.
+# Bound of the normalised features that enter the attention, which multiplies features by features: each block
+# squares what its norm lets through, and BatchNorm with running statistics lets any value through.
 LARGEST_FEATURE = 20.0
 
 
@@ -66,10 +67,14 @@ class LargeKernelAttention(nn.Module):
 
 
 class LargeKernelBlock(nn.Module):
-    """Two depthwise-separable convolutions, each with norm and ReLU, then large-kernel attention.
+    """Two depthwise-separable convolutions (Eq. 1-2), then large-kernel attention (Eq. 3-4).
 
-    All convolutions have a bias. The ReLU ends at 20, 20 standard deviations above the mean, since the block
-    is quadratic: without that an unusual patch grows from block to block beyond all bounds.
+    With N a norm, P a 1x1 and D a depthwise convolution, all with bias:
+
+        z = ReLU(N(P(D(input)))),  u = N(P(D(z))),  output = u * gate(u)
+
+    u is held within +-20, 20 standard deviations: the block is quadratic, and without a bound the features of
+    an unusual patch grow from block to block beyond all limits.
 
     Shapes: (B, in_channels, *spatial) to (B, out_channels, *spatial).
 
@@ -81,8 +86,9 @@ class LargeKernelBlock(nn.Module):
         large_kernels: of the attention's plain and dilated convolution.
         flat_axes: the axes on which every depthwise kernel is 1.
         norm: "batch" or "instance" ("group" where 8 divides the channels).
-        residual: add the separable convolutions' output to the attention's, as the paper's prose has it and
-            its parameter counts and equations do not.
+        residual: add u to the output, as the paper's prose has it and its parameter counts and equations do
+            not.
+        second_relu: see `set_second_relu`.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class LargeKernelBlock(nn.Module):
         flat_axes: Sequence[int] = (),
         norm: str = "batch",
         residual: bool = False,
+        second_relu: bool = False,
     ) -> None:
         super().__init__()
         self.residual = residual
@@ -116,12 +123,19 @@ class LargeKernelBlock(nn.Module):
                     bias=True,
                 ),
                 normalisation(norm, spatial_dims=spatial_dims, channels=out_channels),
-                nn.Hardtanh(0.0, LARGEST_FEATURE, inplace=True),
+                nn.Hardtanh(0.0, LARGEST_FEATURE, inplace=True),  # see set_second_relu
             ]
         self.separable = nn.Sequential(*layers)
+        self.set_second_relu(second_relu)
         self.attention = LargeKernelAttention(
             spatial_dims=spatial_dims, channels=out_channels, kernel_sizes=large_kernels, flat_axes=flat_axes
         )
+
+    def set_second_relu(self, second_relu: bool) -> None:
+        """Follow Eq. 2 (False), or let u = ReLU(N(P(D(z)))) with both ReLUs ending at 20 (True)."""
+        first, second = (layer for layer in self.separable if isinstance(layer, nn.Hardtanh))
+        first.max_val = LARGEST_FEATURE if second_relu else math.inf
+        second.min_val = 0.0 if second_relu else -LARGEST_FEATURE
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.separable(features)

@@ -1,4 +1,4 @@
-"""Non-local localization: attention over channels, then positions, then a first map (Qiu et al., 3.2.1)."""
+"""Localization: attention, then a first map. Qiu et al., 3.2.1, attend over channels, then positions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures.blocks.head import map_convolution
+from nnunet_pancext.architectures.blocks.light_attention import (
+    EfficientChannelAttention,
+    SpatialAttentionModule,
+    SqueezeExcitation,
+)
 
 CHANNELS_PER_QUERY = 8
+NON_LOCAL, SE, ECA, SAM = "non-local", "se", "eca", "sam"
+ATTENTIONS = (NON_LOCAL, SE, ECA, SAM)
 
 
 class ChannelAttention(nn.Module):
@@ -78,3 +85,42 @@ class NonLocalLocalization(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         attended = self.spatial_attention(self.channel_attention(features))
         return attended, self.map(attended)
+
+
+class MappedFeatures(nn.Module):
+    """Features after an attention of any kind, and a 7x7 convolution to a map.
+
+    Shapes: (B, channels, *spatial) to the attended features, of the same shape, and the logits of the map
+    (B, num_maps, *spatial).
+    """
+
+    def __init__(self, attention: nn.Module, *, spatial_dims: int, channels: int, num_maps: int = 1) -> None:
+        super().__init__()
+        self.attention = attention
+        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        attended = self.attention(features)
+        return attended, self.map(attended)
+
+
+def localization_module(
+    attention: str | None, *, spatial_dims: int, channels: int, num_maps: int = 1
+) -> nn.Module:
+    """Return `NonLocalLocalization`, or another attention ("se", "eca", "sam" or None) with a map.
+
+    Raises:
+        ValueError: `attention` is unknown.
+    """
+    sizes = {"spatial_dims": spatial_dims, "channels": channels, "num_maps": num_maps}
+    if attention is None:
+        return MappedFeatures(nn.Identity(), **sizes)
+    if attention == NON_LOCAL:
+        return NonLocalLocalization(**sizes)
+    if attention == SE:
+        return MappedFeatures(SqueezeExcitation(channels=channels), **sizes)
+    if attention == ECA:
+        return MappedFeatures(EfficientChannelAttention(channels=channels), **sizes)
+    if attention == SAM:
+        return MappedFeatures(SpatialAttentionModule(spatial_dims=spatial_dims), **sizes)
+    raise ValueError(f"attention is {attention!r}; it must be one of {', '.join(ATTENTIONS)}.")

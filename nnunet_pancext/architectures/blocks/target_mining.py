@@ -15,12 +15,12 @@ from nnunet_pancext.architectures.blocks.focusing import (
     foreground_probability,
 )
 from nnunet_pancext.architectures.blocks.head import map_convolution
-from nnunet_pancext.architectures.blocks.localization import NonLocalLocalization
+from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, localization_module
 from nnunet_pancext.architectures.dims import Strides, upsample
 
 
 class TargetMining(nn.Module):
-    """`NonLocalLocalization` on the deepest features, `FocusingModule` on each finer level.
+    """Localization on the deepest features, `FocusingModule` on each finer level.
 
     A focusing module looks where the coarser map finds foreground (`foreground_probability`). Where the
     classes are regions, set the buffer `has_regions`; a checkpoint carries it.
@@ -36,6 +36,7 @@ class TargetMining(nn.Module):
         num_maps: channels of each map.
         localization, focusing: False leaves the module out: the deepest features predict as they are, levels
             are joined as in a U-Net.
+        attention: of the localization: "non-local", "se", "eca" or "sam".
         sides: what the focusing modules look at.
     """
 
@@ -51,16 +52,19 @@ class TargetMining(nn.Module):
         num_maps: int = 1,
         localization: bool = True,
         focusing: bool = True,
+        attention: str = NON_LOCAL,
         sides: Collection[str] = BOTH_SIDES,
     ) -> None:
         super().__init__()
         self.register_buffer("has_regions", torch.tensor(False))
         self.strides = tuple(tuple(stride) for stride in strides)
-        self.localize: NonLocalLocalization | _Map = (
-            NonLocalLocalization(spatial_dims=spatial_dims, channels=channels[-1], num_maps=num_maps)
-            if localization
-            else _Map(spatial_dims, channels[-1], num_maps)
+        self.localize = localization_module(
+            attention if localization else None,
+            spatial_dims=spatial_dims,
+            channels=channels[-1],
+            num_maps=num_maps,
         )
+        self.localization = localization
         self.refine = nn.ModuleList(
             FocusingModule(
                 spatial_dims=spatial_dims,
@@ -81,7 +85,7 @@ class TargetMining(nn.Module):
         """The names of `found`, for levels counted from `first_level`, the finest."""
         deepest = first_level + len(self.refine)
         levels = range(first_level, deepest)
-        kind = "localization" if isinstance(self.localize, NonLocalLocalization) else "map"
+        kind = "localization" if self.localization else "map"
         return [*(f"map_level{level}" for level in levels), f"{kind}_level{deepest}"]
 
     def found(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -105,17 +109,6 @@ class TargetMining(nn.Module):
             refined, logits = self.refine[level](levels[level], refined, attention)
             maps.insert(0, logits)
         return refined, maps
-
-
-class _Map(nn.Module):
-    """A map from features that stay as they are: localization left out."""
-
-    def __init__(self, spatial_dims: int, channels: int, num_maps: int) -> None:
-        super().__init__()
-        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return features, self.map(features)
 
 
 class _Join(nn.Module):
