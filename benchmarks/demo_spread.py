@@ -27,7 +27,7 @@ from datetime import date
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from statistics import mean, pstdev
+from statistics import mean, stdev
 
 import torch
 from report import print_table
@@ -90,8 +90,9 @@ def run_demo(seed: int, instruction_set: str, *, threads: int | None, options: S
 def summary(runs: Sequence[Run]) -> str:
     """Return mean, spread, worst and best of the runs' mean Dice."""
     values = [mean(run.dice) for run in runs]
+    spread = f", SD {stdev(values):.3f}" if len(values) > 1 else ""
     return (
-        f"{len(values)} runs: mean {mean(values):.3f}, SD {pstdev(values):.3f}, worst {min(values):.3f}, "
+        f"{len(values)} runs: mean {mean(values):.3f}{spread}, worst {min(values):.3f}, "
         f"best {max(values):.3f}"
     )
 

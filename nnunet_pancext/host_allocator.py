@@ -1,4 +1,4 @@
-"""glibc's allocator, told to keep what is freed: training and prediction on a CPU are faster so."""
+"""glibc's allocator, told to keep what is freed, which makes training and prediction on a CPU faster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
-NEVER = 2**31 - 1
+NEVER = -1
 USERS_OWN = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 

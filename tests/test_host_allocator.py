@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from nnunet_pancext import host_allocator
 
-# Allocates and frees 64 MB of zeroed memory twenty times; prints how many pages the kernel had to bring.
+# Allocates, fills and frees 64 MB twenty times; prints how many pages the kernel had to bring.
 FAULTS = """
 import ctypes, json, resource
 from nnunet_pancext.host_allocator import keep_freed_memory
@@ -41,14 +42,13 @@ def page_faults(**environment):
     return json.loads(output)
 
 
-@pytest.mark.skipif(not host_allocator.keep_freed_memory(), reason="no glibc, or its allocator is set")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
 def test_freed_memory_is_used_again():
-    kept, faults = page_faults()
+    kept, few = page_faults()
     assert kept
-    assert faults < 1000
-    kept, faults = page_faults(MALLOC_TRIM_THRESHOLD_="0")  # the user's own setting counts
+    kept, many = page_faults(MALLOC_TRIM_THRESHOLD_="0")  # the user's own setting counts
     assert not kept
-    assert faults > 1000
+    assert few < many / 10
 
 
 def test_another_system_is_left_alone(monkeypatch):

@@ -115,6 +115,8 @@ class CommandRunner:
             except BaseException:
                 process.terminate()
                 raise
+            finally:
+                self.console.clear_status()
         return process.returncode, list(tail)
 
 

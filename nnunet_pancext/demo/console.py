@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from nnunet_pancext.progress_interval import interval_from_environment
+
 INDENT = " " * 6
-PIPE_INTERVAL_S = 60.0
 
 
 class Status(str):
@@ -21,7 +22,7 @@ class Console:
     """Prints lines; thread-safe.
 
     On a terminal a status is overwritten by the line after it. Elsewhere one is printed when nothing has been
-    for a minute.
+    for `PANCEXT_PROGRESS_SECONDS`, a minute by default.
     """
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,6 +30,7 @@ class Console:
         self.clock = clock
         self.printed_at = clock()
         self.heard_at = clock()
+        self.pipe_interval_s = interval_from_environment()
         self.has_status = False
         self.lock = threading.Lock()
 
@@ -48,8 +50,16 @@ class Console:
                 self.stream.write("\r\x1b[K" + (INDENT + text)[:width])
                 self.stream.flush()
                 self.has_status = True
-            elif self.clock() - self.printed_at >= PIPE_INTERVAL_S:
+            elif self.clock() - self.printed_at >= self.pipe_interval_s:
                 self._print(INDENT + text)
+
+    def clear_status(self) -> None:
+        """Take the status away, so that what else is printed begins on an empty line."""
+        with self.lock:
+            if self.has_status:
+                self.stream.write("\r\x1b[K")
+                self.stream.flush()
+                self.has_status = False
 
     def silence_s(self) -> float:
         """Return for how many seconds nothing has been said."""

@@ -27,7 +27,6 @@ class TrainingProgress:
         self.of = f"/{num_epochs}" if num_epochs else ""
         self.epoch = 0
         self.loss = ""
-        self.validating = False
 
     def __call__(self, line: str) -> str | None:
         """Return a line for the console where there is something to say."""
@@ -40,9 +39,7 @@ class TrainingProgress:
         elif found := _DICE.search(line):
             dice = " / ".join(f"{float(number):.2f}" for number in _NUMBER.findall(found.group(1)))
             return f"epoch {self.epoch}{self.of}   loss {self.loss}   Dice on validation patches {dice}"
-        elif "Training done" in line:
-            self.validating = True
-        elif self.validating and (found := _VALIDATED.search(line)):
+        elif found := _VALIDATED.search(line):
             return f"validating on {found.group(1)}"
         return None
 

@@ -46,7 +46,7 @@ PHANTOM_SIZE = (24, 72, 72)
 SEED = 0
 # Trainer, configuration, labels, data and device of benchmarks/demo_spread.py.
 AS_MEASURED = (
-    f"{DEFAULT_TRAINER}_{DEFAULT_EPOCHS}epochs_{ITERATIONS_PER_EPOCH}iterations",
+    "SegResNetNLTrainer_20epochs_30iterations",
     *("2d", "pancreas", None, "cpu"),
 )
 # Without a GPU every flip costs as much as the prediction itself, and each worker process its start.

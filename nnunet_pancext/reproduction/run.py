@@ -91,8 +91,8 @@ def run_step(step: Step, runner: CommandRunner) -> None:
     """Run one step unless its result is there."""
     if step.is_finished():
         runner.heading(step.title)
-        print(f"      skipped: {step.result} is there", flush=True)
-        print_remarks(step)
+        runner.console.say(f"skipped: {step.result} is there")
+        tell_remarks(step, runner)
         return
     words = [expand(word) for word in step.prepare()]
     try:
@@ -109,13 +109,13 @@ def run_step(step: Step, runner: CommandRunner) -> None:
             f"{words[0]} ended without an error, but {step.result} is not there or not whole. "
             f"Look into {runner.logs}. {AGAIN}"
         )
-    print_remarks(step)
+    tell_remarks(step, runner)
 
 
-def print_remarks(step: Step) -> None:
+def tell_remarks(step: Step, runner: CommandRunner) -> None:
     """Print what must be known of a finished step's result."""
     for remark in step.remarks():
-        print(f"      {remark}", flush=True)
+        runner.console.say(remark)
 
 
 def new_log_folder(parent: Path, name: str) -> Path:

@@ -33,6 +33,7 @@ class TrainerRow:
 
     `parameters` holds, by configuration, how many the network has, without the heads of deep supervision,
     or the trainer's reason for refusing that configuration. `extra` is of the package, where one is needed.
+    `remark` is what else to know before training.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TrainerRow:
     parameters: dict[str, int | str]
     loss: str
     extra: str | None = None
+    remark: str | None = None
 
 
 def overview(setting: PlanSetting) -> list[TrainerRow]:
@@ -62,6 +64,7 @@ def overview(setting: PlanSetting) -> list[TrainerRow]:
             parameters={key: num_parameters(trainer, size) for key, size in sizes.items()},
             loss=loss_name(trainer),
             extra=trainer.extra,
+            remark=trainer.remark,
         )
         for name, trainer in list_trainers().items()
     ]
@@ -155,6 +158,7 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting) -> str:
             "(M): millions of parameters, without the heads of deep supervision (nnU-Net's own: with).",
             setting.origin,
             *_extras(rows),
+            *_remarks(rows),
             *_refusals(rows),
             "",
             "Suffixes, in any order, on any trainer that they apply to:",
@@ -165,14 +169,28 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting) -> str:
 
 def _extras(rows: Iterable[TrainerRow]) -> list[str]:
     """Return a line for each extra of the package, with the trainers that need it."""
-    names: dict[str, list[str]] = {}
-    for row in rows:
-        if row.extra:
-            names.setdefault(row.extra, []).append(row.name)
     return [
         fill(f'With pip install "nnunet-pancext[{extra}]": {", ".join(listed)}.', width=NAMES_LAYOUT["width"])
-        for extra, listed in names.items()
+        for extra, listed in _names_by(rows, "extra").items()
     ]
+
+
+def _remarks(rows: Iterable[TrainerRow]) -> list[str]:
+    """Return each remark, with the trainers that it is about."""
+    return [
+        fill(f"{', '.join(listed)}: {remark}", width=NAMES_LAYOUT["width"])
+        for remark, listed in _names_by(rows, "remark").items()
+    ]
+
+
+def _names_by(rows: Iterable[TrainerRow], attribute: str) -> dict[str, list[str]]:
+    """Return the trainers' names by that attribute's value, without those that have none."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        value = getattr(row, attribute)
+        if value:
+            names.setdefault(value, []).append(row.name)
+    return names
 
 
 def _refusals(rows: Iterable[TrainerRow]) -> list[str]:

@@ -40,7 +40,7 @@ def test_a_row_for_each_run_and_their_spread(script, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "| 1 | AVX2 | 0.760 | 0.710 |" in shown
     assert "| 3 | AVX2 | 0.780 | 0.730 |" in shown
-    assert "2 runs: mean 0.770, SD 0.010, worst 0.760, best 0.780" in shown
+    assert "2 runs: mean 0.770, SD 0.014, worst 0.760, best 0.780" in shown
     assert {one["ATEN_CPU_CAPABILITY"] for one in environments} == {"avx2"}
     assert {one["ONEDNN_MAX_CPU_ISA"] for one in environments} == {"AVX2"}
 

@@ -71,7 +71,7 @@ def test_a_layer_that_is_never_called_is_found():
 
 
 def test_a_weight_is_excused_by_no_norm():
-    """InstanceNorm over one position, and a softmax over one channel, are constant."""
+    """A norm over one position, and a softmax over one channel, are constant."""
     one_position = nn.Sequential(nn.Conv2d(1, 4, 6), nn.GroupNorm(4, 4), nn.Conv2d(4, 1, 1))
     assert "0.weight" in idle(one_position)
     one_channel = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Softmax(dim=1), nn.Conv2d(1, 1, 1))
@@ -87,7 +87,7 @@ def test_a_weight_is_excused_by_no_norm():
     ],
 )
 def test_a_layer_of_a_network_that_is_cut_off_is_found(network_class, options):
-    """Each convolution in turn: its output stays, but what it is made of is not told."""
+    """Every seventh convolution in turn: its output stays, but what it is made of is not told."""
     torch.manual_seed(0)
     network = network_class(spatial_dims=2, in_channels=1, num_classes=3, deep_supervision=True, **options)
     image = torch.randn(2, 1, *(2 * step for step in network.smallest_size))

@@ -196,7 +196,10 @@ def test_a_gradient_reaches_the_part(plans, configuration, trainer):
         for block in network.part:
             nn.init.normal_(block.w_z.weight, std=0.1)
     idle = idle_parameters(network, torch.randn(2, 1, *PATCHES[configuration][0]))
-    assert not any(name.startswith("part.") for name in idle)
+    part = {f"injected.{name}" for name, _ in network.injected.named_parameters()}
+    assert part <= {name for name, _ in network.named_parameters()}
+    assert part
+    assert not part & set(idle)
 
 
 @pytest.mark.parametrize("deep_supervision", [True, False])

@@ -21,7 +21,7 @@ TUMOUR_RESULTS = Table(
 )
 ABLATIONS = Table(
     source="Ablation Studies",
-    title="modules and scales, no figures printed",
+    title="modules, scales, refinement and attention, no figures printed",
     columns=(DICE,),
     rows=(
         Row(method="without SFM", figures=("",), trainer="CDINSTSegNoSFMTrainer"),
@@ -30,8 +30,11 @@ ABLATIONS = Table(
         Row(method="one scale", figures=("",), trainer="CDINSTSegOneScaleTrainer"),
         Row(method="scales 0.5 and 1.0", figures=("",), trainer="CDINSTSegSmallerScaleTrainer"),
         Row(method="scales 1.0 and 1.5", figures=("",), trainer="CDINSTSegLargerScaleTrainer"),
-        Row(method="foreground alone", figures=("",), trainer="CDINSTSegForegroundTrainer"),
-        Row(method="background alone", figures=("",), trainer="CDINSTSegBackgroundTrainer"),
+        Row(method="foreground exploration alone", figures=("",), trainer="CDINSTSegForegroundTrainer"),
+        Row(method="background suppression alone", figures=("",), trainer="CDINSTSegBackgroundTrainer"),
+        Row(method="squeeze-and-excitation", figures=("",), trainer="CDINSTSegSETrainer"),
+        Row(method="efficient channel attention", figures=("",), trainer="CDINSTSegECATrainer"),
+        Row(method="spatial attention module", figures=("",), trainer="CDINSTSegSAMTrainer"),
     ),
 )
 

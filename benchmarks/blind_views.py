@@ -1,0 +1,139 @@
+"""Prints what views in which the cascade's first stage finds nothing do to the tumour.
+
+python benchmarks/blind_views.py            ten minutes on two processors
+
+nnU-Net averages log-probabilities over flips and overlapping patches. A narrow cascade is trained on the
+demo's phantoms. Then stage 1 is made worse by lowering its bias, and new phantoms are predicted with
+different bounds of the logits (`SURE_IN_PREDICTION`), all from the same views.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from phantom_learning import machine, make_new_cases, silence
+from report import print_table
+from torch import Tensor, nn
+
+from nnunet_pancext.architectures import pancreas_tumor_cascade
+from nnunet_pancext.demo.pipeline import run_demo
+from nnunet_pancext.demo.workspace import Workspace
+
+LABELS = "pancreas+tumour"
+BOUNDS = (15.0, 10.0, 7.0, 5.0)
+SHIFTS = (0.0, 2.0, 4.0, 6.0, 8.0)
+TRAINER = "NarrowCascadeTrainer"
+# nnU-Net finds a trainer in the folders of nnUNet_extTrainer.
+DEFINITION = f"""from nnunet_pancext.trainers import find_trainer
+
+
+class {TRAINER}(find_trainer("PancreasTumorCascadeTrainer_20epochs_30iterations")):
+    network_options = {{"base_channels": 16}}
+"""
+
+
+class AllBounds(nn.Module):
+    """Returns the classes' log-probabilities with each bound, p1's logit, and where stage 2 looked."""
+
+    def __init__(self, cascade: Any) -> None:
+        super().__init__()
+        self.cascade = cascade
+
+    def forward(self, image: Tensor) -> Tensor:
+        composed: list[Tensor] = []
+
+        def compose(organ_logits: Tensor, lesion_logits: list[Tensor], windows: Any) -> Tensor:
+            for bound in BOUNDS:
+                with mock.patch.object(pancreas_tumor_cascade, "SURE_IN_PREDICTION", bound):
+                    composed.append(one_bound(organ_logits, lesion_logits, windows))
+            looked = torch.full_like(organ_logits, float(windows is not None))
+            composed.extend([organ_logits, looked])
+            return composed[0]
+
+        one_bound = self.cascade._compose
+        with mock.patch.object(self.cascade, "_compose", compose):
+            self.cascade(image)
+        return torch.cat(composed, dim=1)
+
+
+def dice(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the Dice of two masks, NaN where both are empty."""
+    total = found.sum() + truth.sum()
+    return 2 * (found & truth).sum() / total if total else float("nan")
+
+
+def measure(predictor: nnUNetPredictor, cases: list[tuple[np.ndarray, np.ndarray]], shift: float) -> list:
+    """Return the rows of the table for one shift of stage 1's bias."""
+    network = predictor.network
+    with torch.no_grad():
+        network.cascade.stage_1.head.seg_layers.bias -= shift
+    organ, blind = [], []
+    lesion: dict[float, list[float]] = {bound: [] for bound in BOUNDS}
+    for image, truth in cases:
+        found = predictor.predict_sliding_window_return_logits(torch.from_numpy(image)).float().numpy()
+        organ.append(dice(found[-2] > 0, truth > 0))
+        blind.append(1 - found[-1][truth == 2].mean() if (truth == 2).any() else float("nan"))
+        for number, bound in enumerate(BOUNDS):
+            classes = found[3 * number : 3 * number + 3].argmax(0)
+            lesion[bound].append(dice(classes == 2, truth == 2))
+    with torch.no_grad():
+        network.cascade.stage_1.head.seg_layers.bias += shift
+    shared = [f"{np.nanmean(organ):.3f}", f"{100 * np.nanmean(blind):.0f} %"]
+    return [*shared, *(f"{np.nanmean(values):.3f}" for values in lesion.values())]
+
+
+def main() -> None:
+    """Train, predict, print."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "trainer"
+        place.mkdir()
+        (place / "narrow_cascade.py").write_text(DEFINITION, encoding="utf-8")
+        os.environ |= {"nnUNet_extTrainer": str(place)}
+        with silence():
+            made, _ = make_new_cases(Path(folder), LABELS)
+            run_demo(out=Path(folder) / "demo", trainer=TRAINER, labels=LABELS, keep=True)
+            results = Workspace(Path(folder) / "demo").nnunet_folders()["nnUNet_results"]
+            (model,) = results.glob("*/*__*__*")
+            predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+            predictor.initialize_from_trained_model_folder(model, (0,), "checkpoint_final.pth")
+            cases = []
+            for truth in sorted(made.labels.glob("*.nii.gz")):
+                image = made.images / truth.name.replace(".nii.gz", "_0000.nii.gz")
+                reader = DefaultPreprocessor(verbose=False)
+                data, label, _ = reader.run_case(
+                    [str(image)],
+                    str(truth),
+                    predictor.plans_manager,
+                    predictor.configuration_manager,
+                    predictor.dataset_json,
+                )
+                cases.append((data, label[0]))
+        predictor.network = AllBounds(predictor.network).eval()
+        heads = 3 * len(BOUNDS) + 2
+        predictor.label_manager = SimpleNamespace(num_segmentation_heads=heads)
+        rows = []
+        for shift in SHIFTS:
+            rows.append([f"{shift:g}", *measure(predictor, cases, shift)])
+            print(*rows[-1], flush=True)
+    headings = [f"tumour, bound {bound:g}" for bound in BOUNDS]
+    print_table(
+        f"Dice of {len(cases)} new phantoms by how much stage 1's logits are lowered",
+        rows,
+        ["lowered by", "Dice of stage 1", "blind views of the tumour", *headings],
+    )
+
+
+if __name__ == "__main__":
+    main()
