@@ -311,8 +311,8 @@ class LesionStage(nn.Module):
         base_channels: int | None,
         localization: bool,
         focusing: bool,
-        sides: Collection[str],
         norm: str,
+        sides: Collection[str] = BOTH_SIDES,
     ) -> None:
         super().__init__()
         channels = backbone_channels(spatial_dims, base_channels)
