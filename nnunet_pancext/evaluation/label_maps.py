@@ -56,14 +56,14 @@ def foreground_labels(labels: dict[str, int]) -> dict[str, int]:
     """The labels of `labels` without background (value 0), in the order of their values.
 
     Raises:
-        PancextError: there is none, or one is a region (several values) or nnU-Net's 'ignore'.
+        PancextError: there is none, or one is a region (several values) or nnU-Net's 'ignore' label.
     """
     kept = {name: value for name, value in labels.items() if value != 0}
     for name, value in kept.items():
         if name == "ignore" or not isinstance(value, int):
             raise PancextError(
-                f"Label {name!r} = {value} cannot be evaluated: regions of several values and the label "
-                "'ignore' are not supported. Give each foreground label a name and one value."
+                f"Label {name!r} = {value} cannot be drawn: a contour is of one value. "
+                "Give each label to draw a name and one value."
             )
     if not kept:
         raise PancextError(f"No foreground label among {labels}. Declare at least one value above 0.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest import mock
 
 import torch
 
@@ -23,6 +22,7 @@ from nnunet_pancext.trainers.peak_memory import peak_memory_message
 from nnunet_pancext.trainers.seeding import INITIALISATION, seed_from_environment, seed_generators
 from nnunet_pancext.trainers.shared_boundary import add_isb_loss, check_labels
 
+WORKERS = "nnUNet_n_proc_DA"  # nnU-Net's variable: how many processes prepare the batches
 # What a trainer class may set; nnU-Net itself sets them on the instance.
 HYPERPARAMETERS = (
     "initial_lr",
@@ -153,8 +153,15 @@ class PancextTrainer(nnUNetTrainer):
         if self.seed is None:
             return super().get_dataloaders()
         # Worker processes would hand over batches in the order in which they happen to finish.
-        with mock.patch.dict(os.environ, nnUNet_n_proc_DA="0"):
+        before = os.environ.get(WORKERS)
+        os.environ[WORKERS] = "0"
+        try:
             return super().get_dataloaders()
+        finally:
+            if before is None:
+                del os.environ[WORKERS]
+            else:
+                os.environ[WORKERS] = before
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
