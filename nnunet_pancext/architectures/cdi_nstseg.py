@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,13 +13,14 @@ from torch.utils.checkpoint import checkpoint
 
 from nnunet_pancext.architectures.blocks import (
     ASPP,
+    FocusingModule,
     ScaleFusion,
     TargetMining,
     class_head,
     conv_stack,
     map_convolution,
 )
-from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
+from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, BOTH_SIDES, FOREGROUND, NUM_BRANCHES
 from nnunet_pancext.architectures.blocks.localization import NON_LOCAL
 from nnunet_pancext.architectures.dims import (
     Strides,
@@ -143,6 +145,22 @@ class CDINSTSeg(SegmentationNetwork):
             *conv_stack(widths=[2 * base, base], **shared),
             class_head(map_convolution(spatial_dims=spatial_dims, channels=base, num_maps=num_classes)),
         )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Explore the side whose weights these are: trainers' names once meant the other one."""
+        modules: Any = [module for module in self.mine.refine if isinstance(module, FocusingModule)]
+        stored = [side for side in BOTH_SIDES if f"{prefix}mine.refine.0.scales.{side}" in state_dict]
+        one_sided = modules and len(stored) == len(modules[0].explore) == 1
+        if one_sided and stored != list(modules[0].explore):
+            for module in modules:
+                module.look_at(stored[0])
+            finds = {FOREGROUND: "false positives", BACKGROUND: "false negatives"}[stored[0]]
+            warnings.warn(
+                f"These weights are of focusing modules that look for {finds} alone, as their trainer's "
+                "name meant in former versions. The network now does. Train anew for the other side.",
+                stacklevel=2,
+            )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
     def num_outputs(self) -> int:

@@ -130,13 +130,23 @@ class DLKUNet(SegmentationNetwork):
         self.register_buffer("second_relu", torch.tensor(second_relu))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        stored = bool(state_dict.setdefault(f"{prefix}second_relu", torch.tensor(True)))
-        if stored != bool(self.second_relu):
-            form = "with a second ReLU in each block, as in former versions" if stored else "as in Eq. 2"
-            warnings.warn(f"These weights are of a DLKUNet {form}. They run in that form.", stacklevel=2)
-        for block in (*self.encoder, *self.decoder):
-            block.set_second_relu(stored)
+        key = f"{prefix}second_relu"
+        if all(f"{prefix}{name}" in state_dict for name, _ in self.named_parameters()):
+            state_dict.setdefault(key, torch.tensor(True))
+        if key in state_dict:
+            self._take_form(bool(state_dict[key]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _take_form(self, second_relu: bool) -> None:
+        if second_relu != bool(self.second_relu):
+            form = "with a second ReLU in each block, as in former versions" if second_relu else "of Eq. 2"
+            warnings.warn(
+                f"These weights are of a DLKUNet {form}, and the network now computes them in that form. "
+                "Train anew for the other one.",
+                stacklevel=2,
+            )
+        for block in (*self.encoder, *self.decoder):
+            block.set_second_relu(second_relu)
 
     def decode(self, image: Tensor) -> list[Tensor]:
         features = self.encoder[0](image)

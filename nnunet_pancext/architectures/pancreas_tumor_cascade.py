@@ -9,22 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.blocks import (
-    MultiScaleBackbone,
-    SaliencyChange,
-    TargetMining,
-    conv_stack,
-    linear_head,
-    start_at,
-)
+from nnunet_pancext.architectures.blocks import SaliencyChange, start_at
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
 from nnunet_pancext.architectures.dims import (
     Strides,
     check_spatial_dims,
     default_norm,
     least_positions,
-    resize,
 )
+from nnunet_pancext.architectures.lesion_stage import LesionStage
 from nnunet_pancext.architectures.multi_scale_unet import (
     NUM_LEVELS,
     MultiScaleUNet,
@@ -34,15 +27,18 @@ from nnunet_pancext.architectures.segmentation_network import SegmentationNetwor
 from nnunet_pancext.architectures.windows import Windows, boxes, common_windows, widen
 
 MARGIN = 20
-# The logits of both stages are held within these before they become log-probabilities; where stage 2 did not
-# look, the lesion has the lowest. nnU-Net averages log-probabilities over flips, patches and folds: at 15, a
-# view with 13 % of the weight outvotes others that give the lesion 0.9; at 7, it takes 24 %. With one bound
-# for both stages, a view that saw no organ never leaves the lesion, seen by none, as the most probable.
-SURE_IN_TRAINING = 15.0  # a probability of 3e-7
-SURE_IN_PREDICTION = 7.0  # of 0.0009
+# The logits of both stages are held within this before they become log-probabilities.
+SURE = 15.0  # a probability of 3e-7
+# In prediction, where stage 2 does not look, both are held within this, and the lesion has the lowest.
+# nnU-Net averages log-probabilities over flips, patches and folds: at 15, a view that saw no organ outvotes
+# others that give the lesion 0.9 with 13 % of the weight; at 7, it takes 24 %. With one bound for both stages
+# such a view never makes the lesion more probable than the organ.
+SURE_UNSEEN = 7.0  # of 0.0009
 NEVER = -60.0  # a class that is neither, so that no average of the others falls below it
 # Stage 1 begins with it everywhere. From 1/2 the Dice loss of a rare organ hardly moves the background.
 ORGAN_PRIOR = 0.01
+# Not in PyTorch before 2.3; stage 2 is not compiled there.
+IS_COMPILING = getattr(torch.compiler, "is_dynamo_compiling", lambda: False)
 LEAST_POSITIONS = 2  # of a window at the deepest level, where the patch has as many
 STAGES_APART, SALIENCY, JOINT = "S", "I", "J"
 PHASES = (STAGES_APART, SALIENCY, JOINT)
@@ -74,10 +70,10 @@ class PancreasTumorCascade(SegmentationNetwork):
 
         background (1 - p2)(1 - p1),  organ (1 - p2) p1,  lesion p2,
 
-    returned as log-probabilities, so that softmax gives the probabilities back. Both logits are held within
-    15 in training and within 7 in prediction, so that a view in which stage 1 finds nothing does not outvote
-    the others when nnU-Net averages. With one foreground class both stages find it: p2 counts in the window,
-    p1 outside. Where p1 is nowhere above 0.5, stage 2 does not run.
+    returned as log-probabilities, with both logits held within 15: softmax gives the probabilities back. In
+    prediction they are held within 7 outside of the window, so that a view in which stage 1 finds nothing
+    does not outvote the others when nnU-Net averages. With one foreground class both stages find it: p2
+    counts in the window, p1 outside. Where p1 is nowhere above 0.5, stage 2 does not run.
 
     In training the truth may be appended to the image as a last channel, 1 where there is organ or lesion.
     Phase S cuts by it and leaves the image as it is, so that the stages learn apart; I cuts by it; J cuts by
@@ -183,7 +179,7 @@ class PancreasTumorCascade(SegmentationNetwork):
             image, truth = image[:, :-1], image[:, -1:]
         image = self._pad(image)
         # Returned as it is: what came after it in here would be compiled anew for every place of the windows.
-        return self._complete(image, self.stage_1(image), truth, size, torch.compiler.is_compiling())
+        return self._complete(image, self.stage_1(image), truth, size, IS_COMPILING())
 
     @torch.compiler.disable
     def _complete(
@@ -191,7 +187,8 @@ class PancreasTumorCascade(SegmentationNetwork):
     ) -> Tensor | CascadeOutput:
         """Return the output from the padded image and stage 1's logits.
 
-        Crop, paste and composition are not compiled; stage 2 is, by itself, where the network is.
+        Crop, paste and composition are not compiled. Where the network is, stage 2 is by itself, with
+        PyTorch's default backend unless `stage_2.compile` was called before.
         """
         windows = self._windows(organ_logits.detach(), None if truth is None else self._pad(truth) > 0.5)
         lesion_logits: list[Tensor] = []
@@ -199,8 +196,9 @@ class PancreasTumorCascade(SegmentationNetwork):
             seen = windows.crop(self._salient(image, organ_logits))
             if compiled:
                 self.stage_2.compile_once()
-                for axis in (0, *range(2, seen.dim())):  # all but the channels
-                    torch._dynamo.maybe_mark_dynamic(seen, axis)
+                if self.crop:
+                    for axis in (0, *range(2, seen.dim())):  # all but the channels
+                        torch._dynamo.maybe_mark_dynamic(seen, axis)
             lesion_logits = self.stage_2(seen)
         if self.training:
             organ_logits = organ_logits + self._nothing_of_the_idle(windows)
@@ -274,16 +272,16 @@ class PancreasTumorCascade(SegmentationNetwork):
 
     def _compose(self, organ_logits: Tensor, lesion_logits: list[Tensor], windows: Windows | None) -> Tensor:
         """Return log-probabilities of all classes."""
-        surest = SURE_IN_TRAINING if self.training else SURE_IN_PREDICTION
         organ = organ_logits.float()
-        if self.num_classes == 2:
-            refined = organ if windows is None else windows.paste(lesion_logits[0].float(), onto=organ)
-            refined = refined.clamp(-surest, surest)
-            return torch.cat([functional.logsigmoid(-refined), functional.logsigmoid(refined)], dim=1)
-        lesion = torch.full_like(organ, -surest)
+        bound = torch.full_like(organ, SURE if self.training else SURE_UNSEEN)
+        lesion = organ if self.num_classes == 2 else -bound
         if windows is not None:
-            lesion = windows.paste(lesion_logits[0].float(), onto=lesion)
-        organ, lesion = (logits.clamp(-surest, surest) for logits in (organ, lesion))
+            seen = lesion_logits[0].float()
+            bound = windows.paste(torch.full_like(seen, SURE), onto=bound)
+            lesion = windows.paste(seen, onto=lesion)
+        organ, lesion = (torch.clamp(logits, -bound, bound) for logits in (organ, lesion))
+        if self.num_classes == 2:
+            return torch.cat([functional.logsigmoid(-lesion), functional.logsigmoid(lesion)], dim=1)
         elsewhere = functional.logsigmoid(-lesion)
         known = [
             elsewhere + functional.logsigmoid(-organ),
@@ -293,64 +291,3 @@ class PancreasTumorCascade(SegmentationNetwork):
         labels = functional.pad(self.roles, (1, 0))  # background, organ, lesion
         never = organ.new_full((len(organ), self.num_classes, *organ.shape[2:]), NEVER)
         return never.index_copy(1, labels, torch.cat(known, dim=1))
-
-
-class LesionStage(nn.Module):
-    """Stage 2: finds the lesion in a window.
-
-    Shapes: (n, in_channels, *window), a multiple of the strides, to the logits of each map, enlarged to the
-    window, (n, 1, *window), the last map first.
-    """
-
-    def __init__(
-        self,
-        *,
-        spatial_dims: int,
-        in_channels: int,
-        strides: Sequence[Strides],
-        base_channels: int | None,
-        localization: bool,
-        focusing: bool,
-        norm: str,
-        sides: Collection[str] = BOTH_SIDES,
-    ) -> None:
-        super().__init__()
-        channels = backbone_channels(spatial_dims, base_channels)
-        self.backbone = MultiScaleBackbone(
-            spatial_dims=spatial_dims, in_channels=in_channels, channels=channels, strides=strides, norm=norm
-        )
-        self.mine: TargetMining | None = None
-        if not (localization or focusing):
-            self.head = linear_head(spatial_dims=spatial_dims, channels=channels[0], num_classes=1)
-            return
-        reduced = [channels[0] * 2**level // 2 for level in range(NUM_LEVELS)]
-        self.reduce = nn.ModuleList(
-            conv_stack(spatial_dims=spatial_dims, widths=[width, narrow], norm=norm)
-            for width, narrow in zip(channels, reduced, strict=True)
-        )
-        self.mine = TargetMining(
-            spatial_dims=spatial_dims,
-            channels=reduced,
-            strides=strides,
-            norm=norm,
-            localization=localization,
-            focusing=focusing,
-            sides=sides,
-        )
-
-    @property
-    def map_names(self) -> list[str]:
-        """The names of the maps, in the order of `forward`'s list."""
-        return ["map_level1"] if self.mine is None else self.mine.map_names(first_level=1)
-
-    def compile_once(self) -> None:
-        """Compile the module for windows of any number and size, unless it is compiled already."""
-        if self._compiled_call_impl is None:
-            self.compile()
-
-    def forward(self, window: Tensor) -> list[Tensor]:
-        features = self.backbone(window)
-        if self.mine is None:
-            return [self.head(features[0])]
-        _, maps = self.mine([reduce(level) for reduce, level in zip(self.reduce, features, strict=True)])
-        return [resize(logits, window.shape[2:]) for logits in maps]

@@ -168,7 +168,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PancextError(
-            f"Cannot read {path}: {error.strerror}. nnU-Net writes it: run the step before again."
+            f"Cannot read {path}: {error.strerror}. nnU-Net writes it: run the previous step again."
         ) from error
     except ValueError as error:
         raise PancextError(f"{path} is not JSON: {error}. Write or copy it again.") from error

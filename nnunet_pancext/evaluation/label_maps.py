@@ -62,7 +62,7 @@ def foreground_labels(labels: dict[str, int]) -> dict[str, int]:
     for name, value in kept.items():
         if name == "ignore" or not isinstance(value, int):
             raise PancextError(
-                f"Label {name!r} = {value} cannot be drawn: a contour is of one value. "
+                f"Label {name!r} = {value} cannot be drawn: a contour needs a single label value. "
                 "Give each label to draw a name and one value."
             )
     if not kept:

@@ -83,7 +83,7 @@ class CDINSTSegLargerScaleTrainer(CDINSTSegTrainer):
 class CDINSTSegForegroundTrainer(CDINSTSegTrainer):
     """CDI-NSTSEG with foreground exploration alone, which in this paper finds what is missing.
 
-    It explores the features of the background, since there missing tumour lies.
+    It explores the features of the background, where missed tumour lies.
     """
 
     network_options = {"sides": (BACKGROUND,)}
@@ -92,7 +92,7 @@ class CDINSTSegForegroundTrainer(CDINSTSegTrainer):
 class CDINSTSegBackgroundTrainer(CDINSTSegTrainer):
     """CDI-NSTSEG with background suppression alone, which in this paper removes what is falsely found.
 
-    It explores the features of the foreground, since there false tumour lies.
+    It explores the features of the foreground, where false tumour lies.
     """
 
     network_options = {"sides": (FOREGROUND,)}

@@ -27,8 +27,8 @@ class DLKUNetLTrainer(NetworkTrainer):
     paper = "DLKUNet"
     remark = (
         "nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512, makes it keep 25 (S) to 29 GiB "
-        "(L) for the backward pass in half precision, twice that in single. Half of the batch_size needs "
-        "half of it."
+        "(L) for the backward pass in half precision, twice that in single. Halving batch_size "
+        "halves it."
     )
     network_class = DLKUNet
     network_options = {"num_levels": 5}

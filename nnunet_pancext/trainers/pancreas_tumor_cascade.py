@@ -257,10 +257,11 @@ class PancreasTumorCascadeTransferTrainer(PancreasTumorCascadeTrainer):
     When phase I begins, the backbone of stage 2 takes the weights of stage 1's. The saliency change stays.
     """
 
-    def configure_epoch(self, epoch: int, num_epochs: int) -> None:
-        super().configure_epoch(epoch, num_epochs)
+    def on_epoch_start(self) -> None:
+        super().on_epoch_start()
         network: Any = self._bare_network()
-        if network.phase == SALIENCY and cascade_phase(epoch - 1, num_epochs) == STAGES_APART:
+        before = cascade_phase(self.current_epoch - 1, self.num_epochs)
+        if network.phase == SALIENCY and before == STAGES_APART:
             self.print_to_log_file("Stage 2's backbone takes the weights of stage 1's.")
             network.stage_2.backbone.load_state_dict(network.stage_1.backbone.state_dict())
             for parameter in network.stage_2.backbone.parameters():

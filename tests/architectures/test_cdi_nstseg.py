@@ -163,3 +163,21 @@ def test_bad_options_are_refused():
             build(scales=scales)
     with pytest.raises(ValueError, match="BatchNorm count each batch twice"):
         build(recompute=True)
+
+
+@pytest.mark.parametrize(
+    ("stored", "built", "finds"),
+    [("foreground", "background", "false positives"), ("background", "foreground", "false negatives")],
+)
+def test_weights_of_one_side_run_as_that_side(stored, built, finds):
+    """A trainer's name has meant the other side in a former version."""
+    trained = build(sides=(stored,)).eval()
+    torch.manual_seed(1)
+    loaded = CDINSTSeg(spatial_dims=2, in_channels=1, num_classes=3, **SMALL, sides=(built,)).eval()
+    parameters = set(loaded.parameters())
+    with pytest.warns(UserWarning, match=f"look for {finds} alone"):
+        loaded.load_state_dict(trained.state_dict(), strict=True)
+    assert set(loaded.parameters()) == parameters  # those that an optimiser holds
+    image = torch.randn(1, 1, 48, 48)
+    assert torch.equal(loaded(image), trained(image))
+    assert loaded.state_dict().keys() == trained.state_dict().keys()

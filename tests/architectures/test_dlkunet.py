@@ -149,7 +149,9 @@ def test_a_checkpoint_without_a_form_is_of_the_former_one_and_runs_as_such():
     weights = former.state_dict()
     del weights["second_relu"]
     loaded = build(3, base_channels=4).eval()
-    with pytest.warns(UserWarning, match="a second ReLU in each block, as in former versions"):
+    with pytest.warns(
+        UserWarning, match="a second ReLU in each block, as in former versions, .* in that form"
+    ):
         loaded.load_state_dict(weights, strict=True)
     image = torch.randn(1, 1, 16, 16)
     assert torch.equal(loaded(image), former(image))
@@ -157,6 +159,16 @@ def test_a_checkpoint_without_a_form_is_of_the_former_one_and_runs_as_such():
     again = build(3, base_channels=4).eval()  # what is saved after `--c`
     again.load_state_dict(loaded.state_dict())
     assert torch.equal(again(image), former(image))
+
+
+def test_weights_of_a_part_leave_the_form():
+    network = build(3, base_channels=4)
+    encoder = {name: value for name, value in network.state_dict().items() if name.startswith("encoder.")}
+    network.load_state_dict(encoder, strict=False)
+    assert not network.second_relu
+    assert network.encoder[0].separable[-1].min_val == -20
+    with pytest.raises(RuntimeError, match="second_relu"):
+        network.load_state_dict(encoder)
 
 
 def test_the_network_is_the_papers_path_through_encoder_and_decoder():

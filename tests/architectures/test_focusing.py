@@ -239,31 +239,6 @@ def test_bad_options_are_refused():
             )
 
 
-@pytest.mark.parametrize(("stored", "built"), [("foreground", "background"), ("background", "foreground")])
-def test_weights_of_one_side_run_as_that_side(dims, stored, built):
-    """Both sides have the same layers, and a trainer's name has meant the other one in a former version."""
-
-    def module(side):
-        options = {"channels": 8, "higher_channels": 16, "stride": STRIDE[dims], "norm": "instance"}
-        return randomised(FocusingModule(spatial_dims=dims, sides=(side,), **options))
-
-    trained, loaded = module(stored), module(built)
-    parameters = list(loaded.parameters())
-    with pytest.warns(UserWarning, match=f"look at the {stored}. They run as such"):
-        loaded.load_state_dict(trained.state_dict(), strict=True)
-    assert all(one is other for one, other in zip(loaded.parameters(), parameters, strict=True))
-    size = [length * step for length, step in zip(SPATIAL[dims], STRIDE[dims], strict=True)]
-    features = torch.randn(2, 8, *size, dtype=torch.float64)
-    attention = torch.rand(2, 1, *size, dtype=torch.float64)
-    for one, other in zip(
-        loaded(features, features_of(dims), attention),
-        trained(features, features_of(dims), attention),
-        strict=True,
-    ):
-        assert torch.equal(one, other)
-    assert loaded.state_dict().keys() == trained.state_dict().keys()
-
-
 def test_weights_of_both_sides_are_not_for_one():
     options = {"spatial_dims": 2, "channels": 8, "higher_channels": 16, "stride": (2, 2), "norm": "batch"}
     both, one = FocusingModule(**options), FocusingModule(**options, sides=("foreground",))

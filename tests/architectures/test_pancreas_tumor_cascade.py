@@ -16,7 +16,7 @@ from nnunet_pancext.architectures.blocks import SaliencyChange, start_at
 from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     ORGAN_PRIOR,
     PHASES,
-    SURE_IN_PREDICTION,
+    SURE_UNSEEN,
 )
 from nnunet_pancext.losses.cascade import dice_loss
 
@@ -187,7 +187,7 @@ def test_without_organ_stage_2_does_not_run_and_there_is_no_tumour(dims):
     network = finds(build(dims), -1.0).eval()
     network.stage_2.register_forward_hook(lambda *_: pytest.fail("stage 2 ran"))
     probabilities = network(torch.randn(1, 1, *SIZE[dims])).softmax(1)
-    lesion = torch.sigmoid(torch.tensor(-SURE_IN_PREDICTION))
+    lesion = torch.sigmoid(torch.tensor(-SURE_UNSEEN))
     torch.testing.assert_close(probabilities[:, 2], lesion.expand_as(probabilities[:, 2]))
     expected = (1 - lesion) * torch.sigmoid(torch.tensor(-1.0))
     torch.testing.assert_close(probabilities[:, 1], expected.expand_as(probabilities[:, 1]))
@@ -311,7 +311,7 @@ def test_one_class_is_refined_in_the_window():
         assert windows.size == (32, 32)
         lesion = torch.randn(1, 1, 32, 32)
         found = network._compose(organ, [lesion], windows)
-    expected = windows.paste(lesion, onto=organ).clamp(-SURE_IN_PREDICTION, SURE_IN_PREDICTION)
+    expected = windows.paste(lesion, onto=organ).clamp(-SURE_UNSEEN, SURE_UNSEEN)
     torch.testing.assert_close(found[:, 1:], functional.logsigmoid(expected))
     assert network(torch.randn(1, 1, 64, 64)).shape == (1, 2, 64, 64)
 
@@ -365,12 +365,23 @@ def test_random_margins_are_between_none_and_twice_the_margin():
     assert network._margins(vary=False) == ((3, 5), (3, 5))
 
 
-def test_compiles_but_for_what_depends_on_the_windows():
+def test_stage_2_is_compiled_where_the_network_is(monkeypatch):
     network = finds(build(), 1.0).eval()
-    network.stage_2.compile(backend="eager")  # the default needs a compiler
     image = torch.randn(1, 1, 64, 64)
+    asked = []
+    with_eager = nn.Module.compile
+
+    def compile_stage_2(self):
+        asked.append(self)
+        with_eager(self, backend="eager")  # the default needs a compiler
+
+    monkeypatch.setattr(type(network.stage_2), "compile", compile_stage_2)
+    expected = network(image)
+    assert not asked
     compiled = torch.compile(network, backend="eager")
-    torch.testing.assert_close(compiled(image), network(image))
+    for _ in range(2):
+        torch.testing.assert_close(compiled(image), expected)
+    assert asked == [network.stage_2]
     torch._dynamo.reset()
 
 

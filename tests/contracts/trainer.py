@@ -36,6 +36,7 @@ class ContinuedRunContract:
     recipe = ""  # suffixes under which it is tried
     small: dict[str, Any] = {}  # network options that make the tests quick
     resumed = "3d_fullres"  # the configuration in which a continued run is compared
+    stopped_before = 2  # the epoch that it starts again with, of 3
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,12 +76,12 @@ class ContinuedRunContract:
 
         monkeypatch.setenv("nnUNet_results", str(folders / "nnUNet_results" / "second"))
         killed = self.make(self.resumed)
-        _stop_before_epoch(killed, 2, monkeypatch)
+        _stop_before_epoch(killed, self.stopped_before, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             killed.run_training()
         continued = self.make(self.resumed)
         continued.load_checkpoint(str(Path(continued.output_folder) / "checkpoint_latest.pth"))
-        assert continued.current_epoch == 2
+        assert continued.current_epoch == self.stopped_before
         continued.run_training()
         found = _final_weights(continued)
         assert found.keys() == expected.keys()

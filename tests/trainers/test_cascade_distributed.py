@@ -28,6 +28,7 @@ VARIANTS = (
     ("PancreasTumorCascadeMPTrainer", "2d"),
     ("PancreasTumorCascadeMPTTrainer", "2d"),
     ("PancreasTumorCascadeMPTLTrainer", "2d"),
+    ("PancreasTumorCascadeFalsePositiveTrainer", "2d"),
     ("PancreasTumorCascadeFalseNegativeTrainer", "2d"),
 )
 HOST = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer"

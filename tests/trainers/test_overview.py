@@ -6,12 +6,13 @@ import argparse
 import json
 
 import pytest
+import torch
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunet_pancext.cli import trainers as command
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.trainers import DLKUNetLTrainer, SegResNetNLTrainer, list_trainers
+from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer, SegResNetNLTrainer, list_trainers
 from nnunet_pancext.trainers.default_plan import default_plans
 from nnunet_pancext.trainers.overview import format_overview, num_parameters, overview
 from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
@@ -240,3 +241,32 @@ def test_the_loss_column_tells_the_weighting(rows):
     assert losses["SegResNetNLTrainer"] == "Dice + CE"
     assert losses["nnUNetTrainerPhaseLoss"] == "Dice + CE, phase-based"
     assert losses["nnUNetTrainerDynamicLoss"] == "Dice + CE, dynamic"
+
+
+def test_the_memory_that_dlkunet_needs_is_said(rows):
+    text = " ".join(format_overview(rows, default_setting()).split())
+    names = "DLKUNetSTrainer, DLKUNetMTrainer, DLKUNetLTrainer"
+    assert f"{names}: nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512," in text
+    assert "25 (S) to 29 GiB (L)" in text
+
+
+@pytest.mark.parametrize(("trainer", "gibibytes"), [(DLKUNetSTrainer, 25), (DLKUNetLTrainer, 29)])
+def test_the_memory_that_is_said_is_what_is_kept_for_the_backward_pass(trainer, gibibytes):
+    """On the meta device, in single precision, so twice as much; within 15 %."""
+    sizes = default_setting().sizes("2d")
+    with torch.device("meta"):
+        network = trainer.build_network_architecture(
+            sizes.plans_manager, sizes.configuration_manager, 1, 3, enable_deep_supervision=True
+        )
+        image = torch.empty(12, 1, 512, 512)
+    parameters = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        network(image)
+    total = sum(tensor.numel() for storage, tensor in kept.items() if storage not in parameters)
+    assert 2 * total / 2**30 == pytest.approx(gibibytes, rel=0.15)

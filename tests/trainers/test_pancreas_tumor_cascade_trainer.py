@@ -277,13 +277,17 @@ class TestPancreasTumorCascadeTransferTrainer(FurtherContract):
             one, other = stage_1.state_dict(), stage_2.state_dict()
             return [name for name in one if torch.equal(one[name], other[name])]
 
-        trainer.configure_epoch(0, 56)
+        def start(epoch):
+            trainer.current_epoch = epoch
+            trainer.on_epoch_start()
+
+        start(0)
         trainer.train_step(made_batch())
-        trainer.configure_epoch(1, 56)
+        start(1)
         assert len(same()) < len(stage_1.state_dict())
         assert all(parameter in trainer.optimizer.state for parameter in stage_2.parameters())
         head = {name: value.clone() for name, value in trainer.network.stage_2.mine.state_dict().items()}
-        trainer.configure_epoch(2, 56)
+        start(2)
         assert len(same()) == len(stage_1.state_dict())
         assert not any(parameter in trainer.optimizer.state for parameter in stage_2.parameters())
         assert all(parameter in trainer.optimizer.state for parameter in stage_1.parameters())
@@ -291,8 +295,12 @@ class TestPancreasTumorCascadeTransferTrainer(FurtherContract):
         assert all(torch.equal(after[name], value) for name, value in head.items())
         trainer.train_step(made_batch())
         for epoch in (3, 6, 55):
-            trainer.configure_epoch(epoch, 56)
+            start(epoch)
             assert len(same()) < len(stage_1.state_dict())
+
+    def test_a_run_continued_where_phase_i_begins_is_the_uninterrupted_one(self, folders, monkeypatch):
+        self.stopped_before = 1
+        self.test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
 
     def test_without_phase_i_it_says_that_nothing_is_transferred(self, folders, capsys):
         self.make("2d", trainer=self.variant("_2epochs_1iterations")).run_training()

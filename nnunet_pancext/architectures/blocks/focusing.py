@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,8 +101,7 @@ class FocusingModule(nn.Module):
         norm: "batch", "instance" or "group".
         num_maps: channels of the map.
         sides: "foreground" explores x * a for false positives, "background" x * (1 - a) for false negatives.
-            Both by default. Weights of one side switch a module of the other one, since both sides have the
-            same layers.
+            Both by default.
     """
 
     def __init__(
@@ -150,17 +147,11 @@ class FocusingModule(nn.Module):
         )
         self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        stored = {side for side in BOTH_SIDES if f"{prefix}scales.{side}" in state_dict}
-        if len(stored) == len(self.explore) == 1 and stored != set(self.explore):
-            (side,), (former,) = stored, self.explore
-            for part in (self.explore, self.scales, self.finish):
-                part[side] = part.pop(former)
-            warnings.warn(
-                f"These weights are of focusing modules that look at the {side}. They run as such.",
-                stacklevel=2,
-            )
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+    def look_at(self, side: str) -> None:
+        """Let a module of one side explore `side` with the layers that it has."""
+        (former,) = self.explore
+        for part in (self.explore, self.scales, self.finish):
+            part[side] = part.pop(former)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         refined = upsample(self.enlarge(higher), self.stride)

@@ -132,7 +132,7 @@ class LargeKernelBlock(nn.Module):
         )
 
     def set_second_relu(self, second_relu: bool) -> None:
-        """Follow Eq. 2 (False), or let u = ReLU(N(P(D(z)))) with both ReLUs ending at 20 (True)."""
+        """Follow Eq. 2 (False), or let u = ReLU(N(P(D(z)))) with both ReLUs capped at 20 (True)."""
         first, second = (layer for layer in self.separable if isinstance(layer, nn.Hardtanh))
         first.max_val = LARGEST_FEATURE if second_relu else math.inf
         second.min_val = 0.0 if second_relu else -LARGEST_FEATURE

@@ -72,7 +72,7 @@ ABLATION = Table(
 )
 FOCUSING_SIDES = Table(
     source="Figure 10",
-    title="branches of the focusing module, tumour on MSD, drawn without figures in the text",
+    title="branches of the focusing module, tumour on MSD, plotted; the text gives no numbers",
     columns=(per_slice("Dice", "slice_dice", "cancer"),),
     rows=(
         Row(
@@ -88,8 +88,8 @@ FOCUSING_SIDES = Table(
     ),
 )
 TRANSFER = Table(
-    source="Table 3",
-    title="T read as weights that stage 2 takes from stage 1, not in the paper",
+    source="Beyond the paper",
+    title="T read as weights that stage 2 takes from stage 1",
     columns=(per_slice("Dice", "slice_dice", "cancer"),),
     rows=(
         Row(

@@ -1,0 +1,73 @@
+"""The second stage of the pancreatic-tumour cascade: finds the lesion in a window."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from torch import Tensor, nn
+
+from nnunet_pancext.architectures.blocks import MultiScaleBackbone, TargetMining, conv_stack, linear_head
+from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES
+from nnunet_pancext.architectures.dims import Strides, resize
+from nnunet_pancext.architectures.multi_scale_unet import NUM_LEVELS, backbone_channels
+
+
+class LesionStage(nn.Module):
+    """Stage 2: finds the lesion in a window.
+
+    Shapes: (n, in_channels, *window), a multiple of the strides, to the logits of each map, enlarged to the
+    window, (n, 1, *window), the last map first.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial_dims: int,
+        in_channels: int,
+        strides: Sequence[Strides],
+        base_channels: int | None,
+        localization: bool,
+        focusing: bool,
+        norm: str,
+        sides: Collection[str] = BOTH_SIDES,
+    ) -> None:
+        super().__init__()
+        channels = backbone_channels(spatial_dims, base_channels)
+        self.backbone = MultiScaleBackbone(
+            spatial_dims=spatial_dims, in_channels=in_channels, channels=channels, strides=strides, norm=norm
+        )
+        self.mine: TargetMining | None = None
+        if not (localization or focusing):
+            self.head = linear_head(spatial_dims=spatial_dims, channels=channels[0], num_classes=1)
+            return
+        reduced = [channels[0] * 2**level // 2 for level in range(NUM_LEVELS)]
+        self.reduce = nn.ModuleList(
+            conv_stack(spatial_dims=spatial_dims, widths=[width, narrow], norm=norm)
+            for width, narrow in zip(channels, reduced, strict=True)
+        )
+        self.mine = TargetMining(
+            spatial_dims=spatial_dims,
+            channels=reduced,
+            strides=strides,
+            norm=norm,
+            localization=localization,
+            focusing=focusing,
+            sides=sides,
+        )
+
+    @property
+    def map_names(self) -> list[str]:
+        """The names of the maps, in the order of `forward`'s list."""
+        return ["map_level1"] if self.mine is None else self.mine.map_names(first_level=1)
+
+    def compile_once(self) -> None:
+        """Compile the module for windows of any number and size, unless it is compiled already."""
+        if self._compiled_call_impl is None:
+            self.compile()
+
+    def forward(self, window: Tensor) -> list[Tensor]:
+        features = self.backbone(window)
+        if self.mine is None:
+            return [self.head(features[0])]
+        _, maps = self.mine([reduce(level) for reduce, level in zip(self.reduce, features, strict=True)])
+        return [resize(logits, window.shape[2:]) for logits in maps]
