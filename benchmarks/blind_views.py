@@ -32,7 +32,7 @@ from nnunet_pancext.demo.workspace import Workspace
 
 LABELS = "pancreas+tumour"
 BOUNDS = (15.0, 10.0, 7.0, 5.0)
-SHIFTS = (0.0, 4.0, 8.0, 10.0)
+SHIFTS = (0.0, 4.0, 8.0, 13.0, 18.0, 25.0, 32.0)
 TRAINER = "NarrowCascadeTrainer"
 # nnU-Net finds a trainer in the folders of nnUNet_extTrainer.
 DEFINITION = f"""from nnunet_pancext.trainers import find_trainer
