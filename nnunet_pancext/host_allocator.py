@@ -1,4 +1,4 @@
-"""glibc's allocator, told to keep what is freed, which makes training and prediction on a CPU faster."""
+"""Makes glibc keep freed memory, which speeds up training and prediction on a CPU."""
 
 from __future__ import annotations
 

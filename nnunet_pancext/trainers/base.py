@@ -56,7 +56,7 @@ class PancextTrainer(nnUNetTrainer):
 
     paper: ClassVar[str]
     extra: ClassVar[str | None] = None  # of this package, with which its network is installed
-    remark: ClassVar[str | None] = None  # what `pancext trainers` tells of it
+    remark: ClassVar[str | None] = None  # printed below the table of `pancext trainers`
     loss_name: ClassVar[str] = "Dice + CE"
     loss_weighting: ClassVar[type[LossWeighting] | None] = OrdinaryWeights  # None: not Dice + CE
     refuses_loss_weighting: ClassVar[str | None] = None  # why no suffix may weigh Dice and CE
