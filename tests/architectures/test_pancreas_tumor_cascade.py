@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import itertools
-import random
-
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
 from contracts.gradients import idle_parameters, mean_square
 from contracts.half_precision import check_half_precision
+from contracts.small_cascade import SIZE, SMALL, build, finds, with_truth
 from torch import nn
 from torch.nn import functional
 
@@ -19,36 +17,6 @@ from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     SURE_UNSEEN,
 )
 from nnunet_pancext.losses.cascade import dice_loss
-
-SMALL = {"base_channels": 8, "margin": 2}
-SIZE = {2: (64, 64), 3: (32, 32, 64)}
-
-
-def build(dims=2, num_classes=3, **options):
-    torch.manual_seed(0)
-    return PancreasTumorCascade(
-        spatial_dims=dims, in_channels=1, num_classes=num_classes, **{**SMALL, **options}
-    )
-
-
-def with_truth(dims=2, *, empty=(False, False)):
-    """Return a batch of two whose last channel marks an organ, unless empty."""
-    generator = torch.Generator().manual_seed(1)
-    image = torch.randn(2, 2, *SIZE[dims], generator=generator)
-    image[:, 1] = 0
-    for sample, without in enumerate(empty):
-        if not without:
-            image[(sample, 1, *[slice(20, 27)] * dims)] = 1
-    return image
-
-
-def finds(network, value):
-    """Make stage 1 find everything or nothing."""
-    with torch.no_grad():
-        head = network.stage_1.head.seg_layers
-        head.weight.zero_()
-        head.bias.fill_(value)
-    return network
 
 
 @pytest.fixture(params=[2, 3], ids=["2d", "3d"])
@@ -241,40 +209,6 @@ def test_passes_that_contradict_each_other_average_to_no_class_that_none_saw(
         assert mean.argmax(1).unique().item() in seen | {0, roles[0]}
 
 
-def view(network, organ, lesion):
-    """Return the log-probabilities of a voxel of one view; without a lesion's logit stage 2 did not look."""
-    logits = torch.full((1, 1, 64, 64), organ)
-    if lesion is None:
-        return network._compose(logits, [], None)[0, :, 0, 0]
-    windows = network._windows(torch.ones_like(logits), None)
-    return network._compose(logits, [torch.full_like(logits, lesion)], windows)[0, :, 0, 0]
-
-
-@pytest.mark.parametrize("organ", [-30.0, -3.0, 0.0, 3.0, 30.0])
-@pytest.mark.parametrize("blind", [-0.1, -3.0, -30.0])
-@pytest.mark.parametrize("num_classes", [2, 3])
-def test_one_blind_view_of_eight_does_not_take_a_tumour_that_the_others_see(organ, blind, num_classes):
-    """nnU-Net averages in half precision, with up to twice the weight in the middle of a patch."""
-    network = build(num_classes=num_classes).eval()
-    lesion = torch.tensor(0.9).logit().item()
-    views = torch.stack([*[view(network, organ, lesion)] * 7, view(network, blind, None)]).half()
-    for weight in (1, 2):
-        weights = torch.tensor([*[1] * 7, weight]).half()
-        assert (weights[:, None] * views).sum(0).argmax() == num_classes - 1
-
-
-def test_a_blind_view_makes_no_tumour_that_the_other_had_not():
-    network = build().eval()
-    organs, lesions = (-30.0, -2.0, -0.1, 0.1, 30.0), (-30.0, -3.0, -0.5, None)
-    views = [view(network, organ, lesion) for organ, lesion in itertools.product(organs, lesions)]
-    views = [one for one in views if one.argmax() != 2]
-    assert len(views) >= 18
-    blind = [view(network, organ, None) for organ in (-30.0, -2.0, -0.1)]
-    for one, other in itertools.product(views, blind):
-        for share in (0.1, 0.3, 0.5, 0.7, 0.9):
-            assert (share * one + (1 - share) * other).argmax() != 2, (one, other, share)
-
-
 def test_log_probabilities_survive_half_precision():
     organ = torch.linspace(-80, 80, 64).repeat(64, 1)[None, None]
     lesion = organ.transpose(2, 3)
@@ -363,60 +297,6 @@ def test_random_margins_are_between_none_and_twice_the_margin():
     assert {one for one, _ in values} == set(range(7))
     assert {other for _, other in values} == set(range(11))
     assert network._margins(vary=False) == ((3, 5), (3, 5))
-
-
-def test_stage_2_is_compiled_where_the_network_is(monkeypatch):
-    network = finds(build(), 1.0).eval()
-    image = torch.randn(1, 1, 64, 64)
-    asked = []
-    with_eager = nn.Module.compile
-
-    def compile_stage_2(self):
-        asked.append(self)
-        with_eager(self, backend="eager")  # the default needs a compiler
-
-    monkeypatch.setattr(type(network.stage_2), "compile", compile_stage_2)
-    expected = network(image)
-    assert not asked
-    compiled = torch.compile(network, backend="eager")
-    for _ in range(2):
-        torch.testing.assert_close(compiled(image), expected)
-    assert asked == [network.stage_2]
-    torch._dynamo.reset()
-
-
-def test_few_graphs_for_windows_of_any_number_and_size():
-    """oneDNN's convolutions, left out here, are chosen by their size, on a CPU alone: graphs of their own."""
-    graphs = {"network": 0, "stage 2": 0}
-
-    def count(name):
-        def backend(graph, example_inputs):
-            graphs[name] += 1
-            return graph.forward
-
-        return backend
-
-    network = finds(build(deep_supervision=True), -1.0).train()
-    network.phase = "I"  # windows around the truth
-    compiled = torch.compile(network, backend=count("network"))
-    network.stage_2.compile(backend=count("stage 2"))
-    generator = random.Random(0)
-    for batch in (2, 12):
-        seen = set()
-        for _ in range(40):
-            image = torch.randn(batch, 2, 48, 64)
-            image[:, 1] = 0
-            for sample in generator.sample(range(batch), generator.randint(1, batch)):
-                height, width = generator.randint(1, 40), generator.randint(1, 60)
-                image[sample, 1, :height, :width] = 1
-            with torch.backends.mkldnn.flags(enabled=False):
-                windows = compiled(image).windows
-            seen.add((len(windows.samples), windows.size))
-        assert len(seen) >= 10
-        assert graphs["stage 2"] <= 2  # one window, or several
-    torch._dynamo.reset()
-    assert graphs["network"] == 2  # one for each size of the batch
-    assert graphs["stage 2"] == 2
 
 
 def test_bad_options_are_refused():

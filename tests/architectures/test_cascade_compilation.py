@@ -1,0 +1,63 @@
+"""The cascade under `torch.compile`: few graphs, whatever the windows."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from contracts.small_cascade import build, finds
+from torch import nn
+
+
+def test_stage_2_is_compiled_where_the_network_is(monkeypatch):
+    network = finds(build(), 1.0).eval()
+    image = torch.randn(1, 1, 64, 64)
+    asked = []
+    with_eager = nn.Module.compile
+
+    def compile_stage_2(self):
+        asked.append(self)
+        with_eager(self, backend="eager")  # the default needs a compiler
+
+    monkeypatch.setattr(type(network.stage_2), "compile", compile_stage_2)
+    expected = network(image)
+    assert not asked
+    compiled = torch.compile(network, backend="eager")
+    for _ in range(2):
+        torch.testing.assert_close(compiled(image), expected)
+    assert asked == [network.stage_2]
+    torch._dynamo.reset()
+
+
+def test_few_graphs_for_windows_of_any_number_and_size():
+    """oneDNN's convolutions, left out here, are chosen by their size, on a CPU alone: graphs of their own."""
+    graphs = {"network": 0, "stage 2": 0}
+
+    def count(name):
+        def backend(graph, example_inputs):
+            graphs[name] += 1
+            return graph.forward
+
+        return backend
+
+    network = finds(build(deep_supervision=True), -1.0).train()
+    network.phase = "I"  # windows around the truth
+    compiled = torch.compile(network, backend=count("network"))
+    network.stage_2.compile(backend=count("stage 2"))
+    generator = random.Random(0)
+    for batch in (2, 12):
+        seen = set()
+        for _ in range(40):
+            image = torch.randn(batch, 2, 48, 64)
+            image[:, 1] = 0
+            for sample in generator.sample(range(batch), generator.randint(1, batch)):
+                height, width = generator.randint(1, 40), generator.randint(1, 60)
+                image[sample, 1, :height, :width] = 1
+            with torch.backends.mkldnn.flags(enabled=False):
+                windows = compiled(image).windows
+            seen.add((len(windows.samples), windows.size))
+        assert len(seen) >= 10
+        assert graphs["stage 2"] <= 2  # one window, or several
+    torch._dynamo.reset()
+    assert graphs["network"] == 2  # one for each size of the batch
+    assert graphs["stage 2"] == 2
