@@ -163,6 +163,8 @@ def test_bad_options_are_refused():
             build(scales=scales)
     with pytest.raises(ValueError, match="BatchNorm count each batch twice"):
         build(recompute=True)
+    with pytest.raises(ValueError, match="localization is left out"):
+        build(localization=False, attention="se")
 
 
 @pytest.mark.parametrize(

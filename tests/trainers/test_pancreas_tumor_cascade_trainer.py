@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts.made_preprocessed import PATCHES, made_dataset_json, made_plans, make_previous_stage
-from contracts.trainer import TrainerContract
+from contracts.cascade_trainer import CascadeContract, made_batch
+from contracts.made_preprocessed import made_dataset_json, made_plans
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -15,19 +15,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunet_pancext import trainers
 from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.trainers import (
-    PancreasTumorCascadeFalseNegativeTrainer,
-    PancreasTumorCascadeFalsePositiveTrainer,
-    PancreasTumorCascadeTrainer,
-    PancreasTumorCascadeTransferTrainer,
-)
+from nnunet_pancext.trainers import PancreasTumorCascadeTrainer
 from nnunet_pancext.trainers import pancreas_tumor_cascade as module
-from nnunet_pancext.trainers.pancreas_tumor_cascade import (
-    PHASE,
-    cascade_phase,
-    former_cascade_phase,
-    margin_in_voxels,
-)
+from nnunet_pancext.trainers.pancreas_tumor_cascade import PHASE, margin_in_voxels
 
 NAMES = ("M", "MP", "MPT", "MPTL")
 FURTHER = ("FalsePositive", "FalseNegative", "Transfer")
@@ -40,39 +30,6 @@ def told_in(log):
         r"patches without organ [\d.]+(?:, window / patch [\d.]+)?",
         log.read_text(),
     )
-
-
-def made_batch(organ=1, lesion=2):
-    target = torch.zeros(2, 1, 32, 32)
-    target[..., 4:16, 8:20] = organ
-    target[..., 12:18, 12:16] = lesion  # reaches beyond the organ
-    generator = torch.Generator().manual_seed(0)
-    data = torch.randn(2, 1, 32, 32, generator=generator) + (target > 0)
-    return {"data": data, "target": [target], "keys": ["one", "other"]}
-
-
-class CascadeContract(TrainerContract):
-    small = {"base_channels": 8}
-    resumed = "2d"
-    refused = {
-        "fourteen foregrounds": "Say so in its dataset.json",
-        "regions": "region-based labels .* MultiScaleUNetTrainer",
-        "regions and ignore": "region-based labels",
-    }
-    test_outputs_match_the_targets = None  # the maps lie in windows
-    test_a_parameter_without_a_gradient_does_not_ask_for_one = None  # see the network's tests
-
-    @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
-    @pytest.mark.parametrize("deep_supervision", [True, False])
-    def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
-        kind = self.variant()
-        make_previous_stage(folders, kind.__name__)
-        if deep_supervision:
-            self._one_epoch(self.make(configuration, trainer=kind))
-            return
-        kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
-        with pytest.raises(PancextError, match="always supervises all its maps"):
-            self.make(configuration, trainer=kind)
 
 
 class TestPancreasTumorCascadeTrainer(CascadeContract):
@@ -238,99 +195,6 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         plans = {**made_plans(), "continue_training": False}
         with pytest.raises(PancextError, match="does not name two of its foreground labels"):
             self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))
-
-
-class FurtherContract(CascadeContract):
-    """The rest is `PancreasTumorCascadeTrainer`'s own."""
-
-    left_out = ("3d_lowres", "3d_cascade_fullres", "regions and ignore")
-
-
-class TestPancreasTumorCascadeFalsePositiveTrainer(FurtherContract):
-    trainer = PancreasTumorCascadeFalsePositiveTrainer
-
-    def test_it_explores_the_foreground(self, folders):
-        assert explored_by(self.make("2d")) == {"foreground"}
-
-
-class TestPancreasTumorCascadeFalseNegativeTrainer(FurtherContract):
-    trainer = PancreasTumorCascadeFalseNegativeTrainer
-
-    def test_it_explores_the_background(self, folders):
-        assert explored_by(self.make("2d")) == {"background"}
-
-
-def explored_by(trainer):
-    trainer.initialize()
-    return {side for module in trainer.network.stage_2.mine.refine for side in module.explore}
-
-
-class TestPancreasTumorCascadeTransferTrainer(FurtherContract):
-    trainer = PancreasTumorCascadeTransferTrainer
-
-    def test_stage_2_takes_stage_1s_backbone_when_phase_i_begins_and_only_then(self, folders):
-        trainer = self.make("2d", trainer=self.variant("_56epochs_1iterations"))
-        trainer.initialize()
-        stage_1, stage_2 = (stage.backbone for stage in (trainer.network.stage_1, trainer.network.stage_2))
-
-        def same():
-            one, other = stage_1.state_dict(), stage_2.state_dict()
-            return [name for name in one if torch.equal(one[name], other[name])]
-
-        def start(epoch):
-            trainer.current_epoch = epoch
-            trainer.on_epoch_start()
-
-        start(0)
-        trainer.train_step(made_batch())
-        start(1)
-        assert len(same()) < len(stage_1.state_dict())
-        assert all(parameter in trainer.optimizer.state for parameter in stage_2.parameters())
-        head = {name: value.clone() for name, value in trainer.network.stage_2.mine.state_dict().items()}
-        start(2)
-        assert len(same()) == len(stage_1.state_dict())
-        assert not any(parameter in trainer.optimizer.state for parameter in stage_2.parameters())
-        assert all(parameter in trainer.optimizer.state for parameter in stage_1.parameters())
-        after = trainer.network.stage_2.mine.state_dict()
-        assert all(torch.equal(after[name], value) for name, value in head.items())
-        trainer.train_step(made_batch())
-        for epoch in (3, 6, 55):
-            start(epoch)
-            assert len(same()) < len(stage_1.state_dict())
-
-    def test_a_run_continued_where_phase_i_begins_is_the_uninterrupted_one(self, folders, monkeypatch):
-        self.stopped_before = 1
-        self.test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
-
-    def test_without_phase_i_it_says_that_nothing_is_transferred(self, folders, capsys):
-        self.make("2d", trainer=self.variant("_2epochs_1iterations")).run_training()
-        assert "With 2 epochs there is no phase I, so no transfer." in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("epochs", [56, 560, 1000])
-def test_phases_take_2_4_and_50_of_56(epochs):
-    phases = [cascade_phase(epoch, epochs) for epoch in range(epochs)]
-    assert phases == sorted(phases, key="SIJ".index)
-    for phase, share in zip("SIJ", (2, 4, 50), strict=True):
-        assert abs(phases.count(phase) - epochs * share / 56) < 1
-
-
-@pytest.mark.parametrize(
-    ("epochs", "phases"), [(1, "S"), (2, "SJ"), (3, "SIJ"), (4, "SIJJ"), (9, "SI" + "J" * 7)]
-)
-def test_short_trainings_have_each_phase_from_three_epochs_on(epochs, phases):
-    assert "".join(cascade_phase(epoch, epochs) for epoch in range(epochs)) == phases
-
-
-def test_from_ten_epochs_on_the_phases_are_the_former_ones():
-    for epochs in range(10, 200):
-        found = [cascade_phase(epoch, epochs) for epoch in range(epochs)]
-        assert found == [former_cascade_phase(epoch, epochs) for epoch in range(epochs)]
-        assert set(found) == set(PHASES)
-
-
-def test_phases_of_the_papers_56_epochs():
-    assert "".join(cascade_phase(epoch, 56) for epoch in range(56)) == "SS" + "IIII" + "J" * 50
 
 
 def test_the_margin_is_one_distance_along_every_axis():

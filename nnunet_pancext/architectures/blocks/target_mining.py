@@ -38,6 +38,9 @@ class TargetMining(nn.Module):
             are joined as in a U-Net.
         attention: of the localization: "non-local", "se", "eca" or "sam".
         sides: what the focusing modules look at.
+
+    Raises:
+        ValueError: an attention is named where localization is left out.
     """
 
     has_regions: Tensor
@@ -56,6 +59,8 @@ class TargetMining(nn.Module):
         sides: Collection[str] = BOTH_SIDES,
     ) -> None:
         super().__init__()
+        if not localization and attention != NON_LOCAL:
+            raise ValueError(f"localization is left out, so it cannot have the attention {attention!r}.")
         self.register_buffer("has_regions", torch.tensor(False))
         self.strides = tuple(tuple(stride) for stride in strides)
         self.localize = localization_module(
