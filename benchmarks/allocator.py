@@ -1,4 +1,4 @@
-"""Prints what keeping freed memory (`nnunet_pancext.host_allocator`) changes on a CPU with glibc.
+"""Prints what keeping freed memory (`trainers/machinery/allocator.py`) changes on a CPU with glibc.
 
 python benchmarks/allocator.py             training steps and predictions in 2D and 3D
 python benchmarks/allocator.py --rounds 5
@@ -34,9 +34,9 @@ def measure(trainer: str, dims: int, work: str, way: str) -> dict[str, float]:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from nnunet_pancext.host_allocator import keep_freed_memory
     from nnunet_pancext.trainers import find_trainer
-    from nnunet_pancext.trainers.base import PancextTrainer
+    from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
+    from nnunet_pancext.trainers.machinery.base import PancextTrainer
 
     PancextTrainer.prepare_prediction = staticmethod(lambda: None)  # it would keep memory in either way
     if way == "kept" and not keep_freed_memory():

@@ -28,10 +28,10 @@ import SimpleITK as sitk
 from report import print_table
 from run import child
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
-from nnunet_pancext.dataset_conversion.nih import convert_nih
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
 from nnunet_pancext.dataset_conversion.raw_dataset import place
-from nnunet_pancext.parallel import for_each
+from nnunet_pancext.io.parallel import for_each
 
 SIZE_ZYX = (160, 512, 512)
 SPACING = (0.8, 0.8, 2.5)

@@ -22,8 +22,8 @@ from report import print_table
 from trainer_steps import PLAIN, build, case_of, loss_of
 
 from nnunet_pancext.losses import ISB_WEIGHT, ISBLoss, PhaseWeights
-from nnunet_pancext.trainers.loss_weights import set_loss_weights
-from nnunet_pancext.trainers.shared_boundary import LossWithISB
+from nnunet_pancext.trainers.machinery.loss_weights import set_loss_weights
+from nnunet_pancext.trainers.machinery.shared_boundary import LossWithISB
 
 PATCH = (40, 224, 224)
 REPEATS = 5  # of each loss after each step

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from report import print_table
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.demo.held_out import CaseFolders, link_cases
 from nnunet_pancext.demo.pipeline import (
     DATASET_ID,

@@ -21,7 +21,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.demo.pipeline import (
     DATASET_ID,
     PHANTOM_SIZE,
@@ -31,7 +31,7 @@ from nnunet_pancext.demo.pipeline import (
     plan_words,
 )
 from nnunet_pancext.demo.workspace import Workspace
-from nnunet_pancext.files import write_json
+from nnunet_pancext.io.files import write_json
 from nnunet_pancext.phantom.dataset import TASK_FOLDER, write_phantom_dataset
 
 TRAINERS = (

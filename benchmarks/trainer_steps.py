@@ -38,7 +38,7 @@ SAME_NETWORK = ("Loss", "ISB", "Baseline")  # trainers of stock nnU-Net's
 
 def plans_for(kind: str) -> dict[str, Any]:
     """Return nnU-Net's plan for MSD pancreas, with the network of the kind."""
-    from nnunet_pancext.trainers.default_plan import default_plans
+    from nnunet_pancext.trainers.machinery.default_plan import default_plans
 
     plans = deepcopy(default_plans())
     if kind == RESIDUAL:

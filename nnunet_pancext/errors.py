@@ -8,7 +8,7 @@ class PancextError(Exception):
     """
 
 
-class HostCommandError(PancextError, SystemExit):
+class NNUNetCommandError(PancextError, SystemExit):
     """The same, raised while one of nnU-Net's own commands is running.
 
     nnU-Net's commands do not catch errors. As a `SystemExit` this one ends them with the message on

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.label_maps import read_volume
+from nnunet_pancext.io.label_maps import read_volume
 
 READER = "SimpleITKIO"
 # What PyTorch and nnU-Net raise for a damaged checkpoint, plan or dataset.json, or an unknown trainer.

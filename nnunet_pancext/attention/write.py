@@ -8,10 +8,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from nnunet_pancext.attention.heatmap import write_heatmap
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import atomic_path
-from nnunet_pancext.image_io import write_compressed
-from nnunet_pancext.reports.heatmap import write_heatmap
+from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.images import write_compressed
 
 
 def write_maps(

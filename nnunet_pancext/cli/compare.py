@@ -70,9 +70,9 @@ def run(parsed: argparse.Namespace) -> int:
     """Compare as parsed, write the files and print the tables."""
     # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
     from nnunet_pancext.comparison import compare_models
-    from nnunet_pancext.comparison_report.files import write_comparison
-    from nnunet_pancext.files import output_folder
-    from nnunet_pancext.reports.comparison_text import format_comparison
+    from nnunet_pancext.comparison.output.console import format_comparison
+    from nnunet_pancext.comparison.output.files import write_comparison
+    from nnunet_pancext.io.files import output_folder
 
     with output_folder(parsed.out) as out:
         comparison = compare_models(

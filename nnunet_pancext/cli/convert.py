@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_conversion.published_splits import names_for
+from nnunet_pancext.splits.published import names_for
 
 FORMATS = ".tar, .tar.gz or .zip"
 MSD_EXAMPLES = """\
@@ -207,7 +207,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, dataset_id: int, na
 def run_msd(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
     # SimpleITK takes its time to load; the other sub-commands shall not wait for it.
-    from nnunet_pancext.dataset_conversion.msd import convert_msd
+    from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
     from nnunet_pancext.dataset_conversion.report import summary
 
     result = convert_msd(
@@ -222,7 +222,7 @@ def run_msd(parsed: argparse.Namespace) -> int:
 
 def run_nih(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
-    from nnunet_pancext.dataset_conversion.nih import convert_nih
+    from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
     from nnunet_pancext.dataset_conversion.report import summary
 
     print(summary(convert_nih(parsed.images, parsed.labels, **common_options(parsed))))
@@ -231,8 +231,8 @@ def run_nih(parsed: argparse.Namespace) -> int:
 
 def run_synapse(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
+    from nnunet_pancext.dataset_conversion.layouts.synapse import convert_synapse
     from nnunet_pancext.dataset_conversion.report import summary
-    from nnunet_pancext.dataset_conversion.synapse import convert_synapse
 
     result = convert_synapse(
         parsed.source,
@@ -246,7 +246,7 @@ def run_synapse(parsed: argparse.Namespace) -> int:
 
 def run_acdc(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
-    from nnunet_pancext.dataset_conversion.acdc import convert_acdc
+    from nnunet_pancext.dataset_conversion.layouts.acdc import convert_acdc
     from nnunet_pancext.dataset_conversion.report import summary
 
     result = convert_acdc(parsed.source, check_orientation=parsed.check_orientation, **common_options(parsed))
@@ -256,8 +256,8 @@ def run_acdc(parsed: argparse.Namespace) -> int:
 
 def run_slices(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
+    from nnunet_pancext.dataset_conversion.layouts.png_slices import PATIENT_REGEX, convert_slices
     from nnunet_pancext.dataset_conversion.report import summary
-    from nnunet_pancext.dataset_conversion.slices import PATIENT_REGEX, convert_slices
 
     result = convert_slices(
         parsed.source,
@@ -271,8 +271,8 @@ def run_slices(parsed: argparse.Namespace) -> int:
 
 def common_options(parsed: argparse.Namespace) -> dict[str, Any]:
     """Return the options that every converter takes."""
-    from nnunet_pancext.dataset_conversion.raw_dataset import raw_root_from_environment
+    from nnunet_pancext.nnunet_files.folders import raw_root
 
     names = ("dataset_id", "name", "split", "jobs", "strict", "overwrite", "copy")
     options = {name: getattr(parsed, name) for name in names}
-    return {"raw_root": parsed.out or raw_root_from_environment(), **options}
+    return {"raw_root": parsed.out or raw_root(), **options}

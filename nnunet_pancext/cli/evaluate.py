@@ -56,13 +56,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate as parsed and print the tables."""
-    from nnunet_pancext.evaluation.dataset_json import find_dataset_json, read_dataset_json
     from nnunet_pancext.evaluation.folder import evaluate, failure_text, require_folders
     from nnunet_pancext.evaluation.scores import write_metrics_csv
     from nnunet_pancext.evaluation.summary import write_curves, write_summary
-    from nnunet_pancext.files import cannot_write, output_folder
-    from nnunet_pancext.parallel import default_jobs
-    from nnunet_pancext.reports.totals_table import format_totals
+    from nnunet_pancext.evaluation.totals_table import format_totals
+    from nnunet_pancext.io.files import cannot_write, output_folder
+    from nnunet_pancext.io.parallel import default_jobs
+    from nnunet_pancext.nnunet_files.dataset_json import find_dataset_json, read_dataset_json
 
     require_folders(parsed.predictions, parsed.truth)
     declared = read_dataset_json(parsed.dataset_json or find_dataset_json(parsed.predictions, parsed.truth))

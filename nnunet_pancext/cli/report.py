@@ -53,7 +53,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def copy_page(page: Path, target: Path) -> Path:
     """Copy a comparison's page, atomically, and return where it is; PancextError where that cannot be."""
     from nnunet_pancext.errors import PancextError
-    from nnunet_pancext.files import atomic_path
+    from nnunet_pancext.io.files import atomic_path
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -82,11 +82,11 @@ def refuse_options(parsed: argparse.Namespace) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page as parsed and say where it is."""
-    from nnunet_pancext.comparison_report.files import PAGE_NAME
+    from nnunet_pancext.comparison.output.files import PAGE_NAME
+    from nnunet_pancext.evaluation.totals_table import format_totals
+    from nnunet_pancext.io.parallel import default_jobs
     from nnunet_pancext.model_report.build import write_model_report
-    from nnunet_pancext.model_report.model_folder import open_model_folder
-    from nnunet_pancext.parallel import default_jobs
-    from nnunet_pancext.reports.totals_table import format_totals
+    from nnunet_pancext.nnunet_files.model_folder import open_model_folder
 
     comparison = parsed.model / PAGE_NAME
     if comparison.is_file():

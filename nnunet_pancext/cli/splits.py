@@ -48,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run_list(parsed: argparse.Namespace) -> int:
     """Print the published splits."""
-    from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
+    from nnunet_pancext.splits.published import PUBLISHED
 
     for split in PUBLISHED.values():
         if split.folds:
@@ -64,7 +64,7 @@ def run_list(parsed: argparse.Namespace) -> int:
 
 def run_apply(parsed: argparse.Namespace) -> int:
     """Write the folds."""
-    from nnunet_pancext.dataset_conversion.split_files import apply_split, find_dataset, read_dataset
+    from nnunet_pancext.splits.of_dataset import apply_split, find_dataset, read_dataset
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
     target, remarks = apply_split(dataset, name=parsed.split, overwrite=parsed.overwrite)
@@ -76,7 +76,7 @@ def run_apply(parsed: argparse.Namespace) -> int:
 
 def run_check(parsed: argparse.Namespace) -> int:
     """Print the leaks."""
-    from nnunet_pancext.dataset_conversion.split_files import (
+    from nnunet_pancext.splits.of_dataset import (
         current_folds,
         find_dataset,
         find_leaks,

@@ -50,8 +50,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Print the table."""
     # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
-    from nnunet_pancext.trainers.overview import explain_suffixes, format_overview, overview
-    from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
+    from nnunet_pancext.cli.trainer_table import explain_suffixes, format_overview, overview
+    from nnunet_pancext.trainers.machinery.plan_setting import default_setting, read_setting
 
     if parsed.suffixes and (parsed.plans or parsed.configuration):
         raise PancextError("--suffixes is the same for every plan: leave out --plans and --configuration.")

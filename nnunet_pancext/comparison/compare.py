@@ -8,13 +8,6 @@ from pathlib import Path
 
 from nnunet_pancext.comparison.cost import Cost, cost_remarks, model_cost
 from nnunet_pancext.comparison.folds import choose_folds, read_splits, validated_cases
-from nnunet_pancext.comparison.models import (
-    find_dataset_results,
-    find_models,
-    host_root,
-    reference_of,
-    shared_ending,
-)
 from nnunet_pancext.comparison.paired import Row, compare_rows, fold_rows
 from nnunet_pancext.comparison.patients import find_patients
 from nnunet_pancext.comparison.probabilities import why_no_probabilities
@@ -23,17 +16,15 @@ from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.scoring import score_models
 from nnunet_pancext.comparison.statistics import RESAMPLES
 from nnunet_pancext.comparison.strata import StratumRow, default_cuts, parse_cut, stratum_rows
-from nnunet_pancext.comparison.truth import (
-    declared_labels,
-    find_truths,
-    require_same_truth,
-    require_truths,
-)
-from nnunet_pancext.dataset_conversion.case_steps import quiet_itk
+from nnunet_pancext.comparison.truth import declared_labels, require_same_truth, require_truths
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.targets import read_targets
-from nnunet_pancext.parallel import default_jobs
+from nnunet_pancext.io.images import quiet_itk
+from nnunet_pancext.io.parallel import default_jobs
+from nnunet_pancext.nnunet_files.folders import existing_folder
+from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
+from nnunet_pancext.nnunet_files.models import find_dataset_results, find_models, reference_of, shared_ending
 
 DEFAULT_METRICS = ("dice", "nsd_2mm", "hd95_mm")
 DEFAULT_CONFIGURATION = "3d_fullres"
@@ -111,7 +102,7 @@ def compare_models(
     results = find_dataset_results(dataset)
     models = find_models(results, trainers, configuration=configuration, plans=plans)
     base = reference_of(models, reference, configuration=configuration, plans=plans)
-    truths = find_truths(results.name)
+    truths = find_ground_truth(results.name)
     targets = read_targets(declared_labels(models, truths))
     cuts = [parse_cut(text, list(targets.regions)) for text in strata]
     ending = shared_ending(models)
@@ -210,7 +201,7 @@ def _with_values(scored: ScoredCases, metrics: Sequence[str]) -> list[str]:
 def _splits_file(dataset: str) -> Path | None:
     """Return nnU-Net's splits of the dataset, where they are."""
     try:
-        path = host_root("nnUNet_preprocessed") / dataset / "splits_final.json"
+        path = existing_folder("nnUNet_preprocessed") / dataset / "splits_final.json"
     except PancextError:
         return None
     return path if path.is_file() else None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.comparison.models import Model, read_json
 from nnunet_pancext.comparison.network_cost import network_cost
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.training_record import read_training_record
+from nnunet_pancext.nnunet_files.models import Model, read_json
+from nnunet_pancext.nnunet_files.training_log import read_training_record
 
 SECONDS_PER_HOUR = 3600
 NO_LOG = "no epoch in training_log_*.txt"

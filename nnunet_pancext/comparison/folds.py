@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.comparison.models import Model, read_json
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import find_cases
+from nnunet_pancext.io.label_maps import find_cases
+from nnunet_pancext.nnunet_files.models import Model, read_json
 
 MOST_LISTED = 10
 

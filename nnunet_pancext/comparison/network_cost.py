@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from nnunet_pancext.architectures import count_parameters
-from nnunet_pancext.comparison.models import Model
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.trainers import find_trainer
-from nnunet_pancext.trainers.plan_setting import Sizes, read_setting
+from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from nnunet_pancext.comparison.statistics import (
     wins_ties_losses,
 )
 from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.spread import Spread, spread
+from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Row:
     label: str
     metric: str
     fold: int | None
-    spread: Spread
+    spread: SummaryStatistics
     interval: Interval
     difference: Difference | None
 
@@ -101,7 +101,7 @@ def compare_rows(
                         label=label,
                         metric=metric,
                         fold=None,
-                        spread=spread(ours),
+                        spread=summary_statistics(ours),
                         interval=bootstrap.mean_interval(ours),
                         difference=difference,
                     )
@@ -117,7 +117,7 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
             label=label,
             metric=metric,
             fold=fold,
-            spread=spread(scored.values(model, label, metric)[scored.in_fold(fold)]),
+            spread=summary_statistics(scored.values(model, label, metric)[scored.in_fold(fold)]),
             interval=(math.nan, math.nan),
             difference=None,
         )
@@ -148,7 +148,7 @@ def compare_pairs(
         only_reference=int(np.count_nonzero(~np.isnan(theirs))) - pairs,
         infinite=pairs - int(np.count_nonzero(np.isfinite(finite))),
         patients=len(by_patient),
-        mean=spread(finite).mean,
+        mean=summary_statistics(finite).mean,
         interval=bootstrap.mean_interval(finite),
         p=signed_rank_p(by_patient),
         p_holm=math.nan,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnunet_pancext.comparison.models import host_root
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.patients import patient_of, told_patients
+from nnunet_pancext.nnunet_files.folders import existing_folder
+from nnunet_pancext.nnunet_files.patients import patient_of, recorded_patients
 
 
 def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | No
         PancextError: the expression does not compile, or finds no patient in a case.
     """
     try:
-        told = told_patients(host_root("nnUNet_raw") / dataset / "split.json")
+        told = recorded_patients(existing_folder("nnUNet_raw") / dataset / "split.json")
     except PancextError:
         told = {}  # the raw dataset need not be there any more
     return tuple(patient_of(case, told=told, expression=patient_regex) for case in cases)

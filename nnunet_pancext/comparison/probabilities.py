@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 
-from nnunet_pancext.comparison.models import Model
 from nnunet_pancext.evaluation.probabilities import (
     HOW_VALIDATION_HAS_THEM,
     PrecisionRecall,
@@ -14,6 +13,7 @@ from nnunet_pancext.evaluation.probabilities import (
     precision_recall,
 )
 from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.nnunet_files.models import Model
 
 
 class VoxelTally:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_pancext.comparison.models import Model
 from nnunet_pancext.comparison.probabilities import VoxelTally
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets
-from nnunet_pancext.parallel import for_each
+from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.nnunet_files.models import Model
 
 
 @dataclass(frozen=True, kw_only=True)

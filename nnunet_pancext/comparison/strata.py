@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import Values
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.spread import Spread, spread
+from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
 
 MILLIMETRES, MILLILITRES = "mm", "mL"
 # AJCC Cancer Staging Manual, 8th edition, exocrine pancreas: T1 is at most 2 cm in greatest dimension,
@@ -69,7 +69,7 @@ class StratumRow:
     label: str
     metric: str
     stratum: str
-    spread: Spread
+    spread: SummaryStatistics
 
 
 def parse_cut(text: str, labels: Sequence[str]) -> Cut:
@@ -139,7 +139,7 @@ def stratum_rows(scored: ScoredCases, cuts: Sequence[Cut], metrics: Sequence[str
                             label=cut.label,
                             metric=metric,
                             stratum=title,
-                            spread=spread(values),
+                            spread=summary_statistics(values),
                         )
                     )
     return rows

@@ -9,30 +9,11 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.comparison.models import Model, host_root, read_json
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.label_maps import read_label_map
 from nnunet_pancext.evaluation.targets import Targets
-from nnunet_pancext.parallel import for_each
-
-
-def find_truths(dataset: str) -> Path:
-    """Return the folder of true label maps: nnU-Net's gt_segmentations, or the raw dataset's labelsTr.
-
-    Raises:
-        PancextError: there is neither.
-    """
-    tried = []
-    for variable, name in (("nnUNet_preprocessed", "gt_segmentations"), ("nnUNet_raw", "labelsTr")):
-        try:
-            folder = host_root(variable) / dataset / name
-        except PancextError as error:
-            tried.append(str(error))
-            continue
-        if folder.is_dir():
-            return folder
-        tried.append(f"There is no {folder}.")
-    raise PancextError(f"No true label maps of {dataset}: {' '.join(tried)}")
+from nnunet_pancext.io.label_maps import read_label_map
+from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.nnunet_files.models import Model, read_json
 
 
 def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN, Geometry, compare_geometry, inspect
-from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry, compare_geometry, inspect
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 ON_ONE_GRID = "Resample all channels of a case onto one grid, or remove the case."
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from nnunet_pancext.dataset_check.measure import CaseMeasure
-from nnunet_pancext.dataset_conversion.case_checks import rounded
-from nnunet_pancext.dataset_conversion.orientation import Turn
+from nnunet_pancext.raw_cases.case_checks import rounded
+from nnunet_pancext.raw_cases.orientation import Turn
 
 ERROR, WARNING = "error", "warning"
 WEIGHT = {ERROR: 100.0, WARNING: 10.0}

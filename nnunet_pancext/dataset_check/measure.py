@@ -12,12 +12,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.dataset_check.channels import check_channels
-from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN, check_case, read_geometry
-from nnunet_pancext.dataset_conversion.image_scan import has_geometry
-from nnunet_pancext.dataset_conversion.orientation import Orientation, find_orientation
-from nnunet_pancext.dataset_conversion.source import Problem, SourceCase
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.image_io import read_image
+from nnunet_pancext.io.images import read_image
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, check_case, read_geometry
+from nnunet_pancext.raw_cases.image_scan import has_geometry
+from nnunet_pancext.raw_cases.orientation import Orientation, find_orientation
+from nnunet_pancext.raw_cases.source import Problem, SourceCase
 
 MM3_PER_ML = 1000
 

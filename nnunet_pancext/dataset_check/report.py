@@ -10,14 +10,14 @@ from typing import Any
 
 from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.measure import CaseMeasure
-from nnunet_pancext.dataset_conversion.source import SourceCase
+from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import atomic_path, write_json
-from nnunet_pancext.reports.overlay import write_overlay
-from nnunet_pancext.reports.page import render_page
-from nnunet_pancext.reports.pictures import picture_html
-from nnunet_pancext.reports.slice_overlay import write_slice_overlay
-from nnunet_pancext.reports.sortable import Cell, sortable_table
+from nnunet_pancext.figures.overlay import write_overlay
+from nnunet_pancext.io.files import atomic_path, write_json
+from nnunet_pancext.pages.page import render_page
+from nnunet_pancext.pages.pictures import picture_html
+from nnunet_pancext.pages.tables import Cell, sortable_table
+from nnunet_pancext.raw_cases.source import SourceCase
 
 REPORT_NAME, JSON_NAME = "report.html", "report.json"
 MOST_PICTURES = 300  # a page of thousands opens in no browser

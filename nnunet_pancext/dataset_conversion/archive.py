@@ -19,9 +19,9 @@ from nnunet_pancext.dataset_conversion.archive_formats import (
     list_members_of,
     pieces,
 )
-from nnunet_pancext.dataset_conversion.disk import require_free_space, told_write_errors
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import atomic_path
+from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
+from nnunet_pancext.io.files import atomic_path
 
 COPY_BYTES = 1 << 20
 FORMATS = ".tar, .tar.gz or .zip"
@@ -98,7 +98,7 @@ def extract(archive: Path, *, folder: Path, show_progress: bool) -> int:
     listed = list_members_of(archive)
     if listed is None:
         raise PancextError(f"{archive} is no readable {FORMATS}. Download it again.")
-    with told_write_errors(folder):
+    with write_errors_as_pancext(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with listed(archive) as members:
@@ -154,7 +154,7 @@ def is_extracted(member: Member, *, folder: Path) -> bool:
 def write_member(member: Member, *, folder: Path) -> None:
     """Write one regular member with its modification time, so that a later run knows it again."""
     target = folder / member.name
-    with told_write_errors(target, needed_bytes=member.size):
+    with write_errors_as_pancext(target, needed_bytes=member.size):
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             with partial.open("wb") as output:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nnunet_pancext.dataset_conversion.disk import told_write_errors
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import PARTIAL_PREFIX, write_json
+from nnunet_pancext.io.disk import write_errors_as_pancext
+from nnunet_pancext.io.files import PARTIAL_PREFIX, write_json
 
 Outcome = TypeVar("Outcome")
 
@@ -67,7 +67,7 @@ class BuildFolder:
     def keep_record(self, step: str, case_id: str, *, key: Any, outcome: Any) -> None:
         """Record that `step` is done for the case."""
         path = self._record_path(step, case_id)
-        with told_write_errors(path):
+        with write_errors_as_pancext(path):
             path.parent.mkdir(exist_ok=True)
             write_json(path, {"key": key, "outcome": outcome})
 
@@ -89,7 +89,7 @@ class BuildFolder:
                 f"{len(missing)} files vanished from {self.dataset} while converting, "
                 f"{missing[0]} the first. Let nothing else work there and run the same command again."
             )
-        with told_write_errors(self.target):
+        with write_errors_as_pancext(self.target):
             write_json(self.outcome, outcome)
             if self.target.exists():
                 os.rename(self.target, self.replaced)
@@ -130,10 +130,10 @@ def opened_build_folder(target: Path, *, job: Mapping[str, Any]) -> Iterator[Bui
     others, the checks of the cases are kept. After an error finished cases stay for the next run.
     """
     build = build_folder_of(target)
-    with told_write_errors(build.root):
+    with write_errors_as_pancext(build.root):
         build.root.mkdir(parents=True, exist_ok=True)
     with only_user_of(build.root):
-        with told_write_errors(build.root):
+        with write_errors_as_pancext(build.root):
             restore_replaced(build)
             build.outcome.unlink(missing_ok=True)
             drop_outdated(build, job=job)

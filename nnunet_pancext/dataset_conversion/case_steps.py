@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder
-from nnunet_pancext.dataset_conversion.case_checks import CaseFindings, check_case, find_duplicates
 from nnunet_pancext.dataset_conversion.preparation import Preparation, prepare_case
 from nnunet_pancext.dataset_conversion.raw_dataset import write_case
-from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, SourceDataset, name_of
-from nnunet_pancext.dataset_conversion.splits import Split
+from nnunet_pancext.io.images import quiet_itk
+from nnunet_pancext.raw_cases.case_checks import CaseFindings, check_case, find_duplicates
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
+from nnunet_pancext.splits.make import Split
 
 
 def examine_cases(
@@ -72,17 +70,6 @@ def prepare_cases(
 
     with quiet_itk():
         return in_parallel(prepare, cases, title="reading")
-
-
-@contextmanager
-def quiet_itk() -> Iterator[None]:
-    """Keep ITK from printing: what it would say becomes a named problem."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def check_cases(

@@ -16,18 +16,21 @@ from nnunet_pancext.dataset_conversion.build_folder import (
     opened_build_folder,
 )
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
-from nnunet_pancext.dataset_conversion.disk import can_link, require_free_space, told_write_errors
-from nnunet_pancext.dataset_conversion.folds_in_place import backup_of, folds_file, place_folds
-from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
-from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY, RawTarget, dataset_json, host_folder
+from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY, RawTarget, dataset_json
 from nnunet_pancext.dataset_conversion.report import (
     REPORT_NAME,
     ConversionResult,
     count_files,
     report_document,
 )
-from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
-from nnunet_pancext.dataset_conversion.splits import (
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext
+from nnunet_pancext.io.files import write_json
+from nnunet_pancext.io.parallel import default_jobs, for_each
+from nnunet_pancext.nnunet_files.folders import nnunet_folder
+from nnunet_pancext.raw_cases.source import SourceCase, SourceDataset
+from nnunet_pancext.splits.in_place import backup_of, folds_file, place_folds
+from nnunet_pancext.splits.make import (
     NNUNET_SPLIT,
     SPLITS_FILE,
     Split,
@@ -37,9 +40,7 @@ from nnunet_pancext.dataset_conversion.splits import (
     split_document,
     why_no_folds,
 )
-from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import write_json
-from nnunet_pancext.parallel import default_jobs, for_each
+from nnunet_pancext.splits.published import PUBLISHED
 
 
 def convert_source(
@@ -158,7 +159,7 @@ def convert_source(
             ),
         }
         for name, content in documents.items():
-            with told_write_errors(build.dataset / name):
+            with write_errors_as_pancext(build.dataset / name):
                 write_json(build.dataset / name, content)
         # Again: an exchange killed half-way may have been undone since, or another program made the target.
         for source in sources:
@@ -216,7 +217,7 @@ def remarks(
         notes.append(
             f"the labelled cases are of {sides[0]} patient(s) for training and {sides[1]} for testing"
         )
-    preprocessed = host_folder("nnUNet_preprocessed")
+    preprocessed = nnunet_folder("nnUNet_preprocessed")
     if split.test or split.folds:
         notes.append(f"split {split.name}: {split.source}")
     if split.test and any(not belongs(case, split=split.name) for case in dataset.unlabelled):

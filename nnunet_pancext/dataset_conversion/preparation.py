@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.case_checks import FETCH_AGAIN
-from nnunet_pancext.dataset_conversion.dicom_series import BadSeries, open_series, read_volume
-from nnunet_pancext.dataset_conversion.orientation import Orientation, Turn, find_orientation
 from nnunet_pancext.dataset_conversion.raw_dataset import write_image
-from nnunet_pancext.dataset_conversion.source import Problem, SourceCase, name_of
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.image_io import read_image
-from nnunet_pancext.nifti.scan import UnreadableImage, scan_nifti
+from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
+from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_volume
+from nnunet_pancext.raw_cases.orientation import Orientation, Turn, find_orientation
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 ENDING = ".nii.gz"
 AXIS_TOLERANCE = 0.1  # of direction cosines: how far two axes that count as one may differ

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.disk import free_bytes, megabytes, told_write_errors
-from nnunet_pancext.dataset_conversion.source import SourceCase, SourceDataset
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import atomic_path, link_or_copy
-from nnunet_pancext.image_io import read_image, write_compressed
+from nnunet_pancext.io.disk import free_bytes, megabytes, write_errors_as_pancext
+from nnunet_pancext.io.files import atomic_path, link_or_copy
+from nnunet_pancext.io.images import read_image, write_compressed
+from nnunet_pancext.raw_cases.source import SourceCase, SourceDataset
 from nnunet_pancext.version import __version__
 
 CONVERTED_BY = f"nnunet-pancext {__version__}"
@@ -69,23 +68,6 @@ class RawTarget:
             )
 
 
-def raw_root_from_environment() -> Path:
-    """Return the folder $nnUNet_raw names; raises PancextError when it is not set."""
-    folder = host_folder("nnUNet_raw")
-    if folder is None:
-        raise PancextError(
-            "nnUNet_raw is not set, so there is no place for the dataset. Set it, for example "
-            "export nnUNet_raw=$HOME/nnunet/raw, or give the folder with --out."
-        )
-    return folder
-
-
-def host_folder(variable: str) -> Path | None:
-    """Return the folder one of nnU-Net's environment variables names, None when it is not set."""
-    value = os.environ.get(variable)
-    return Path(value) if value else None
-
-
 def write_case(
     case: SourceCase,
     *,
@@ -114,7 +96,7 @@ def write_case(
 
 def place(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link or copy a file, making its folder; return which, 'linked' or 'copied'."""
-    with told_write_errors(target, needed_bytes=source.stat().st_size):
+    with write_errors_as_pancext(target, needed_bytes=source.stat().st_size):
         target.parent.mkdir(parents=True, exist_ok=True)
         return link_or_copy(source, target, may_link=may_link)
 
@@ -138,7 +120,7 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
     may go without.
     """
     size = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
-    with told_write_errors(target, needed_bytes=size):
+    with write_errors_as_pancext(target, needed_bytes=size):
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             try:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY, host_folder
-from nnunet_pancext.dataset_conversion.source import Problem, SourceDataset
-from nnunet_pancext.dataset_conversion.splits import Split
+from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY
+from nnunet_pancext.nnunet_files.folders import nnunet_folder
+from nnunet_pancext.raw_cases.source import Problem, SourceDataset
+from nnunet_pancext.splits.make import Split
 
 REPORT_NAME = "conversion_report.json"
 MOST_LINES = 20
@@ -133,7 +134,7 @@ def next_command(result: ConversionResult) -> str:
     """Return the nnU-Net command that comes next, with the variable it needs where that is not set so."""
     command = f"nnUNetv2_plan_and_preprocess -d {result.dataset_id} --verify_dataset_integrity"
     raw_root = result.folder.parent
-    current = host_folder("nnUNet_raw")
+    current = nnunet_folder("nnUNet_raw")
     if current and current.resolve() == raw_root.resolve():
         return command
     return f"nnUNet_raw={raw_root.resolve()} {command}"

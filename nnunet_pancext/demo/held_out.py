@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_pancext.files import link_or_copy, write_json
+from nnunet_pancext.io.files import link_or_copy, write_json
 
 FOLDS = 5
 FOLD_SEED = 12345  # nnU-Net's own

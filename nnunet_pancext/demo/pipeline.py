@@ -9,32 +9,32 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import ConversionResult
-from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
 from nnunet_pancext.demo.held_out import CaseFolders, HeldOut, hold_out, link_cases, write_split
-from nnunet_pancext.demo.host_progress import (
+from nnunet_pancext.demo.page import write_report
+from nnunet_pancext.demo.score_table import format_table
+from nnunet_pancext.demo.small_plan import add_small_configuration
+from nnunet_pancext.demo.workspace import Workspace, open_workspace
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.folder import evaluate_folder
+from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
+from nnunet_pancext.evaluation.targets import FOREGROUND
+from nnunet_pancext.figures.overlay import write_overlay
+from nnunet_pancext.figures.training import training_charts
+from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.io.files import link_or_copy
+from nnunet_pancext.nnunet_commands.progress import (
     PredictionProgress,
     TrainingProgress,
     planning_progress,
     postprocessing_progress,
 )
-from nnunet_pancext.demo.small_plan import add_small_configuration
-from nnunet_pancext.demo.workspace import Workspace, open_workspace
-from nnunet_pancext.durations import duration_text
-from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import evaluate_folder
-from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
-from nnunet_pancext.evaluation.targets import FOREGROUND
-from nnunet_pancext.files import link_or_copy
-from nnunet_pancext.model_report.charts import training_charts
+from nnunet_pancext.nnunet_commands.runner import CommandRunner
+from nnunet_pancext.nnunet_files.training_log import read_training_record
+from nnunet_pancext.pages.numbers import score_text
 from nnunet_pancext.phantom import write_phantom_dataset
-from nnunet_pancext.reports.console import format_table
-from nnunet_pancext.reports.html import write_report
-from nnunet_pancext.reports.numbers import score_text
-from nnunet_pancext.reports.overlay import write_overlay
-from nnunet_pancext.training_record import read_training_record
 
 DEFAULT_TRAINER = "SegResNetNLTrainer"
 # nnU-Net lowers the learning rate from epoch to epoch: with many short ones it ends near zero, and what has

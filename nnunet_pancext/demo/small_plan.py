@@ -8,7 +8,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.files import write_json
+from nnunet_pancext.io.files import write_json
 
 # By the number of axes: the smallest patch where the plan's is larger, and the voxels of a batch.
 SMALL_PATCH = {2: (32, 32), 3: (16, 32, 32)}

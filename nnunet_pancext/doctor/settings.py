@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from nnunet_pancext.doctor.check import Finding, ok, problem
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.progress_interval import VARIABLE as PROGRESS
-from nnunet_pancext.progress_interval import interval_from_environment
+from nnunet_pancext.io.progress_interval import VARIABLE as PROGRESS
+from nnunet_pancext.io.progress_interval import interval_from_environment
 
 SEED = "PANCEXT_SEED"
 
@@ -17,7 +17,7 @@ def check_seed() -> Iterator[Finding]:
     """Nothing where it is not set: it is optional."""
 
     def read() -> object:
-        from nnunet_pancext.trainers.seeding import seed_from_environment
+        from nnunet_pancext.trainers.machinery.seeding import seed_from_environment
 
         return seed_from_environment()
 

@@ -11,7 +11,6 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.label_maps import read_label_map, require_same_grid
 from nnunet_pancext.evaluation.lesions import count_lesions
 from nnunet_pancext.evaluation.overlap import Overlap, count_overlap
 from nnunet_pancext.evaluation.per_slice import score_slices
@@ -24,6 +23,7 @@ from nnunet_pancext.evaluation.probabilities import (
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 from nnunet_pancext.evaluation.surface import surface_distances
 from nnunet_pancext.evaluation.targets import Targets
+from nnunet_pancext.io.label_maps import read_label_map, require_same_grid
 
 MM3_PER_ML = 1000
 

@@ -11,8 +11,9 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets, read_targets
-from nnunet_pancext.parallel import for_each
-from nnunet_pancext.patients import patient_of, told_patients
+from nnunet_pancext.io.label_maps import find_cases
+from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.nnunet_files.patients import patient_of, recorded_patients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def evaluate(
     if failures and not keep_going:
         said = _mismatch(failures, predictions=predictions, truths=truths, cases=truth_cases)
         raise PancextError(" ".join(filter(None, (said, advice))))
-    told = told_patients(truths.resolve().parent / "split.json")
+    told = recorded_patients(truths.resolve().parent / "split.json")
     files = [
         CaseFiles(
             case=case,
@@ -122,15 +123,6 @@ def require_folders(predictions: Path, truths: Path) -> None:
     for what, folder in (("predicted", predictions), ("true", truths)):
         if not folder.is_dir():
             raise PancextError(f"There is no folder of {what} label maps at {folder}. Check the path.")
-
-
-def find_cases(folder: Path, file_ending: str) -> set[str]:
-    """Return the cases of a folder of label maps; none where there is no such folder."""
-    return {
-        path.name.removesuffix(file_ending)
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.name.endswith(file_ending) and not path.name.startswith(".")
-    }
 
 
 def failure_text(case: str, text: str) -> str:

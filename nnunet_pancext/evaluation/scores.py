@@ -12,7 +12,7 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.overlap import Overlap
 from nnunet_pancext.evaluation.probabilities import VoxelHistogram
-from nnunet_pancext.files import atomic_path
+from nnunet_pancext.io.files import atomic_path
 
 
 def _score(title: str, *, higher_is_better: bool | None, of_probabilities: bool = False) -> Any:

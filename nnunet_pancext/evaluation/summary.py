@@ -11,7 +11,7 @@ from typing import Any
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.overlap import Overlap
 from nnunet_pancext.evaluation.totals import LabelTotals, total
-from nnunet_pancext.files import atomic_path, write_json
+from nnunet_pancext.io.files import atomic_path, write_json
 from nnunet_pancext.version import __version__
 
 

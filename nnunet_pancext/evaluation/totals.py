@@ -12,7 +12,7 @@ import numpy as np
 
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
-from nnunet_pancext.evaluation.spread import Spread, spread
+from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
 
 PER_SLICE = (
     *("slice_dice", "slice_iou", "slice_precision", "slice_recall", "slice_specificity", "slice_accuracy"),
@@ -30,7 +30,7 @@ class LabelTotals:
     `voxel_curve` is that of all cases' voxels. What is undefined is nan, and None without probabilities.
     """
 
-    per_volume: dict[str, Spread]
+    per_volume: dict[str, SummaryStatistics]
     per_slice: dict[str, float]
     slices: int
     lesions: int
@@ -59,7 +59,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
     if len(histograms) == len(scores):
         auroc, average_precision = patient_ranking(*_by_patient(scores, label))
     return LabelTotals(
-        per_volume={metric: spread(column(metric)) for metric in METRICS},
+        per_volume={metric: summary_statistics(column(metric)) for metric in METRICS},
         per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
         slices=int(sum(slices)),
         lesions=lesions,

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.choose_cases import choose_cases
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.label_maps import read_label_map
 from nnunet_pancext.evaluation.scores import CaseScores
-from nnunet_pancext.model_report.gallery import choose_cases, image_files
-from nnunet_pancext.model_report.model_folder import Fold, ModelFolder
+from nnunet_pancext.figures.overlay import highest_label
+from nnunet_pancext.figures.planes import central_voxel
+from nnunet_pancext.io.label_maps import read_label_map
+from nnunet_pancext.model_report.gallery import image_files
 from nnunet_pancext.model_report.validation import Validation
-from nnunet_pancext.reports.overlay import highest_label
-from nnunet_pancext.reports.pictures import Shown
-from nnunet_pancext.reports.slices import central_voxel
+from nnunet_pancext.nnunet_files.model_folder import Fold, ModelFolder
+from nnunet_pancext.pages.pictures import Shown
 
 if TYPE_CHECKING:
     from nnunet_pancext.attention.model import TrainedModel

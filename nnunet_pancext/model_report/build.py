@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_pancext.durations import duration_text
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import atomic_path
+from nnunet_pancext.figures.charts import precision_recall_chart
+from nnunet_pancext.figures.training import training_charts
+from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
-from nnunet_pancext.model_report.charts import distribution_charts, training_charts, voxel_curves
+from nnunet_pancext.model_report.charts import distribution_charts, voxel_curves
 from nnunet_pancext.model_report.gallery import draw_gallery
-from nnunet_pancext.model_report.model_folder import ModelFolder
+from nnunet_pancext.model_report.page import model_page
 from nnunet_pancext.model_report.validation import (
     Validation,
     cases_text,
     score_validations,
     validation_notes,
 )
-from nnunet_pancext.reports.charts import precision_recall_chart
-from nnunet_pancext.reports.model_page import model_page
-from nnunet_pancext.reports.pictures import Shown
+from nnunet_pancext.nnunet_files.model_folder import ModelFolder
+from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
+from nnunet_pancext.pages.pictures import Shown
 from nnunet_pancext.trainers import list_trainers
-from nnunet_pancext.training_record import TrainingRecord, read_training_record
 
 NO_IMAGES = "There are no pictures: the images are not in nnUNet_raw. Give their folder with --images."
 

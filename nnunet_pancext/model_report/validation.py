@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.folder import Evaluation, evaluate, find_cases
+from nnunet_pancext.evaluation.folder import Evaluation, evaluate
 from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
-from nnunet_pancext.model_report.model_folder import Fold, ModelFolder
+from nnunet_pancext.io.label_maps import find_cases
+from nnunet_pancext.nnunet_files.model_folder import Fold, ModelFolder
 
 
 @dataclass(frozen=True, kw_only=True)

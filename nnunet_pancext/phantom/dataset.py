@@ -15,8 +15,8 @@ import SimpleITK as sitk
 from tqdm import tqdm
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import PARTIAL_PREFIX, write_json
-from nnunet_pancext.image_io import write_compressed
+from nnunet_pancext.io.files import PARTIAL_PREFIX, write_json
+from nnunet_pancext.io.images import write_compressed
 from nnunet_pancext.phantom.case import DEFAULT_SIZE, PhantomCase, check_request, make_phantom_case
 from nnunet_pancext.phantom.difficulty import find_difficulty
 

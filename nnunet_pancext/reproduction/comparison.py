@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.reports.numbers import UNDEFINED
+from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.reproduction.choices import Trial
 from nnunet_pancext.reproduction.plan import result_folder
 from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Row, Table

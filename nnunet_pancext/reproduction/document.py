@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nnunet_pancext.files import atomic_path
-from nnunet_pancext.reports.numbers import UNDEFINED
+from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.reproduction.papers import PAPERS
 from nnunet_pancext.reproduction.protocol import Experiment, Paper, Table
 from nnunet_pancext.reproduction.results import markdown_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from nnunet_pancext.reports.text_table import text_table
+from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.reproduction.choices import Choices, Trial
 from nnunet_pancext.reproduction.estimate import estimate, explain
 from nnunet_pancext.reproduction.extras import extra_note

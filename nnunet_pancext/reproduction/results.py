@@ -8,9 +8,9 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.files import atomic_path
-from nnunet_pancext.reports.numbers import UNDEFINED
-from nnunet_pancext.reports.text_table import text_table
+from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.pages.numbers import UNDEFINED
+from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.reproduction.comparison import Comparison, ComparisonRow
 from nnunet_pancext.reproduction.protocol import Paper
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nnunet_pancext.demo.commands import CommandRunner
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_commands.runner import CommandRunner
 from nnunet_pancext.reproduction.choices import Choices, Trial
 from nnunet_pancext.reproduction.extras import why_it_cannot_run
 from nnunet_pancext.reproduction.places import expand, require_set

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_conversion.folds_in_place import holds
-from nnunet_pancext.demo.host_progress import TrainingProgress, planning_progress
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_commands.progress import TrainingProgress, planning_progress
 from nnunet_pancext.reproduction.places import path
 from nnunet_pancext.reproduction.protocol import Dataset
+from nnunet_pancext.splits.in_place import holds
 
 PLANS = "nnUNetPlans"
 ENDING = ".nii.gz"

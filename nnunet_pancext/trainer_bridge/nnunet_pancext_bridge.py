@@ -11,7 +11,7 @@ def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     try:
-        from nnunet_pancext.errors import HostCommandError, PancextError
+        from nnunet_pancext.errors import NNUNetCommandError, PancextError
     except ModuleNotFoundError as error:
         # The variable was inherited by another environment, in which the package is not installed.
         # (The second name: there, a folder that is called like the package, such as a clone, is on sys.path.)
@@ -23,12 +23,12 @@ def __getattr__(name: str) -> Any:
 
         trainer = find_trainer(name)
     except PancextError as error:
-        raise HostCommandError(f"nnunet_pancext: {error}") from None
+        raise NNUNetCommandError(f"nnunet_pancext: {error}") from None
     if trainer is None:
         # nnU-Net asks here last, after its own trainers and the user's.
         similar = similar_trainers(name)
         if similar:
-            raise HostCommandError(
+            raise NNUNetCommandError(
                 f"nnunet_pancext: there is no trainer {name}. Similar: {', '.join(similar)}. "
                 "`pancext trainers` lists those of this package."
             )

@@ -4,8 +4,6 @@ from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.attention_unet import AttentionUNetTrainer, MultiHeadAttentionUNetTrainer
-from nnunet_pancext.trainers.base import PancextTrainer
-from nnunet_pancext.trainers.catalogue import defined_trainers, make_variant, similar_names
 from nnunet_pancext.trainers.cdi_nstseg import (
     CDINSTSegBackgroundTrainer,
     CDINSTSegECATrainer,
@@ -22,7 +20,6 @@ from nnunet_pancext.trainers.cdi_nstseg import (
 )
 from nnunet_pancext.trainers.dlkunet import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
 from nnunet_pancext.trainers.injection import (
-    InjectionTrainer,
     nnUNetTrainerAttentionGates,
     nnUNetTrainerBaseline,
     nnUNetTrainerDynamicLoss,
@@ -31,6 +28,10 @@ from nnunet_pancext.trainers.injection import (
     nnUNetTrainerNonLocal,
     nnUNetTrainerPhaseLoss,
 )
+from nnunet_pancext.trainers.machinery.base import PancextTrainer
+from nnunet_pancext.trainers.machinery.catalogue import defined_trainers, make_variant, similar_names
+from nnunet_pancext.trainers.machinery.injection import InjectionTrainer
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.monai_baselines import (
     MonaiAttentionUnetTrainer,
     MonaiSegResNetTrainer,
@@ -38,7 +39,6 @@ from nnunet_pancext.trainers.monai_baselines import (
     MonaiUNETRTrainer,
 )
 from nnunet_pancext.trainers.multi_scale_unet import MultiScaleUNetTrainer
-from nnunet_pancext.trainers.network import NetworkTrainer
 from nnunet_pancext.trainers.pancreas_tumor_cascade import (
     PancreasTumorCascadeFalseNegativeTrainer,
     PancreasTumorCascadeFalsePositiveTrainer,

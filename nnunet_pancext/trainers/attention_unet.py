@@ -6,8 +6,8 @@ from torch.optim import Adam
 
 from nnunet_pancext.architectures import AttentionUNet
 from nnunet_pancext.losses import DiceOnlyWeights
-from nnunet_pancext.trainers.network import NetworkTrainer
-from nnunet_pancext.trainers.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
 
 
 def attention_unet_learning_rate(epoch: int, num_epochs: int) -> float:

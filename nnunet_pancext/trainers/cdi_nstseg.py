@@ -8,8 +8,8 @@ from nnunet_pancext.architectures import CDINSTSeg
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
 from nnunet_pancext.architectures.blocks.localization import ECA, SAM, SE
 from nnunet_pancext.losses import MapsLoss, StructureLoss
-from nnunet_pancext.trainers.host import ConfigurationManager
-from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 
 MAP_WEIGHTS = (4.0, 2.0, 1.0, 1.0)  # the last map first
 

@@ -8,10 +8,10 @@ from torch.optim import Adam
 
 from nnunet_pancext.architectures import DLKUNet
 from nnunet_pancext.losses import PhaseWeights
-from nnunet_pancext.trainers.host import ConfigurationManager
-from nnunet_pancext.trainers.network import NetworkTrainer
-from nnunet_pancext.trainers.paper_recipe import PaperRecipe
-from nnunet_pancext.trainers.plan_levels import kernel_sizes_from_plan
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
+from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.machinery.plan_levels import kernel_sizes_from_plan
 
 
 def dlkunet_learning_rate(epoch: int, num_epochs: int) -> float:

@@ -6,41 +6,9 @@ from torch import nn
 
 from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, FocusedUNet, NonLocalUNet
 from nnunet_pancext.losses import ISB_WEIGHT, DynamicWeights, PhaseWeights
-from nnunet_pancext.trainers.base import PancextTrainer
-from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager, nnUNetTrainer
+from nnunet_pancext.trainers.machinery.injection import InjectionTrainer
 
 NAMED = "its name already says how the loss is weighted"
-
-
-class InjectionTrainer(PancextTrainer):
-    """Base of the trainers of the plan's own network; a subclass says what is put in."""
-
-    refuses_paper_recipe = "it keeps nnU-Net's recipe, so that only the part differs"
-
-    @classmethod
-    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
-        """Return the plan's network with the part put in; here, nothing."""
-        return network
-
-    @classmethod
-    def build_network_architecture(
-        cls,
-        plans_manager: PlansManager,
-        configuration_manager: ConfigurationManager,
-        num_input_channels: int,
-        num_output_channels: int,
-        enable_deep_supervision: bool = True,
-    ) -> nn.Module:
-        """Return nnU-Net's network for the plan with the part put in."""
-        cls.prepare_prediction()
-        network = nnUNetTrainer.build_network_architecture(
-            plans_manager,
-            configuration_manager,
-            num_input_channels,
-            num_output_channels,
-            enable_deep_supervision,
-        )
-        return cls.inject(network, spatial_dims=len(configuration_manager.patch_size))
 
 
 class nnUNetTrainerBaseline(InjectionTrainer):

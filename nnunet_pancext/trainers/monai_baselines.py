@@ -8,9 +8,9 @@ import torch
 
 from nnunet_pancext.architectures import MonaiAttentionUnet, MonaiSegResNet, MonaiSwinUNETR, MonaiUNETR
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
-from nnunet_pancext.errors import HostCommandError, PancextError
-from nnunet_pancext.trainers.host import ConfigurationManager, PlansManager
-from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.errors import NNUNetCommandError, PancextError
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, PlansManager
 
 
 class MonaiTrainer(NetworkTrainer):
@@ -33,7 +33,7 @@ class MonaiTrainer(NetworkTrainer):
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
         if self.enable_deep_supervision:
-            raise HostCommandError(
+            raise NNUNetCommandError(
                 f"The network of {type(self).__name__} has one output: leave enable_deep_supervision False."
             )
 
@@ -53,7 +53,7 @@ class MonaiTrainer(NetworkTrainer):
         """Return MONAI's network for a plan, and tell where the plan's patches are padded for it.
 
         Raises:
-            HostCommandError: MONAI is not there.
+            NNUNetCommandError: MONAI is not there.
         """
         try:
             network = super().build_network_architecture(
@@ -64,7 +64,7 @@ class MonaiTrainer(NetworkTrainer):
                 enable_deep_supervision=enable_deep_supervision,
             )
         except PancextError as error:
-            raise HostCommandError(str(error)) from None
+            raise NNUNetCommandError(str(error)) from None
         patch_size = tuple(configuration_manager.patch_size)
         padded_size = network.padded_size(patch_size)
         if padded_size != patch_size:

@@ -1,7 +1,7 @@
 """Trainer of the multi-scale U-Net, the backbone of both stages of the pancreatic-tumour cascade."""
 
 from nnunet_pancext.architectures import MultiScaleUNet
-from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 
 
 class MultiScaleUNetTrainer(NetworkTrainer):

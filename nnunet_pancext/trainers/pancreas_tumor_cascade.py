@@ -20,14 +20,14 @@ from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     SALIENCY,
     STAGES_APART,
 )
-from nnunet_pancext.errors import HostCommandError
+from nnunet_pancext.errors import NNUNetCommandError
 from nnunet_pancext.losses import CascadeLoss, ISBLoss, OrdinaryWeights
-from nnunet_pancext.trainers.cascade_roles import cascade_roles
-from nnunet_pancext.trainers.host import ConfigurationManager
-from nnunet_pancext.trainers.local_batch_norm import keep_batch_norm_local
-from nnunet_pancext.trainers.loss_weights import log_columns
-from nnunet_pancext.trainers.network import NetworkTrainer
-from nnunet_pancext.trainers.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.machinery.cascade_roles import cascade_roles
+from nnunet_pancext.trainers.machinery.loss_weights import log_columns
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
+from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.machinery.sync_batch_norm import revert_sync_batchnorm
 
 PAPER_EPOCHS = 56
 PAPER_LEARNING_RATE = 1e-5
@@ -95,7 +95,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.roles = cascade_roles(self.label_manager, dataset_json, trainer=type(self).__name__)
         if not self.enable_deep_supervision:
-            raise HostCommandError(
+            raise NNUNetCommandError(
                 f"{type(self).__name__} always supervises all its maps: leave enable_deep_supervision True."
             )
         self.notes: dict[str, list[float]] = defaultdict(list)  # by name, of the epoch so far
@@ -120,10 +120,10 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         super().initialize()
         network: Any = self._bare_network()
         # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 runs on those alone that have an organ.
-        keep_batch_norm_local(network.stage_2, spatial_dims=network.spatial_dims)
+        revert_sync_batchnorm(network.stage_2, spatial_dims=network.spatial_dims)
 
-    def tell_labels(self) -> None:
-        super().tell_labels()
+    def set_label_buffers(self) -> None:
+        super().set_label_buffers()
         network: Any = self._bare_network()
         network.roles.copy_(torch.tensor(self.roles))
 
@@ -140,9 +140,9 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
     def on_train_start(self) -> None:
         super().on_train_start()
         if self.device.type == "cuda":
-            self.rehearse_largest_window()
+            self.check_peak_memory()
 
-    def rehearse_largest_window(self) -> None:
+    def check_peak_memory(self) -> None:
         """Run a step whose window is the whole patch, and forget it.
 
         Windows grow when stage 1 begins to say where they lie. If memory does not suffice for the largest,

@@ -1,7 +1,7 @@
 """Trainers of SegResNet with non-local blocks; 0 to 4 of them as in the paper's Table 2."""
 
 from nnunet_pancext.architectures import SegResNetNL
-from nnunet_pancext.trainers.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 
 
 class SegResNetNLTrainer(NetworkTrainer):

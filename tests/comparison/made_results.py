@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.trainers.default_plan import default_plans
+from nnunet_pancext.trainers.machinery.default_plan import default_plans
 
 DATASET = "Dataset007_Pancreas"
 SHAPE, SPACING = (6, 24, 24), (1.0, 1.0, 2.5)

@@ -12,10 +12,10 @@ from torch import nn
 
 from nnunet_pancext.architectures.dlkunet import DLKUNet
 from nnunet_pancext.comparison.cost import cost_remarks, model_cost
-from nnunet_pancext.comparison.models import find_models
 from nnunet_pancext.comparison.network_cost import count_multiply_adds
-from nnunet_pancext.trainers.default_plan import default_plans
-from nnunet_pancext.trainers.plan_setting import default_setting
+from nnunet_pancext.nnunet_files.models import find_models
+from nnunet_pancext.trainers.machinery.default_plan import default_plans
+from nnunet_pancext.trainers.machinery.plan_setting import default_setting
 
 
 def costs(tree, *names, folds=(0, 1)):

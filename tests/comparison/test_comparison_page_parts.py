@@ -14,8 +14,8 @@ from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
 from sklearn.metrics import average_precision_score
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.comparison_report.cases_and_training import mean_curve
-from nnunet_pancext.training_record import TrainingRecord
+from nnunet_pancext.comparison.output.cases_and_training import mean_curve
+from nnunet_pancext.nnunet_files.training_log import TrainingRecord
 
 MODELS = ("A", "B")
 SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]

@@ -14,7 +14,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunet_pancext.trainers.default_plan import default_plans
+from nnunet_pancext.trainers.machinery.default_plan import default_plans
 
 DATASET = "Dataset007_Pancreas"
 CASES = [f"pancreas_{number:03d}" for number in (1, 4, 5, 9)]

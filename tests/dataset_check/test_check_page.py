@@ -12,8 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 from nnunet_pancext.dataset_check import check_dataset, report
+from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.reports.slice_overlay import write_slice_overlay
 
 RED = (255, 59, 59)
 

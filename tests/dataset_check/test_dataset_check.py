@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_check import check_dataset
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.phantom import write_phantom_dataset
 

@@ -12,12 +12,12 @@ from made_acdc import add_patient
 from made_msd_task import make_msd_task
 from made_nih import MadeDownload
 
-from nnunet_pancext.dataset_conversion.acdc import convert_acdc
-from nnunet_pancext.dataset_conversion.msd import convert_msd
-from nnunet_pancext.dataset_conversion.nih import convert_nih
+from nnunet_pancext.dataset_conversion.layouts.acdc import convert_acdc
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
+from nnunet_pancext.dataset_conversion.layouts.png_slices import convert_slices
+from nnunet_pancext.dataset_conversion.layouts.synapse import convert_synapse
 from nnunet_pancext.dataset_conversion.report import ConversionResult
-from nnunet_pancext.dataset_conversion.slices import convert_slices
-from nnunet_pancext.dataset_conversion.synapse import convert_synapse
 
 Convert = Callable[..., ConversionResult]
 

@@ -13,7 +13,7 @@ from made_msd_task import write_volume
 from made_nih import made_ct
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion.acdc import convert_acdc
+from nnunet_pancext.dataset_conversion.layouts.acdc import convert_acdc
 from nnunet_pancext.errors import PancextError
 
 

@@ -9,7 +9,7 @@ import pytest
 from made_msd_task import MadeTask, read_voxels, write_volume
 from made_nih import made_ct
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from made_msd_task import SIZE_ZYX, MadeTask, read_voxels, write_volume
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
 BAD = 7  # the case the tests damage

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from made_msd_task import MadeTask, make_msd_task, tree
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
 DiskUsage = namedtuple("DiskUsage", "total used free")

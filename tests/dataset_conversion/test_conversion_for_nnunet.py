@@ -12,8 +12,8 @@ from made_downloads import LAYOUTS
 from made_msd_task import MadeTask, make_msd_task
 from made_slices import make
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
-from nnunet_pancext.dataset_conversion.slices import convert_slices
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.png_slices import convert_slices
 
 
 @pytest.fixture

@@ -16,16 +16,17 @@ import pytest
 from made_downloads import acdc
 from made_msd_task import MadeTask, make_msd_task, tree
 
-from nnunet_pancext.dataset_conversion import case_checks, conversion, raw_dataset
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion import conversion, raw_dataset
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.raw_cases import case_checks
 
 # Converts, but stands still for ever at one call of one function, so that the kill hits a known moment.
 STANDSTILL = """
 import importlib, itertools, sys, time
 from pathlib import Path
 module_name, function_name, calls, source, raw_root, labels = sys.argv[1:]
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 module = importlib.import_module(module_name)
 original = getattr(module, function_name)
 count = itertools.count(1)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from made_msd_task import MadeTask, make_msd_task
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
-from nnunet_pancext.dataset_conversion.splits import five_folds, make_split
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.splits.make import five_folds, make_split
 
 MSD_LIKE = [f"pancreas_{n:03d}" for n in range(1, 282)]
 
@@ -116,7 +116,7 @@ def test_another_split_after_a_refusal_does_not_check_again(
     task.label(16).unlink()
     with pytest.raises(PancextError, match="4/2 needs 6 usable cases, there are 5"):
         convert(task, raw_root, split="4/2")
-    monkeypatch.setattr("nnunet_pancext.dataset_conversion.case_checks.scan_image", None)
+    monkeypatch.setattr("nnunet_pancext.raw_cases.case_checks.scan_image", None)
     assert len(convert(task, raw_root, split="4/1").test) == 1
 
 

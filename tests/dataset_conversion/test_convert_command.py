@@ -9,7 +9,7 @@ import pytest
 from made_msd_task import MadeTask, tree
 
 from nnunet_pancext.cli.convert import add_parser
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
 

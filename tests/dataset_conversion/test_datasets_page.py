@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.convert import add_parser
-from nnunet_pancext.dataset_conversion.published_splits import PUBLISHED
-from nnunet_pancext.dataset_conversion.synapse import EIGHT
+from nnunet_pancext.dataset_conversion.layouts.synapse import EIGHT
+from nnunet_pancext.splits.published import PUBLISHED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
 

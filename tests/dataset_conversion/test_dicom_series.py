@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from made_dicom import edit, write_with_pydicom, write_with_simpleitk
 
-from nnunet_pancext.dataset_conversion.dicom_series import BadSeries, open_series, read_volume
+from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_volume
 
 SPACING, ORIGIN = (0.8, 0.7, 2.5), (-170.5, 12.25, 40.0)
 

@@ -8,9 +8,9 @@ import pytest
 import SimpleITK as sitk
 from made_downloads import LAYOUTS
 
-from nnunet_pancext import image_io
 from nnunet_pancext.dataset_check import check_dataset
-from nnunet_pancext.image_io import format_of
+from nnunet_pancext.io import images as image_io
+from nnunet_pancext.io.images import format_of
 
 
 @pytest.mark.parametrize(

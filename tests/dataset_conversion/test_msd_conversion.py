@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from made_msd_task import MadeTask, make_msd_task, read_voxels, tree
 
 from nnunet_pancext import __version__
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import summary
 from nnunet_pancext.errors import PancextError
 

@@ -16,7 +16,7 @@ from made_nih import SPACING, MadeDownload, made_ct, write_label
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion import case_steps
-from nnunet_pancext.dataset_conversion.nih import convert_nih
+from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
 from nnunet_pancext.errors import PancextError
 
 

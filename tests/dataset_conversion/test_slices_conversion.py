@@ -13,7 +13,7 @@ from made_msd_task import read_voxels
 from made_slices import make, mask, write
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion.slices import convert_slices
+from nnunet_pancext.dataset_conversion.layouts.png_slices import convert_slices
 from nnunet_pancext.errors import PancextError
 
 

@@ -10,7 +10,7 @@ from made_msd_task import read_voxels, write_volume
 from made_synapse import TRAINING, VALUES, add
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion.synapse import convert_synapse
+from nnunet_pancext.dataset_conversion.layouts.synapse import convert_synapse
 from nnunet_pancext.errors import PancextError
 
 

@@ -9,23 +9,24 @@ import sys
 import pytest
 
 from nnunet_pancext.cli import demo as demo_command
-from nnunet_pancext.demo import commands, pipeline
-from nnunet_pancext.demo.commands import CommandRunner
-from nnunet_pancext.demo.console import Console, Status
+from nnunet_pancext.demo import pipeline
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
 from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_cases, write_split
-from nnunet_pancext.demo.host_progress import (
+from nnunet_pancext.demo.pipeline import name_trainer, postprocess
+from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
+from nnunet_pancext.demo.workspace import open_workspace
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_commands import runner as commands
+from nnunet_pancext.nnunet_commands.console import Console, Status
+from nnunet_pancext.nnunet_commands.progress import (
     PredictionProgress,
     TrainingProgress,
     planning_progress,
     postprocessing_progress,
 )
-from nnunet_pancext.demo.pipeline import name_trainer, postprocess
-from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
-from nnunet_pancext.demo.workspace import open_workspace
-from nnunet_pancext.errors import PancextError
-from nnunet_pancext.trainers.default_plan import default_plans
-from nnunet_pancext.trainers.iteration_progress import IterationProgress
+from nnunet_pancext.nnunet_commands.runner import CommandRunner
+from nnunet_pancext.trainers.machinery.default_plan import default_plans
+from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
 
 LOG = """\
 2026-11-20 23:44:20.178575: Epoch 0

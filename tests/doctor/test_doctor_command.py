@@ -9,7 +9,7 @@ import pytest
 from nnunet_pancext.cli import doctor
 from nnunet_pancext.doctor import checks
 from nnunet_pancext.doctor.check import Check, ok, problem, warning
-from nnunet_pancext.errors import HostCommandError
+from nnunet_pancext.errors import NNUNetCommandError
 
 GOOD = Check("good", lambda: [ok("nnU-Net", "2.8.1")])
 SO_SO = Check("so-so", lambda: [warning("GPU", "none", "Pass -device cpu.")])
@@ -58,7 +58,7 @@ def test_warnings_are_healthy_and_problems_are_not(examine, replaced, code, verd
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("torch"), HostCommandError("torch"), RuntimeError("first\n torch ")]
+    "error", [KeyError("torch"), NNUNetCommandError("torch"), RuntimeError("first\n torch ")]
 )
 def test_a_check_that_fails_becomes_a_problem_and_the_next_one_runs(examine, error):
     def fail():

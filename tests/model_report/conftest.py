@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.phantom import write_phantom_dataset
 
 EPOCHS = 6

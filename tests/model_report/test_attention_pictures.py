@@ -12,11 +12,12 @@ import torch
 from contracts.made_preprocessed import made_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
+from nnunet_pancext.attention import heatmap
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.model_report.gallery import choose_cases
-from nnunet_pancext.model_report.model_folder import open_model_folder
+from nnunet_pancext.evaluation.choose_cases import choose_cases
+from nnunet_pancext.figures import overlay
 from nnunet_pancext.model_report.validation import score_validations
-from nnunet_pancext.reports import heatmap, overlay
+from nnunet_pancext.nnunet_files.model_folder import open_model_folder
 from nnunet_pancext.trainers import AttentionUNetTrainer, SegResNetNLTrainer
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}

@@ -9,7 +9,7 @@ import pytest
 from contracts.host_commands import Project
 from filelock import FileLock
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.phantom import write_phantom_dataset
 
 SEED = 15

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from contracts.host_commands import Project
 
-from nnunet_pancext.dataset_conversion.msd import convert_msd
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 
 pytestmark = pytest.mark.slow
 

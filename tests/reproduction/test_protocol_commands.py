@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import build_parser, main
-from nnunet_pancext.dataset_conversion.splits import parse_split
 from nnunet_pancext.reproduction.choices import Choices, choose
 from nnunet_pancext.reproduction.estimate import EstimateRow, estimate, training_length
 from nnunet_pancext.reproduction.papers import PAPERS
 from nnunet_pancext.reproduction.places import shell_line
 from nnunet_pancext.reproduction.plan import plan_steps
+from nnunet_pancext.splits.make import parse_split
 
 CHOICES = Choices(out=Path("out"), device="cuda")
 STEPS = {name: plan_steps(choose(paper, CHOICES), CHOICES) for name, paper in PAPERS.items()}

@@ -126,7 +126,7 @@ def test_every_column_is_where_an_evaluation_writes_it(tmp_path):
 
 
 def test_the_labels_are_those_of_the_conversions():
-    from nnunet_pancext.dataset_conversion import acdc, nih, synapse
+    from nnunet_pancext.dataset_conversion.layouts import acdc, nih, synapse
 
     known = {
         "msd": {"pancreas", "cancer"},

@@ -9,10 +9,10 @@ from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, ma
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.comparison.cost import trained_on
-from nnunet_pancext.errors import HostCommandError, PancextError
+from nnunet_pancext.errors import NNUNetCommandError, PancextError
+from nnunet_pancext.nnunet_files.training_log import read_training_record
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
-from nnunet_pancext.trainers.finite_loss import NonFiniteLossError, check_loss
-from nnunet_pancext.training_record import read_training_record
+from nnunet_pancext.trainers.machinery.finite_loss import NonFiniteLossError, check_loss
 
 
 class SmallTrainer(SegResNetNLTrainer):
@@ -73,14 +73,16 @@ def test_the_console_tells_iterations_and_the_time_to_go(make, monkeypatch, caps
 
 def test_an_impossible_interval_ends_the_command_before_it_trains(make, monkeypatch):
     monkeypatch.setenv("PANCEXT_PROGRESS_SECONDS", "often")
-    with pytest.raises(HostCommandError, match="set it to a number of seconds"):
+    with pytest.raises(NNUNetCommandError, match="set it to a number of seconds"):
         make()
 
 
 @pytest.mark.parametrize(("gpu", "kept"), [(False, True), (True, False)])
 def test_a_prediction_without_a_gpu_keeps_freed_memory(monkeypatch, gpu, kept):
     asked = []
-    monkeypatch.setattr("nnunet_pancext.trainers.base.keep_freed_memory", lambda: asked.append(True))
+    monkeypatch.setattr(
+        "nnunet_pancext.trainers.machinery.base.keep_freed_memory", lambda: asked.append(True)
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     plans = PlansManager(made_plans())
     for name in ("SegResNetNLTrainer", "nnUNetTrainerNonLocal"):
@@ -91,7 +93,9 @@ def test_a_prediction_without_a_gpu_keeps_freed_memory(monkeypatch, gpu, kept):
 
 def test_a_training_on_a_cpu_keeps_freed_memory(make, monkeypatch):
     asked = []
-    monkeypatch.setattr("nnunet_pancext.trainers.base.keep_freed_memory", lambda: asked.append(True))
+    monkeypatch.setattr(
+        "nnunet_pancext.trainers.machinery.base.keep_freed_memory", lambda: asked.append(True)
+    )
     make()
     assert asked == [True]
 
@@ -168,7 +172,7 @@ def test_the_seed_decides_the_weights(make, monkeypatch):
 @pytest.mark.parametrize("seed", ["-1", "one", "1.5"])
 def test_a_bad_seed_is_refused(make, monkeypatch, seed):
     monkeypatch.setenv("PANCEXT_SEED", seed)
-    with pytest.raises(HostCommandError, match=f"PANCEXT_SEED is '{seed}'"):
+    with pytest.raises(NNUNetCommandError, match=f"PANCEXT_SEED is '{seed}'"):
         make()
 
 

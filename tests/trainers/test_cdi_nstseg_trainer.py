@@ -14,7 +14,7 @@ from nnunet_pancext.trainers import (
     CDINSTSegSETrainer,
     CDINSTSegTrainer,
 )
-from nnunet_pancext.trainers.default_plan import default_plans
+from nnunet_pancext.trainers.machinery.default_plan import default_plans
 
 ABLATIONS = {
     "CDINSTSegNoSFMTrainer": {"scale_fusion": False},

@@ -19,7 +19,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
-from nnunet_pancext.errors import HostCommandError
+from nnunet_pancext.errors import NNUNetCommandError
 from nnunet_pancext.losses import ISBLoss
 from nnunet_pancext.trainers import (
     find_trainer,
@@ -83,7 +83,7 @@ class TestISB(TrainerContract):
 def test_labels_without_a_boundary_are_refused_at_once(tmp_path, monkeypatch, name, instead, kind):
     use_folders(monkeypatch, tmp_path)
     plans = {**made_plans(), "continue_training": False}
-    with pytest.raises(HostCommandError, match=rf"ISB loss needs .* Train without it: {instead}\."):
+    with pytest.raises(NNUNetCommandError, match=rf"ISB loss needs .* Train without it: {instead}\."):
         find_trainer(name)(plans, "2d", 0, made_dataset_json(kind), torch.device("cpu"))
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from nnunet_pancext.errors import HostCommandError
-from nnunet_pancext.progress_interval import interval_from_environment
-from nnunet_pancext.trainers.iteration_progress import IterationProgress
+from nnunet_pancext.errors import NNUNetCommandError
+from nnunet_pancext.io.progress_interval import interval_from_environment
+from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
 
 
 class Clock:
@@ -83,6 +83,6 @@ def test_the_interval_is_a_minute_unless_the_environment_says_otherwise(monkeypa
 def test_an_impossible_interval_is_refused(monkeypatch, text):
     monkeypatch.setenv("PANCEXT_PROGRESS_SECONDS", text)
     with pytest.raises(
-        HostCommandError, match=f"PANCEXT_PROGRESS_SECONDS is '{text}'; set it to a number of"
+        NNUNetCommandError, match=f"PANCEXT_PROGRESS_SECONDS is '{text}'; set it to a number of"
     ):
         interval_from_environment()

@@ -13,7 +13,7 @@ from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from torch import nn
 
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
-from nnunet_pancext.trainers.loss_weights import CE, DICE, append_weights_panel, set_loss_weights
+from nnunet_pancext.trainers.machinery.loss_weights import CE, DICE, append_weights_panel, set_loss_weights
 
 PHASES = [(0.6, 0.4), (0.6, 0.4), (0.7, 0.3), (0.7, 0.3)]
 

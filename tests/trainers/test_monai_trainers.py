@@ -14,15 +14,15 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
 from nnunet_pancext.architectures import count_parameters
-from nnunet_pancext.errors import HostCommandError, PancextError
+from nnunet_pancext.cli.trainer_table import format_overview, overview
+from nnunet_pancext.errors import NNUNetCommandError, PancextError
 from nnunet_pancext.trainers import (
     MonaiAttentionUnetTrainer,
     MonaiSegResNetTrainer,
     MonaiSwinUNETRTrainer,
     MonaiUNETRTrainer,
 )
-from nnunet_pancext.trainers.overview import format_overview, overview
-from nnunet_pancext.trainers.plan_setting import default_setting
+from nnunet_pancext.trainers.machinery.plan_setting import default_setting
 
 MONAI_TRAINERS = {name: found for name, found in trainers.list_trainers().items() if name.startswith("Monai")}
 # What does not depend on the network, once it takes any number of channels and classes.
@@ -99,12 +99,12 @@ def test_deep_supervision_is_refused(tmp_path, monkeypatch):
     use_folders(monkeypatch, tmp_path)
     kind = type("Probe", (MonaiSegResNetTrainer,), {"enable_deep_supervision": True})
     contract = TestMonaiSegResNetTrainer()
-    with pytest.raises(HostCommandError, match="Probe has one output: leave enable_deep_supervision False"):
+    with pytest.raises(NNUNetCommandError, match="Probe has one output: leave enable_deep_supervision False"):
         contract.make("2d", trainer=kind)
 
 
 def test_the_overview_names_the_extra_and_the_sizes_of_the_built_in_plan(monkeypatch):
-    monkeypatch.setattr("nnunet_pancext.trainers.overview.list_trainers", lambda: MONAI_TRAINERS)
+    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.list_trainers", lambda: MONAI_TRAINERS)
     setting = default_setting()
     rows = {row.name: row for row in overview(setting)}
     manager = PlansManager(setting.plans)
@@ -118,7 +118,7 @@ def test_the_overview_names_the_extra_and_the_sizes_of_the_built_in_plan(monkeyp
 
 def test_without_monai_the_overview_lists_them_and_gives_the_reason_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "monai", None)
-    monkeypatch.setattr("nnunet_pancext.trainers.overview.list_trainers", lambda: MONAI_TRAINERS)
+    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.list_trainers", lambda: MONAI_TRAINERS)
     setting = default_setting()
     lines = format_overview(overview(setting), setting).splitlines()
     assert [line.split()[0] for line in lines[2 : 2 + len(MONAI_TRAINERS)]] == list(MONAI_TRAINERS)
@@ -130,7 +130,7 @@ def test_without_monai_the_overview_lists_them_and_gives_the_reason_once(monkeyp
 @pytest.mark.parametrize("name", MONAI_TRAINERS)
 def test_without_monai_building_tells_what_to_install(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "monai", None)
-    with pytest.raises(HostCommandError, match=INSTALL):
+    with pytest.raises(NNUNetCommandError, match=INSTALL):
         build(MONAI_TRAINERS[name], "2d")
 
 

@@ -11,11 +11,11 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunet_pancext.cli import trainers as command
+from nnunet_pancext.cli.trainer_table import format_overview, num_parameters, overview
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer, SegResNetNLTrainer, list_trainers
-from nnunet_pancext.trainers.default_plan import default_plans
-from nnunet_pancext.trainers.overview import format_overview, num_parameters, overview
-from nnunet_pancext.trainers.plan_setting import default_setting, read_setting
+from nnunet_pancext.trainers.machinery.default_plan import default_plans
+from nnunet_pancext.trainers.machinery.plan_setting import default_setting, read_setting
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_the_table_is_aligned_and_says_what_it_assumes(rows):
 def few_trainers(monkeypatch):
     """Leave most trainers out: each takes its time to build, and the columns are the same for all."""
     few = {"SegResNetNLTrainer": SegResNetNLTrainer}
-    monkeypatch.setattr("nnunet_pancext.trainers.overview.list_trainers", lambda: few)
+    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.list_trainers", lambda: few)
 
 
 def test_every_configuration_of_a_plan_is_a_column(few_trainers, plans_file, capsys):

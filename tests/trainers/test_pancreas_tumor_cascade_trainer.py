@@ -165,7 +165,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         trainer = self.make("2d")
         trainer.initialize()
         before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
-        trainer.rehearse_largest_window()
+        trainer.check_peak_memory()
         assert trainer.loss.cascade.windows.size == tuple(trainer.configuration_manager.patch_size)
         after = trainer.network.state_dict()
         assert all(torch.equal(after[name], value) for name, value in before.items())

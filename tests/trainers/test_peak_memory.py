@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from nnunet_pancext.trainers.peak_memory import peak_memory_message
-from nnunet_pancext.training_record import PEAK
+from nnunet_pancext.nnunet_files.training_log import PEAK
+from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nnunet_pancext.trainers.plan_levels import kernel_sizes_from_plan, strides_from_plan
+from nnunet_pancext.trainers.machinery.plan_levels import kernel_sizes_from_plan, strides_from_plan
 
 MSD_PANCREAS = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
 

@@ -7,7 +7,7 @@ import pytest
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from nnunet_pancext import trainers
-from nnunet_pancext.errors import HostCommandError, PancextError
+from nnunet_pancext.errors import NNUNetCommandError, PancextError
 from nnunet_pancext.losses import DiceOnlyWeights, DynamicWeights, OrdinaryWeights, PhaseWeights
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer, similar_trainers
 
@@ -59,7 +59,7 @@ def test_an_unknown_suffix_is_told_with_the_known_ones(suffix):
         find_trainer(name)
     assert "_50epochs" in str(error.value)
     assert "_20iterations" in str(error.value)
-    with pytest.raises(HostCommandError, match="knows no suffix"):
+    with pytest.raises(NNUNetCommandError, match="knows no suffix"):
         recursive_find_trainer_class_by_name(name)
     assert not hasattr(trainers, name)
 

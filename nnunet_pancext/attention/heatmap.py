@@ -1,0 +1,110 @@
+"""One picture of a map over an image, such as a network's attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
+from numpy.typing import NDArray
+
+from nnunet_pancext.figures.layout import four_panels
+from nnunet_pancext.figures.panel import ABDOMEN_HU, INK, brightness_range, draw_picture, draw_scale_bar
+from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
+from nnunet_pancext.io.files import atomic_path
+
+COLOURS = "inferno"
+OPACITY = 0.55
+BAR_HEIGHT_IN, BAR_BOTTOM_IN = 0.09, 0.28
+NUM_STEPS = 5  # of the bar
+
+
+def write_heatmap(
+    target: Path,
+    *,
+    image: sitk.Image,
+    values: sitk.Image,
+    title: str,
+    centre: tuple[int, int, int] | None,
+    is_ct: bool = True,
+) -> None:
+    """Write a PNG of four panels, atomically: axial, the same without the map, coronal and sagittal.
+
+    A CT (in HU) is shown in the window 40 / 400, an image that is none from its darkest to its brightest
+    hundredth. The slices go through `centre` (column, row, slice of the files), or through the map's highest
+    value where the image is not black. The colours run from the map's lowest value to its highest; the bar
+    says which these are. A map with one value everywhere has no colour.
+    """
+    grey, spacing_mm = display_array(image)
+    window = ABDOMEN_HU if is_ct else brightness_range(grey)
+    shown, _ = display_array(values)
+    middle = (
+        highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
+        if centre is None
+        else _displayed(values, centre)
+    )
+    figure, panels = four_panels(grey.shape, spacing_mm, title=title, legend_rows=2)
+    whole, plain, coronal, sagittal = panels
+    low, high = float(shown.min()), float(shown.max())
+    colours = Normalize(low, high if high > low else low + 1)
+    for axes, plane, name in (
+        (whole, AXIAL, "Axial"),
+        (plain, AXIAL, "Axial, image alone"),
+        (coronal, CORONAL, "Coronal"),
+        (sagittal, SAGITTAL, "Sagittal"),
+    ):
+        pixel_mm = plane.pixel_mm(spacing_mm)
+        cut = plane.cut(grey, middle)
+        draw_picture(axes, cut, pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window)
+        draw_scale_bar(axes)
+        if axes is plain:
+            continue
+        height_mm, width_mm = (count * size for count, size in zip(cut.shape, pixel_mm, strict=True))
+        values_shown = np.asarray(plane.cut(shown, middle), dtype=np.float64)
+        axes.imshow(
+            values_shown,
+            cmap=COLOURS,
+            norm=colours,
+            alpha=OPACITY * colours(values_shown).data,  # what is low must not darken the image
+            extent=(0, width_mm, height_mm, 0),
+            interpolation="bilinear",
+        )
+    draw_colour_bar(figure, colours, constant=high <= low)
+    with atomic_path(target) as partial:
+        FigureCanvasAgg(figure).print_png(partial)
+
+
+def draw_colour_bar(figure: Figure, colours: Normalize, *, constant: bool) -> Axes:
+    """Draw the bar below the panels; a map that is `constant` has its one value on it, at the low end."""
+    height_in = figure.get_figheight()
+    bar = figure.add_axes((0.3, BAR_BOTTOM_IN / height_in, 0.4, BAR_HEIGHT_IN / height_in))
+    figure.colorbar(
+        ScalarMappable(colours, COLOURS),
+        cax=bar,
+        orientation="horizontal",
+        ticks=FixedLocator([float(colours.vmin or 0)]) if constant else MaxNLocator(NUM_STEPS),
+        format=lambda value, _: f"{value:.4g}",
+    )
+    bar.tick_params(colors=INK, labelsize=8)
+    return bar
+
+
+def highest_voxel(values: NDArray[np.generic], body: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Return where the highest value within `body` lies, the middle of several; of all if there is none."""
+    inside = body if body.any() else np.ones_like(body)
+    return central_voxel(inside & (values == values[inside].max()))
+
+
+def _displayed(image: sitk.Image, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return where a voxel (column, row, slice) of `image` lies in the array that `display_array` gives."""
+    marker = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    marker.CopyInformation(image)
+    marker[voxel] = 1
+    first, second, third = np.argwhere(display_array(marker)[0])[0].tolist()
+    return first, second, third

@@ -1,0 +1,1 @@
+"""A comparison on the console, as CSV, LaTeX and a page."""

@@ -1,0 +1,45 @@
+"""All files of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nnunet_pancext.comparison.compare import Comparison
+from nnunet_pancext.comparison.output.cases_and_training import case_and_training_sections
+from nnunet_pancext.comparison.output.csv_tables import (
+    write_cases_csv,
+    write_costs_csv,
+    write_statistics_csv,
+    write_strata_csv,
+)
+from nnunet_pancext.comparison.output.latex import write_comparison_latex
+from nnunet_pancext.comparison.output.page import write_comparison_page
+from nnunet_pancext.io.files import cannot_write
+
+PAGE_NAME = "comparison.html"
+WRITERS: dict[str, Callable[[Path, Comparison], None]] = {
+    "comparison.csv": write_cases_csv,
+    "statistics.csv": write_statistics_csv,
+    "strata.csv": write_strata_csv,
+    "cost.csv": write_costs_csv,
+    "comparison.tex": write_comparison_latex,
+    PAGE_NAME: lambda path, comparison: write_comparison_page(
+        path, comparison, further=case_and_training_sections(comparison)
+    ),
+}
+
+
+def write_comparison(out: Path, comparison: Comparison) -> Path:
+    """Write tables, LaTeX and page to the folder `out`, each atomically; return the page.
+
+    Raises:
+        PancextError: the folder cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, write in WRITERS.items():
+            write(out / name, comparison)
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    return out / PAGE_NAME

@@ -1,0 +1,158 @@
+"""One picture of a case in three planes with the contours of several predictions, a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH
+from nnunet_pancext.figures.overlay import (
+    ZOOM_LEAST_MM,
+    ZOOM_MARGIN_MM,
+    draw_labels,
+    highest_label,
+    legend_lines,
+    read_on_grid,
+)
+from nnunet_pancext.figures.panel import (
+    ABDOMEN_HU,
+    INK,
+    brightness_range,
+    draw_picture,
+    draw_scale_bar,
+)
+from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
+from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.label_maps import foreground_labels, read_volume
+
+PLANES = (AXIAL, CORONAL, SAGITTAL)
+WIDTH_IN, MOST_ROW_IN = 7.6, 2.6
+GAP_IN, TITLE_IN, LEGEND_IN, LEGEND_ROW_IN = 0.1, 0.42, 0.15, 0.18
+LEGEND_COLUMNS = 4
+
+
+def write_side_by_side(
+    target: Path,
+    *,
+    image: Path,
+    truth: Path,
+    predictions: Mapping[str, Path],
+    labels: Mapping[str, int],
+    is_ct: bool = True,
+) -> None:
+    """Write a PNG of three planes through the true label of highest value, a row for each prediction.
+
+    Every row shows the same part, around the truth and all predictions, and all planes have one scale. The
+    colours are `write_overlay`'s.
+
+    Raises:
+        PancextError: a file is missing or unreadable, or is not on the image's grid.
+    """
+    foreground = foreground_labels(dict(labels))
+    values = tuple(foreground.values())
+    volume = read_volume(image)
+    grey, spacing_mm = display_array(volume)
+    true = read_on_grid(truth, volume, role="truth")
+    predicted = {name: read_on_grid(path, volume, role="prediction") for name, path in predictions.items()}
+    shown = next((one for one in (true, *predicted.values()) if np.isin(one, values).any()), true)
+    centre = central_voxel(highest_label(shown, values))
+    part_mm = _part_mm([true, *predicted.values()], values, centre=centre, spacing_mm=spacing_mm)
+    window = ABDOMEN_HU if is_ct else brightness_range(grey)
+    legend = legend_lines(foreground, truth=true, prediction=np.stack(list(predicted.values())))
+    figure, rows = _rows(
+        [end - start for start, end in part_mm], number=len(predicted), legend_entries=len(legend)
+    )
+    for panels, (name, prediction) in zip(rows, predicted.items(), strict=True):
+        for axes, plane in zip(panels, PLANES, strict=True):
+            pixel_mm = plane.pixel_mm(spacing_mm)
+            draw_picture(
+                axes, plane.cut(grey, centre), pixel_mm=pixel_mm, title="", edges=plane.edges, window=window
+            )
+            # The name may be wider than its panel: it has a line of its own.
+            title = f"{name}\n{plane.name}" if plane is AXIAL else plane.name
+            axes.set_title(title, color=INK, fontsize=8, loc="left", pad=3, parse_math=False)
+            draw_labels(
+                axes,
+                truth=plane.cut(true, centre),
+                prediction=plane.cut(prediction, centre),
+                values=values,
+                pixel_mm=pixel_mm,
+            )
+            down, across = (part_mm[axis] for axis in range(3) if axis != plane.axis)
+            axes.set_xlim(*across)
+            axes.set_ylim(*reversed(down))
+            draw_scale_bar(axes)
+    texts = figure.legend(
+        handles=legend,
+        loc="lower center",
+        ncols=LEGEND_COLUMNS,
+        frameon=False,
+        labelcolor=INK,
+        fontsize=7,
+    ).get_texts()
+    for text in texts:
+        text.set_parse_math(False)
+    with atomic_path(target) as partial:
+        FigureCanvasAgg(figure).print_png(partial)
+
+
+def _part_mm(
+    label_maps: Sequence[NDArray[np.generic]],
+    values: Sequence[int],
+    *,
+    centre: tuple[int, int, int],
+    spacing_mm: Sequence[float],
+) -> list[tuple[float, float]]:
+    """Start and end along (slice, row, column) of what the planes show: the labels in them, and a margin.
+
+    Each side is at least `ZOOM_LEAST_MM`, or the whole volume's where that is shorter.
+    """
+    shape: tuple[int, ...] = label_maps[0].shape
+    found = np.zeros(shape, bool)
+    for plane in PLANES:
+        cut = tuple(centre[axis] if axis == plane.axis else slice(None) for axis in range(3))
+        for label_map in label_maps:
+            found[cut] |= np.isin(label_map[cut], values)
+    part = []
+    for axis, (count, size_mm) in enumerate(zip(shape, spacing_mm, strict=True)):
+        places = np.flatnonzero(found.any(axis=tuple(other for other in range(3) if other != axis)))
+        first, last = (places[0], places[-1] + 1) if len(places) else (count / 2, count / 2)
+        whole_mm = count * size_mm
+        length_mm = min(whole_mm, max(ZOOM_LEAST_MM, (last - first) * size_mm + 2 * ZOOM_MARGIN_MM))
+        start_mm = min(max(0.0, ((first + last) * size_mm - length_mm) / 2), whole_mm - length_mm)
+        part.append((float(start_mm), float(start_mm + length_mm)))
+    return part
+
+
+def _rows(
+    lengths_mm: Sequence[float], *, number: int, legend_entries: int
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with rows of an axial, a coronal and a sagittal panel of one scale.
+
+    `lengths_mm` are those of the part shown, along (slice, row, column).
+    """
+    along, down, across = lengths_mm
+    widths_mm, heights_mm = (across, across, down), (down, along, along)
+    inches = min((WIDTH_IN - 4 * GAP_IN) / sum(widths_mm), MOST_ROW_IN / max(heights_mm))  # a mm
+    row_in = TITLE_IN + max(heights_mm) * inches
+    legend_in = LEGEND_IN + LEGEND_ROW_IN * -(-legend_entries // LEGEND_COLUMNS)
+    height_in = number * row_in + GAP_IN + legend_in
+    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=PIXELS_PER_INCH, facecolor=BACKGROUND)
+    rows = []
+    for row in range(number):
+        top_in = height_in - row * row_in - TITLE_IN
+        left_in = (WIDTH_IN - sum(widths_mm) * inches - 2 * GAP_IN) / 2
+        panels = []
+        for width_mm, high_mm in zip(widths_mm, heights_mm, strict=True):
+            width_in, high_in = width_mm * inches, high_mm * inches
+            place = (left_in / WIDTH_IN, (top_in - high_in) / height_in)
+            panels.append(figure.add_axes((*place, width_in / WIDTH_IN, high_in / height_in)))
+            left_in += width_in + GAP_IN
+        rows.append(panels)
+    return figure, rows

@@ -1,1 +1,0 @@
-"""Files about a comparison: tables, LaTeX, and a page with its cases and trainings."""

@@ -1,0 +1,180 @@
+"""NIH Pancreas-CT of The Cancer Imaging Archive, and `convert_nih`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
+from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import walk_visible_files
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
+
+PATIENT = re.compile(r"PANCREAS_(\d{4})", re.IGNORECASE)
+LABEL = re.compile(r"label(\d{4})\.nii\.gz", re.IGNORECASE)
+LAYOUT = "expected are folders PANCREAS_0001, PANCREAS_0002, … with DICOM files below them"
+WITHOUT_IMAGES = ("0025", "0070")  # labels were published for them, images were withdrawn
+LABELS = {"background": 0, "pancreas": 1}
+PROVENANCE = {
+    "licence": "CC BY 3.0",
+    "reference": "Roth et al., Data From Pancreas-CT, The Cancer Imaging Archive, 2016, "
+    "doi:10.7937/K9/TCIA.2016.tNB1kqBU",
+    "description": "NIH Pancreas-CT: portal venous CT of 82 subjects with the pancreas contoured",
+}
+
+
+def convert_nih(
+    images: Path,
+    labels: Path,
+    *,
+    raw_root: Path,
+    dataset_id: int = 82,
+    name: str = "NIHPancreas",
+    split: str = "nnunet",
+    jobs: int | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    copy: bool = False,
+    show_progress: bool = True,
+) -> ConversionResult:
+    """Convert Pancreas-CT, DICOM series and their NIfTI labels, into an nnU-Net raw dataset under `raw_root`.
+
+    `images` holds the series of each patient, in any of the layouts that The Cancer Imaging Archive has
+    published; `labels` the files label0001.nii.gz and so on. Each is a folder or an archive. `split` is
+    'nnunet' or 'A/B', as for `convert_msd`, or the name of a published one.
+
+    Slices are put in order by their position, and each label is laid onto its image as the image tells; a
+    label of which that is unclear is left out. All files are new ones, so `copy` changes nothing. Raises
+    PancextError for anything the user can put right; nothing is then left at the target.
+    """
+    return convert_source(
+        [images, labels],
+        read=read_nih,
+        target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
+        layout="nih",
+        labels="pancreas",
+        split=split,
+        jobs=jobs,
+        strict=strict,
+        overwrite=overwrite,
+        copy=copy,
+        show_progress=show_progress,
+    )
+
+
+def read_nih(images: Path, labels: Path) -> SourceDataset:
+    """Return the patients found below the two folders; PancextError for another layout."""
+    series, problems, ignored = find_series(images)
+    label_files, label_problems = find_labels(labels)
+    if not series:
+        raise PancextError(f"no patients in {images}: {LAYOUT}. Give the folder that holds them.")
+    if not label_files:
+        raise PancextError(
+            f"no labels in {labels}: expected are label0001.nii.gz, label0002.nii.gz, … "
+            "Give the folder TCIA_pancreas_labels-02-05-2017, or its archive."
+        )
+    told = {problem.case_id for problem in problems}
+    problems += label_problems
+    problems += [
+        missing_images(number)
+        for number in sorted(set(label_files) - set(series))
+        if case_id(number) not in told
+    ]
+    problems += [
+        Problem(
+            case_id=case_id(number),
+            kind="label missing",
+            message=f"there is no label{number}.nii.gz. Download the labels again, or remove the images.",
+        )
+        for number in sorted(set(series) - set(label_files))
+    ]
+    return SourceDataset(
+        title="NIH Pancreas-CT",
+        root=images,
+        cases=tuple(
+            SourceCase(
+                case_id=case_id(number),
+                image=series[number][0].parent,
+                label=label_files[number],
+                patient=number,
+                series=tuple(series[number]),
+            )
+            for number in sorted(set(series) & set(label_files))
+        ),
+        unlabelled=(),
+        declared_labels=LABELS,
+        target_labels=LABELS,
+        label_mapping=None,
+        layout_problems=tuple(problems),
+        provenance=PROVENANCE,
+        ignored_files=tuple(ignored),
+    )
+
+
+def find_series(root: Path) -> tuple[dict[str, list[Path]], list[Problem], list[str]]:
+    """Return each patient's DICOM files, what is wrong with them, and the files that belong to no patient.
+
+    A patient with several folders of files is left out: only a person can tell which series was labelled.
+    """
+    folders: dict[str, dict[Path, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    ignored = []
+    for path in sorted(walk_visible_files(root)):
+        below = path.relative_to(root.parent)  # the root itself may be one patient's folder
+        patient = next((found for part in below.parts[:-1] if (found := PATIENT.fullmatch(part))), None)
+        if patient and path.suffix.lower() in (".dcm", ""):
+            folders[patient[1]][path.parent].append(path)
+        elif LABEL.fullmatch(path.name) is None:
+            ignored.append(path.relative_to(root).as_posix())
+    series, problems = {}, []
+    for number, of_patient in sorted(folders.items()):
+        if len(of_patient) == 1:
+            (series[number],) = of_patient.values()
+            continue
+        listed = ", ".join(
+            f"{name_of(folder, root)} ({len(files)} files)" for folder, files in of_patient.items()
+        )
+        problems.append(
+            Problem(
+                case_id=case_id(number),
+                kind="several series",
+                message=f"{len(of_patient)} folders of DICOM files: {listed}. "
+                "Keep the one that the label was drawn on.",
+            )
+        )
+    return series, problems, ignored
+
+
+def find_labels(root: Path) -> tuple[dict[str, Path], list[Problem]]:
+    """Return each patient's label, and a problem for each that is there more than once."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(walk_visible_files(root)):
+        if match := LABEL.fullmatch(path.name):
+            found[match[1]].append(path)
+    problems = [
+        Problem(
+            case_id=case_id(number),
+            kind="duplicate id",
+            message=f"{' and '.join(name_of(path, root) for path in paths)} are labels of one patient. "
+            "Remove the one that is wrong.",
+        )
+        for number, paths in found.items()
+        if len(paths) > 1
+    ]
+    return {number: paths[0] for number, paths in found.items()}, problems
+
+
+def missing_images(number: str) -> Problem:
+    """Return the problem of a label without images."""
+    known = " They were withdrawn by the archive." if number in WITHOUT_IMAGES else " Download them again."
+    return Problem(
+        case_id=case_id(number),
+        kind="images missing",
+        message=f"label{number}.nii.gz has no usable folder of images PANCREAS_{number}.{known}",
+    )
+
+
+def case_id(number: str) -> str:
+    """Return the case of the patient."""
+    return f"PANCREAS_{number}"

@@ -1,0 +1,131 @@
+"""Slices exported as grey pictures, and `convert_slices`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
+from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import walk_visible_files
+from nnunet_pancext.io.nifti_scan import UnreadableImage
+from nnunet_pancext.raw_cases.image_scan import PNG, scan_image
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
+
+# pancreas_001_45, pancreas_001-slice045, patient7_z3: all but the last number is the patient.
+PATIENT_REGEX = r"(.+?)[_-](?:slice|s|z)?[_-]?[0-9]+$"
+LAYOUT = "expected are a folder image/ and a folder label/ with .png files of the same names"
+WHITE = 255
+
+
+def convert_slices(
+    source: Path,
+    *,
+    raw_root: Path,
+    classes: Sequence[str] = ("pancreas",),
+    patient_regex: str = PATIENT_REGEX,
+    dataset_id: int = 101,
+    name: str = "Slices",
+    split: str = "nnunet",
+    jobs: int | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    copy: bool = False,
+    show_progress: bool = True,
+) -> ConversionResult:
+    """Convert a folder or archive of .png slices and their masks into a 2D nnU-Net raw dataset.
+
+    `classes` names the values 1, 2, … of the masks; with one class masks may be 0 and 255 as well.
+    `patient_regex` finds the patient in a file's name without its ending, as its first group: all slices of a
+    patient stay on one side of every split. With `copy` no file is hard-linked to the source. Raises
+    PancextError for anything the user can put right; nothing is then left at the target.
+    """
+    if len(set(classes)) != len(classes) or "background" in classes or not all(classes):
+        raise PancextError(f"--classes must be different names other than background, got {list(classes)}.")
+    try:
+        compiled = re.compile(patient_regex)
+    except re.error as error:
+        raise PancextError(f"--patient-regex {patient_regex!r} is no regular expression: {error}.") from error
+    return convert_source(
+        [source],
+        read=partial(read_slices, classes=classes, patient_regex=compiled),
+        target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
+        layout="slices",
+        labels=f"{', '.join(classes)}; patients by {patient_regex}",
+        split=split,
+        jobs=jobs,
+        strict=strict,
+        overwrite=overwrite,
+        copy=copy,
+        show_progress=show_progress,
+    )
+
+
+def read_slices(folder: Path, *, classes: Sequence[str], patient_regex: re.Pattern[str]) -> SourceDataset:
+    """Return the slices found below `folder`; PancextError for another layout."""
+    images, labels, ignored, problems = find_pictures(folder)
+    for part, found in (("image", images), ("label", labels)):
+        if not found:
+            raise PancextError(f"no folder {part}/ with .png files in {folder}: {LAYOUT}.")
+    for stem in sorted(set(images) ^ set(labels)):
+        there, lacking = ("label", "image") if stem in labels else ("image", "label")
+        message = f"{there} {stem}{PNG} has no {lacking} of the same name. Add it, or remove the {there}."
+        problems.append(Problem(case_id=stem, kind=f"{lacking} missing", message=message))
+    cases = []
+    for stem in sorted(set(images) & set(labels)):
+        match = patient_regex.match(stem)
+        if match is None or not match.groups() or not match[1]:
+            raise PancextError(
+                f"{stem}{PNG} does not tell its patient. Give --patient-regex with the patient as its first "
+                "group, so that no patient's slices get into training and test."
+            )
+        cases.append(SourceCase(case_id=stem, image=images[stem], label=labels[stem], patient=match[1]))
+    white = len(classes) == 1 and masks_are_white(labels.values())
+    declared = {"background": 0, **{name: value for value, name in enumerate(classes, start=1)}}
+    return SourceDataset(
+        title="slices",
+        root=folder,
+        cases=tuple(cases),
+        unlabelled=(),
+        declared_labels={"background": 0, classes[0]: WHITE} if white else declared,
+        target_labels=declared,
+        label_mapping={0: 0, WHITE: 1} if white else None,
+        layout_problems=tuple(problems),
+        channel_names={"0": "grey"},
+        file_ending=PNG,
+        ignored_files=tuple(ignored),
+    )
+
+
+def find_pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str], list[Problem]]:
+    """Return images and masks by name, other files, and the names that are there twice."""
+    images: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    ignored, problems = [], []
+    for path in sorted(walk_visible_files(folder)):
+        parent = path.parent.name.lower()
+        if path.suffix.lower() != PNG or not parent.startswith(("image", "label")):
+            ignored.append(path.relative_to(folder).as_posix())
+            continue
+        place = images if parent.startswith("image") else labels
+        first = place.setdefault(path.stem, path)
+        if first != path:
+            names = " and ".join(one.relative_to(folder).as_posix() for one in (first, path))
+            message = f"{names} have the same name. Convert one of the folders at a time."
+            problems.append(Problem(case_id=path.stem, kind="duplicate id", message=message))
+    return images, labels, ignored, problems
+
+
+def masks_are_white(paths: Iterable[Path]) -> bool:
+    """Say whether the first mask with foreground has it white."""
+    for path in paths:
+        try:
+            values = scan_image(path, collect_values=True).values
+        except UnreadableImage:
+            continue
+        if any(values):
+            return max(values) == WHITE
+    return False

@@ -1,0 +1,146 @@
+"""Python names of version 0.1 that have changed: they still work, with a DeprecationWarning."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+ROOT = "nnunet_pancext"
+
+
+# Former and present name of each module that has moved.
+MOVED = {
+    f"{ROOT}.{former}": f"{ROOT}.{present}"
+    for former, present in map(
+        str.split,
+        """\
+comparison.csv_tables comparison.output.csv_tables
+comparison.models nnunet_files.models
+comparison_report.cases_and_training comparison.output.cases_and_training
+comparison_report.files comparison.output.files
+dataset_conversion.acdc dataset_conversion.layouts.acdc
+dataset_conversion.case_checks raw_cases.case_checks
+dataset_conversion.dicom_series raw_cases.dicom_series
+dataset_conversion.disk io.disk
+dataset_conversion.files_below io.files
+dataset_conversion.folds_in_place splits.in_place
+dataset_conversion.image_scan raw_cases.image_scan
+dataset_conversion.msd dataset_conversion.layouts.msd
+dataset_conversion.msd_declaration dataset_conversion.layouts.msd_declaration
+dataset_conversion.nih dataset_conversion.layouts.nih
+dataset_conversion.orientation raw_cases.orientation
+dataset_conversion.published_splits splits.published
+dataset_conversion.slices dataset_conversion.layouts.png_slices
+dataset_conversion.source raw_cases.source
+dataset_conversion.split_files splits.of_dataset
+dataset_conversion.splits splits.make
+dataset_conversion.synapse dataset_conversion.layouts.synapse
+demo.commands nnunet_commands.runner
+demo.console nnunet_commands.console
+demo.host_progress nnunet_commands.progress
+durations io.durations
+evaluation.dataset_json nnunet_files.dataset_json
+evaluation.label_maps io.label_maps
+evaluation.spread evaluation.summary_statistics
+files io.files
+host_allocator trainers.machinery.allocator
+image_io io.images
+model_report.model_folder nnunet_files.model_folder
+nifti.scan io.nifti_scan
+nifti.voxel_hash io.voxel_hash
+parallel io.parallel
+patients nnunet_files.patients
+progress_interval io.progress_interval
+reports.breakable pages.soft_wrap
+reports.charts figures.charts
+reports.comparison_cells comparison.output.cells
+reports.comparison_latex comparison.output.latex
+reports.comparison_names comparison.output.names
+reports.comparison_page comparison.output.page
+reports.comparison_plot comparison.output.plot
+reports.comparison_text comparison.output.console
+reports.console demo.score_table
+reports.heatmap attention.heatmap
+reports.html demo.page
+reports.latex comparison.output.latex_table
+reports.layout figures.layout
+reports.model_page model_report.page
+reports.numbers pages.numbers
+reports.overlay figures.overlay
+reports.page pages.page
+reports.panel figures.panel
+reports.pictures pages.pictures
+reports.score_html evaluation.score_html
+reports.side_by_side comparison.output.side_by_side
+reports.slice_overlay dataset_check.slice_overlay
+reports.slices figures.planes
+reports.sortable pages.tables
+reports.text_table pages.text_table
+reports.totals_table evaluation.totals_table
+trainers.base trainers.machinery.base
+trainers.cascade_roles trainers.machinery.cascade_roles
+trainers.catalogue trainers.machinery.catalogue
+trainers.default_plan trainers.machinery.default_plan
+trainers.finite_loss trainers.machinery.finite_loss
+trainers.host trainers.machinery.nnunet
+trainers.iteration_progress trainers.machinery.iteration_progress
+trainers.local_batch_norm trainers.machinery.sync_batch_norm
+trainers.loss_weights trainers.machinery.loss_weights
+trainers.network trainers.machinery.network
+trainers.overview cli.trainer_table
+trainers.paper_recipe trainers.machinery.paper_recipe
+trainers.peak_memory trainers.machinery.peak_memory
+trainers.plan_levels trainers.machinery.plan_levels
+trainers.plan_setting trainers.machinery.plan_setting
+trainers.seeding trainers.machinery.seeding
+trainers.shared_boundary trainers.machinery.shared_boundary
+trainers.suffixes trainers.machinery.suffixes
+training_record nnunet_files.training_log
+""".splitlines(),
+    )
+}
+
+
+def former_names(module: str, **moved: str) -> Callable[[str], Any]:
+    """Return a module's `__getattr__` that finds names which moved: `name="other.module.new_name"`."""
+
+    def get(name: str) -> Any:
+        if name not in moved:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home, _, present = f"{ROOT}.{moved[name]}".rpartition(".")
+        _warn(f"{module}.{name}", f"{home}.{present}", stacklevel=3)
+        return getattr(import_module(home), present)
+
+    return get
+
+
+class FormerModules(MetaPathFinder, Loader):
+    """Imports a module by its former name."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(f"{ROOT}."):
+            return None
+        is_package = any(name.startswith(f"{fullname}.") for name in MOVED)
+        return ModuleSpec(fullname, self, is_package=is_package) if is_package or fullname in MOVED else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+        if name in MOVED:  # else it is a package that held moved modules
+            _warn(name, MOVED[name], stacklevel=2)
+            sys.modules[name] = import_module(MOVED[name])
+
+
+def _warn(former: str, present: str, *, stacklevel: int) -> None:
+    warnings.warn(
+        f"{former} is now {present}. The former name goes with the next version.",
+        DeprecationWarning,
+        stacklevel=stacklevel + 1,
+    )

@@ -1,0 +1,1 @@
+"""Files: reading whole, writing atomically; NIfTI, parallel work."""

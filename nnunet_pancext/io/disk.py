@@ -1,0 +1,70 @@
+"""Room on the target's disk, and what to tell when a write fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def megabytes(size: int) -> str:
+    """Return `size` bytes as text in MB, rounded up."""
+    return f"{-(-size // 1_000_000)} MB"
+
+
+def require_free_space(folder: Path, *, needed_bytes: int) -> None:
+    """Raise PancextError when the file system of `folder` has less than `needed_bytes` free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise PancextError(
+            f"no room in {folder}: {megabytes(needed_bytes)} are needed, {megabytes(free)} are free. "
+            "Free some space, or convert to another disk with --out."
+        )
+
+
+def can_link(file: Path, *, folder: Path) -> bool:
+    """Say whether `file` can be hard-linked into `folder`, by trying."""
+    probe = folder / f".partial-{os.getpid()}-link-probe"
+    try:
+        os.link(file.resolve(), probe)
+    except OSError:
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def write_errors_as_pancext(target: Path, *, needed_bytes: int | None = None) -> Iterator[None]:
+    """Turn an OSError of the block into a PancextError that names `target` and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            need = "" if needed_bytes is None else f"{megabytes(needed_bytes)} are needed, "
+            raise PancextError(
+                f"disk full: could not write {target}: {need}{megabytes(free_bytes(target))} are free. "
+                "Free some space and run the same command again (it goes on where it stopped), "
+                "or convert to another disk with --out."
+            ) from error
+        if error.errno in NOT_ALLOWED:
+            raise PancextError(
+                f"cannot write {target}: {error.strerror}. Choose a folder you may write to with --out, "
+                "or change its permissions."
+            ) from error
+        raise PancextError(f"cannot write {target}: {error}. Check the disk and the path.") from error
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes free on the file system of the nearest existing parent of `path`."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free

@@ -1,0 +1,95 @@
+"""Writing files so that a killed run leaves either the old state or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.errors import PancextError
+
+PARTIAL_PREFIX = ".partial-"
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` that replaces it when the block ends without an error.
+
+    The temporary name keeps the ending of `target`, because image writers choose the format by it.
+    """
+    with scratch_path(target) as partial:
+        yield partial
+        os.replace(partial, target)
+
+
+@contextmanager
+def scratch_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, with its ending; what lies there is removed afterwards."""
+    scratch = target.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{target.name}")
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Make the folder of a long work's results before the work, so that a wrong one is told at once.
+
+    Folders that were made for nothing, because the block ends in an error, are removed.
+
+    Raises:
+        PancextError: no file can be written there.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with scratch_path(path / "test") as test:
+                test.touch()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        yield path
+    except BaseException:
+        with suppress(OSError):  # something is in it
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+def cannot_write(folder: Path, error: OSError) -> PancextError:
+    """Return what to say when the results cannot be written."""
+    return PancextError(f"Cannot write to {folder}: {error.strerror}. Give another folder with -o.")
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically."""
+    with atomic_path(target) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
+    """Hard-link `source` to `target`, or copy it; return 'linked' or 'copied'.
+
+    Without `may_link`, and where the file system has no links, it is a copy.
+    """
+    with atomic_path(target) as partial:
+        if may_link:
+            try:
+                os.link(source.resolve(), partial)
+                return "linked"
+            except OSError:
+                pass  # another file system, or one without links
+        shutil.copyfile(source, partial)
+        return "copied"
+
+
+def walk_visible_files(root: Path) -> Iterator[Path]:
+    """Yield the files below `root`, but none that is hidden or in a hidden folder."""
+    for path in root.rglob("*"):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path

@@ -1,0 +1,128 @@
+"""Reading images and label maps, and checking that two of them share one grid."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
+
+# Headers store positions in single precision; a tenth of a voxel is far above its rounding
+# and far below any shift that would change a score.
+GRID_TOLERANCE_VOXELS = 0.1
+NIFTI = (".nii", ".nii.gz")
+
+
+def read_volume(path: Path) -> sitk.Image:
+    """Read a three-dimensional single-channel image.
+
+    Raises:
+        PancextError: the file is missing, cannot be read, or is not such an image.
+    """
+    return _read(path)[0]
+
+
+def read_label_map(path: Path) -> sitk.Image:
+    """Read a label map, the same kind of image as `read_volume` gives, with whole numbers as values.
+
+    Raises:
+        PancextError: as `read_volume`, or a value is not a whole number.
+    """
+    image, non_finite = _read(path)
+    values = sitk.GetArrayViewFromImage(image)
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if is_float:
+        non_finite = max(non_finite, values.size - int(np.count_nonzero(np.isfinite(values))))
+    if non_finite:
+        raise PancextError(
+            f"The label map {path} holds {non_finite} voxel{'' if non_finite == 1 else 's'} of NaN or "
+            "infinity, which is no label. Predict or write it again."
+        )
+    if is_float and not np.array_equal(values, np.rint(values)):
+        raise PancextError(
+            f"The label map {path} holds values that are not whole numbers. "
+            "Give label values, not probabilities, and resample label maps with nearest neighbour."
+        )
+    return image
+
+
+def foreground_labels(labels: dict[str, int]) -> dict[str, int]:
+    """The labels of `labels` without background (value 0), in the order of their values.
+
+    Raises:
+        PancextError: there is none, or one is a region (several values) or nnU-Net's 'ignore' label.
+    """
+    kept = {name: value for name, value in labels.items() if value != 0}
+    for name, value in kept.items():
+        if name == "ignore" or not isinstance(value, int):
+            raise PancextError(
+                f"Label {name!r} = {value} cannot be drawn: a contour needs a single label value. "
+                "Give each label to draw a name and one value."
+            )
+    if not kept:
+        raise PancextError(f"No foreground label among {labels}. Declare at least one value above 0.")
+    return dict(sorted(kept.items(), key=lambda item: item[1]))
+
+
+def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, remedy: str) -> None:
+    """Check that voxels of equal index lie at the same place, to a tenth of a voxel.
+
+    Raises:
+        PancextError: they do not; the message opens with `what` and ends with `remedy`.
+    """
+    if image.GetSize() != reference.GetSize():
+        raise PancextError(f"{what}: size {image.GetSize()} against {reference.GetSize()} voxels. {remedy}")
+    distance_mm = float(np.abs(_corners_mm(image) - _corners_mm(reference)).max())
+    if distance_mm > GRID_TOLERANCE_VOXELS * min(reference.GetSpacing()):
+        raise PancextError(
+            f"{what}: voxels of equal index lie up to {distance_mm:.3g} mm apart "
+            f"(spacing {_rounded(image.GetSpacing())} against {_rounded(reference.GetSpacing())} mm, "
+            f"origin {_rounded(image.GetOrigin())} against {_rounded(reference.GetOrigin())} mm, "
+            f"direction {_rounded(image.GetDirection())} against {_rounded(reference.GetDirection())}). "
+            f"{remedy}"
+        )
+
+
+def _read(path: Path) -> tuple[sitk.Image, int]:
+    """Return the image, and how many voxels are NaN or infinite in the file though not in the image.
+
+    ITK's reader of NIfTI reads a truncated file without an error, and makes zeros of these voxels.
+    """
+    if not path.is_file():
+        raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
+    try:
+        non_finite = count_non_finite(path) if path.name.lower().endswith(NIFTI) else 0
+        image = read_image(path)
+    except (RuntimeError, UnreadableImage) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise PancextError(
+            f"{path} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
+            "values per voxel; expected 3 dimensions and 1 value per voxel. Give one volume per file."
+        )
+    return image, non_finite
+
+
+def _corners_mm(image: sitk.Image) -> NDArray[np.float64]:
+    ends = [(0, size - 1) for size in image.GetSize()]
+    return np.array([image.TransformIndexToPhysicalPoint(corner) for corner in product(*ends)])
+
+
+def _rounded(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
+
+
+def find_cases(folder: Path, file_ending: str) -> set[str]:
+    """Return the cases of a folder of label maps; none where there is no such folder."""
+    return {
+        path.name.removesuffix(file_ending)
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.name.endswith(file_ending) and not path.name.startswith(".")
+    }

@@ -1,1 +1,0 @@
-"""Reading NIfTI files without ITK, which hides damage."""

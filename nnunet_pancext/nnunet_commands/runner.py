@@ -1,0 +1,151 @@
+"""Runs nnU-Net's own commands with their output in a log and a few words of progress on the console."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sysconfig
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.io.progress_interval import VARIABLE as PROGRESS_VARIABLE
+from nnunet_pancext.nnunet_commands.console import Console, Status
+
+HEARTBEAT_S = 5
+TAIL_LINES = 15
+STATUS_INTERVAL_S = "1"  # the console decides how many of a training's lines are shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRecord:
+    """A command that was run: what it does in a few words, its exact text, and how long it took."""
+
+    title: str
+    command: str
+    seconds: float
+
+
+class CommandRunner:
+    """Runs commands one after the other and remembers them for the report.
+
+    Args:
+        logs: folder of one log per command.
+        environment: added to the environment of every command.
+        steps: how many steps the whole has, for the headings.
+    """
+
+    def __init__(self, *, logs: Path, environment: dict[str, str], steps: int) -> None:
+        self.logs = logs
+        self.environment = {**os.environ, PROGRESS_VARIABLE: STATUS_INTERVAL_S, **environment}
+        self.steps = steps
+        self.step = 0
+        self.records: list[CommandRecord] = []
+        self.console = Console()
+
+    def heading(self, title: str) -> None:
+        """Print the heading of the next step."""
+        self.step += 1
+        self.console.heading(f"[{self.step}/{self.steps}] {title}")
+
+    def skip(self, steps: int, reason: str) -> None:
+        """Print why the next `steps` steps are left out."""
+        first, self.step = self.step + 1, self.step + steps
+        self.console.heading(f"[{first} to {self.step}/{self.steps}] {reason}")
+
+    def record(self, title: str, words: Iterable[str], seconds: float) -> None:
+        """Remember a command for the report."""
+        self.records.append(CommandRecord(title=title, command=shlex.join(words), seconds=seconds))
+
+    def run(
+        self, title: str, words: list[str], *, progress: Callable[[str], str | None] | None = None
+    ) -> None:
+        """Run the command `words` as the next step.
+
+        Args:
+            title: of the step.
+            words: the command's name, found beside this Python, and its arguments.
+            progress: turns a line of output into a line for the console, or None to keep it in the log only.
+                What becomes a `Status` is not logged.
+
+        Raises:
+            PancextError: the command failed; the end of its output is in the message.
+        """
+        self.heading(title)
+        self.console.say(shlex.join(words))
+        log = self.logs / f"{self.step}_{words[0]}.txt"
+        start = time.monotonic()
+        with log.open("w", encoding="utf-8") as stream:
+            code, tail = self._stream(words, stream.write, progress or (lambda line: None), start)
+        seconds = time.monotonic() - start
+        if code:
+            raise PancextError(
+                f"{words[0]} ended with exit code {code}. Its last lines (all of them in {log}):\n"
+                + "".join(f"  | {line}\n" for line in tail)
+            )
+        self.console.say(f"done in {duration_text(seconds)}")
+        self.record(title, words, seconds)
+
+    def _stream(
+        self,
+        words: list[str],
+        write: Callable[[str], object],
+        progress: Callable[[str], str | None],
+        start: float,
+    ) -> tuple[int, list[str]]:
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        process = subprocess.Popen(
+            [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        )
+        with process, _Heartbeat(self.console, start):
+            try:
+                for line in process.stdout or ():
+                    text = line.rstrip().rsplit("\r", 1)[-1]
+                    shown = progress(text)
+                    if shown:
+                        self.console.say(shown)
+                    if isinstance(shown, Status):
+                        continue
+                    write(line)
+                    if text:
+                        tail.append(text)
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                self.console.clear_status()
+        return process.returncode, list(tail)
+
+
+class _Heartbeat:
+    """Says how long a command has been running while it is silent."""
+
+    def __init__(self, console: Console, start: float) -> None:
+        self.console = console
+        self.start = start
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def _beat(self) -> None:
+        while not self.ended.wait(1):
+            if self.console.silence_s() >= HEARTBEAT_S:
+                self.console.say(Status(f"... {duration_text(time.monotonic() - self.start)}"))

@@ -1,0 +1,1 @@
+"""What nnU-Net leaves on disk, as objects."""

@@ -1,0 +1,27 @@
+"""Where the reference label maps of a dataset are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_files.folders import existing_folder
+
+
+def find_ground_truth(dataset: str) -> Path:
+    """Return the folder of true label maps: nnU-Net's gt_segmentations, or the raw dataset's labelsTr.
+
+    Raises:
+        PancextError: there is neither.
+    """
+    tried = []
+    for variable, name in (("nnUNet_preprocessed", "gt_segmentations"), ("nnUNet_raw", "labelsTr")):
+        try:
+            folder = existing_folder(variable) / dataset / name
+        except PancextError as error:
+            tried.append(str(error))
+            continue
+        if folder.is_dir():
+            return folder
+        tried.append(f"There is no {folder}.")
+    raise PancextError(f"No true label maps of {dataset}: {' '.join(tried)}")

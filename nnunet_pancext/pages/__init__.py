@@ -1,0 +1,1 @@
+"""The frame, tables and text that HTML pages share."""

@@ -1,0 +1,207 @@
+"""The checks every case passes before it enters a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnunet_pancext.io.images import read_header
+from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
+from nnunet_pancext.raw_cases.image_scan import axes_of, has_geometry, scan_image
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
+
+SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
+ORIGIN_TOLERANCE_VOXELS = 1e-2
+DIRECTION_TOLERANCE = 1e-3  # absolute, on each component of the direction cosines
+
+FETCH_AGAIN = "Download or extract the file again, or remove the case."
+ON_ONE_GRID = "Resample the label onto the image's grid, or remove the case."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Where the voxels lie: size in voxels x, y, z; the rest as SimpleITK gives it, in mm."""
+
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFindings:
+    """What the checks say of one case: no problems means usable."""
+
+    case_id: str
+    problems: tuple[Problem, ...]
+    image_hash: str | None
+    size: tuple[int, ...] | None
+    spacing_mm: tuple[float, ...] | None
+
+
+def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:
+    """Read all of a case's image and label and return what is wrong with them.
+
+    Messages name files relative to `root`. `declared_values` are the label values the dataset declares,
+    0 for background included. A slice without foreground is fine, a volume is not. Raises nothing for a bad
+    file: that is a finding.
+    """
+    found: dict[str, str] = {}
+    image_scan, image_geometry = inspect(case.image, "image", root=root, found=found)
+    if case.label is not None:
+        label_scan, label_geometry = inspect(case.label, "label", root=root, found=found)
+        label_name = name_of(case.label, root)
+        if image_geometry and label_geometry:
+            found.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
+        if label_scan:
+            found.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
+            if len(label_scan.size) == 2:
+                found.pop("label empty", None)
+    return CaseFindings(
+        case_id=case.case_id,
+        problems=tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in found.items()),
+        image_hash=image_scan.voxel_hash if image_scan else None,
+        size=image_geometry.size if image_geometry else None,
+        spacing_mm=image_geometry.spacing_mm if image_geometry else None,
+    )
+
+
+def inspect(
+    path: Path, role: str, *, root: Path, found: dict[str, str]
+) -> tuple[VoxelScan | None, Geometry | None]:
+    """Scan one file, put its problems into `found`, return scan and geometry of a sound volume."""
+    name = name_of(path, root)
+    if not path.is_file():
+        found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
+        return None, None
+    try:
+        scan = scan_image(path, collect_values=role == "label")
+    except UnreadableImage as error:
+        found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
+        return None, None
+    expected = axes_of(path)
+    if len(scan.size) not in expected:
+        found[f"{role} not {expected[-1]}D"] = (
+            f"{name} has {len(scan.size)} dimensions, size {scan.size}. "
+            f"Extract the one {expected[-1]}D image that belongs to the case, or remove the case."
+        )
+        return None, None
+    if scan.non_finite_voxels:
+        found[f"{role} has NaN or Inf"] = (
+            f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
+            "Replace them (air is -1024 HU), or remove the case."
+        )
+    try:
+        return scan, read_geometry(path)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        found[f"{role} unreadable"] = f"{name} is refused by SimpleITK ({reason}). {FETCH_AGAIN}"
+        return scan, None
+
+
+def read_geometry(path: Path) -> Geometry:
+    """Return the geometry SimpleITK reads from the header; raises RuntimeError as SimpleITK does.
+
+    A picture has none but its size.
+    """
+    reader = read_header(path)
+    if not has_geometry(path):
+        axes = reader.GetDimension()
+        return Geometry(
+            size=tuple(reader.GetSize()),
+            spacing_mm=(1,) * axes,
+            origin_mm=(0,) * axes,
+            direction=tuple(np.eye(axes).ravel().tolist()),
+        )
+    return Geometry(
+        size=tuple(reader.GetSize()),
+        spacing_mm=tuple(reader.GetSpacing()),
+        origin_mm=tuple(reader.GetOrigin()),
+        direction=tuple(reader.GetDirection()),
+    )
+
+
+def compare_geometry(
+    image: Geometry, label: Geometry, *, label_name: str, remedy: str = ON_ONE_GRID
+) -> dict[str, str]:
+    """Return a message for each of size, spacing, direction and origin in which the two differ."""
+    found = {}
+    if image.size != label.size:
+        found["size differs"] = f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
+        return found
+    if not np.allclose(label.spacing_mm, image.spacing_mm, rtol=SPACING_TOLERANCE, atol=0):
+        found["spacing differs"] = (
+            f"{label_name} has spacing {rounded(label.spacing_mm)}, its image {rounded(image.spacing_mm)} mm "
+            f"(tolerance {SPACING_TOLERANCE:g} relative). {remedy}"
+        )
+    if not np.allclose(label.direction, image.direction, rtol=0, atol=DIRECTION_TOLERANCE):
+        found["direction differs"] = (
+            f"{label_name} has direction {rounded(label.direction)}, its image {rounded(image.direction)} "
+            f"(tolerance {DIRECTION_TOLERANCE:g}). {remedy}"
+        )
+    shift_voxels = np.abs(np.subtract(label.origin_mm, image.origin_mm)) / min(image.spacing_mm)
+    if shift_voxels.max() > ORIGIN_TOLERANCE_VOXELS:
+        found["origin differs"] = (
+            f"{label_name} has origin {rounded(label.origin_mm)}, its image {rounded(image.origin_mm)} mm "
+            f"(tolerance {ORIGIN_TOLERANCE_VOXELS:g} of the smallest spacing). {remedy}"
+        )
+    return found
+
+
+def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[int]) -> dict[str, str]:
+    """Return a message for label values that are no integers or not declared, and for an empty label."""
+    found = {}
+    fractions = [value for value in scan.values if not value.is_integer()]
+    undeclared = [int(v) for v in scan.values if v.is_integer() and int(v) not in declared_values]
+    if fractions:
+        found["label value not an integer"] = (
+            f"{label_name} holds {listed(fractions)}. "
+            "Resample labels with nearest neighbour, or remove the case."
+        )
+    if undeclared:
+        found["label value not declared"] = (
+            f"{label_name} holds {listed(undeclared)}, declared are {listed(sorted(declared_values))}. "
+            "Correct the label, or remove the case, or declare the value where the source has a dataset.json."
+        )
+    if set(scan.values) <= {0.0}:
+        found["label empty"] = f"{label_name} has no foreground voxel. Annotate it, or remove the case."
+    return found
+
+
+def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[str, str]) -> list[Problem]:
+    """Return a problem for every image whose voxels equal those of an earlier one.
+
+    Equal means the same size and values; the type that they are stored in and the geometry in the header do
+    not count, because re-exported copies differ there. Images of one value alone are not compared: those of
+    different patients are alike.
+    """
+    first_with: dict[str, str] = {}
+    problems = []
+    for finding in findings:
+        if finding.image_hash is None:
+            continue
+        first = first_with.setdefault(finding.image_hash, finding.case_id)
+        if first != finding.case_id:
+            problems.append(
+                Problem(
+                    case_id=finding.case_id,
+                    kind="duplicate image",
+                    message=f"{image_names[finding.case_id]} has the same voxels as {image_names[first]}; "
+                    f"{first} is kept. Find out which label belongs to the image and remove the other case.",
+                )
+            )
+    return problems
+
+
+def rounded(numbers: Sequence[float]) -> tuple[float, ...]:
+    """Return the numbers short enough for a message."""
+    return tuple(float(f"{number:.6g}") + 0.0 for number in numbers)  # + 0.0 turns -0.0 into 0.0
+
+
+def listed(numbers: Sequence[float], *, most: int = 8) -> str:
+    """Return the first `most` numbers as text and how many more there are."""
+    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    return ", ".join(f"{number:g}" for number in numbers[:most]) + more

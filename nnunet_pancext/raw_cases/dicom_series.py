@@ -1,0 +1,323 @@
+"""One CT volume out of the DICOM files of a series: ordered by position, checked, in HU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from nnunet_pancext.io.images import DICOM_FORMAT, only_thread_in_itk
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry
+from nnunet_pancext.raw_cases.source import name_of
+
+TAGS = [
+    "SeriesInstanceUID",
+    "Modality",
+    "ImageType",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PhotometricInterpretation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "BitsStored",
+    "PixelRepresentation",
+]
+NEEDED_TAGS = [
+    "SeriesInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+]
+GREY = "MONOCHROME2"
+# Of everything in mm; positions are written with few digits.
+POSITION_TOLERANCE_MM = 0.02
+SPACING_TOLERANCE = 1e-2  # relative, of the distance between slices
+DIRECTION_TOLERANCE = 1e-3  # of direction cosines
+
+
+class BadSeries(Exception):
+    """The files are not one CT volume. `kind` is a short fixed name; the text says which file and why."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomSlice:
+    """What the header of one file says. Positions in mm, in DICOM's patient coordinates as SimpleITK's."""
+
+    path: Path
+    series: str
+    modality: str
+    size: tuple[int, int]  # columns, rows
+    spacing_mm: tuple[float, float]  # from column to column, from row to row
+    orientation: tuple[float, ...]  # of a row, then of a column
+    position_mm: tuple[float, ...]
+    rescaling: tuple[float, float]  # slope and intercept from stored values to HU
+    stored: tuple[Any, Any]  # bits, and whether they have a sign
+
+    @property
+    def normal(self) -> np.ndarray:
+        """The direction across the slice."""
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomSeries:
+    """The files of one volume in the order of their positions, and where it lies."""
+
+    files: tuple[Path, ...]
+    geometry: Geometry
+    is_stored_alike: bool  # all slices have one number type and one way to HU
+
+
+def open_series(files: Sequence[Path], *, root: Path) -> DicomSeries:
+    """Read the headers of `files` and return the volume that they make.
+
+    Messages name files relative to `root`.
+
+    Raises:
+        BadSeries: the files are not one CT series; or slices differ in size, spacing or orientation, lie
+            twice at one position, are missing or tilted.
+    """
+    slices = [read_header(path, root=root) for path in files]
+    require_one_series(slices, root=root)
+    if len(slices) < 2:
+        raise BadSeries("too few slices", f"{name_of(files[0], root)} is the only slice. {FETCH_AGAIN}")
+    first = slices[0]
+    normal = first.normal
+    along = {one.path: float(np.dot(one.position_mm, normal)) for one in slices}
+    slices.sort(key=lambda one: along[one.path])
+    require_even_spacing(slices, along, root=root)
+    require_no_tilt(slices, normal)
+    first, last = slices[0], slices[-1]
+    across = (along[last.path] - along[first.path]) / (len(slices) - 1)
+    row, column = np.reshape(first.orientation, (2, 3))
+    return DicomSeries(
+        files=tuple(one.path for one in slices),
+        geometry=Geometry(
+            size=(*first.size, len(slices)),
+            spacing_mm=(*first.spacing_mm, across),
+            origin_mm=first.position_mm,
+            direction=tuple(np.stack([row, column, normal], axis=1).ravel().tolist()),
+        ),
+        is_stored_alike=len({(one.rescaling, one.stored) for one in slices}) == 1,
+    )
+
+
+def read_header(path: Path, *, root: Path) -> DicomSlice:
+    """Return what one file's header says; BadSeries for a file that is no CT slice."""
+    name = name_of(path, root)
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        return slice_of(header, path=path, name=name)
+    except BadSeries:
+        raise
+    except InvalidDicomError as error:
+        raise BadSeries("not DICOM", f"{name} is no DICOM file. Remove it from the series.") from error
+    except Exception as error:  # pydicom reads a field when it is asked for, and has no one error for it
+        reason = str(error) or type(error).__name__
+        raise BadSeries("unreadable slice", f"{name} cannot be read ({reason}). {FETCH_AGAIN}") from error
+
+
+def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
+    """Return the fields of a header, which messages call `name`; BadSeries if it is not of a CT slice.
+
+    A field that holds anything else than it should raises what pydicom or the conversion to a number does.
+    """
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        raise BadSeries(
+            "multi-frame DICOM",
+            f"{name} holds {header.NumberOfFrames} frames in one file. "
+            "Export the series as one file for each slice.",
+        )
+    if "LOCALIZER" in (header.get("ImageType") or []):
+        raise BadSeries("localizer", f"{name} is a scout image (localizer). Remove it from the series.")
+    missing = [tag for tag in NEEDED_TAGS if not present(header, tag)]
+    if missing:
+        raise BadSeries(
+            "incomplete header",
+            f"{name} has no {', '.join(missing)}. Without them its place is unknown. {FETCH_AGAIN}",
+        )
+    kind = header.get("PhotometricInterpretation") or GREY
+    if kind != GREY:
+        raise BadSeries(
+            f"not {GREY}",
+            f"{name} holds {kind} pixels; those of a CT in HU are {GREY}. Export the series as {GREY}, or "
+            "remove the case.",
+        )
+    rows, columns = map(float, header.PixelSpacing)
+    slice_ = DicomSlice(
+        path=path,
+        series=str(header.SeriesInstanceUID),
+        modality=str(header.Modality),
+        size=(int(header.Columns), int(header.Rows)),
+        spacing_mm=(columns, rows),
+        orientation=tuple(map(float, header.ImageOrientationPatient)),
+        position_mm=tuple(map(float, header.ImagePositionPatient)),
+        rescaling=(number_in(header, "RescaleSlope", 1), number_in(header, "RescaleIntercept", 0)),
+        stored=(header.get("BitsStored"), header.get("PixelRepresentation")),
+    )
+    numbers = (*slice_.spacing_mm, *slice_.orientation, *slice_.position_mm)
+    lengths = (len(slice_.orientation), len(slice_.position_mm))
+    if lengths != (6, 3) or not np.isfinite(numbers).all() or min(slice_.spacing_mm) <= 0:
+        raise BadSeries(
+            "incomplete header",
+            f"{name} has spacing {slice_.spacing_mm}, orientation {slice_.orientation} and position "
+            f"{slice_.position_mm}, which place no slice. {FETCH_AGAIN}",
+        )
+    if not np.isfinite(slice_.rescaling).all() or slice_.rescaling[0] == 0:
+        slope, intercept = slice_.rescaling
+        raise BadSeries(
+            "incomplete header",
+            f"{name} has the rescale slope {slope:g} and intercept {intercept:g}, which give no HU. "
+            f"{FETCH_AGAIN}",
+        )
+    return slice_
+
+
+def present(header: Any, tag: str) -> bool:
+    """Say whether the header holds a value for the tag."""
+    value = header.get(tag)
+    return value is not None and value != ""
+
+
+def number_in(header: Any, tag: str, otherwise: float) -> float:
+    """Return the number under the tag."""
+    return float(header.get(tag)) if present(header, tag) else otherwise
+
+
+def require_one_series(slices: Sequence[DicomSlice], *, root: Path) -> None:
+    """Raise BadSeries unless all slices are of one CT series and alike in all but their position."""
+    counts = Counter(one.series for one in slices)
+    if len(counts) > 1:
+        listed = ", ".join(f"{series} ({count} files)" for series, count in counts.most_common(3))
+        other = next(one for one in slices if one.series != counts.most_common(1)[0][0])
+        raise BadSeries(
+            "mixed series",
+            f"{len(counts)} series in one folder: {listed}; {name_of(other.path, root)} is of another than "
+            "most. Put each series into a folder of its own.",
+        )
+    first = slices[0]
+    normal_length = float(np.linalg.norm(first.normal))
+    if first.modality != "CT":
+        raise BadSeries(
+            "not CT", f"{name_of(first.path, root)} is of modality {first.modality}. Give the CT series."
+        )
+    if abs(normal_length - 1) > DIRECTION_TOLERANCE:
+        raise BadSeries(
+            "bad orientation",
+            f"{name_of(first.path, root)} has the orientation {first.orientation}, whose rows and columns "
+            f"are not at a right angle. {FETCH_AGAIN}",
+        )
+    for one in slices[1:]:
+        name = name_of(one.path, root)
+        if one.size != first.size:
+            raise BadSeries(
+                "slices differ in size",
+                f"{name} has {one.size} pixels, {first.path.name} {first.size}. {FETCH_AGAIN}",
+            )
+        if not np.allclose(one.spacing_mm, first.spacing_mm, rtol=1e-5, atol=0):
+            raise BadSeries(
+                "slices differ in spacing",
+                f"{name} has spacing {one.spacing_mm}, {first.path.name} {first.spacing_mm} mm. "
+                f"{FETCH_AGAIN}",
+            )
+        if not np.allclose(one.orientation, first.orientation, rtol=0, atol=DIRECTION_TOLERANCE):
+            raise BadSeries(
+                "slices differ in orientation",
+                f"{name} has orientation {one.orientation}, {first.path.name} {first.orientation}. "
+                "Put each series into a folder of its own.",
+            )
+
+
+def require_even_spacing(slices: Sequence[DicomSlice], along: dict[Path, float], *, root: Path) -> None:
+    """Raise BadSeries where a slice is missing or there twice."""
+    gaps = [along[after.path] - along[before.path] for before, after in pairwise(slices)]
+    for (before, after), gap in zip(pairwise(slices), gaps, strict=True):
+        if gap < POSITION_TOLERANCE_MM:
+            raise BadSeries(
+                "two slices at one position",
+                f"{name_of(before.path, root)} and {after.path.name} both lie at "
+                f"{along[after.path]:.2f} mm. Remove the one that does not belong.",
+            )
+    spacing = float(np.median(gaps))
+    for (before, after), gap in zip(pairwise(slices), gaps, strict=True):
+        if abs(gap - spacing) > max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * spacing):
+            raise BadSeries(
+                "slices missing",
+                f"{gap:.2f} mm lie between {name_of(before.path, root)} and {after.path.name}, "
+                f"{spacing:.2f} mm between others. {FETCH_AGAIN}",
+            )
+
+
+def require_no_tilt(slices: Sequence[DicomSlice], normal: np.ndarray) -> None:
+    """Raise BadSeries where slices are shifted against each other: a volume of them would be sheared."""
+    steps = np.subtract(slices[-1].position_mm, slices[0].position_mm)
+    shift = float(np.linalg.norm(steps - np.dot(steps, normal) * normal))
+    if shift > max(POSITION_TOLERANCE_MM, 0.1 * min(slices[0].spacing_mm)):
+        angle = float(np.degrees(np.arctan2(shift, abs(np.dot(steps, normal)))))
+        raise BadSeries(
+            "gantry tilt",
+            f"the slices are shifted by {shift:.1f} mm from {slices[0].path.name} to {slices[-1].path.name}, "
+            f"a gantry tilt of {angle:.1f} degrees. Resample the series without tilt, or remove the case.",
+        )
+
+
+def read_volume(series: DicomSeries) -> sitk.Image:
+    """Return the volume in HU (rescale slope and intercept applied slice by slice) with its geometry.
+
+    Raises:
+        BadSeries: the pixels of a file cannot be read.
+    """
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO(DICOM_FORMAT)
+    reader.SetFileNames([str(path) for path in series.files])
+    if not series.is_stored_alike:
+        # ITK would force all slices into the number type that the first one needs.
+        reader.SetOutputPixelType(sitk.sitkFloat64)
+    try:
+        with only_thread_in_itk():
+            volume = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise BadSeries("unreadable slice", f"the pixels cannot be read ({reason}). {FETCH_AGAIN}") from error
+    if volume.GetSize() != series.geometry.size:
+        raise BadSeries(
+            "unreadable slice",
+            f"the pixels have size {volume.GetSize()}, the headers say {series.geometry.size}. {FETCH_AGAIN}",
+        )
+    if not series.is_stored_alike:
+        volume = narrowed(volume)
+    volume.SetSpacing(series.geometry.spacing_mm)
+    volume.SetOrigin(series.geometry.origin_mm)
+    volume.SetDirection(series.geometry.direction)
+    for key in volume.GetMetaDataKeys():
+        volume.EraseMetaData(key)
+    return volume
+
+
+def narrowed(volume: sitk.Image) -> sitk.Image:
+    """Return the volume in the smallest of the usual number types that holds all its values exactly."""
+    values = sitk.GetArrayViewFromImage(volume)
+    for pixel_type in (sitk.sitkInt16, sitk.sitkInt32, sitk.sitkFloat32):
+        narrow = sitk.Cast(volume, pixel_type)
+        if np.array_equal(sitk.GetArrayViewFromImage(narrow), values):
+            return narrow
+    return volume

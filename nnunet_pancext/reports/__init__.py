@@ -1,1 +1,0 @@
-"""Showing scores and segmentations: console table, overlay pictures, one HTML page."""

@@ -1,0 +1,1 @@
+"""Training, validation and test cases: made, published, and where nnU-Net reads them."""

@@ -1,0 +1,1 @@
+"""What adapts nnU-Net's trainer; a paper's declaration needs none of it changed."""

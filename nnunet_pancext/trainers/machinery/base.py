@@ -1,0 +1,238 @@
+"""The one place that adapts the package's networks to nnU-Net."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from nnunet_pancext.io.files import PARTIAL_PREFIX
+from nnunet_pancext.io.progress_interval import interval_from_environment
+from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
+from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
+from nnunet_pancext.trainers.machinery.finite_loss import check_loss
+from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
+from nnunet_pancext.trainers.machinery.loss_weights import (
+    append_weights_panel,
+    log_loss_weights,
+    set_loss_weights,
+)
+from nnunet_pancext.trainers.machinery.nnunet import nnUNetTrainer
+from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
+from nnunet_pancext.trainers.machinery.seeding import INITIALISATION, seed_from_environment, seed_generators
+from nnunet_pancext.trainers.machinery.shared_boundary import add_isb_loss, check_labels
+
+WORKERS = "nnUNet_n_proc_DA"  # nnU-Net's variable: how many processes prepare the batches
+# What a trainer class may set; nnU-Net itself sets them on the instance.
+HYPERPARAMETERS = (
+    "initial_lr",
+    "weight_decay",
+    "oversample_foreground_percent",
+    "probabilistic_oversampling",
+    "num_iterations_per_epoch",
+    "num_val_iterations_per_epoch",
+    "num_epochs",
+    "enable_deep_supervision",
+    "save_every",
+)
+
+
+class PancextTrainer(nnUNetTrainer):
+    """Base of the package's trainers: nnU-Net's own, and what every one of them adds to it.
+
+    Class attributes named in `HYPERPARAMETERS` replace nnU-Net's defaults. `NetworkTrainer` trains the
+    package's networks, `InjectionTrainer` nnU-Net's own with a part put in.
+
+    Beyond nnU-Net's own trainer:
+        - `loss_weighting` weighs Dice and cross-entropy by the epoch (`loss_weights`);
+        - `isb_weight` adds the inter-class shared boundary loss (`shared_boundary`);
+        - `_PaperRecipe` trains as the paper did (`paper_recipe`);
+        - checkpoints are written to a temporary name and renamed, so a killed run never leaves half a file;
+        - a loss that is not finite ends the training with a message (`finite_loss`);
+        - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`);
+        - once a minute the console shows iterations and the time to go (`iteration_progress`);
+        - on a CPU with glibc freed memory is kept for the next step (`host_allocator`).
+    """
+
+    paper: ClassVar[str]
+    extra: ClassVar[str | None] = None  # of this package, with which its network is installed
+    remark: ClassVar[str | None] = None  # printed below the table of `pancext trainers`
+    loss_name: ClassVar[str] = "Dice + CE"
+    loss_weighting: ClassVar[type[LossWeighting] | None] = OrdinaryWeights  # None: not Dice + CE
+    refuses_loss_weighting: ClassVar[str | None] = None  # why no suffix may weigh Dice and CE
+    isb_weight: ClassVar[float] = 0.0  # of the ISB loss, beside nnU-Net's own
+    refuses_isb_loss: ClassVar[str | None] = None  # why `_ISBLoss` cannot follow the name
+    paper_recipe: ClassVar[PaperRecipe | None] = None  # what `_PaperRecipe` asks for
+    refuses_paper_recipe: ClassVar[str] = "its paper gives no recipe"  # told where there is none
+    recipe: ClassVar[PaperRecipe | None] = None  # the one in use; None is nnU-Net's
+    save_every: int
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        for name in HYPERPARAMETERS:
+            if hasattr(type(self), name):
+                setattr(self, name, getattr(type(self), name))
+        if not hasattr(type(self), "save_every"):
+            # nnU-Net's 50 would leave a short run without a checkpoint to continue from.
+            self.save_every = min(self.save_every, max(1, self.num_epochs // 10))
+        self.weights: tuple[float, float] | None = None  # of Dice and CE, where not always 1 and 1
+        if self.isb_weight:
+            check_labels(self.label_manager, trainer=type(self).__name__)
+        self.seed = seed_from_environment()
+        self.iteration = 0
+        self.progress_interval_s = interval_from_environment()
+        self.progress: IterationProgress | None = None
+        if self.device.type == "cpu":
+            keep_freed_memory()
+
+    @staticmethod
+    def prepare_prediction() -> None:
+        """Set up a process that predicts: all that nnU-Net's prediction asks of a trainer is its network."""
+        if not torch.cuda.is_available():
+            keep_freed_memory()
+
+    def configure_epoch(self, epoch: int, num_epochs: int) -> None:
+        """Set what depends on the epoch (loss weights, phases); called before each one, also after `--c`.
+
+        It must be a pure function of its arguments, so that a continued run is the same run.
+        """
+
+    def configure_optimizers(self) -> Any:
+        if self.recipe is None:
+            return super().configure_optimizers()
+        return self.recipe.configure(self.network.parameters(), num_epochs=self.num_epochs)
+
+    def build_loss(self) -> Any:
+        """Return the loss: called with the network's output and the target, or with the lists of both."""
+        return super()._build_loss()
+
+    def _build_loss(self) -> Any:
+        loss = self.build_loss()
+        if not self.isb_weight:
+            return loss
+        return add_isb_loss(
+            loss,
+            weight=self.isb_weight,
+            label_manager=self.label_manager,
+            configuration_manager=self.configuration_manager,
+        )
+
+    def initialize(self) -> None:
+        if self.seed is not None:
+            self._seed_generators(INITIALISATION)
+            torch.backends.cudnn.deterministic = True
+            self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
+        super().initialize()
+        self.set_label_buffers()
+
+    def set_label_buffers(self) -> None:
+        """Put what the network must know of the dataset's labels into its buffers, which checkpoints keep."""
+        for name, buffer in self.network.named_buffers():
+            if name.rpartition(".")[2] == "has_regions":
+                buffer.fill_(self.label_manager.has_regions)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.set_label_buffers()  # again: `-pretrained_weights` brought those of another dataset
+        if self.local_rank == 0:
+            self.progress = IterationProgress(
+                num_epochs=self.num_epochs,
+                num_iterations=self.num_iterations_per_epoch,
+                num_val_iterations=self.num_val_iterations_per_epoch,
+                interval_s=self.progress_interval_s,
+            )
+
+    def get_dataloaders(self) -> Any:
+        if self.seed is None:
+            return super().get_dataloaders()
+        # Worker processes would hand over batches in the order in which they happen to finish.
+        before = os.environ.get(WORKERS)
+        os.environ[WORKERS] = "0"
+        try:
+            return super().get_dataloaders()
+        finally:
+            if before is None:
+                del os.environ[WORKERS]
+            else:
+                os.environ[WORKERS] = before
+
+    def on_epoch_start(self) -> None:
+        super().on_epoch_start()
+        if self.progress is not None:
+            self.progress.start_epoch(self.current_epoch)
+        if self.loss_weighting is not None and self.loss_weighting is not OrdinaryWeights:
+            self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
+            set_loss_weights(self.loss, *self.weights)
+        self.configure_epoch(self.current_epoch, self.num_epochs)
+        self._seed_generators(self.current_epoch)
+
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self.iteration = 0
+        if self.weights is not None:
+            dice, ce = self.weights
+            self.print_to_log_file(f"Loss weights: Dice {dice:.4f}, CE {ce:.4f}")
+            log_loss_weights(self.logger, self.weights, self.current_epoch)
+
+    def on_epoch_end(self) -> None:
+        super().on_epoch_end()
+        picture = Path(self.output_folder) / "progress.png"
+        if self.weights is not None and self.local_rank == 0 and picture.is_file():
+            append_weights_panel(picture, self.logger)
+
+    def on_train_end(self) -> None:
+        message = peak_memory_message(self.device)
+        if message is not None:
+            self.print_to_log_file(message)
+        super().on_train_end()
+
+    def on_validation_epoch_start(self) -> None:
+        super().on_validation_epoch_start()
+        self.iteration = 0
+
+    def train_step(self, batch: dict) -> dict:
+        result = self._checked("training", super().train_step(batch), batch)
+        line = self.progress.advance() if self.progress is not None else None
+        if line is not None:
+            print(line, flush=True)  # to the console alone: nnU-Net's log stays as it is
+        return result
+
+    def validation_step(self, batch: dict) -> dict:
+        return self._checked("validation", super().validation_step(batch), batch)
+
+    def save_checkpoint(self, filename: str) -> None:
+        target = Path(filename)
+        partial = target.with_name(PARTIAL_PREFIX + target.name)
+        super().save_checkpoint(str(partial))
+        if partial.is_file():  # not with --disable_checkpointing, and only on the first of several GPUs
+            os.replace(partial, target)
+
+    def plot_network_architecture(self) -> None:
+        """Do nothing: nnU-Net's plot needs a package that is no longer maintained."""
+
+    def _seed_generators(self, epoch: int) -> None:
+        if self.seed is not None:
+            seed_generators(seed=self.seed, fold=self.fold, epoch=epoch, rank=self.local_rank)
+
+    def _checked(self, step: str, result: dict, batch: dict) -> dict:
+        check_loss(
+            result["loss"],
+            step=step,
+            epoch=self.current_epoch,
+            iteration=self.iteration,
+            cases=batch["keys"],
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            output_folder=Path(self.output_folder),
+        )
+        self.iteration += 1
+        return result

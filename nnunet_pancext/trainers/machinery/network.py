@@ -1,0 +1,98 @@
+"""Trainers of the package's own networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from torch._dynamo import OptimizedModule
+from torch.nn.parallel import DistributedDataParallel
+
+from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers.machinery.base import PancextTrainer
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, PlansManager
+from nnunet_pancext.trainers.machinery.plan_levels import strides_from_plan
+
+
+class NetworkTrainer(PancextTrainer):
+    """Base of the trainers of a `SegmentationNetwork`; a subclass declares which.
+
+    network_class: called with the words that all the package's networks share.
+    network_options: further words, such as a size.
+    num_downsamplings: how many strides the network takes from the plan.
+    """
+
+    network_class: ClassVar[Callable[..., SegmentationNetwork]]
+    network_options: ClassVar[dict[str, Any]] = {}
+    num_downsamplings: ClassVar[int]
+
+    @classmethod
+    def plan_strides(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        """Return `strides` for the network; nothing where it has its own."""
+        strides = strides_from_plan(
+            plan_strides=configuration_manager.pool_op_kernel_sizes,
+            patch_size=configuration_manager.patch_size,
+            num_downsamplings=cls.num_downsamplings,
+        )
+        return {"strides": strides}
+
+    @classmethod
+    def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
+        """Return further words for the network that depend on the plan."""
+        return {}
+
+    @classmethod
+    def build_network_architecture(
+        cls,
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> SegmentationNetwork:
+        """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction.
+
+        Raises:
+            PancextError: the plan is of another kind of network and has no strides.
+        """
+        cls.prepare_prediction()
+        patch_size = configuration_manager.patch_size
+        try:
+            of_plan = {**cls.plan_strides(configuration_manager), **cls.plan_options(configuration_manager)}
+        except KeyError as missing:
+            raise PancextError(
+                f"The plan's network has no {missing}, by which {cls.__name__} follows the spacing. Plan a "
+                "network that has: PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet "
+                "(nnUNetResEncUNetMPlans, L, XL)."
+            ) from missing
+        network = cls.network_class(
+            spatial_dims=len(patch_size),
+            in_channels=num_input_channels,
+            num_classes=num_output_channels,
+            deep_supervision=enable_deep_supervision,
+            **of_plan,
+            **cls.network_options,
+        )
+        if not enable_deep_supervision:
+            # DDP stops at parameters that want a gradient and get none.
+            for part in network.supervised_only:
+                part.requires_grad_(False)
+        return network
+
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        # nnU-Net asks for it after each validation, also from a trainer that does without
+        self._bare_network().deep_supervision = enabled and self.enable_deep_supervision
+
+    def _get_deep_supervision_scales(self) -> list[list[float]] | None:
+        if not self.enable_deep_supervision:
+            return None
+        return [[1 / step for step in stride] for stride in self._bare_network().output_strides]
+
+    def _bare_network(self) -> SegmentationNetwork:
+        network = self.network
+        if isinstance(network, DistributedDataParallel):
+            network = network.module
+        if isinstance(network, OptimizedModule):
+            network = network._orig_mod
+        return network

@@ -1,0 +1,250 @@
+"""Page, text and pictures of a comparison: what is escaped, what stands where, and that files are whole."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from contracts.chromium import open_page
+from made_comparison import DASH, INF, NAN, Page, compared, comparison, cost, latex, page
+
+from nnunet_pancext.comparison.output import files as comparison_files
+from nnunet_pancext.comparison.output.cells import p_text, value_text
+from nnunet_pancext.comparison.output.console import format_comparison
+from nnunet_pancext.comparison.output.files import WRITERS, write_comparison
+from nnunet_pancext.comparison.output.plot import difference_plot, strip_plot
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.figures.charts import line_chart
+from nnunet_pancext.pages.soft_wrap import soft_wrap
+
+
+def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
+    found = Page(page(tmp_path, comparison()))
+    for heading in (
+        "How to read the tables",
+        "By size of the label",
+        "By fold",
+        "Worst cases",
+        "Cost",
+        "Cases",
+    ):
+        assert heading in found.text
+    assert "Look here first." in found.text
+    assert "+0.100, p <0.001, r +1.00" in found.text
+    assert "0.425 ± 0.094median 0.425" in found.text  # fold 0
+    assert "1 \N{MULTIPLICATION SIGN} \N{INFINITY}" in found.text
+    assert f"{DASH} in parameters, GMAC, time, peak: not here (Better_50epochs)" in found.text
+    assert found.tags.count("svg") == 4
+
+
+def test_the_page_lets_run_its_own_script_only(tmp_path):
+    content = page(tmp_path, comparison())
+    [script] = re.findall("<script>(.*?)</script>", content, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        in content
+    )
+    assert not re.search(r"https?://|url\(|@import|\bsrc=", content)
+
+
+def test_the_case_table_sorts_by_numbers(tmp_path):
+    content = page(tmp_path, comparison())
+    table = content.split('class="sortable"')[1]
+    assert table.count("<tr>") == 1 + 12
+    assert re.search(r'case_00</th><td data-value="0.0">0</td><td>tumour</td>', table)
+    assert re.search(r'data-value="0.3\d*">0.300</td><td data-value="0.4\d*">0.400</td>', table)
+
+
+def test_the_page_in_a_browser(tmp_path):
+    page(tmp_path, comparison())
+
+    def first(column: int) -> str:
+        return f"document.querySelector('.sortable tbody tr').cells[{column}].textContent"
+
+    with open_page(tmp_path / "page.html") as shown:
+        assert shown.errors == []
+        assert shown.run(first(0)) == "case_00"
+        sort = "document.querySelectorAll('.sortable thead button')[4].click()"
+        shown.run(sort)
+        assert shown.run(first(4)) == "0.300"
+        shown.run(sort)
+        assert shown.run(first(4)) == "0.850"
+        assert shown.run("document.querySelectorAll('svg').length") == 4
+        assert shown.errors == []
+
+
+def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(tmp_path):
+    one = compared({"A": {"hd95_mm": [INF, 5.0, 2.0, NAN]}, "B": {"hd95_mm": [3.0, INF, 4.0, 1.0]}})
+    page(tmp_path, one)
+    rows = "[...document.querySelectorAll('.sortable tbody tr')]"
+    with open_page(tmp_path / "page.html") as shown:
+        orders = []
+        for _ in range(2):
+            shown.run("document.querySelectorAll('.sortable thead button')[6].click()")
+            orders.append(shown.run(f"{rows}.map(row => row.cells[6].textContent).join(' ')"))
+    assert orders == [f"-\N{INFINITY} +2.00 \N{INFINITY} {DASH}", f"\N{INFINITY} +2.00 -\N{INFINITY} {DASH}"]
+
+
+def test_all_texts_are_escaped(tmp_path):
+    mark = "<b a='1'>&\"$x"
+    one = comparison(models=("A" + mark, "B" + mark), label="tumour" + mark)
+    one = replace(one, dataset=mark, setting=mark, remarks=[mark])
+    content = page(tmp_path, one)
+    assert "<b a=" not in content
+    assert Page(content).text.count(mark) > 20
+    latex(tmp_path, one)
+
+
+def test_text_holds_every_table_and_remark():
+    text = format_comparison(comparison())
+    lines = text.splitlines()
+    assert "tumour: Dice" in lines
+    [line] = [line for line in lines if line.startswith("Better_50epochs  12  0.675")]
+    assert line.split() == [
+        *("Better_50epochs", "12", "0.675", "±", "0.180"),
+        *line.split()[5:8],
+        *("0.675", "+0.100", "(+0.100", "to", "+0.100)", "<0.001*", "+1.00", "12/0/0"),
+    ]
+    assert "note: Look here first." in lines
+    assert f"{DASH} in parameters, GMAC, time, peak: not here (Better_50epochs)" in lines
+
+
+def test_an_undefined_value_is_a_dash_and_an_infinite_one_says_so():
+    assert [value_text(one, "dice") for one in (NAN, INF, -INF, 0.12345, -0.0001)] == [
+        *(DASH, "\N{INFINITY}", "-\N{INFINITY}", "0.123", "0.000")
+    ]
+    assert value_text(0.25, "hd95_mm", signed=True) == "+0.25"
+    assert [p_text(one) for one in (NAN, 0.00099, 0.001, 1.0)] == [DASH, "<0.001", "0.001", "1.000"]
+
+
+def test_long_names_may_break_between_their_words():
+    assert soft_wrap("nnUNetTrainer_50epochs") == "nn<wbr>UNet<wbr>Trainer_<wbr>50epochs"
+    assert soft_wrap("true volume, mL") == "true volume, mL"
+    assert soft_wrap("a<b") == "a&lt;b"
+
+
+def test_nothing_finite_draws_nothing():
+    values = [("A", np.array([NAN, INF])), ("B", np.array([NAN]))]
+    assert strip_plot(values, metric="hd95_mm", text="") == ""
+    assert difference_plot([], metric="dice", text="") == ""
+
+
+def test_one_value_for_all_is_drawn():
+    picture = strip_plot([("A", np.array([0.5] * 3))], metric="dice", text="three equal")
+    assert picture.count("h0") == 3
+    assert "nan" not in picture
+
+
+def test_files_are_whole_or_absent(tmp_path, monkeypatch):
+    write_comparison(tmp_path, comparison())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == set(WRITERS)
+
+    def broken(path, one):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(comparison_files.WRITERS, "comparison.tex", broken)
+    with pytest.raises(PancextError, match=r"Cannot write to .*: No space left on device\. Give another"):
+        write_comparison(tmp_path, comparison())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(name, tmp_path):
+    target = tmp_path / name
+    target.write_text("old")
+    surrogate = comparison(label="tumour\ud800")  # cannot be encoded
+    if name == "cost.csv":
+        surrogate = replace(surrogate, costs=[cost("\ud800")])
+    with pytest.raises(UnicodeEncodeError):
+        WRITERS[name](target, surrogate)
+    assert target.read_text() == "old"
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+@pytest.fixture
+def wide_page(tmp_path):
+    """The page of six trainers with long names that end alike."""
+    dice = np.linspace(0.3, 0.85, 12)
+    distances = [*np.linspace(20, 140, 10), INF, INF]
+    values = {
+        f"MultiHeadAttentionUNet{letter}Trainer_50epochs_100iterations": {
+            "dice": dice + shift,
+            "hd95_mm": distances,
+        }
+        for letter, shift in zip("ABCDEF", np.linspace(0, 0.1, 6), strict=True)
+    }
+    page(tmp_path, compared(values))
+    return tmp_path / "page.html"
+
+
+WIDTHS = "[{}].map(part => [part.scrollWidth, part.clientWidth])"
+
+
+def test_a_printed_comparison_has_every_column(wide_page):
+    with open_page(wide_page) as shown:
+        shown.print_on_a4()
+        wide = "document.documentElement, ...document.querySelectorAll('.scroll')"
+        sizes = shown.run(WIDTHS.format(wide))
+        size = "parseFloat(getComputedStyle(document.querySelector('.sortable td')).fontSize)"
+        assert shown.run(size) > 6
+        assert shown.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
+    assert len(sizes) >= 6
+    assert all(needed <= there for needed, there in sizes)
+
+
+def test_a_narrow_screen_scrolls_tables_and_not_the_page(wide_page):
+    with open_page(wide_page) as shown:
+        shown.call(
+            "Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False
+        )
+        [[needed, there]] = shown.run(WIDTHS.format("document.documentElement"))
+        tables = shown.run(WIDTHS.format("...document.querySelectorAll('.scroll')"))
+    assert needed <= there <= 400
+    assert any(needed > there for needed, there in tables)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_is_read_in_light_and_dark(wide_page, scheme):
+    with open_page(wide_page) as shown:
+        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        paper = shown.run("getComputedStyle(document.body).backgroundColor")
+        # text of the page, of a table and of a picture
+        inks = shown.run(
+            "[['h2', 'color'], ['td', 'color'], ['.plot text:not(.tick)', 'fill']]"
+            ".map(([name, kind]) => getComputedStyle(document.querySelector(name))[kind])"
+        )
+    paper, *inks = (sum(map(int, re.findall(r"\d+", one)[:3])) / 3 for one in (paper, *inks))
+    assert all((ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink) for ink in inks)
+
+
+def test_the_filter_of_a_comparison_hides_other_cases(wide_page):
+    with open_page(wide_page) as shown:
+        shown.run(
+            "{const i = document.querySelector('input[type=search]');"
+            "i.value = 'CASE_07'; i.dispatchEvent(new Event('input'))}"
+        )
+        rows = "[...document.querySelectorAll('.sortable tbody tr:not([hidden])')]"
+        assert shown.run(f"{rows}.map(row => row.cells[0].textContent)") == ["case_07"]
+
+
+def test_a_shared_suffix_is_said_once(wide_page):
+    text = Page(wide_page.read_text(encoding="utf-8")).text
+    said = "All trainers have the suffix _50epochs_100iterations, which their names here leave out."
+    assert said in text
+    assert text.count("_100iterations") == 1
+
+
+def test_a_legend_lies_below_the_curves():
+    curves = {f"{letter * 30}": ([0, 1], [0, 1]) for letter in "ABCDE"}
+    svg = line_chart(curves, x_label="epoch", y_label="loss").svg
+    lowest = max(float(y) for y in re.findall(r'<use [^>]*y="([\d.]+)"', svg))
+    places = [float(y) for y in re.findall(r"translate\([\d.]+ ([\d.]+)\)[^>]*>[A-E]{30}<", svg)]
+    places += [float(y) for y in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>[A-E]{30}<', svg)]
+    assert len(places) == 5
+    assert min(places) > lowest

@@ -1,0 +1,304 @@
+"""`pancext splits`: folds are put in place, and leaks found."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from made_msd_task import write_volume
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.splits.in_place import place_folds
+from nnunet_pancext.splits.published import PUBLISHED
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    for name in ("raw", "preprocessed"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path / name))
+    return tmp_path
+
+
+@pytest.fixture
+def dataset(folders):
+    """Six training and two test cases of eight patients."""
+    return make(folders, [f"pancreas_{number:03d}" for number in range(1, 9)], test=2)
+
+
+def make(folders, cases, *, test=0):
+    folder = folders / "raw" / "Dataset005_Made"
+    for index, case in enumerate(cases):
+        part = folder / ("imagesTs" if index >= len(cases) - test else "imagesTr")
+        part.mkdir(parents=True, exist_ok=True)
+        voxels = np.random.default_rng(index).integers(0, 99, (3, 4, 5)).astype(np.int16)
+        write_volume(part / f"{case}_0000.nii.gz", voxels)
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".nii.gz"}))
+    return folder
+
+
+def write_folds(folders, *folds):
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps([{"train": train, "val": val} for train, val in folds]))
+    return target
+
+
+def test_published_lists_are_those_of_their_sources(shared_data):
+    published = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    keys = {
+        "transunet-18/12": "synapse_transunet_18_12",
+        "monai-24/6": "btcv_monai_24_6_20",
+        "ssl4mis-70/10/20": "acdc_ssl4mis_70_10_20",
+        "nnformer-70/10/20": "acdc_nnformer_70_10_20",
+        "mcnet-62/20": "nih_mcnet_62_20",
+    }
+    assert set(PUBLISHED) == {*keys, "organsegrstn-4fold", "nnunet-5fold"}
+    for name, key in keys.items():
+        for part in ("train", "val", "test"):
+            assert sorted(getattr(PUBLISHED[name], part)) == sorted(published[key].get(part, [])), (
+                name,
+                part,
+            )
+    ranges = published["nih_organsegrstn_4fold_test_ranges"]
+    folds = PUBLISHED["organsegrstn-4fold"].folds
+    assert [[int(fold[0]), int(fold[-1])] for fold in folds] == [ranges[str(number)] for number in range(4)]
+    msd = json.loads((shared_data / "layout_refs" / "msd_task07_cases.json").read_text())
+    validated = msd["nnunet_default_val_folds"]
+    folds = PUBLISHED["nnunet-5fold"].folds
+    assert [sorted(fold) for fold in folds] == [sorted(validated[str(number)]) for number in range(5)]
+    assert PUBLISHED["nnunet-5fold"].patients == set(msd["training_ids"])
+    for split in PUBLISHED.values():
+        assert not set(split.train) & set(split.val)
+        assert not {*split.train, *split.val} & set(split.test)
+
+
+def test_the_list_names_each_with_its_source(capsys):
+    assert main(["splits", "list"]) == 0
+    shown = capsys.readouterr().out
+    for split in PUBLISHED.values():
+        assert split.name in shown
+        assert split.source in shown
+    assert "4 folds of 20, 20, 21, 21" in shown
+    assert "70 train, 10 val, 20 test" in shown
+
+
+@pytest.mark.parametrize("name", ["5", "005", "Dataset005_Made", "folder"])
+def test_a_sound_dataset_is_told_to_be(dataset, capsys, name):
+    assert main(["splits", "check", str(dataset) if name == "folder" else name]) == 0
+    shown = capsys.readouterr().out
+    assert "6 training and 2 test cases of 8 patients, 5 folds" in shown
+    assert "no patient and no image is on both sides" in shown
+
+
+def test_the_same_image_under_two_names_is_a_leak(dataset, folders, capsys):
+    images = dataset / "imagesTr"
+    shutil.copy(images / "pancreas_001_0000.nii.gz", images / "pancreas_002_0000.nii.gz")
+    shutil.copy(images / "pancreas_001_0000.nii.gz", dataset / "imagesTs" / "pancreas_008_0000.nii.gz")
+    write_folds(folders, (["pancreas_001", "pancreas_003"], ["pancreas_002", "pancreas_004"]))
+    assert main(["splits", "check", "5"]) == 1
+    told = capsys.readouterr().err
+    assert "fold 0, train and val: pancreas_001 and pancreas_002 have the same voxels" in told
+    assert "training and test: pancreas_001 and pancreas_008 have the same voxels" in told
+    assert told.count("leak ") == 3
+
+
+def test_a_patient_on_both_sides_is_a_leak(folders, capsys):
+    make(folders, ["patient001_frame01", "patient001_frame12", "patient002_frame01", "patient002_frame09"])
+    write_folds(
+        folders, (["patient001_frame01", "patient002_frame01", "patient002_frame09"], ["patient001_frame12"])
+    )
+    assert main(["splits", "check", "5"]) == 1
+    assert "patient patient001 is in both, with patient001_frame12" in capsys.readouterr().err
+
+
+def test_the_patient_can_be_told_by_an_expression(folders, capsys):
+    make(folders, ["p1-a", "p1-b", "p2-a", "p2-b"])
+    write_folds(folders, (["p1-a", "p2-a"], ["p1-b", "p2-b"]))
+    assert main(["splits", "check", "5"]) == 0
+    assert main(["splits", "check", "5", "--patient-regex", r"(p\d)-"]) == 1
+    assert "patient p2 is in both" in capsys.readouterr().err
+
+
+def test_a_fold_of_cases_that_are_not_there(dataset, folders, capsys):
+    write_folds(folders, (["pancreas_001", "pancreas_077"], ["pancreas_002"]))
+    assert main(["splits", "check", "5"]) == 1
+    assert "fold 0: pancreas_077 is not among the training cases" in capsys.readouterr().err
+
+
+def test_a_published_split_is_put_in_place(folders, capsys):
+    folder = make(folders, [f"PANCREAS_{number:04d}" for number in range(1, 83)])
+    patients = {f"PANCREAS_{number:04d}": f"{number:04d}" for number in range(1, 83)}
+    (folder / "split.json").write_text(json.dumps({"patients": patients}))
+    assert main(["splits", "apply", "5", "--split", "organsegrstn-4fold"]) == 0
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    folds = json.loads(target.read_text())
+    assert [len(fold["val"]) for fold in folds] == [20, 20, 21, 21]
+    assert folds[2]["val"][0] == "PANCREAS_0041"
+    for fold in folds:
+        assert len({*fold["train"], *fold["val"]}) == 82
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 1
+    assert "holds other folds. Replace them with --overwrite" in capsys.readouterr().err
+    assert json.loads(target.read_text()) == folds
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20", "--overwrite"]) == 0
+    assert "kept as splits_final_replaced_1.json" in capsys.readouterr().err
+    (fold,) = json.loads(target.read_text())
+    assert (len(fold["train"]), len(fold["val"])) == (62, 20)
+    assert json.loads(target.with_name("splits_final_replaced_1.json").read_text()) == folds
+
+
+def test_patients_that_are_not_there_are_told_by_name(folders, capsys):
+    cases = [f"PANCREAS_{number:04d}" for number in range(1, 83) if number not in (25, 70, 71)]
+    folder = make(folders, cases)
+    (folder / "split.json").write_text(json.dumps({"patients": {case: case[-4:] for case in cases}}))
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 0
+    told = capsys.readouterr().err
+    assert "the list of mcnet-62/20 is not all there: train lacks 0070, 0071; test lacks 0025" in told
+
+
+def test_no_folds_are_lost(folders):
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    target.parent.mkdir()
+    (target.parent / ".partial-77-splits_final.json").write_text("of a killed run")
+    several = [[{"train": ["a"], "val": [name]}] for name in "bcdbb"]
+    for folds in several:
+        assert place_folds(folds, dataset="Dataset005_Made") == target
+        assert json.loads(target.read_text()) == folds
+    kept = {path.name: json.loads(path.read_text()) for path in target.parent.iterdir() if path != target}
+    assert kept == {f"splits_final_replaced_{number}.json": several[number - 1] for number in (1, 2, 3)}
+
+
+def test_folds_that_are_no_json_are_kept_too(folders):
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    target.parent.mkdir()
+    target.write_text("[{cut")
+    place_folds([{"train": ["a"], "val": ["b"]}], dataset="Dataset005_Made")
+    assert target.with_name("splits_final_replaced_1.json").read_text() == "[{cut"
+
+
+def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, folders):
+    folds = [{"train": ["pancreas_001"], "val": ["pancreas_002"]}]
+    (dataset / "split.json").write_text(json.dumps({"folds": folds}))
+    assert main(["splits", "apply", "5"]) == 0
+    target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
+    assert json.loads(target.read_text()) == folds
+
+
+def test_an_image_that_cannot_be_read_is_no_all_clear(dataset, capsys):
+    path = dataset / "imagesTr" / "pancreas_003_0000.nii.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+    assert main(["splits", "check", "5"]) == 1
+    shown = capsys.readouterr()
+    assert "imagesTr/pancreas_003_0000.nii.gz is cut short" in shown.err
+    assert "1 image(s) cannot be read, so whether they leak is unknown" in shown.err
+    assert "on both sides" not in shown.out
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha", ".tif"])
+def test_copies_are_found_in_every_format(folders, capsys, ending):
+    folder = folders / "raw" / "Dataset005_Made"
+    for index in range(6):
+        part = folder / ("imagesTs" if index == 5 else "imagesTr")
+        part.mkdir(parents=True, exist_ok=True)
+        voxels = np.random.default_rng(index % 5).integers(0, 99, (3, 4, 5)).astype(np.int16)
+        # The last is a copy of the first in another number type.
+        image = sitk.GetImageFromArray(voxels.astype(np.float32 if index == 5 else np.int16))
+        sitk.WriteImage(image, str(part / f"case_{index}_0000{ending}"))
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ending}))
+    assert main(["splits", "check", "5"]) == 1
+    told = capsys.readouterr().err
+    assert "training and test: case_0 and case_5 have the same voxels" in told
+    assert told.count("leak ") == 1
+
+
+def test_blank_images_are_no_copies(dataset, capsys):
+    for number in (1, 2):
+        write_volume(
+            dataset / "imagesTr" / f"pancreas_{number:03d}_0000.nii.gz", np.zeros((3, 4, 5), np.int16)
+        )
+    assert main(["splits", "check", "5"]) == 0
+    assert "no patient and no image is on both sides" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [".", "../Dataset005_Made", "../Dataset005_Made/imagesTr/.."])
+def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, capsys, name):
+    (dataset / "split.json").write_text(
+        json.dumps({"folds": [{"train": ["pancreas_001"], "val": ["pancreas_001"]}]})
+    )
+    monkeypatch.chdir(dataset)
+    assert main(["splits", "apply", name]) == 0
+    assert (folders / "preprocessed" / "Dataset005_Made" / "splits_final.json").is_file()
+    assert main(["splits", "check", name]) == 1
+    assert "patient pancreas_001 is in both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("dataset.json", "[]", r"dataset.json is not an object, \{…\}, but \[\]. Correct"),
+        ("dataset.json", '{"file_ending": null}', "has the file_ending null; expected is one like .nii.gz"),
+        ("split.json", "[]", "split.json is not an object"),
+        ("split.json", '{"patients": ["a"]}', "has no names by case as patients"),
+        ("splits_final.json", "null", r"splits_final.json is not a list, \[…\], but null"),
+        ("splits_final.json", "{}", "splits_final.json is not a list"),
+        ("splits_final.json", "[]", "splits_final.json holds no folds; expected is a list like"),
+        ("splits_final.json", '[{"train": ["a"]}]', 'fold 0 in .* has no list of cases "val"'),
+        ("splits_final.json", '[{"train": 3, "val": []}]', 'fold 0 in .* has no list of cases "train"'),
+        ("splits_final.json", "[[]]", 'fold 0 in .* has no list of cases "train"'),
+    ],
+)
+def test_json_of_another_shape_is_told(dataset, folders, capsys, file, content, message):
+    target = write_folds(folders) if file == "splits_final.json" else dataset / file
+    target.write_text(content)
+    assert main(["splits", "check", "5"]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_folds_of_another_shape_are_not_put_in_place(dataset, capsys):
+    (dataset / "split.json").write_text('{"folds": [{"train": []}]}')
+    assert main(["splits", "apply", "5"]) == 1
+    assert 'split.json has no list of cases "val"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "6"], "no dataset '6' in .*there are: Dataset005_Made"),
+        (["check", "nowhere"], "no dataset 'nowhere'"),
+        (["check", ""], "no dataset ''"),
+        (["check", "²"], "no dataset '²'"),
+        (["check", "Dataset005_*"], "no dataset 'Dataset005_"),
+        (["check", "/no/where"], "/no/where does not exist. Give the number, the name or the folder"),
+        (["check", "/"], "no dataset '/'"),
+        (["check", ".."], "holds no dataset.json"),
+        (["check", "5", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["apply", "5"], "tells of no folds. Name a split with --split"),
+        (["apply", "5", "--split", "mine"], "no split 'mine'. There are: nnunet-5fold, transunet-18/12"),
+        (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
+        (["check", "5", "--patient-regex", "(p"], "is no regular expression"),
+        (["check", "5", "--patient-regex", "(x)"], "finds no patient in the case 'pancreas_001'"),
+        (["check", "5", "--patient-regex", "pan"], "finds no patient in the case 'pancreas_001'"),
+    ],
+)
+def test_mistakes_are_told(dataset, capsys, words, message):
+    assert main(["splits", *words]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_dataset_without_images_is_told(dataset):
+    from nnunet_pancext.splits.of_dataset import read_dataset
+
+    shutil.rmtree(dataset / "imagesTr")
+    with pytest.raises(PancextError, match="Is this an nnU-Net raw dataset"):
+        read_dataset(dataset)
+
+
+def test_without_a_place_for_folds(dataset, monkeypatch, capsys):
+    monkeypatch.delenv("nnUNet_preprocessed")
+    assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 1
+    assert "nnUNet_preprocessed is not set" in capsys.readouterr().err

@@ -1,0 +1,33 @@
+"""Mean, standard deviation and median, worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from nnunet_pancext.evaluation.summary_statistics import summary_statistics
+
+
+def test_what_is_undefined_is_left_out_and_what_is_infinite_out_of_means():
+    found = summary_statistics([1, 2, 6, math.inf, math.nan])
+    assert (found.n, found.infinite, found.mean, found.median) == (4, 1, 3.0, 4.0)
+    assert found.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+
+
+@pytest.mark.parametrize(("values", "n"), [([], 0), ([math.nan], 0)])
+def test_nothing_is_undefined(values, n):
+    found = summary_statistics(values)
+    assert (found.n, found.infinite) == (n, 0)
+    assert all(math.isnan(one) for one in (found.mean, found.sd, found.median))
+
+
+def test_one_value_has_no_standard_deviation():
+    found = summary_statistics([0.5])
+    assert (found.n, found.mean, found.median) == (1, 0.5, 0.5)
+    assert math.isnan(found.sd)
+
+
+@pytest.mark.parametrize("values", [[1.0, math.inf], [math.inf, math.inf]])
+def test_a_median_may_be_infinite(values):
+    assert summary_statistics(values).median == math.inf
