@@ -10,7 +10,8 @@ from typing import Any
 
 from nnunet_pancext.comparison.network_cost import network_cost
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.nnunet_files.models import Model, read_json
+from nnunet_pancext.io.files import read_json
+from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 
 SECONDS_PER_HOUR = 3600

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import find_cases
-from nnunet_pancext.nnunet_files.models import Model, read_json
+from nnunet_pancext.nnunet_files.models import Model
 
 MOST_LISTED = 10
 

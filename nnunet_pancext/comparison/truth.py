@@ -11,9 +11,10 @@ import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import Targets
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.io.parallel import for_each
-from nnunet_pancext.nnunet_files.models import Model, read_json
+from nnunet_pancext.nnunet_files.models import Model
 
 
 def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding, judge_ca
 from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.raw_cases.case_checks import CaseFindings, find_duplicates
 from nnunet_pancext.raw_cases.source import Problem, SourceCase
-from nnunet_pancext.splits.of_dataset import file_ending, read_json
+from nnunet_pancext.splits.of_dataset import file_ending
 
 
 @dataclass(frozen=True, kw_only=True)

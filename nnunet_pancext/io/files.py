@@ -72,6 +72,24 @@ def write_json(target: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or replace it.") -> Any:
+    """Return the content of a JSON file, an `expect` such as dict or list; `remedy` ends each error.
+
+    Raises:
+        PancextError: it cannot be read, is not JSON, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise PancextError(f"Cannot read {path}: {error.strerror}. {remedy}") from error
+    except ValueError as error:
+        raise PancextError(f"{path} is not JSON: {error}. {remedy}") from error
+    if not isinstance(content, expect):
+        wanted = "an object, {…}" if expect is dict else "a list, […]"
+        raise PancextError(f"{path} is not {wanted}, but {json.dumps(content)[:40]}. {remedy}")
+    return content
+
+
 def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link `source` to `target`, or copy it; return 'linked' or 'copied'.
 

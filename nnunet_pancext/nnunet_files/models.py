@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
 
 SEPARATOR = "__"  # nnU-Net's, in the folder's name
@@ -139,22 +139,6 @@ def shared_ending(models: Sequence[Model]) -> str:
             "format can be compared: train them on the same raw dataset."
         )
     return first
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        PancextError: it is missing or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PancextError(
-            f"Cannot read {path}: {error.strerror}. nnU-Net writes it: run the previous step again."
-        ) from error
-    except ValueError as error:
-        raise PancextError(f"{path} is not JSON: {error}. Write or copy it again.") from error
 
 
 def _never_trained(folder: Path, dataset: Path) -> str:

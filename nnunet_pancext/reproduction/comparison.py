@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.reproduction.choices import Trial
 from nnunet_pancext.reproduction.plan import result_folder
 from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Row, Table
-from nnunet_pancext.reproduction.steps import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +79,16 @@ def further_tables(experiment: Experiment) -> list[Table]:
 
 def read_summary(file: Path) -> dict[str, Any] | None:
     """Return the scores by label that `pancext evaluate` wrote, None where there are none."""
-    return read_json(file).get("pancext", {}).get("labels") if file.is_file() else None
+    return read_json(file, expect=dict).get("pancext", {}).get("labels") if file.is_file() else None
 
 
 def case_count(file: Path) -> str:
     """Return how many cases `pancext evaluate` scored; a dash where it did not."""
-    return str(read_json(file).get("pancext", {}).get("cases", UNDEFINED)) if file.is_file() else UNDEFINED
+    return (
+        str(read_json(file, expect=dict).get("pancext", {}).get("cases", UNDEFINED))
+        if file.is_file()
+        else UNDEFINED
+    )
 
 
 def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress, planning_progress
 from nnunet_pancext.reproduction.places import path
 from nnunet_pancext.reproduction.protocol import Dataset
@@ -57,7 +56,7 @@ class Conversion(Step):
 
     def remarks(self) -> list[str]:
         """Return what the conversion left out, warned of or noted: the test set may lack some cases."""
-        report = read_json(path(self.result))
+        report = _record(path(self.result))
         problems = [
             f"{kind}: {problem.get('case')}: {problem.get('message')}"
             for kind, name in (("left out", "left_out"), ("warning", "warnings"))
@@ -73,7 +72,7 @@ class Conversion(Step):
         report = path(self.result)
         if not report.is_file():
             return False
-        options = read_json(report).get("options", {})
+        options = _record(report).get("options", {})
         found = options.get("split"), options.get("labels")
         if found != (self.dataset.split, self.dataset.labels):
             raise PancextError(
@@ -105,7 +104,7 @@ class FoldsPlacing(Step):
         placed, split = path(self.result), path(self.split)
         if not placed.is_file() or not split.is_file():
             return False
-        if not holds(placed, read_json(split).get("folds", [])):
+        if not holds(placed, _record(split).get("folds", [])):
             raise PancextError(
                 f"{placed} holds other folds than {split}, the paper's. Move it away, and what was trained "
                 "on it, and run again."
@@ -125,7 +124,7 @@ class Planning(Step):
         plans = path(self.result)
         if not plans.is_file():
             return False
-        configuration = read_json(plans).get("configurations", {}).get(self.configuration, {})
+        configuration = _record(plans).get("configurations", {}).get(self.configuration, {})
         folder = plans.parent / configuration.get("data_identifier", "")
         done = {file.name.removesuffix(".pkl") for file in folder.glob("*.pkl")}
         return bool(done) and done >= cases(path(f"$nnUNet_raw/{self.dataset.folder}/labelsTr"))
@@ -250,12 +249,5 @@ def is_whole(file: Path) -> bool:
     return True
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Return the content of a JSON file; PancextError where that cannot be."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PancextError(f"{file} is not readable JSON ({error}). Remove it and run again.") from error
-    if not isinstance(content, dict):
-        raise PancextError(f"{file} holds no JSON object. Remove it and run again.")
-    return content
+def _record(file: Path) -> dict:
+    return read_json(file, expect=dict, remedy="Remove it and run again.")

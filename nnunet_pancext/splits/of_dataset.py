@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.nifti_scan import UnreadableImage
 from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.nnunet_files.folders import raw_root
@@ -108,20 +109,6 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
         )
     patients = {case: patient_of(case, told=told, expression=patient_regex) for case in (*training, *test)}
     return RawDataset(folder, training, test, patients, split)
-
-
-def read_json(path: Path, *, expect: type) -> Any:
-    """Return the content of a JSON file, a dict or a list as told; PancextError where that cannot be."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PancextError(f"cannot read {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise PancextError(f"{path} is not readable JSON: {error}.") from error
-    if not isinstance(content, expect):
-        wanted = "an object, {…}" if expect is dict else "a list, […]"
-        raise PancextError(f"{path} is not {wanted}, but {json.dumps(content)[:40]}. Correct or remove it.")
-    return content
 
 
 def file_ending(declared: Mapping[str, Any], *, folder: Path) -> str:

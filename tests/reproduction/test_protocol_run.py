@@ -189,7 +189,7 @@ def test_a_broken_report_is_told(machine, capsys):
     report.parent.mkdir(parents=True)
     report.write_text("{")
     assert machine.reproduce(*ONE) == 1
-    assert "conversion_report.json is not readable JSON" in capsys.readouterr().err
+    assert "conversion_report.json is not JSON" in capsys.readouterr().err
 
 
 def test_a_paper_with_two_datasets_takes_one_alone(machine):

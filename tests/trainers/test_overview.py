@@ -176,7 +176,7 @@ def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
     [
         (None, "Cannot read .*: No such file or directory.*nnUNet_preprocessed"),
         ("{", "is not JSON"),
-        ("[]", "no JSON object"),
+        ("[]", "is not an object"),
         ("{}", "is not an nnU-Net plan"),
         ('{"configurations": {}}', "is not an nnU-Net plan"),
     ],

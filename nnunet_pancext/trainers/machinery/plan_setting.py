@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,14 @@ from nnunetv2.utilities.label_handling.label_handling import determine_num_input
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.trainers.machinery.default_plan import DEFAULT_DATASET_JSON, default_plans
 
-# nnU-Net reports what it cannot read in any of these ways.
+REMEDY = (
+    "Plans, such as nnUNetPlans.json, are in $nnUNet_preprocessed, in the dataset's folder, and with trained "
+    "models in $nnUNet_results."
+)
+# How nnU-Net fails on what it cannot read.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
 
 
@@ -87,7 +91,7 @@ def read_setting(plans_file: Path, configuration: str | None = None) -> PlanSett
     Raises:
         PancextError: a file is missing, not JSON or no plan; there is no such configuration.
     """
-    plans = _read_json(plans_file)
+    plans = read_json(plans_file, expect=dict, remedy=REMEDY)
     if not isinstance(plans.get("configurations"), dict) or not plans["configurations"]:
         raise PancextError(
             f"{plans_file} is not an nnU-Net plan: it has no 'configurations'. "
@@ -99,7 +103,7 @@ def read_setting(plans_file: Path, configuration: str | None = None) -> PlanSett
     chosen = _chosen(plans, configuration, where=str(plans_file))
     dataset_file = plans_file.with_name("dataset.json")
     if dataset_file.is_file():
-        dataset_json = _read_json(dataset_file)
+        dataset_json = read_json(dataset_file, expect=dict)
         source = "channels and classes as in dataset.json beside it."
     else:
         dataset_json = DEFAULT_DATASET_JSON
@@ -122,18 +126,3 @@ def _chosen(plans: dict[str, Any], configuration: str | None, *, where: str) -> 
             f"There is no configuration {configuration!r} in {where}. It has: {', '.join(known)}."
         )
     return (configuration,)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PancextError(
-            f"Cannot read {path}: {error.strerror}. Plans lie in $nnUNet_preprocessed, one folder for each "
-            "dataset, and beside trained models in $nnUNet_results."
-        ) from error
-    except ValueError as error:
-        raise PancextError(f"{path} is not JSON: {error}. Name a plan, such as nnUNetPlans.json.") from error
-    if not isinstance(content, dict):
-        raise PancextError(f"{path} is not an nnU-Net file: it holds no JSON object.")
-    return content
