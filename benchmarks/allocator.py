@@ -111,8 +111,8 @@ def main() -> None:
                 default = median(turn["default"]["seconds"] for turn in turns)
                 rows.append([name, f"{default:.3f}", *(f"{ratio:.2f}" for ratio in ratios)])
                 print(*rows[-1], file=sys.stderr, flush=True)
-    heading = ["", "seconds by default", "wall time ratio", "processor time ratio", "peak memory ratio"]
-    print_table("A step with freed memory kept, to one without", rows, heading)
+    heading = ["", "seconds, default", "wall time ratio", "processor time ratio", "peak memory ratio"]
+    print_table("Keeping freed memory, relative to glibc's default", rows, heading)
 
 
 if __name__ == "__main__":

@@ -134,9 +134,9 @@ def main() -> None:
         for shift in SHIFTS:
             rows.append([f"{shift:g}", *measure(predictor, cases, shift)])
             print(*rows[-1], file=sys.stderr, flush=True)
-    headings = [f"tumour, bound {bound:g}" for bound in BOUNDS]
+    headings = [f"bound {bound:g}" for bound in BOUNDS]
     print_table(
-        f"Dice of {len(cases)} new phantoms by how much stage 1's logits are lowered",
+        f"Tumour Dice of {len(cases)} new phantoms by the logit bound in blind views",
         rows,
         ["lowered by", "Dice of stage 1", "blind views of the tumour", *headings],
     )

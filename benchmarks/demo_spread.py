@@ -127,7 +127,7 @@ def main() -> None:
     with ThreadPoolExecutor(parsed.jobs) as pool:
         runs = list(pool.map(run, pairs))
     heading = ["seed", "instruction set", "mean Dice", "worst case", "minutes"]
-    print_table("Dice of the demo's held-out phantoms", [run.row() for run in runs], heading)
+    print_table("Dice of the demo's test cases", [run.row() for run in runs], heading)
     print(f"\n{summary(runs)}")
 
 

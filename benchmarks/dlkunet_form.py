@@ -94,7 +94,7 @@ def main() -> None:
             run = waiting[done]
             found[run], minutes = done.result()
             print(run.size, run.form, run.seed, *found[run], f"{minutes:.0f}", file=sys.stderr, flush=True)
-    heading = ["", "form", "seed", "Dice, pancreas", f"Dice, {LESION}", "lesions found"]
+    heading = ["", "form", "seed", "Dice, pancreas", f"Dice, {LESION}", "lesions detected"]
     rows = [[f"DLKUNet-{run.size}", run.form, str(run.seed), *found[run]] for run in sorted(found, key=repr)]
     iterations = EPOCHS * ITERATIONS_PER_EPOCH
     print_table(f"New phantoms after {iterations} iterations", rows, heading)

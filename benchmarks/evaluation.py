@@ -161,10 +161,10 @@ def main() -> None:
         }
         surface = {
             "MONAI": (SURFACE_START + MONAI).format(**words),
-            "ours": (SURFACE_START + OUR_SURFACE).format(**words),
+            "nnunet_pancext": (SURFACE_START + OUR_SURFACE).format(**words),
         }
         sizes = " x ".join(map(str, SHAPE))
-        compare(f"{options.cases} cases of {sizes}, {options.jobs} at once", whole, rounds=options.rounds)
+        compare(f"{options.cases} cases of {sizes}, {options.jobs} at a time", whole, rounds=options.rounds)
         title = f"HD95, ASSD and NSD of {words['cases']} cases, masks in memory"
         compare(title, surface, rounds=options.rounds)
 

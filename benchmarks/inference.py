@@ -180,8 +180,8 @@ def main() -> None:
                     ]
                 )
                 print(*rows[-1], flush=True)
-    heading = ["", "voxels", "patches", "with organ", "ResEnc-L, s", "cascade, s", "time ratio"]
-    print_table("Prediction of a CT by nnU-Net's sliding window", rows, heading)
+    heading = ["", "voxels", "patches", "with organ", "ResEnc-L, s", "two-stage network, s", "time ratio"]
+    print_table("Prediction of a CT with nnU-Net's sliding window", rows, heading)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def main() -> None:
         added = median(values) - base
         rows.append([f"loss alone, {name}", f"{median(values):.3f}", f"{1 + added / step_seconds:.3f}"])
     size = " x ".join(map(str, PATCH))
-    print_table(f"Step of {PLAIN}, 1 x {size}", rows, ["", "seconds", "step with it"])
+    print_table(f"Step of {PLAIN}, 1 x {size}", rows, ["", "seconds", "relative step time"])
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def main() -> None:
                 found = ["failed"] * (len(labels) + (LESION in labels))
             rows.append([trainer, *found, f"{(time.monotonic() - start) / 60:.0f}"])
             print(*rows[-1], flush=True)
-    heading = ["", *(f"Dice, {name}" for name in labels)] + ["lesions found"] * (LESION in labels)
+    heading = ["", *(f"Dice, {name}" for name in labels)] + ["lesions detected"] * (LESION in labels)
     iterations = options.epochs * ITERATIONS_PER_EPOCH
     print_table(
         f"{NEW_CASES} new phantoms after {iterations} iterations, {options.configuration}",
