@@ -15,10 +15,10 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test numerical exhaustive check bench clean
 help:
-	@echo "make demo        the whole way on made CTs: demo_output/demo_report.html"
+	@echo "make demo        everything on synthetic CTs, 4 minutes: demo_output/demo_report.html"
 	@echo "make test        all tests"
 	@echo "make numerical   the tests of networks, losses and trainers once more, as on a CPU without AVX"
-	@echo "make exhaustive  every trainer through nnU-Net's own commands, half an hour"
+	@echo "make exhaustive  every trainer through nnU-Net's commands, half an hour"
 	@echo "make check       format, lint, types"
 	@echo "make bench       the first tables of benchmarks/README.md"
 

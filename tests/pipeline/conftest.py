@@ -17,10 +17,10 @@ SEED = 15
 
 @pytest.fixture(scope="session")
 def phantom_project(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """Seven phantoms, converted with two held out, planned and preprocessed.
+    """Seven phantoms, two of them for testing, planned and preprocessed.
 
-    With this seed none is larger in plane than the patch, so that a slice is predicted in one piece.
-    The first of the test processes to need them makes them; each works on a copy of its own.
+    With this seed every slice fits into one patch. The first test process that needs the phantoms writes
+    them; each process works on its own copy.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent

@@ -1,4 +1,4 @@
-"""The same way on two real volumes of one patient: converted, planned, trained a little, predicted."""
+"""Two real CTs of one patient: convert, plan, train, predict. The stock commands on phantoms are tested elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contracts.host_commands import Project
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 TRAINER = "SegResNetNLTrainer_1epochs_2iterations"
 PANCREAS = 7
@@ -20,7 +20,7 @@ VOLUMES = {"pancreas_001": "ts_example_ct_sm", "pancreas_002": "ts_example_ct"}
 
 
 def make_msd_folder(real_ct: Path, folder: Path) -> Path:
-    """Lay the two volumes out like MSD's Task07, the pancreas alone labelled."""
+    """Write the two volumes in the layout of MSD Task07, with the pancreas as the only label."""
     for name in ("imagesTr", "labelsTr", "imagesTs"):
         (folder / name).mkdir(parents=True)
     for case, source in VOLUMES.items():
@@ -50,7 +50,7 @@ def test_real_ct_all_the_way(shared_data, tmp_path):
         *("nnUNetv2_plan_and_preprocess", "-d", 7, "-c", "2d"),
         *("--verify_dataset_integrity", "-npfp", 1, "-np", 1),
     )
-    # One patient: nothing can be held out. The smaller volume is enough for nnU-Net's own validation.
+    # One patient: train on both. The smaller volume is enough for nnU-Net's validation.
     split = [{"train": list(VOLUMES), "val": ["pancreas_001"]}]
     (tmp_path / "preprocessed" / project.raw.name / "splits_final.json").write_text(json.dumps(split))
     project.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "-device", "cpu")

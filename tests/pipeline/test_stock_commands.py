@@ -1,4 +1,4 @@
-"""Train, kill, continue, validate, predict, choose, export and import with nnU-Net's own commands."""
+"""Train, kill, continue, validate, predict, select, export and import with nnU-Net's commands."""
 
 from __future__ import annotations
 
