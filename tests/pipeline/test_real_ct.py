@@ -1,4 +1,4 @@
-"""Two real CTs of one patient: convert, plan, train, predict. The stock commands on phantoms are tested elsewhere."""
+"""Two real CTs of one patient through nnU-Net: convert, plan, train, predict."""
 
 from __future__ import annotations
 
