@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 STOCK = "nnUNetTrainer"
 HOST_FOLDS = 5
@@ -82,6 +83,19 @@ class Table:
         for row in self.rows:
             if len(row.figures) != len(self.columns):
                 raise ValueError(f"{self.source}, {row.method}: {len(row.figures)} figures")
+
+
+def table(source: str, title: str, columns: tuple[Column, ...], *rows: Any) -> Table:
+    """Return a table from rows (method, figures) or (method, figures, trainer).
+
+    Figures are a string that spaces divide, or a tuple; '' where the paper prints none for the method.
+    """
+    parsed = []
+    for method, figures, *trainer in rows:
+        if isinstance(figures, str):
+            figures = tuple(figures.split()) or ("",) * len(columns)
+        parsed.append(Row(method=method, figures=figures, trainer="".join(trainer)))
+    return Table(source=source, title=title, columns=columns, rows=tuple(parsed))
 
 
 @dataclass(frozen=True, kw_only=True)
