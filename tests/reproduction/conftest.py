@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.reproduction.places import VARIABLES
+from nnunet_pancext.nnunet_files.folders import DUTIES as VARIABLES
 
 COMMANDS = ("pancext", "nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
 

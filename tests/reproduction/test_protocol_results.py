@@ -9,25 +9,25 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.reproduction.choices import Choices, choose
 from nnunet_pancext.reproduction.comparison import compare, score_text
 from nnunet_pancext.reproduction.papers import PAPERS
 from nnunet_pancext.reproduction.plan import result_folder
 from nnunet_pancext.reproduction.protocol import Column
+from nnunet_pancext.reproduction.selection import Selection, planned_runs
 
 NONE = "–"  # noqa: RUF001
 
 
 def write_scores(paper: str, trainer: str, labels: dict, *, out: Path, datasets: list[str]) -> None:
     """Put the scores of a trainer where its evaluation would."""
-    (trial,) = choose(PAPERS[paper], Choices(out=out, datasets=datasets))
+    (trial,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
     file = result_folder(trial, trainer, out=out).summary
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}))
 
 
 def cells(paper: str, *, out: Path, datasets: list[str]) -> dict[tuple[str, str, str], tuple[str, str, str]]:
-    (trial,) = choose(PAPERS[paper], Choices(out=out, datasets=datasets))
+    (trial,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
     return {
         (row.source, row.method, row.metric): (row.paper, row.ours, row.stock)
         for row in compare(trial, out=out).rows

@@ -33,11 +33,11 @@ def told(capsys, *words: str) -> str:
         ),
         (
             ["dlkunet", "--dry-run", "--datasets", "msd"],
-            "--datasets msd: the protocol of dlkunet has no such. It has: synapse, acdc.",
+            "--datasets msd is not part of the protocol of dlkunet. Available: synapse, acdc.",
         ),
         (
             ["segresnet-nl", "--dry-run", "--trainers", "DLKUNetLTrainer"],
-            "--trainers DLKUNetLTrainer: the protocol of segresnet-nl has no such. It has: SegResNetNL",
+            "--trainers DLKUNetLTrainer is not part of the protocol of segresnet-nl. Available: SegResNetNL",
         ),
         (
             ["dlkunet", "--dry-run", "--datasets", "acdc", "--trainers", "AttentionUNetTrainer"],
@@ -101,7 +101,7 @@ def test_a_missing_download_is_told_before_anything_runs(machine, capsys):
 def test_a_machine_without_a_gpu_is_told_before_anything_runs(machine, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     message = told(capsys, "segresnet-nl", "--source", str(machine.source), "--out", str(machine.out))
-    assert "PyTorch finds no GPU here" in message
+    assert "PyTorch finds no GPU" in message
     assert machine.calls() == []
 
 

@@ -72,8 +72,8 @@ ATTENTION_UNET = Paper(
         ),
     ),
     limits=(
-        "The review quotes its figures from the original paper without saying which training they are of; "
-        "its own run is of a part of the patients that it does not name, with ranges for results.",
+        "The review quotes figures from the original paper without saying which training they belong to; "
+        "its own run used an unnamed part of the patients and gives ranges for results.",
         "No figure is given for several heads.",
         "The coarse-to-fine 3D FCN was trained on data that the review does not name. nnU-Net's 3d_lowres "
         "and 3d_cascade_fullres are that idea, and every trainer here runs in them.",

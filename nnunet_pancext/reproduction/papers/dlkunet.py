@@ -65,7 +65,7 @@ ACDC_LOSSES = table(
 COMMON_DIFFERENCES = (
     "nnU-Net's preprocessing, patch and batch (paper: 224² and 12), sampling and augmentation (paper: "
     "flips and rotations by 90°) stay beside the paper's optimiser, schedule, epochs and loss.",
-    "How the paper chose its epoch is not said; its curves over the epochs are of the test set. Ours is "
+    "The paper does not say how it chose its epoch; its curves over the epochs are of the test set. We take "
     "the last.",
 )
 
@@ -80,12 +80,12 @@ DLKUNET = Paper(
             main=LARGE,
             tables=(SYNAPSE_RESULTS, SYNAPSE_LOSSES),
             differences=(
-                "Our HD95 is in mm, over the cases where both prediction and truth hold the organ. The paper "
-                "prints mm; the evaluation in TransUNet's code, which works on this split build on, counts "
-                "in voxels and gives 0 for an organ that was missed.",
-                "The paper's HD95 (Eq. 6) is the 95th percentile of the distances in both directions taken "
-                "together. Ours is the larger of the two directions' percentiles, so as high or higher but "
-                "for the interpolation between two distances.",
+                "Our HD95 is in mm, over the cases in which both prediction and ground truth contain the "
+                "organ. The paper prints mm; TransUNet's evaluation code, which others use on this split, "
+                "counts in voxels and gives 0 for a missed organ.",
+                "The paper's HD95 (Eq. 6) is the 95th percentile of the pooled distances of both directions. "
+                "Ours is the larger of the two directions' percentiles, so it is at least as high, apart "
+                "from the interpolation between two distances.",
                 "Att-U-Net is another network than ours: the paper's has 34.87 M parameters, "
                 "`AttentionUNetTrainer` has 2.21 M in 2D.",
                 "Stock nnU-Net and `AttentionUNetTrainer` follow nnU-Net's recipe, 1000 epochs.",
@@ -99,8 +99,8 @@ DLKUNET = Paper(
             folds=("0",),
             tables=(ACDC_RESULTS, ACDC_LOSSES),
             differences=(
-                "Two lists of 70/10/20 patients circulate and the paper does not say which it took; "
-                "nnFormer's is taken here. Fold 0 trains on its 70 patients.",
+                "Two lists of 70/10/20 patients circulate and the paper does not say which it used; we use "
+                "nnFormer's. Fold 0 trains on its 70 patients.",
                 "Stock nnU-Net follows its own recipe, 1000 epochs.",
                 *COMMON_DIFFERENCES,
             ),
@@ -130,7 +130,7 @@ DLKUNET = Paper(
         "92.45 in Table 2 and 92.41 in Table 4.",
         "The text lowers the learning rate by 90 % every 20 epochs and then sets 1e-5 after epoch 200, which "
         "would raise it again, from 1e-12. It is multiplied by 0.9 here.",
-        "20 ACDC test samples with 40 slices cannot be whole volumes; what the 40 are is not said.",
+        "20 ACDC test samples with 40 slices cannot be whole volumes; what the 40 are is not stated.",
         "The FLOPs column charges transposed convolutions four times over; see the page on DLKUNet.",
         "nnU-Net's plan sets the input size, so Table 4 has no trainer. The kernels of Table 5 and the "
         "widths of Figure 9 are options of the network without a trainer of their own.",

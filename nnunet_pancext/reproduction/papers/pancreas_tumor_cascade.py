@@ -1,4 +1,4 @@
-"""The pancreatic-tumour cascade: figures and protocol."""
+"""The two-stage network for pancreatic tumours: figures and protocol."""
 
 from __future__ import annotations
 
@@ -119,15 +119,16 @@ PANCREAS_TUMOR_CASCADE = Paper(
         ),
     ),
     limits=(
-        "Two rows of Table 2 cannot be: a mean sensitivity of 0.5131 (U-Net) allows no mean Dice above "
+        "Two rows of Table 2 are impossible: a mean sensitivity of 0.5131 (U-Net) allows no mean Dice above "
         "0.678, and 0.6294 (Fixed-point) none above 0.773, even at full precision; 0.7470 and 0.8257 are "
         "printed.",
         "The text gives the MSD slices a distance of 5 mm; in the download it is 0.7 to 7.5 mm. How slices "
-        "were chosen for the 2,537 PNG files is not said.",
+        "were chosen for the 2,537 PNG files is not stated.",
         "The learning rate is 1e-5 in the text and 1e-3 with polynomial decay in the authors' code.",
         "The margin of the window and the widths of stage 1 are not given.",
-        "Figure 10 was not at hand, and the text has no figures of it. What T migrates is not said: the "
-        "saliency change in the trainers of Table 3, and the weights of stage 1 in a trainer of its own.",
+        "Figure 10 was not at hand, and the text has no figures of it. The paper does not say what T "
+        "migrates: the saliency change in the trainers of Table 3, and the weights of stage 1 in a separate "
+        "trainer.",
         "The other methods of Tables 1 and 2 are not in this package; several are quoted from their papers, "
         "with other splits.",
     ),

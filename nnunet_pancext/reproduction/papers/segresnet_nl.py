@@ -58,22 +58,22 @@ SEGRESNET_NL = Paper(
             differences=(
                 "The paper names no test patients: the 24 are drawn with a fixed seed.",
                 "The paper scores 2D slices. Ours are means over the axial slices that hold pancreas; "
-                "whether the paper counts slices without pancreas is not said.",
+                "whether the paper counts slices without pancreas is not stated.",
                 "Specificity is close to 1 for any network: the pancreas is a small part of a slice.",
                 "Optimiser, schedule, input size and augmentation are not given: all trainers follow "
                 "nnU-Net's recipe, 1000 epochs on the plan's patch.",
-                "Our AP goes over all voxels of the test volumes; over what the paper's goes is not said.",
+                "Our AP is over all voxels of the test volumes; the paper does not say what its AP is over.",
             ),
         ),
     ),
     limits=(
         "The figures themselves are far above what others report: the paper cites 80.34 % pancreas Dice on "
         "the same dataset, and none of its own rows is below 87 %. An aggregation over slices, or test "
-        "slices of patients that were trained on, would explain it; the text does not settle which.",
+        "slices of training patients, would explain it; the text does not settle which.",
         "6.30 M parameters is the count without non-local blocks; with two it is 6.56 M.",
         "Its text defines TN twice and TP never: the first TN, pixels accurately predicted as positive, must "
-        "be TP. The formulas are taken.",
-        "UMambaEnc is not in this package. UNETR and SwinUNETR are MONAI's in default sizes, and want the "
+        "be TP. We follow the formulas.",
+        "UMambaEnc is not in this package. UNETR and SwinUNETR are MONAI's in default sizes, and need the "
         "extra `baselines`; the paper's SwinUNETR has another size.",
     ),
 )
