@@ -5,11 +5,12 @@ from nnunet_pancext.doctor.discovery import ANNOUNCEMENT, check_discovery
 from nnunet_pancext.doctor.folders import check_folders
 from nnunet_pancext.doctor.hardware import check_gpu, check_memory
 from nnunet_pancext.doctor.settings import PROGRESS, SEED, check_progress_interval, check_seed, check_workers
-from nnunet_pancext.doctor.versions import PACKAGE_CHECKS, check_python
+from nnunet_pancext.doctor.versions import check_baselines, check_packages, check_python
 
 CHECKS = (
     Check("Python", check_python),
-    *(Check(title, check) for title, check in PACKAGE_CHECKS.items()),
+    Check("packages", check_packages),
+    Check("MONAI", check_baselines),
     Check("folders", check_folders),
     Check("GPU", check_gpu),
     Check("memory", check_memory),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import importlib
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from nnunet_pancext.doctor.check import Diagnosis, ok, one_line, problem, warning
 
-PLUGIN, NNUNET = "nnunet-pancext", "nnunetv2"
-BASELINES = f"{PLUGIN}[baselines]"
+PLUGIN, NNUNET, TORCH, TORCHVISION = "nnunet-pancext", "nnunetv2", "torch", "torchvision"
+TITLES = {PLUGIN: "nnunet_pancext", NNUNET: "nnU-Net", TORCH: TORCH, TORCHVISION: TORCHVISION}
+# What is lost without a package.
+LOST = {
+    PLUGIN: "; without installation, stock nnU-Net commands cannot find the trainers",
+    TORCHVISION: "; nnU-Net fails without it when it looks up a trainer",
+}
+SLOW_TORCH = SpecifierSet("==2.9.*")
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
 
 
@@ -24,60 +29,49 @@ def check_python() -> Iterator[Diagnosis]:
     version, supported = platform.python_version(), SpecifierSet()
     for distribution in filter(installed_version, (PLUGIN, NNUNET)):
         declared = metadata.metadata(distribution)
-        supported &= SpecifierSet(declared["Requires-Python"] if "Requires-Python" in declared else "")
+        if "Requires-Python" in declared:
+            supported &= SpecifierSet(declared["Requires-Python"])
     if supported.contains(version, prereleases=True):
         yield ok("Python", version)
     else:
         yield problem("Python", version, f"Create an environment with Python {supported}.")
 
 
-def check_plugin() -> Iterator[Diagnosis]:
-    """nnunet_pancext is installed, not merely importable."""
-    lost = "without installation, stock nnU-Net commands cannot find the trainers"
-    yield examine(PLUGIN, title="nnunet_pancext", lost=lost, install="In its source folder: pip install .")
-
-
-def check_nnunet() -> Iterator[Diagnosis]:
-    """nnU-Net is new enough to find trainers outside its own folder."""
-    yield examine(NNUNET, title="nnU-Net")
-
-
-def check_torch() -> Iterator[Diagnosis]:
-    """torch is in the declared range, which excludes the slow 2.9, and loads."""
-    version = installed_version("torch") or ""
-    install = f'pip install "torch{declared_ranges().get("torch", "")}" torchvision{_index_option(version)}'
-    reason = ""
-    if version and Version(version).release[:2] == (2, 9):
-        reason = ": 3D convolutions take about four times as long under AMP"
-    yield examine(
-        "torch", install=install, reason=reason, reinstall=f"pip install --force-reinstall torch=={version}"
-    )
-
-
-def check_torchvision() -> Iterator[Diagnosis]:
-    """torchvision, which nnU-Net needs to look up a trainer but does not declare, fits torch."""
-    command = torchvision_command()
-    yield examine(
-        "torchvision",
-        lost="nnU-Net fails without it when it looks up a trainer",
-        install=f"Install it from the index of torch: {command}",
-        reinstall="It does not fit the installed torch, so nnU-Net fails when it looks up a trainer. Install "
-        f"both from the same index: pip uninstall -y torch torchvision, then {command}",
-    )
-
-
-def check_other_packages() -> Iterator[Diagnosis]:
-    """All other declared packages are installed and in range; one line for those that are."""
-    others = sorted(set(declared_ranges()) - {NNUNET, "torch"})
-    wrong = [diagnosis for diagnosis in map(examine, others) if diagnosis.remedy]
+def check_packages() -> Iterator[Diagnosis]:
+    """One line for each of the main packages, one for all others that are as declared."""
+    for distribution in TITLES:
+        yield check_package(distribution)
+    others = sorted(set(declared_ranges()) - set(TITLES))
+    wrong = [diagnosis for diagnosis in map(check_package, others) if diagnosis.remedy]
     yield from wrong
     if len(wrong) < len(others):
         yield ok("other packages", f"{len(others) - len(wrong)} of {len(others)} as declared")
 
 
+def check_package(distribution: str) -> Diagnosis:
+    """Return whether a distribution is installed, in the declared range and, torch and torchvision, loads."""
+    title, version = TITLES.get(distribution, distribution), installed_version(distribution)
+    allowed = declared_ranges().get(distribution, SpecifierSet())
+    install = f'pip install "{distribution}{allowed}"'
+    if distribution == PLUGIN:
+        install = "In its source folder: pip install ."
+    elif distribution in (TORCH, TORCHVISION):
+        install = f"Install both from the same index: {torchvision_command()}"
+    if not version:
+        return problem(title, f"not installed{LOST.get(distribution, '')}", install)
+    if not allowed.contains(version, prereleases=True):
+        slow = distribution == TORCH and SLOW_TORCH.contains(version, prereleases=True)
+        reason = ": 3D convolutions take about four times as long under AMP" if slow else ""
+        return problem(title, f"{version}, but {allowed} is needed{reason}", install)
+    if distribution in (TORCH, TORCHVISION) and (error := import_error(distribution)):
+        remedy = f"nnU-Net cannot look up trainers. First pip uninstall -y torch torchvision. {install}"
+        return problem(title, f"{version} does not load: {error}", remedy)
+    return ok(title, version)
+
+
 def check_baselines() -> Iterator[Diagnosis]:
     """MONAI, which only the trainers of the extra `baselines` need, is absent or in range."""
-    version, install = installed_version("monai"), f'pip install "{BASELINES}"'
+    version, install = installed_version("monai"), f'pip install "{PLUGIN}[baselines]"'
     allowed = declared_ranges(extra="baselines").get("monai", SpecifierSet())
     if not version:
         yield ok("MONAI", f"not installed; optional, only the Monai... trainers need it: {install}")
@@ -85,47 +79,6 @@ def check_baselines() -> Iterator[Diagnosis]:
         yield ok("MONAI", version)
     else:
         yield warning("MONAI", f"{version}, but the Monai... trainers need {allowed}", install)
-
-
-PACKAGE_CHECKS: dict[str, Callable[[], Iterator[Diagnosis]]] = {
-    "nnunet_pancext": check_plugin,
-    "nnU-Net": check_nnunet,
-    "torch": check_torch,
-    "torchvision": check_torchvision,
-    "other packages": check_other_packages,
-    "MONAI": check_baselines,
-}
-
-
-def examine(
-    distribution: str,
-    *,
-    title: str = "",
-    lost: str = "",
-    install: str = "",
-    reason: str = "",
-    reinstall: str = "",
-) -> Diagnosis:
-    """Return whether a distribution is installed, in the declared range and, with `reinstall`, loads.
-
-    Args:
-        distribution: its name.
-        title: of the diagnosis, the name by default.
-        lost: what does not work without it.
-        install: the remedy where it is missing or out of range.
-        reason: why its version is out of range.
-        reinstall: the remedy where it cannot be imported.
-    """
-    title, version = title or distribution, installed_version(distribution)
-    allowed = declared_ranges().get(distribution, SpecifierSet())
-    install = install or f'pip install "{distribution}{allowed}"'
-    if not version:
-        return problem(title, f"not installed{f'; {lost}' if lost else ''}", install)
-    if not allowed.contains(version, prereleases=True):
-        return problem(title, f"{version}, but {allowed} is needed{reason}", install)
-    if reinstall and (error := import_error(distribution)):
-        return problem(title, f"{version} does not load: {error}", reinstall)
-    return ok(title, version)
 
 
 def declared_ranges(*, extra: str = "") -> dict[str, SpecifierSet]:
@@ -151,11 +104,12 @@ def installed_version(distribution: str) -> str | None:
 
 
 def torchvision_command() -> str:
-    """Return the command that installs torch and torchvision from the index of the installed torch."""
-    command = "pip install torch torchvision"
-    if index := _index_option(installed_version("torch") or ""):
-        return command + index
-    return f"{command} (smaller, without a GPU: {command} --index-url {PYTORCH_INDEX}/cpu)"
+    """Return pip's command for torch and torchvision: torch `2.8.0+cpu` comes from PyTorch's index `cpu`."""
+    command = f'pip install "torch{declared_ranges().get(TORCH, "")}" torchvision'
+    build = (installed_version(TORCH) or "").partition("+")[2]
+    if build:
+        return f"{command} --index-url {PYTORCH_INDEX}/{build}"
+    return f"{command} (smaller, without a GPU: with --index-url {PYTORCH_INDEX}/cpu)"
 
 
 def import_error(module: str) -> str | None:
@@ -165,9 +119,3 @@ def import_error(module: str) -> str | None:
     except Exception as error:
         return one_line(error)
     return None
-
-
-def _index_option(torch_version: str) -> str:
-    """Return pip's option for the index of this torch: `2.8.0+cpu` comes from PyTorch's `cpu`."""
-    build = torch_version.partition("+")[2]
-    return f" --index-url {PYTORCH_INDEX}/{build}" if build else ""

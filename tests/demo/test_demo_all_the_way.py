@@ -25,7 +25,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
         assert f"[{step}/8]" in shown
     assert "epoch 1/1" in shown
     assert "on 2 validation cases" in shown
-    assert re.search(r"Mean foreground Dice on 1 held-out cases: [01]\.\d{3}", shown)
+    assert re.search(r"Mean foreground Dice on 1 test cases: [01]\.\d{3}", shown)
 
     page = (out / "demo_report.html").read_text()
     for part in (
