@@ -38,7 +38,7 @@ class VoxelGrid:
 
 
 def paint(layers: Sequence[Layer], grid: VoxelGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noise-free picture in HU (float32) and the label map (uint8), both (Z, Y, X).
+    """Return the noise-free image in HU (float32) and the label map (uint8), both (Z, Y, X).
 
     A voxel's HU is the mean over its parts, which gives the partial-volume effect; its label is the class
     with the largest share of it. Works through slabs of slices, so that memory stays bounded.

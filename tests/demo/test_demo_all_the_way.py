@@ -45,7 +45,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     assert not (out / "work").exists()
 
 
-def test_data_that_is_not_there_is_told_without_a_traceback(tmp_path, capsys):
+def test_data_that_is_not_there_is_reported_without_a_traceback(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo"), "--data", str(tmp_path / "nowhere")]) == 1
     shown = capsys.readouterr()
     assert "nowhere" in shown.err

@@ -197,7 +197,7 @@ def test_an_earlier_demo_is_replaced_and_anything_else_is_left_alone(tmp_path):
     assert (other / "thesis.tex").read_text() == "precious"
 
 
-def test_an_output_folder_that_cannot_be_made_is_told(tmp_path):
+def test_an_output_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PancextError, match=r"cannot write to .*Give another folder with --out"):
         open_workspace(tmp_path / "file" / "out")

@@ -28,7 +28,7 @@ REQUIRED = {
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Pretend that these distributions are installed; a version of None takes one away."""
+    """Pretend that these distributions are installed; None removes one."""
 
     def install(**changes: str | None) -> None:
         versions_by_name: dict[str, str | None] = {**INSTALLED, **changes}

@@ -55,7 +55,7 @@ def test_failure_shows_the_last_line_and_a_remedy(monkeypatch, stderr, found, re
     assert remedy in diagnosis.remedy
 
 
-def test_a_lookup_without_end_is_a_problem(monkeypatch):
+def test_a_lookup_that_hangs_is_a_problem(monkeypatch):
     def run(command, **options):
         raise subprocess.TimeoutExpired(command, options["timeout"])
 

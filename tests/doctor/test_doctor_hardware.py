@@ -37,16 +37,16 @@ def test_each_card_is_named_with_its_memory(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cuda_build", "driver", "told"),
+    ("cuda_build", "driver", "is_named"),
     [(None, "/usr/bin/nvidia-smi", True), (None, None, False), ("13.0", "/usr/bin/nvidia-smi", False)],
 )
-def test_no_card_is_a_warning_that_names_the_option(monkeypatch, cuda_build, driver, told):
+def test_no_card_is_a_warning_that_names_the_option(monkeypatch, cuda_build, driver, is_named):
     pretend_torch(monkeypatch, cuda_build=cuda_build)
     monkeypatch.setattr(shutil, "which", lambda program: driver)
     (diagnosis,) = check_gpu()
     assert diagnosis.status is Status.WARNING
     assert "-device cpu" in diagnosis.remedy
-    assert ("build without CUDA" in diagnosis.remedy) == told
+    assert ("build without CUDA" in diagnosis.remedy) == is_named
 
 
 def test_apple_graphics_name_their_option(monkeypatch):
@@ -56,7 +56,7 @@ def test_apple_graphics_name_their_option(monkeypatch):
     assert "-device mps" in diagnosis.found
 
 
-def test_broken_torch_does_not_bring_the_check_down(monkeypatch):
+def test_broken_torch_does_not_stop_the_check(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (diagnosis,) = check_gpu()
     assert diagnosis.status is Status.WARNING

@@ -43,7 +43,7 @@ def set_variable(monkeypatch, variable, value):
         (AUGMENTATION, "-1", 2, Status.PROBLEM, "'-1' is not a number of processes; nnU-Net fails on it"),
     ],
 )
-def test_processes_are_held_against_the_cpus(monkeypatch, variable, value, cpus, status, found):
+def test_processes_are_compared_with_the_cpus(monkeypatch, variable, value, cpus, status, found):
     set_variable(monkeypatch, variable, value)
     diagnosis = check_variable(variable, cpus=cpus, all_cpus=cpus)
     assert (diagnosis.status, diagnosis.found) == (status, found)
@@ -64,12 +64,12 @@ def test_no_augmentation_process_is_a_warning_for_the_planner(monkeypatch):
     assert "nnUNetv2_plan_and_preprocess crashes" in diagnosis.found
 
 
-def test_both_variables_are_looked_at():
+def test_both_variables_are_checked():
     assert [diagnosis.title for diagnosis in check_workers()] == [GENERAL, AUGMENTATION]
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_seed_is_no_finding(monkeypatch, value):
+def test_an_unset_seed_is_not_reported(monkeypatch, value):
     set_variable(monkeypatch, "PANCEXT_SEED", value)
     assert list(check_seed()) == []
 
