@@ -109,7 +109,7 @@ def torchvision_command() -> str:
     build = (installed_version(TORCH) or "").partition("+")[2]
     if build:
         return f"{command} --index-url {PYTORCH_INDEX}/{build}"
-    return f"{command} (smaller, without a GPU: with --index-url {PYTORCH_INDEX}/cpu)"
+    return f"{command} (smaller, without a GPU: {command} --index-url {PYTORCH_INDEX}/cpu)"
 
 
 def import_error(module: str) -> str | None:

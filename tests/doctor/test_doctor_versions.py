@@ -107,7 +107,7 @@ def test_missing_torchvision_is_a_problem(installed):
     diagnosis = versions.check_package("torchvision")
     assert diagnosis.status is Status.PROBLEM
     assert "looks up a trainer" in diagnosis.found
-    assert "whl/cpu" in diagnosis.remedy
+    assert CPU_INDEX in diagnosis.remedy
 
 
 def test_other_packages_are_counted_and_the_wrong_ones_named(installed):
