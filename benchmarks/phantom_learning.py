@@ -27,7 +27,6 @@ from pathlib import Path
 from report import print_table
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
-from nnunet_pancext.demo.held_out import CaseFolders, link_cases
 from nnunet_pancext.demo.pipeline import (
     DATASET_ID,
     FEW_CASES,
@@ -37,6 +36,7 @@ from nnunet_pancext.demo.pipeline import (
     foreground_labels,
     run_demo,
 )
+from nnunet_pancext.demo.split import CaseFolders, link_cases
 from nnunet_pancext.demo.workspace import Workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,14 @@ from nnunet_pancext.cli.main import build_parser, main
 WIDTH = 116
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     command = [Path(sysconfig.get_path("scripts")) / "pancext", "splits", "list"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        said = process.stderr.read()
-    assert said == ""
+        errors = process.stderr.read()
+    assert errors == ""
     assert process.returncode == 141
 
 
@@ -36,21 +37,38 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 
 @pytest.mark.parametrize("parser", list(parsers(build_parser())), ids=lambda parser: parser.prog)
-def test_no_lines_of_the_help_run_out_of_the_terminal(parser, monkeypatch):
+def test_help_lines_fit_the_terminal(parser, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")  # what argparse itself wraps to
     assert max(map(len, parser.format_help().splitlines())) <= WIDTH
+
+
+HELP = """\
+import contextlib, io, sys
+from nnunet_pancext.cli.main import COMMANDS, main
+
+for words in (["--help"], *([command, "--help"] for command in COMMANDS)):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main(words)
+print(*sys.modules)
+"""
+
+
+def test_help_imports_neither_torch_nor_nnunet():
+    shown = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout
+    assert "nnunet_pancext.cli.doctor" in shown.split()
+    assert not {"torch", "nnunetv2"} & set(shown.split())
 
 
 @pytest.mark.parametrize(
     ("command", "rest"), [("compare", "7 -tr A -o x"), ("convert msd", "folder")], ids=["one", "nested"]
 )
-def test_an_unknown_option_is_told_with_the_usage_of_its_command(command, rest, capsys):
+def test_an_unknown_option_is_reported_with_the_usage_of_its_command(command, rest, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), *rest.split(), "--nope"])
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"usage: pancext {command} ")
-    assert told.endswith(f"pancext {command}: error: unrecognized arguments: --nope\n")
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"usage: pancext {command} ")
+    assert errors.endswith(f"pancext {command}: error: unrecognized arguments: --nope\n")
 
 
 @pytest.mark.parametrize(

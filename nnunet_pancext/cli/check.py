@@ -1,13 +1,15 @@
-"""`pancext check`: look through a raw dataset before training on it."""
+"""`pancext check`: check a raw dataset before training on it."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from nnunet_pancext.cli.options import add_command, add_jobs, add_out
+
 DESCRIPTION = """\
-Look through any nnU-Net raw dataset and write a report with a picture of each case, the worst first, but of
-no more than 300 cases. The exit code is 1 if a case has an error."""
+Check any nnU-Net raw dataset and write a report with one figure per case, worst first (at most 300).
+The exit code is 1 if a case has an error."""
 
 EXAMPLES = """\
 examples:
@@ -18,22 +20,16 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `check` sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "check",
-        help="look through a raw dataset: geometry, labels, duplicates, HU, orientation, with pictures",
+        help="check a raw dataset: geometry, labels, duplicates, HU, orientation, with figures",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("dataset", help="number, name or folder of the raw dataset")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="of the report (default: the dataset's name + _check)",
-    )
-    parser.add_argument("--jobs", type=int, help="cases read at once (default 4, at most the CPUs)")
+    add_out(parser, "-o", default="the dataset's name + _check")
+    add_jobs(parser)
     parser.set_defaults(run=run)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from nnunet_pancext.cli.options import add_command
+
 DESCRIPTION = """\
-Look at the installed packages, nnU-Net's folders, the hardware and the environment variables, try whether
-nnU-Net finds the trainers, and say what to do about each problem. Nothing is changed.
+Check the installed packages, nnU-Net's folders, the hardware and the environment variables, test whether
+nnU-Net finds the trainers, and suggest a remedy for each problem. Nothing is changed.
 The exit code is 0 without problems (warnings are allowed) and 1 otherwise."""
 
 EXAMPLES = """\
@@ -15,7 +17,7 @@ examples:
   pancext doctor && nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
 
 marks:
-  [ok]  as it should be
+  [ok]  ready
   [! ]  works, but not well
   [!!]  does not work
 """
@@ -23,12 +25,12 @@ marks:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `doctor` sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "doctor",
         help="check packages, folders, hardware and whether nnU-Net finds the trainers",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""Entry point of `pancext`: finds the sub-command, prints users' mistakes without a traceback."""
+"""Entry point of `pancext`: runs a sub-command and prints users' mistakes without a traceback."""
 
 from __future__ import annotations
 
@@ -6,31 +6,23 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from nnunet_pancext import __version__
-from nnunet_pancext.cli import (
-    attention,
-    check,
-    compare,
-    convert,
-    demo,
-    doctor,
-    evaluate,
-    phantom,
-    report,
-    reproduce,
-    splits,
-    trainers,
-)
 from nnunet_pancext.errors import PancextError
 
-READER_GONE = 141  # what a shell reports of a process that wrote into a closed pipe
+# The modules of `nnunet_pancext.cli`, in the order of the help.
+COMMANDS = (
+    *("demo", "convert", "check", "splits", "phantom", "trainers"),
+    *("evaluate", "compare", "report", "reproduce", "attention", "doctor"),
+)
+CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\
 examples:
   pancext doctor                                   is this machine ready?
-  pancext demo --out demo_output                   the whole way on made CTs, 4 minutes on 2 cores
-  pancext trainers                                 what -tr accepts
+  pancext demo --out demo_output                   the whole pipeline on phantoms, 4 minutes on 2 cores
+  pancext trainers                                 names for -tr
   pancext convert msd Task07_Pancreas.tar          a downloaded dataset, ready for nnU-Net
   nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
   pancext evaluate PREDICTIONS TRUTH -o scores     every metric of the papers, per volume and per slice
@@ -38,7 +30,7 @@ examples:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Tells of an option that it does not know with its own usage, not with that of `pancext` alone."""
+    """Reports an unknown option with the usage of its sub-command, not with that of `pancext` alone."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = super().parse_known_args(args, namespace)
@@ -51,27 +43,14 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `pancext` with all its sub-commands."""
     parser = CommandParser(
         prog="pancext",
-        description="Pancreas and pancreatic-tumour segmentation under nnU-Net v2.",
+        description="Pancreas and pancreatic-tumour segmentation in CT, built on nnU-Net v2.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nnunet-pancext {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (
-        demo,
-        convert,
-        check,
-        splits,
-        phantom,
-        trainers,
-        evaluate,
-        compare,
-        report,
-        reproduce,
-        attention,
-        doctor,
-    ):
-        module.add_parser(commands)
+    for name in COMMANDS:
+        import_module(f"nnunet_pancext.cli.{name}").add_parser(commands)
     return parser
 
 
@@ -83,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read the output, `head` or a pager, has seen enough; Python's own last flush must not fail.
+        # The reader (head, a pager) has closed the pipe; Python's own last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        return CLOSED_PIPE
     except PancextError as error:
         print(f"pancext {parsed.command}: error: {error}", file=sys.stderr)
         return 1

@@ -6,17 +6,18 @@ import argparse
 import math
 from pathlib import Path
 
+from nnunet_pancext.cli.options import add_command, add_out
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.reproduction.choices import (
-    CONFIGURATIONS,
-    FOLDS,
-    Choices,
-    Trial,
-    choose,
-    read_sources,
-)
 from nnunet_pancext.reproduction.papers import PAPERS, find_paper
 from nnunet_pancext.reproduction.protocol import Paper
+from nnunet_pancext.reproduction.selection import (
+    CONFIGURATIONS,
+    FOLDS,
+    PlannedRun,
+    Selection,
+    planned_runs,
+    read_sources,
+)
 
 DESCRIPTION = """\
 Run the whole protocol of a paper through nnU-Net's own commands: conversion with the paper's split, planning,
@@ -30,20 +31,20 @@ examples:
   pancext reproduce segresnet-nl --source Task07_Pancreas.tar --trainers SegResNetNLTrainer nnUNetTrainer
   pancext reproduce attention-unet --source nih-images=Pancreas-CT nih-labels=TCIA_pancreas_labels-02-05-2017
   pancext reproduce dlkunet --datasets synapse --source RawData.zip
-  pancext reproduce segresnet-nl --table                              the table of what there is
+  pancext reproduce segresnet-nl --table                              the table of the results so far
 """
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `reproduce` sub-command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "reproduce",
         help="run a paper's protocol: its split, its rows and stock nnU-Net, its figures beside ours",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paper", nargs="?", help="name of the paper; without it, all are listed")
+    parser.add_argument("paper", nargs="?", help="name of the paper; all are listed if omitted")
     parser.add_argument(
         "--source",
         nargs="+",
@@ -51,24 +52,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="[NAME=]PATH",
         help="the downloads, folders or archives; with names where a paper has several datasets",
     )
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="of a paper with several, e.g. synapse")
-    parser.add_argument("-tr", "--trainers", nargs="+", metavar="NAME", help="only these of the protocol")
+    parser.add_argument(
+        "--datasets", nargs="+", metavar="NAME", help="only these, for a paper with several, e.g. synapse"
+    )
+    parser.add_argument(
+        "-tr", "--trainers", nargs="+", metavar="NAME", help="only these trainers of the protocol"
+    )
     parser.add_argument(
         "-f",
         "--folds",
         nargs="+",
         choices=FOLDS,
-        help="one model each, predicting together (default: the paper's)",
+        help="folds to train; their models are ensembled (default: the paper's)",
     )
     parser.add_argument("-c", "--configuration", choices=CONFIGURATIONS, help="default: the paper's")
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="for training and prediction")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("reproduction_output"),
-        metavar="FOLDER",
-        help="of predictions, scores, logs and tables (default %(default)s)",
-    )
+    add_out(parser, default=Path("reproduction_output"))
     parser.add_argument(
         "--seconds-per-epoch",
         type=float,
@@ -77,16 +76,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--dry-run", action="store_true", help="show the commands and estimated GPU-hours")
-    only.add_argument("--table", action="store_true", help="make the table of the results that there are")
+    only.add_argument("--table", action="store_true", help="only tabulate the results available so far")
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """List the papers, show a protocol, run it, or make its table."""
-    # Drawing libraries take their time to load; the other sub-commands shall not wait for them.
-    from nnunet_pancext.reproduction.dry_run import format_dry_run
-    from nnunet_pancext.reproduction.run import run_protocol
-
+    """List the papers, show a protocol, run it, or tabulate its results."""
     if parsed.paper is None:
         print(list_papers())
         return 0
@@ -94,42 +89,41 @@ def run(parsed: argparse.Namespace) -> int:
     seconds = parsed.seconds_per_epoch
     if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
         raise PancextError(f"--seconds-per-epoch is {seconds:g}; it must be finite and above 0.")
-    choices = Choices(
-        out=parsed.out,
-        datasets=parsed.datasets,
-        trainers=parsed.trainers,
-        folds=parsed.folds,
-        configuration=parsed.configuration,
-        device=parsed.device,
-    )
+    names = ("out", "datasets", "trainers", "folds", "configuration", "device")
+    selection = Selection(**{name: getattr(parsed, name) for name in names})
     if parsed.source:
-        choices = read_sources(parsed.source, paper, choices)
-    trials = choose(paper, choices)
+        selection = read_sources(parsed.source, paper, selection)
+    runs = planned_runs(paper, selection)
     if parsed.dry_run:
-        print(format_dry_run(paper, trials, choices, seconds_per_epoch=seconds))
+        from nnunet_pancext.reproduction.dry_run import format_dry_run
+
+        print(format_dry_run(paper, runs, selection, seconds_per_epoch=seconds))
         return 0
     if not parsed.table:
-        run_protocol(trials, choices, log_name=paper.name)
-    print_table(paper, trials, choices)
+        from nnunet_pancext.reproduction.run import run_protocol
+
+        run_protocol(runs, selection, log_name=paper.name)
+    print_table(paper, runs, selection)
     return 0
 
 
 def list_papers() -> str:
-    """Return the papers with their datasets and number of trainings."""
+    """Return the papers with their datasets and number of trainers."""
     lines = []
     for paper in PAPERS.values():
         lines.append(f"{paper.name}\n    {paper.title}")
-        for one in paper.experiments:
-            lines.append(f"    {one.dataset.layout}: {one.dataset.title}; {len(one.trainers)} trainers")
+        for experiment in paper.experiments:
+            dataset = experiment.dataset
+            lines.append(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
     return "\n".join(lines)
 
 
-def print_table(paper: Paper, trials: list[Trial], choices: Choices) -> None:
+def print_table(paper: Paper, runs: list[PlannedRun], selection: Selection) -> None:
     """Print the comparison with the paper and write it as a page and as CSV."""
     from nnunet_pancext.reproduction.comparison import compare
     from nnunet_pancext.reproduction.results import format_results, write_results
 
-    comparisons = [compare(trial, out=choices.out) for trial in trials]
+    comparisons = [compare(run, out=selection.out) for run in runs]
     print(f"\n{format_results(comparisons)}\n")
-    for file in write_results(paper, comparisons, out=choices.out):
+    for file in write_results(paper, comparisons, out=selection.out):
         print(f"table     {file}")

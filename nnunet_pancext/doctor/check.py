@@ -1,4 +1,4 @@
-"""What a check is, what it finds, and running it so that it can never bring the doctor down."""
+"""A check and its diagnoses; a check that fails never stops the doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Status(Enum):
-    """How a finding is marked in the report."""
+    """The mark of a diagnosis in the report."""
 
     OK = "ok"
     WARNING = "! "
@@ -16,8 +16,8 @@ class Status(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the report: what was looked at, what was found and, unless all is well, what to do."""
+class Diagnosis:
+    """One line of the report: what was checked, the result and, unless all is well, a remedy."""
 
     status: Status
     title: str
@@ -25,43 +25,42 @@ class Finding:
     remedy: str = ""
 
 
-def ok(title: str, found: str) -> Finding:
-    """Return a finding that needs no action."""
-    return Finding(Status.OK, title, found)
+def ok(title: str, found: str) -> Diagnosis:
+    """Return a diagnosis that needs no action."""
+    return Diagnosis(Status.OK, title, found)
 
 
-def warning(title: str, found: str, remedy: str) -> Finding:
-    """Return a finding with which nnU-Net works, but not well."""
-    return Finding(Status.WARNING, title, found, remedy)
+def warning(title: str, found: str, remedy: str) -> Diagnosis:
+    """Return a diagnosis with which nnU-Net works, but not well."""
+    return Diagnosis(Status.WARNING, title, found, remedy)
 
 
-def problem(title: str, found: str, remedy: str) -> Finding:
-    """Return a finding with which nnU-Net or this package does not work."""
-    return Finding(Status.PROBLEM, title, found, remedy)
+def problem(title: str, found: str, remedy: str) -> Diagnosis:
+    """Return a diagnosis with which nnU-Net or this package does not work."""
+    return Diagnosis(Status.PROBLEM, title, found, remedy)
 
 
 @dataclass(frozen=True)
 class Check:
-    """A function that yields findings; `announcement` is shown before one that takes its time."""
+    """A function that yields diagnoses; a slow one prints `announcement` first."""
 
     name: str
-    look: Callable[[], Iterable[Finding]]
+    look: Callable[[], Iterable[Diagnosis]]
     announcement: str = ""
 
-
-def findings_of(check: Check) -> Iterator[Finding]:
-    """Yield what `check` finds; an unexpected error in it becomes a problem that names it."""
-    try:
-        yield from check.look()
-    except Exception as error:
-        yield problem(
-            check.name,
-            f"the check itself failed: {one_line(error)}",
-            "Put right what else is reported and try again; if it stays, report this line as a bug.",
-        )
+    def diagnoses(self) -> Iterator[Diagnosis]:
+        """Yield the diagnoses; an unexpected error becomes a problem that names it."""
+        try:
+            yield from self.look()
+        except Exception as error:
+            yield problem(
+                self.name,
+                f"the check itself failed: {one_line(error)}",
+                "Fix the other problems and try again; if it persists, report this line as a bug.",
+            )
 
 
 def one_line(error: BaseException) -> str:
-    """Return the kind of `error` and the last line of its message, which tells most."""
+    """Return the type of `error` and the last line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Do nnU-Net's three folders exist, can one write to them, and is there room?"""
+"""Do nnU-Net's three folders exist, are they writable, and do they have free space?"""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from nnunet_pancext.doctor.check import Finding, ok, problem, warning
+from nnunet_pancext.doctor.check import Diagnosis, ok, problem, warning
+from nnunet_pancext.doctor.hardware import GIB
+from nnunet_pancext.nnunet_files.folders import DUTIES
 
-FOLDER_VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
-GIB = 2**30
-LEAST_FREE_GIB = 20
-
-
-def check_folders() -> Iterator[Finding]:
-    """One finding for each of the folders."""
-    for variable in FOLDER_VARIABLES:
-        yield check_folder(variable)
+MIN_FREE_GIB = 20
 
 
-def check_folder(variable: str) -> Finding:
-    """Look at the folder that the environment variable names; a file is written to it for a try."""
+def check_folders() -> Iterator[Diagnosis]:
+    """One diagnosis for each of the folders."""
+    yield from map(check_folder, DUTIES)
+
+
+def check_folder(variable: str) -> Diagnosis:
+    """Check the folder that the environment variable names, by writing a temporary file to it."""
     value = os.environ.get(variable, "")
     if not value:
         return problem(
@@ -39,7 +38,7 @@ def check_folder(variable: str) -> Finding:
         return problem(variable, f"{value} is not a folder", f"export {variable}=/path/to/a/folder")
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".pancext-doctor-") as trial:
-            trial.write(b"written by pancext doctor for a try")
+            trial.write(b"written by pancext doctor as a test")
             trial.flush()
         free_gib = shutil.disk_usage(folder).free / GIB
     except OSError as error:
@@ -49,12 +48,12 @@ def check_folder(variable: str) -> Finding:
             f"Change its permissions (chmod u+rwx {shlex.quote(value)}), free space, or set {variable} to "
             "another folder.",
         )
-    found = f"{value}, {free_gib:.0f} GiB free"
-    if free_gib < LEAST_FREE_GIB:
-        return warning(
-            variable,
-            found,
-            f"Free some space or set {variable} to another disk: a real dataset, preprocessed, easily needs "
-            f"{LEAST_FREE_GIB} GiB.",
-        )
-    return ok(variable, found)
+    state = f"{value}, {free_gib:.0f} GiB free"
+    if free_gib >= MIN_FREE_GIB:
+        return ok(variable, state)
+    return warning(
+        variable,
+        state,
+        f"Free some space or set {variable} to another disk: a real dataset, preprocessed, easily needs "
+        f"{MIN_FREE_GIB} GiB.",
+    )

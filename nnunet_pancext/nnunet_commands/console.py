@@ -1,4 +1,4 @@
-"""Lines of a long run on the console: those that stay, and a status that the next one replaces."""
+"""Console output of a long run: lines that stay, and a status that the next line replaces."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ INDENT = " " * 6
 
 
 class Status(str):
-    """A line that is true only for now."""
+    """A line about the present moment, not worth keeping."""
 
 
 class Console:
     """Prints lines; thread-safe.
 
-    On a terminal a status is overwritten by the line after it. Elsewhere one is printed when nothing has been
+    On a terminal the next line overwrites a status. Elsewhere a status is printed only when nothing else was
     for `PANCEXT_PROGRESS_SECONDS`, a minute by default.
     """
 
@@ -30,43 +30,52 @@ class Console:
         self.clock = clock
         self.printed_at = clock()
         self.heard_at = clock()
+        self.has_news = False  # a status was given since the last line that stays
         self.pipe_interval_s = interval_from_environment()
         self.has_status = False
         self.lock = threading.Lock()
 
     def heading(self, text: str) -> None:
-        """Print a line that stays, with an empty one before it."""
+        """Print a line that stays, after an empty one."""
         with self.lock:
             self._print(f"\n{text}")
 
     def say(self, text: str) -> None:
-        """Print an indented line: for good, or as `Status`."""
+        """Print an indented line, which stays unless it is a `Status`."""
         with self.lock:
             self.heard_at = self.clock()
-            if not isinstance(text, Status):
-                self._print(INDENT + text)
-            elif self.stream.isatty():
-                width = shutil.get_terminal_size().columns - 1
-                self.stream.write("\r\x1b[K" + (INDENT + text)[:width])
-                self.stream.flush()
-                self.has_status = True
-            elif self.clock() - self.printed_at >= self.pipe_interval_s:
+            if isinstance(text, Status):
+                self._show_status(text)
+                self.has_news = True
+            else:
                 self._print(INDENT + text)
 
-    def clear_status(self) -> None:
-        """Take the status away, so that what else is printed begins on an empty line."""
+    def heartbeat(self, text: str, *, after_s: float) -> None:
+        """Show a status after `after_s` seconds of silence, unless there is one with news already."""
         with self.lock:
+            if not self.has_news and self.clock() - self.heard_at >= after_s:
+                self._show_status(text)
+
+    def clear_status(self) -> None:
+        """Remove the status, so that other output starts on an empty line."""
+        with self.lock:
+            self.has_news = False
             if self.has_status:
                 self.stream.write("\r\x1b[K")
                 self.stream.flush()
                 self.has_status = False
 
-    def silence_s(self) -> float:
-        """Return for how many seconds nothing has been said."""
-        return self.clock() - self.heard_at
+    def _show_status(self, text: str) -> None:
+        if self.stream.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            self.stream.write("\r\x1b[K" + (INDENT + text)[:width])
+            self.stream.flush()
+            self.has_status = True
+        elif self.clock() - self.printed_at >= self.pipe_interval_s:
+            self._print(INDENT + text)
 
     def _print(self, text: str) -> None:
         self.stream.write(("\r\x1b[K" if self.has_status else "") + text + "\n")
         self.stream.flush()
-        self.has_status = False
+        self.has_status = self.has_news = False
         self.printed_at = self.heard_at = self.clock()

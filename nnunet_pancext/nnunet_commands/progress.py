@@ -1,4 +1,4 @@
-"""Condenses what nnU-Net's commands print to a few lines of progress."""
+"""Condenses the output of nnU-Net's commands to a few lines of progress."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class TrainingProgress:
     """Condenses the training log to a line per epoch and a status within it; call it with each line.
 
     Args:
-        num_epochs: of the whole training, where known.
+        num_epochs: of the whole training, if known.
     """
 
     def __init__(self, num_epochs: int | None) -> None:
-        self.of = f"/{num_epochs}" if num_epochs else ""
+        self.total = f"/{num_epochs}" if num_epochs else ""
         self.epoch = 0
         self.loss = ""
 
     def __call__(self, line: str) -> str | None:
-        """Return a line for the console where there is something to say."""
+        """Return a line for the console, or None."""
         if _ITERATION.match(line):
             return Status(line[0].lower() + line[1:])
-        if found := _EPOCH.search(line):
-            self.epoch = int(found.group(1)) + 1
-        elif found := _LOSS.search(line):
-            self.loss = found.group(1)
-        elif found := _DICE.search(line):
-            dice = " / ".join(f"{float(number):.2f}" for number in _NUMBER.findall(found.group(1)))
-            return f"epoch {self.epoch}{self.of}   loss {self.loss}   Dice on validation patches {dice}"
-        elif found := _VALIDATED.search(line):
-            return f"validating on {found.group(1)}"
+        if match := _EPOCH.search(line):
+            self.epoch = int(match[1]) + 1
+        elif match := _LOSS.search(line):
+            self.loss = match[1]
+        elif match := _DICE.search(line):
+            dice = " / ".join(f"{float(number):.2f}" for number in _NUMBER.findall(match[1]))
+            return f"epoch {self.epoch}{self.total}   loss {self.loss}   Dice on validation patches {dice}"
+        elif match := _VALIDATED.search(line):
+            return f"validating on {match[1]}"
         return None
 
 
@@ -51,11 +51,7 @@ def planning_progress(line: str) -> str | None:
 
 
 class PredictionProgress:
-    """Counts the cases, which nnU-Net does not name when it predicts them in one process.
-
-    Args:
-        cases: in the order of their prediction.
-    """
+    """Names the `cases` in the order of their prediction; nnU-Net does not, in a single process."""
 
     def __init__(self, cases: Sequence[str]) -> None:
         self.left = list(cases)
@@ -70,7 +66,7 @@ class PredictionProgress:
 def postprocessing_progress(line: str) -> str | None:
     """Return what nnU-Net decided."""
     if line.startswith("Results were improved by removing all but the largest"):
-        return "keep the largest component alone"
+        return "keep only the largest component"
     if line.startswith("Removing all but the largest"):
         return "keep all components"
     return None

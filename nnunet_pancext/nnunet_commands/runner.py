@@ -1,4 +1,4 @@
-"""Runs nnU-Net's own commands with their output in a log and a few words of progress on the console."""
+"""Runs nnU-Net's own commands with their output in a log and short progress on the console."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nnunet_pancext.nnunet_commands.console import Console, Status
 
 HEARTBEAT_S = 5
 TAIL_LINES = 15
-STATUS_INTERVAL_S = "1"  # the console decides how many of a training's lines are shown
+STATUS_INTERVAL_S = "1"  # the console decides how many of a training's lines it shows
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandRecord:
-    """A command that was run: what it does in a few words, its exact text, and how long it took."""
+    """A command that was run: a short title, its exact text, and its duration."""
 
     title: str
     command: str
@@ -36,9 +36,9 @@ class CommandRunner:
     """Runs commands one after the other and remembers them for the report.
 
     Args:
-        logs: folder of one log per command.
+        logs: folder with one log per command.
         environment: added to the environment of every command.
-        steps: how many steps the whole has, for the headings.
+        steps: total number of steps, for the headings.
     """
 
     def __init__(self, *, logs: Path, environment: dict[str, str], steps: int) -> None:
@@ -55,7 +55,7 @@ class CommandRunner:
         self.console.heading(f"[{self.step}/{self.steps}] {title}")
 
     def skip(self, steps: int, reason: str) -> None:
-        """Print why the next `steps` steps are left out."""
+        """Print why the next `steps` steps are skipped."""
         first, self.step = self.step + 1, self.step + steps
         self.console.heading(f"[{first} to {self.step}/{self.steps}] {reason}")
 
@@ -71,8 +71,8 @@ class CommandRunner:
         Args:
             title: of the step.
             words: the command's name, found beside this Python, and its arguments.
-            progress: turns a line of output into a line for the console, or None to keep it in the log only.
-                What becomes a `Status` is not logged.
+            progress: turns a line of output into a line for the console, or None to log it only. Lines that
+                become a `Status` are not logged.
 
         Raises:
             PancextError: the command failed; the end of its output is in the message.
@@ -86,7 +86,7 @@ class CommandRunner:
         seconds = time.monotonic() - start
         if code:
             raise PancextError(
-                f"{words[0]} ended with exit code {code}. Its last lines (all of them in {log}):\n"
+                f"{words[0]} ended with exit code {code}. Its last lines (full output in {log}):\n"
                 + "".join(f"  | {line}\n" for line in tail)
             )
         self.console.say(f"done in {duration_text(seconds)}")
@@ -113,10 +113,10 @@ class CommandRunner:
             try:
                 for line in process.stdout or ():
                     text = line.rstrip().rsplit("\r", 1)[-1]
-                    shown = progress(text)
-                    if shown:
-                        self.console.say(shown)
-                    if isinstance(shown, Status):
+                    message = progress(text)
+                    if message:
+                        self.console.say(message)
+                    if isinstance(message, Status):
                         continue
                     write(line)
                     if text:
@@ -130,7 +130,7 @@ class CommandRunner:
 
 
 class _Heartbeat:
-    """Says how long a command has been running while it is silent."""
+    """Shows how long a command has been running, as long as it reports no progress itself."""
 
     def __init__(self, console: Console, start: float) -> None:
         self.console = console
@@ -147,5 +147,5 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         while not self.ended.wait(1):
-            if self.console.silence_s() >= HEARTBEAT_S:
-                self.console.say(Status(f"... {duration_text(time.monotonic() - self.start)}"))
+            elapsed = duration_text(time.monotonic() - self.start)
+            self.console.heartbeat(f"... {elapsed}", after_s=HEARTBEAT_S)

@@ -47,3 +47,34 @@ def raw_root() -> Path:
             "export nnUNet_raw=$HOME/nnunet/raw, or give the folder with --out."
         )
     return folder
+
+
+def all_folders_set() -> bool:
+    """Return whether all three variables are set."""
+    return all(nnunet_folder(variable) for variable in DUTIES)
+
+
+def require_all_folders_set() -> None:
+    """Raise PancextError, with the lines to type, unless all three variables are set."""
+    missing = [variable for variable in DUTIES if nnunet_folder(variable) is None]
+    if missing:
+        lines = "\n".join(f"  {export_line(variable)}    # {DUTIES[variable]}" for variable in missing)
+        raise PancextError(f"{', '.join(missing)} not set. nnU-Net's commands need:\n{lines}")
+
+
+def export_line(variable: str) -> str:
+    """Return an example that sets the variable in a shell."""
+    return f"export {variable}=$HOME/nnunet/{variable.removeprefix('nnUNet_')}"
+
+
+def starts_with_variable(path: str) -> bool:
+    """Return whether a path is written like $nnUNet_raw/…, with one of the three variables."""
+    return path.split("/")[0] in {f"${variable}" for variable in DUTIES}
+
+
+def expand(path: str) -> str:
+    """Return the path with the folder in place of a variable at its start; the variable must be set."""
+    if not starts_with_variable(path):
+        return path
+    variable, *rest = path.split("/")
+    return "/".join([os.environ[variable.removeprefix("$")], *rest])

@@ -1,4 +1,4 @@
-"""Made abdominal CTs with a pancreas and a tumour, for demos and tests where no real dataset is at hand."""
+"""Synthetic abdominal CTs with a pancreas and a tumour, for demos and tests without a real dataset."""
 
 from nnunet_pancext.phantom.case import DEFAULT_SIZE, SMALLEST_SIZE, PhantomCase, make_phantom_case
 from nnunet_pancext.phantom.dataset import write_phantom_dataset

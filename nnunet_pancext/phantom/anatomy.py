@@ -1,4 +1,4 @@
-"""One made patient: everything drawn at random about the body and the scan, before any voxel exists."""
+"""One synthetic patient: everything drawn at random about the body and the scan, before any voxel exists."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ANATOMY_STREAM, TUMOUR_STREAM, NOISE_STREAM = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What the scanner was set to.
+    """The scanner settings.
 
-    field_of_view_mm: width of the square picture, 1.1 to 1.2 times the body's width.
+    field_of_view_mm: width of the square slice, 1.1 to 1.2 times the body's width.
     coverage_mm: length scanned along z.
-    centre_mm: where the middle of the picture lies in the body (x right, y anterior, z superior).
-    isocentre_mm: where the middle of the picture lies in the scanner, same axes.
+    centre_mm: centre of the image in the body (x right, y anterior, z superior).
+    isocentre_mm: centre of the image in the scanner, same axes.
     """
 
     field_of_view_mm: float
@@ -51,7 +51,7 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
-    """A patient as layers in painting order, the tumour if there is one, and the scan of them."""
+    """A patient as layers in painting order, the tumour if any, and the scan."""
 
     layers: tuple[Layer, ...]
     lesion: Lesion | None
@@ -59,12 +59,12 @@ class Anatomy:
 
 
 def random_stream(*, seed: int, index: int, stream: int) -> np.random.Generator:
-    """Return the generator of one purpose (`stream`) in case `index`; no other case shares its numbers."""
+    """Return the generator of one purpose (`stream`) in case `index`, independent of all other cases."""
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(index, stream)))
 
 
 def has_tumour(*, seed: int, index: int) -> bool:
-    """Say whether case `index` has a tumour: four in every five (1 to 5, 6 to 10, ...), always the first."""
+    """Return whether case `index` has a tumour: four of every five (1 to 5, ...), always the first."""
     block, place = divmod(index - 1, TUMOUR_BLOCK)
     rng = random_stream(seed=seed, index=block + 1, stream=TUMOUR_STREAM)
     return place != rng.integers(1, TUMOUR_BLOCK)

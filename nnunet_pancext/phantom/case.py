@@ -1,4 +1,4 @@
-"""One phantom case: image, label map and their place in the scanner."""
+"""One phantom case: image, label map and their position in the scanner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PhantomCase:
     image: (Z, Y, X) int16, HU. label: (Z, Y, X) uint8, 0 background, 1 pancreas, 2 tumour.
     spacing_mm: (z, y, x). origin_mm: (x, y, z) of the first voxel in the scanner, right/anterior/superior
     positive, as in a NIfTI affine. lesion_diameter_mm: mean diameter of the tumour, None without one.
-    lesion_centre_voxel: (z, y, x) of the voxel that holds the tumour's centre, None without one.
+    lesion_centre_voxel: (z, y, x) of the voxel with the tumour's centre, None without one.
     """
 
     image: np.ndarray
@@ -35,13 +35,14 @@ class PhantomCase:
 
 
 def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], difficulty: str) -> PhantomCase:
-    """Make case `index` (1, 2, ...) of the series that `seed` names, on a grid of `size` (Z, Y, X) voxels.
+    """Return case `index` (1, 2, ...) of the series `seed`, on a grid of `size` (Z, Y, X) voxels.
 
-    The picture always covers the whole body (about 345 mm wide, 235 mm long, a little different in every
-    case), so a larger size shows the same patient in finer voxels. A tumour smaller than a voxel is still
-    labelled, in the voxel that holds its centre, as a reader would mark it.
-    Raises PancextError for an unknown difficulty, a size below (16, 32, 32), a negative seed or an index
-    below 1.
+    The image always covers the whole body (about 345 mm wide, 235 mm long, varying by case), so a larger
+    size shows the same patient in finer voxels. A tumour smaller than a voxel is still labelled, in the voxel
+    of its centre, as a reader would mark it.
+
+    Raises:
+        PancextError: an unknown difficulty, a size below (16, 32, 32), a negative seed or an index below 1.
     """
     check_request(seed=seed, size=size)
     if index < 1:
@@ -70,7 +71,7 @@ def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], diff
 
 
 def check_request(*, seed: int, size: tuple[int, int, int]) -> None:
-    """Raise PancextError for a seed or a size that no phantom can be made from."""
+    """Raise PancextError for a negative seed or too small a size."""
     if seed < 0:
         raise PancextError(f"phantom seed {seed} is negative: give 0 or a positive whole number")
     if len(size) != 3 or any(length < least for length, least in zip(size, SMALLEST_SIZE, strict=True)):

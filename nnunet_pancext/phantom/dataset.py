@@ -21,7 +21,7 @@ from nnunet_pancext.phantom.case import DEFAULT_SIZE, PhantomCase, check_request
 from nnunet_pancext.phantom.difficulty import find_difficulty
 
 TASK_FOLDER = "Task07_Pancreas"
-# ITK counts x to the left and y to the back, the arrays run the other way: the RAS affine of MSD's files.
+# ITK counts x to the left and y to the back, the arrays the other way: the RAS affine of MSD's files.
 RAS_DIRECTION = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -37,10 +37,12 @@ def write_phantom_dataset(
 ) -> Path:
     """Write `cases` labelled and `test_cases` unlabelled phantoms under `out`; return the task folder.
 
-    `size` is (Z, Y, X) in voxels. A case depends on `seed` and its number only: asking for more cases adds
-    files and changes none. The folder appears complete or not at all.
-    Raises PancextError for counts, size, difficulty or seed out of range, an existing Task07_Pancreas, or an
-    `out` that cannot be written.
+    `size` is (Z, Y, X) in voxels. A case depends only on `seed` and its number, so more cases add files and
+    change none. The folder appears complete or not at all.
+
+    Raises:
+        PancextError: counts, size, difficulty or seed out of range, Task07_Pancreas exists, or `out` is not
+            writable.
     """
     out = Path(out)
     check_request(seed=seed, size=size)
@@ -89,7 +91,7 @@ def describe(numbers: list[int], test_numbers: list[int], *, difficulty: str, se
     """Return the content of `dataset.json`: MSD's keys in MSD's order, its misspelt `relase` included."""
     return {
         "name": "Pancreas",
-        "description": "Phantom: made abdominal CTs with pancreas and cancer, not of any patient "
+        "description": "Phantom: synthetic abdominal CTs with pancreas and cancer, not of any patient "
         f"(difficulty {difficulty}, seed {seed})",
         "reference": "nnunet_pancext phantom, in the layout of MSD Task07_Pancreas",
         "licence": "CC0 1.0",
@@ -117,7 +119,7 @@ def _write_array(path: Path, array: np.ndarray, case: PhantomCase) -> None:
     try:
         write_compressed(image, path)
     except RuntimeError as error:
-        # What SimpleITK raises for a full disk or a folder that went away.
+        # SimpleITK's error for a full disk or a folder that disappeared.
         raise OSError(f"{path.name} could not be written") from error
 
 

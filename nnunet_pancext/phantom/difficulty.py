@@ -1,4 +1,4 @@
-"""How hard the phantom's pancreas and tumour are to see, as numbers in HU and mm."""
+"""How hard the phantom's pancreas and tumour are to see, in HU and mm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Difficulty:
     neighbour_contrast_hu: how much brighter than the pancreas the liver is; the spleen is 1.5 times that
         brighter and the bowel wall 1 times that darker.
     noise_sd_hu: standard deviation of the image noise.
-    lesion_diameter_mm: smallest and largest mean tumour diameter; all between are as likely.
+    lesion_diameter_mm: smallest and largest mean tumour diameter, uniformly distributed.
     pancreas_scale: factor on the radius of the gland (head 15 mm, neck 9 mm, body 11 mm, tail 9 mm).
     fat_gap_mm: thickness of the fat between the pancreas and its neighbours; 0 lets them touch.
     boundary_blur_mm: width over which pancreas and tumour fade into what surrounds them.
@@ -58,7 +58,7 @@ DIFFICULTIES = {
 
 
 def find_difficulty(name: str) -> Difficulty:
-    """Return the difficulty called `name`; raise PancextError, listing the known names, if there is none."""
+    """Return the difficulty called `name`; raise PancextError with the known names otherwise."""
     try:
         return DIFFICULTIES[name]
     except KeyError:

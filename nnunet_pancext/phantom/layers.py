@@ -1,4 +1,4 @@
-"""What the painter lays down, one after another: a shape filled with one HU value."""
+"""What the painter paints, one after another: a shape filled with one HU value."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FAT_HU = -105.0
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A shape painted over what lies below it.
+    """A shape painted over the layers before it.
 
-    `edge_mm` is the width of the fade at its surface. `label` is the class its inside gets in the label
-    map; None leaves the class of what lies below.
+    `edge_mm` is the width of the fade at its surface. `label` is the class of its inside in the label map;
+    None keeps the class of the layers before it.
     """
 
     name: str
@@ -25,5 +25,5 @@ class Layer:
 
 
 def fat_around(*, shape: Shape, thickness_mm: float, cavity: Shape) -> Layer:
-    """Return the fat that keeps `shape` off its neighbours, inside the abdominal cavity only."""
+    """Return the fat between `shape` and its neighbours, inside the abdominal cavity only."""
     return Layer(name="fat plane", shape=Intersection((Grown(shape, thickness_mm), cavity)), hu=FAT_HU)

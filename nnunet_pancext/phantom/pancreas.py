@@ -38,7 +38,7 @@ class Lesion:
 
 @dataclass(frozen=True, kw_only=True)
 class Gland:
-    """The pancreas of one patient, with its tumour if there is one and the vessels that groove it."""
+    """The pancreas of one patient, its tumour if any, and the vessels that groove it."""
 
     shape: Shape
     lesion: Lesion | None

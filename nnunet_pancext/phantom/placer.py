@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from nnunet_pancext.phantom.shapes import Shape, Tube, Wavy
 
@@ -41,6 +40,8 @@ class Placer:
 
 def smooth_tube(*, points_mm: list[np.ndarray], radii_mm: list[float], pieces: int = 12) -> Tube:
     """Return a tube of `pieces` straight pieces along a smooth curve through all the points."""
+    from scipy.interpolate import CubicSpline  # takes a second to import, and `pancext` has other commands
+
     knots = np.linspace(0, 1, len(points_mm))
     course = np.column_stack([np.array(points_mm), np.array(radii_mm)])
     fine = CubicSpline(knots, course, bc_type="natural")(np.linspace(0, 1, pieces + 1))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from nnunet_pancext.phantom.layers import Layer
 
@@ -39,7 +38,7 @@ class VoxelGrid:
 
 
 def paint(layers: Sequence[Layer], grid: VoxelGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noise-free picture in HU (float32) and the label map (uint8), both (Z, Y, X).
+    """Return the noise-free image in HU (float32) and the label map (uint8), both (Z, Y, X).
 
     A voxel's HU is the mean over its parts, which gives the partial-volume effect; its label is the class
     with the largest share of it. Works through slabs of slices, so that memory stays bounded.
@@ -91,6 +90,8 @@ def _block_mean(fine: np.ndarray, parts: tuple[int, int, int]) -> np.ndarray:
 
 def blur(image: np.ndarray, grid: VoxelGrid) -> np.ndarray:
     """Return `image` with the scanner's blur: a Gaussian of 0.7 mm widened by a third of a voxel."""
+    from scipy.ndimage import gaussian_filter
+
     sigma = [np.hypot(BLUR_MM / spacing, BLUR_VOXELS) for spacing in grid.spacing_mm]
     return gaussian_filter(image, sigma, mode="nearest")
 
@@ -114,6 +115,8 @@ def add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) ->
 
 def add_noise(image: np.ndarray, rng: np.random.Generator, *, noise_sd_hu: float) -> None:
     """Add noise of standard deviation `noise_sd_hu` with a grain of about a voxel in the slice, in place."""
+    from scipy.ndimage import gaussian_filter
+
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     noise = gaussian_filter(noise, NOISE_GRAIN_VOXELS, mode="wrap")
     noise *= np.float32(noise_sd_hu) / noise.std()

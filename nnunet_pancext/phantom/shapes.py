@@ -19,7 +19,7 @@ TINY = np.float32(1e-6)
 
 
 class Shape(Protocol):
-    """What every shape offers: a signed distance in mm and the box (lowest, highest x y z) that holds it."""
+    """A signed distance in mm and the bounding box (lowest, highest x y z)."""
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray: ...
 
@@ -84,29 +84,19 @@ class Tube:
     radii_mm: np.ndarray
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        points = self.points_mm.astype(np.float32)
-        radii = self.radii_mm.astype(np.float32)
-        pieces = zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True)
-        return reduce(np.minimum, (self._piece(x, y, z, *piece) for piece in pieces))
+        points, radii = self.points_mm.astype(np.float32), self.radii_mm.astype(np.float32)
 
-    @staticmethod
-    def _piece(
-        x: np.ndarray,
-        y: np.ndarray,
-        z: np.ndarray,
-        start: np.ndarray,
-        end: np.ndarray,
-        start_radius: np.float32,
-        end_radius: np.float32,
-    ) -> np.ndarray:
-        along = end - start
-        length = along @ along + TINY
-        dx, dy, dz = x - start[0], y - start[1], z - start[2]
-        ahead = dx * along[0] + dy * along[1] + dz * along[2]
-        share = np.minimum(np.maximum(ahead / length, 0), 1)
-        # |d - share * along|^2, multiplied out: most of it stays on the open grid and costs little.
-        square = dx * dx + dy * dy + dz * dz - share * (2 * ahead - share * length)
-        return np.sqrt(np.maximum(square, 0)) - (start_radius + share * (end_radius - start_radius))
+        def piece(k: int) -> np.ndarray:
+            start, along = points[k], points[k + 1] - points[k]
+            length = along @ along + TINY
+            dx, dy, dz = x - start[0], y - start[1], z - start[2]
+            ahead = dx * along[0] + dy * along[1] + dz * along[2]
+            share = np.minimum(np.maximum(ahead / length, 0), 1)
+            # |d - share * along|^2, multiplied out: most of it stays on the open grid and costs little.
+            square = dx * dx + dy * dy + dz * dz - share * (2 * ahead - share * length)
+            return np.sqrt(np.maximum(square, 0)) - (radii[k] + share * (radii[k + 1] - radii[k]))
+
+        return reduce(np.minimum, map(piece, range(len(points) - 1)))
 
     def bounds(self) -> Bounds:
         reach = self.radii_mm[:, None]

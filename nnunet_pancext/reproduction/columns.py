@@ -1,4 +1,4 @@
-"""The columns that several papers' tables have."""
+"""Columns of several papers' tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nnunet_pancext.reproduction.protocol import Column
 
 
 def per_slice(title: str, metric: str, label: str, *, percent: bool = False) -> Column:
-    """Return a mean over the slices that hold the label."""
+    """Return a mean over the slices that contain the label."""
     return _column(title, f"per_slice.{metric}", label, percent=percent)
 
 

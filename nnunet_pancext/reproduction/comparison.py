@@ -10,16 +10,16 @@ from typing import Any
 
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.pages.numbers import UNDEFINED
-from nnunet_pancext.reproduction.choices import Trial
 from nnunet_pancext.reproduction.plan import result_folder
 from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Row, Table
+from nnunet_pancext.reproduction.selection import PlannedRun
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonRow:
-    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where there is none.
+    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where undefined.
 
-    `cases` and `stock_cases` are how many were scored, which may be fewer than the paper's.
+    `cases` and `stock_cases` count the scored cases, which may be fewer than the paper's.
     """
 
     source: str
@@ -34,65 +34,56 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All rows of a trial."""
+class PaperComparison:
+    """A planned run with a row for each metric and method."""
 
-    trial: Trial
+    run: PlannedRun
     rows: list[ComparisonRow]
 
+    @property
+    def title(self) -> str:
+        """Dataset, configuration and folds."""
+        return f"{self.run.dataset.title}; {self.run.configuration}, fold {' '.join(self.run.folds)}"
 
-def compare(trial: Trial, *, out: Path) -> Comparison:
-    """Return the comparison of a trial, from the scores that there are under `out`."""
-    names = dict.fromkeys((STOCK, *trial.trainers))
-    summaries = {name: read_summary(result_folder(trial, name, out=out).summary) for name in names}
-    numbers = {name: case_count(result_folder(trial, name, out=out).summary) for name in names}
-    rows = []
-    for table in (*trial.experiment.tables, *further_tables(trial.experiment)):
-        for column in (one for one in table.columns if one.where):
-            for row in table.rows:
-                if row.trainer not in summaries:
-                    continue
-                printed = row.figures[table.columns.index(column)]
-                rows.append(
-                    ComparisonRow(
-                        source=table.source,
-                        method=row.method,
-                        trainer=row.trainer,
-                        metric=column.title,
-                        paper=printed or UNDEFINED,
-                        ours=score_text(summaries[row.trainer], column),
-                        stock=score_text(summaries[STOCK], column),
-                        cases=numbers[row.trainer],
-                        stock_cases=numbers[STOCK],
-                    )
-                )
-    return Comparison(trial=trial, rows=rows)
+
+def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
+    """Return the comparison of a run, from the scores available under `out`."""
+    scores = {
+        name: _pancext_scores(result_folder(run, name, out=out).summary) for name in (STOCK, *run.trainers)
+    }
+    stock = scores[STOCK]
+    rows = [
+        ComparisonRow(
+            source=table.source,
+            method=row.method,
+            trainer=row.trainer,
+            metric=column.title,
+            paper=figure or UNDEFINED,
+            ours=score_text(scores[row.trainer].get("labels"), column),
+            stock=score_text(stock.get("labels"), column),
+            cases=str(scores[row.trainer].get("cases", UNDEFINED)),
+            stock_cases=str(stock.get("cases", UNDEFINED)),
+        )
+        for table in (*run.experiment.tables, *further_tables(run.experiment))
+        for place, column in enumerate(table.columns)
+        if column.where
+        for row in table.rows
+        if row.trainer in scores
+        for figure in [row.figures[place]]
+    ]
+    return PaperComparison(run=run, rows=rows)
 
 
 def further_tables(experiment: Experiment) -> list[Table]:
     """Return the columns that the paper does not have, for each of its methods, as a table."""
     methods = {row.trainer: row.method for table in experiment.tables for row in table.rows if row.trainer}
-    nothing = tuple("" for _ in experiment.further)
-    rows = tuple(Row(method=method, figures=nothing, trainer=trainer) for trainer, method in methods.items())
+    blank = ("",) * len(experiment.further)
+    rows = tuple(Row(method=method, figures=blank, trainer=trainer) for trainer, method in methods.items())
     return [Table(source=UNDEFINED, title="ours alone", columns=experiment.further, rows=rows)]
 
 
-def read_summary(file: Path) -> dict[str, Any] | None:
-    """Return the scores by label that `pancext evaluate` wrote, None where there are none."""
-    return read_json(file, expect=dict).get("pancext", {}).get("labels") if file.is_file() else None
-
-
-def case_count(file: Path) -> str:
-    """Return how many cases `pancext evaluate` scored; a dash where it did not."""
-    return (
-        str(read_json(file, expect=dict).get("pancext", {}).get("cases", UNDEFINED))
-        if file.is_file()
-        else UNDEFINED
-    )
-
-
 def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
-    """Return the score of a column as its paper would print it; a dash where there is none."""
+    """Return the score of a column as its paper would print it; a dash where it is undefined."""
     value = _mean(labels, column, column.where)
     if math.isnan(value):
         return UNDEFINED
@@ -103,11 +94,16 @@ def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
     return text
 
 
+def _pancext_scores(summary: Path) -> dict[str, Any]:
+    """Return what `pancext evaluate` wrote of cases and labels; empty where there are no scores."""
+    return read_json(summary, expect=dict).get("pancext", {}) if summary.is_file() else {}
+
+
 def _mean(labels: Mapping[str, Any] | None, column: Column, where: str) -> float:
     values = []
     for label in column.labels:
-        found: Any = (labels or {}).get(label, {})
+        score: Any = (labels or {}).get(label, {})
         for key in where.split("."):
-            found = found.get(key, math.nan) if isinstance(found, dict) else math.nan
-        values.append(found if isinstance(found, (int, float)) else math.nan)
+            score = score.get(key, math.nan) if isinstance(score, dict) else math.nan
+        values.append(score if isinstance(score, (int, float)) else math.nan)
     return sum(values) / len(values) if values else math.nan

@@ -1,4 +1,4 @@
-"""The datasets that the protocols train on. Papers that share one share its trainings too."""
+"""The datasets that the protocols train on. Papers that share one share its trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes docs/reproduction.md: the papers' tables, and what of them can be reproduced."""
+"""Generates docs/reproduction.md: the papers' tables, and what in them can be reproduced."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ recipe where it gives one; the test set is predicted and scored with the paper's
 shows the commands and an estimate of GPU-hours. Results end up in a table: the paper's figure, ours, stock
 nnU-Net's.
 
-**None of these protocols has been run yet**, on no GPU, so this page has the papers' figures alone. Each
-table tells where its paper prints it; a trainer beside a row is what stands for it here.
+**None of these protocols has been run yet**, so this page has the papers' figures alone. Each table names
+the place in its paper; the trainer beside a row is the one that reproduces it here.
 
-This page is made by `python -m nnunet_pancext.reproduction.document docs/reproduction.md` from the data in
-`nnunet_pancext/reproduction/papers/`.
+This page is generated from the data in `nnunet_pancext/reproduction/papers/` by
+`python -m nnunet_pancext.reproduction.document docs/reproduction.md`.
 """
 
 
@@ -58,14 +58,8 @@ def _paper_section(paper: Paper) -> str:
         lines += ["", *_experiment_lines(experiment)]
     for table in paper.other_tables:
         lines += ["", *table_lines(table)]
-    lines += [
-        "",
-        "Not to be reproduced, or not to be settled:",
-        "",
-        *(f"- {note}" for note in paper.limits),
-        "",
-    ]
-    return "\n".join(lines)
+    notes = [f"- {note}" for note in paper.limits]
+    return "\n".join([*lines, "", "What cannot be reproduced or settled:", "", *notes, ""])
 
 
 def _experiment_lines(experiment: Experiment) -> list[str]:

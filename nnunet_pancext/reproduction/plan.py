@@ -1,4 +1,4 @@
-"""From a paper and what a user chose of it to the list of steps."""
+"""From a paper and a user's selection to the list of steps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_pancext.reproduction.choices import Choices, Trial
 from nnunet_pancext.reproduction.estimate import training_length
 from nnunet_pancext.reproduction.protocol import Dataset
+from nnunet_pancext.reproduction.selection import PlannedRun, Selection
 from nnunet_pancext.reproduction.steps import (
     PLANS,
     Conversion,
@@ -24,19 +24,10 @@ from nnunet_pancext.reproduction.steps import (
 
 @dataclass(frozen=True, kw_only=True)
 class ResultFolder:
-    """Where the predictions and scores of one trainer lie."""
+    """A trainer's results on the test set: predicted label maps, and the tables of `pancext evaluate`."""
 
-    root: Path
-
-    @property
-    def predictions(self) -> Path:
-        """Predicted label maps of the test set."""
-        return self.root / "predictions"
-
-    @property
-    def scores(self) -> Path:
-        """Tables of `pancext evaluate`."""
-        return self.root / "scores"
+    predictions: Path
+    scores: Path
 
     @property
     def summary(self) -> Path:
@@ -44,29 +35,30 @@ class ResultFolder:
         return self.scores / "summary.json"
 
 
-def result_folder(trial: Trial, trainer: str, *, out: Path) -> ResultFolder:
-    """Return the place of a trainer's results, which tells everything that they depend on."""
-    model = f"{trainer}__{PLANS}__{trial.configuration}__fold_{'_'.join(trial.folds)}"
-    return ResultFolder(root=out / trial.dataset.folder / model)
+def result_folder(run: PlannedRun, trainer: str, *, out: Path) -> ResultFolder:
+    """Return where a trainer's results are; the name has everything that they depend on."""
+    model = f"{trainer}__{PLANS}__{run.configuration}__fold_{'_'.join(run.folds)}"
+    root = out / run.dataset.folder / model
+    return ResultFolder(predictions=root / "predictions", scores=root / "scores")
 
 
-def plan_steps(trials: list[Trial], choices: Choices) -> list[Step]:
-    """Return all steps, in order; what several trials share is there once."""
+def plan_steps(runs: list[PlannedRun], selection: Selection) -> list[Step]:
+    """Return all steps in order; a step that several runs share appears once."""
     steps = [
         step
-        for trial in trials
-        for step in (*prepare_data(trial, choices), *train_and_test(trial, choices=choices))
+        for run in runs
+        for step in (*prepare_data(run, selection), *train_and_test(run, selection=selection))
     ]
     return list({step.words: step for step in steps}.values())
 
 
-def prepare_data(trial: Trial, choices: Choices) -> Iterator[Step]:
+def prepare_data(run: PlannedRun, selection: Selection) -> Iterator[Step]:
     """Convert, place folds, plan."""
-    dataset = trial.dataset
+    dataset = run.dataset
     raw, preprocessed = f"$nnUNet_raw/{dataset.folder}", f"$nnUNet_preprocessed/{dataset.folder}"
     yield Conversion(
         title=f"convert: {dataset.title}",
-        words=dataset.conversion(locations(dataset, choices)),
+        words=dataset.conversion(source_paths(dataset, selection)),
         result=f"{raw}/conversion_report.json",
         dataset=dataset,
     )
@@ -78,68 +70,63 @@ def prepare_data(trial: Trial, choices: Choices) -> Iterator[Step]:
             result=f"{preprocessed}/splits_final.json",
             split=f"{raw}/split.json",
         )
+    planning = ("nnUNetv2_plan_and_preprocess", "-d", identifier, "-c", run.configuration)
     yield Planning(
-        title=f"plan and preprocess {dataset.folder}, {trial.configuration}",
-        words=(
-            *("nnUNetv2_plan_and_preprocess", "-d", identifier, "-c", trial.configuration),
-            "--verify_dataset_integrity",
-        ),
+        title=f"plan and preprocess {dataset.folder}, {run.configuration}",
+        words=(*planning, "--verify_dataset_integrity"),
         result=f"{preprocessed}/{PLANS}.json",
         dataset=dataset,
-        configuration=trial.configuration,
+        configuration=run.configuration,
     )
 
 
-def locations(dataset: Dataset, choices: Choices) -> tuple[str, ...]:
-    """Return where the downloads lie, or what stands for those that were not given."""
+def source_paths(dataset: Dataset, selection: Selection) -> tuple[str, ...]:
+    """Return the paths of the downloads, or placeholders for those that were not given."""
     return tuple(
-        choices.sources.get(name, unknown)
-        for name, unknown in zip(dataset.downloads, placeholders(dataset), strict=True)
+        selection.sources.get(name, placeholder)
+        for name, placeholder in zip(dataset.downloads, placeholders(dataset), strict=True)
     )
 
 
-def train_and_test(trial: Trial, *, choices: Choices) -> Iterator[Step]:
+def train_and_test(run: PlannedRun, *, selection: Selection) -> Iterator[Step]:
     """Train, predict and evaluate, trainer by trainer."""
-    dataset = trial.dataset
+    dataset = run.dataset
     identifier = str(dataset.dataset_id)
-    device = ("-device", choices.device) if choices.device else ()
+    device = ("-device", selection.device) if selection.device else ()
     raw = f"$nnUNet_raw/{dataset.folder}"
-    probabilities = trial.experiment.probabilities
-    for trainer in trial.trainers:
-        model = f"$nnUNet_results/{dataset.folder}/{trainer}__{PLANS}__{trial.configuration}"
-        for fold in trial.folds:
+    probabilities = run.experiment.probabilities
+    for trainer in run.trainers:
+        model = f"$nnUNet_results/{dataset.folder}/{trainer}__{PLANS}__{run.configuration}"
+        for fold in run.folds:
+            training = ("nnUNetv2_train", identifier, run.configuration, fold, "-tr", trainer)
             yield Training(
                 title=f"train {trainer}, fold {fold}",
-                words=(
-                    *("nnUNetv2_train", identifier, trial.configuration, fold, "-tr", trainer),
-                    *device,
-                ),
+                words=(*training, *device),
                 result=f"{model}/fold_{fold}",
                 trainer=trainer,
                 num_epochs=training_length(trainer).epochs,
             )
-        folder = result_folder(trial, trainer, out=choices.out)
+        folder = result_folder(run, trainer, out=selection.out)
+        predictions = str(folder.predictions)
         yield Prediction(
             title=f"predict the test set with {trainer}",
             words=(
-                *("nnUNetv2_predict", "-i", f"{raw}/imagesTs", "-o", str(folder.predictions)),
-                *("-d", identifier, "-c", trial.configuration, "-f", *trial.folds, "-tr", trainer),
-                *device,
+                *("nnUNetv2_predict", "-i", f"{raw}/imagesTs", "-o", predictions),
+                *("-d", identifier, "-c", run.configuration, "-f", *run.folds, "-tr", trainer, *device),
                 *(("--save_probabilities",) if probabilities else ()),
             ),
-            result=str(folder.predictions),
+            result=predictions,
             trainer=trainer,
             dataset=dataset,
             probabilities=probabilities,
-            checkpoints=tuple(f"{model}/fold_{fold}/checkpoint_final.pth" for fold in trial.folds),
+            checkpoints=tuple(f"{model}/fold_{fold}/checkpoint_final.pth" for fold in run.folds),
         )
         yield Evaluation(
             title=f"evaluate {trainer}",
             words=(
-                *("pancext", "evaluate", str(folder.predictions), f"{raw}/labelsTs"),
-                *("-o", str(folder.scores)),
+                *("pancext", "evaluate", predictions, f"{raw}/labelsTs", "-o", str(folder.scores)),
                 *(("--probabilities",) if probabilities else ()),
             ),
             result=str(folder.summary),
-            predictions=str(folder.predictions),
+            predictions=predictions,
         )

@@ -1,11 +1,12 @@
-"""What a paper's protocol consists of: datasets, tables of figures, and what is trained for each row."""
+"""What a paper's protocol consists of: datasets, tables of figures, and a trainer for each row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 STOCK = "nnUNetTrainer"
-HOST_FOLDS = 5
+NNUNET_FOLDS = 5
 WHOLE_TRAINING_SET = ("all",)
 
 
@@ -13,9 +14,9 @@ WHOLE_TRAINING_SET = ("all",)
 class Dataset:
     """A download and its conversion.
 
-    `layout` is that of `pancext convert` and its name on the command line; `downloads` name what the
-    converter takes, in its order; `labels` is what the conversion's report says of them; `own_folds` how many
-    folds the split has of its own, which nnU-Net must be given, 0 where nnU-Net makes its five.
+    `layout` is that of `pancext convert` and the dataset's name on the command line; `downloads` name the
+    converter's sources, in order; `labels` as the conversion report calls them; `own_folds` is the number of
+    folds that the split defines, 0 where nnU-Net creates its five.
     """
 
     layout: str
@@ -30,12 +31,12 @@ class Dataset:
 
     @property
     def num_folds(self) -> int:
-        """How many folds there are to train."""
-        return self.own_folds or HOST_FOLDS
+        """Number of folds."""
+        return self.own_folds or NNUNET_FOLDS
 
     @property
     def folder(self) -> str:
-        """Name of the folder that nnU-Net looks for."""
+        """The folder's name in nnU-Net."""
         return f"Dataset{self.dataset_id:03d}_{self.name}"
 
     def conversion(self, sources: tuple[str, ...]) -> tuple[str, ...]:
@@ -46,10 +47,10 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of a paper's table, and where `summary.json` has the same of ours.
+    """A column of a paper's table, and where `summary.json` has our value.
 
-    `where` is a path of keys below a label, such as 'per_slice.slice_dice'; empty where an evaluation does
-    not tell. Of several `labels` the mean is taken. `has_spread` adds the standard deviation over the cases.
+    `where` is a path of keys below a label, such as 'per_slice.slice_dice'; empty where the evaluation has no
+    such value. Several `labels` are averaged. `has_spread` adds the standard deviation over the cases.
     """
 
     title: str
@@ -62,7 +63,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A method: its figures as printed, '' where there is none, and the trainer that stands for it here."""
+    """A method: its figures as printed ('' for none) and the trainer that reproduces it here."""
 
     method: str
     figures: tuple[str, ...]
@@ -71,7 +72,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Figures of a paper; `source` says where it prints them."""
+    """Figures of a paper; `source` is the place in it."""
 
     source: str
     title: str
@@ -84,12 +85,25 @@ class Table:
                 raise ValueError(f"{self.source}, {row.method}: {len(row.figures)} figures")
 
 
+def table(source: str, title: str, columns: tuple[Column, ...], *rows: Any) -> Table:
+    """Return a table from rows (method, figures) or (method, figures, trainer).
+
+    Figures are a string that spaces divide, or a tuple; '' where the paper prints none for the method.
+    """
+    parsed = []
+    for method, figures, *trainer in rows:
+        if isinstance(figures, str):
+            figures = tuple(figures.split()) or ("",) * len(columns)
+        parsed.append(Row(method=method, figures=figures, trainer="".join(trainer)))
+    return Table(source=source, title=title, columns=columns, rows=tuple(parsed))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Trainings on one dataset whose results stand beside a paper's tables.
+    """Trainings on one dataset whose results are compared with a paper's tables.
 
     `main` is trained first, then stock nnU-Net, then the other rows. `further` columns are ours alone.
-    `probabilities` are kept where a column needs them. `differences` from the paper are told below results.
+    `probabilities` are kept where a column needs them. `differences` from the paper are listed below results.
     """
 
     dataset: Dataset
@@ -112,7 +126,7 @@ class Experiment:
 class Paper:
     """A paper by its name on the command line.
 
-    `other_tables` have figures that no trainer here stands for; `limits` say what cannot be reproduced, and
+    `other_tables` have figures that no trainer here reproduces; `limits` say what cannot be reproduced, and
     why.
     """
 

@@ -1,4 +1,4 @@
-"""Runs a protocol step by step; what is finished is left as it is."""
+"""Runs a protocol step by step and skips finished steps."""
 
 from __future__ import annotations
 
@@ -6,129 +6,120 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+from nnunet_pancext.architectures.monai_networks import monai_networks
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_commands.runner import CommandRunner
-from nnunet_pancext.reproduction.choices import Choices, Trial
-from nnunet_pancext.reproduction.extras import why_it_cannot_run
-from nnunet_pancext.reproduction.places import expand, require_set
+from nnunet_pancext.nnunet_files.folders import expand, require_all_folders_set
 from nnunet_pancext.reproduction.plan import plan_steps
+from nnunet_pancext.reproduction.selection import PlannedRun, Selection
 from nnunet_pancext.reproduction.steps import Conversion, Prediction, Step, Training
+from nnunet_pancext.trainers import find_trainer
 
-AGAIN = "Run the same command again to continue: finished steps are skipped, a started training goes on."
+AGAIN = "Run the same command again to continue: finished steps are skipped, a started training continues."
 
 
-def run_protocol(trials: list[Trial], choices: Choices, *, log_name: str) -> None:
-    """Run every step whose result is not there.
+def run_protocol(runs: list[PlannedRun], selection: Selection, *, log_name: str) -> None:
+    """Run every step whose result does not exist.
 
     Raises:
         PancextError: a variable is not set, a download is missing, or a step failed; then with the last lines
             of its output.
     """
-    require_set()
-    steps = plan_steps(trials, choices)
-    for step in steps:
-        if isinstance(step, Conversion) and not step.is_finished():
-            step.prepare()  # a missing download is told before the first hour, not after it
-    require_gpu(steps, choices)
-    require_extras(steps)
+    require_all_folders_set()
+    steps = plan_steps(runs, selection)
+    unfinished = [step for step in steps if not step.is_finished()]
+    for step in unfinished:
+        if isinstance(step, Conversion):
+            step.prepare()  # report a missing download before the first hour, not after it
+    trainers = [step.trainer for step in unfinished if isinstance(step, (Training, Prediction))]
+    require_gpu(trainers, device=selection.device)
+    require_extras(trainers)
     runner = CommandRunner(
-        logs=new_log_folder(choices.out / "logs", log_name),
+        logs=new_log_folder(selection.out / "logs", log_name),
         environment={"PYTHONUNBUFFERED": "1"},
         steps=len(steps),
     )
-    with ended_like_interrupted():
+    with sigterm_as_interrupt():
         for step in steps:
             run_step(step, runner)
 
 
 @contextmanager
-def ended_like_interrupted() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM, which batch systems send, end the running command too, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def require_gpu(steps: Sequence[Step], choices: Choices) -> None:
-    """Raise PancextError where there is something to train or predict on a GPU that is not there."""
-    if choices.device not in (None, "cuda"):
-        return
+def require_gpu(trainers: Sequence[str], *, device: str | None) -> None:
+    """Raise PancextError where trainers need a GPU and PyTorch finds none."""
     import torch
 
-    wanted = any(isinstance(step, (Training, Prediction)) and not step.is_finished() for step in steps)
-    if wanted and not torch.cuda.is_available():
+    if trainers and device in (None, "cuda") and not torch.cuda.is_available():
         raise PancextError(
-            "PyTorch finds no GPU here, and a protocol takes days on one. `pancext doctor` says more; "
-            "--dry-run shows the commands for another machine; --device cpu or mps goes on without."
+            "PyTorch finds no GPU, and a protocol takes days on one. Run `pancext doctor` for details, "
+            "--dry-run to get the commands for another machine, or --device cpu or mps to go on without."
         )
 
 
-def require_extras(steps: Sequence[Step]) -> None:
-    """Raise PancextError where something is to be trained or predicted whose packages are not there."""
-    wanted = dict.fromkeys(
-        step.trainer for step in steps if isinstance(step, (Training, Prediction)) and not step.is_finished()
-    )
-    lacking = {name: reason for name in wanted if (reason := why_it_cannot_run(name)) is not None}
-    if lacking:
+def needs_extra(trainer: str) -> bool:
+    """Whether a trainer's network comes from an optional package."""
+    trainer_class = find_trainer(trainer)
+    return trainer_class is not None and trainer_class.extra is not None
+
+
+def require_extras(trainers: Sequence[str]) -> None:
+    """Raise PancextError where trainers need an optional package that is not installed."""
+    optional = [name for name in dict.fromkeys(trainers) if needs_extra(name)]
+    try:
+        if optional:
+            monai_networks()
+    except PancextError as error:
         raise PancextError(
-            f"{', '.join(lacking)}: {next(iter(lacking.values()))}. "
-            "Or name only other trainers, with --trainers."
-        )
+            f"{', '.join(optional)}: {error}. Or select other trainers with --trainers."
+        ) from error
 
 
 def run_step(step: Step, runner: CommandRunner) -> None:
-    """Run one step unless its result is there."""
+    """Run one step unless its result exists, and print the remarks on the result."""
     if step.is_finished():
         runner.heading(step.title)
-        runner.console.say(f"skipped: {step.result} is there")
-        tell_remarks(step, runner)
-        return
-    words = [expand(word) for word in step.prepare()]
-    try:
-        runner.run(step.title, words, progress=step.progress())
-    except PancextError as error:
-        raise PancextError(f"{error}{AGAIN}") from error
-    except OSError as error:
-        raise PancextError(
-            f"cannot start {words[0]}: {error.strerror}. Is it installed beside this Python? "
-            "`pancext doctor` looks."
-        ) from error
-    if not step.is_finished():
-        raise PancextError(
-            f"{words[0]} ended without an error, but {step.result} is not there or not whole. "
-            f"Look into {runner.logs}. {AGAIN}"
-        )
-    tell_remarks(step, runner)
-
-
-def tell_remarks(step: Step, runner: CommandRunner) -> None:
-    """Print what must be known of a finished step's result."""
+        runner.console.say(f"skipped: {step.result} exists")
+    else:
+        words = [expand(word) for word in step.prepare()]
+        try:
+            runner.run(step.title, words, progress=step.progress())
+        except PancextError as error:
+            raise PancextError(f"{error}{AGAIN}") from error
+        except OSError as error:
+            raise PancextError(
+                f"cannot start {words[0]}: {error.strerror}. Is it installed beside this Python? "
+                "Check with `pancext doctor`."
+            ) from error
+        if not step.is_finished():
+            raise PancextError(
+                f"{words[0]} ended without an error, but {step.result} is missing or incomplete. "
+                f"See {runner.logs}. {AGAIN}"
+            )
     for remark in step.remarks():
         runner.console.say(remark)
 
 
 def new_log_folder(parent: Path, name: str) -> Path:
-    """Make and return a folder for the logs of this run, so that those of earlier ones stay."""
+    """Create and return a new log folder NAME_1, NAME_2, …, so that earlier logs are kept."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            folder = parent / f"{name}_{number}"
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                number += 1
+        folder = next(path for number in count(1) if not (path := parent / f"{name}_{number}").exists())
+        folder.mkdir()
     except OSError as error:
         raise PancextError(f"cannot write to {parent}: {error.strerror}. Give another --out.") from error
+    return folder

@@ -25,7 +25,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
         assert f"[{step}/8]" in shown
     assert "epoch 1/1" in shown
     assert "on 2 validation cases" in shown
-    assert re.search(r"Mean foreground Dice on 1 held-out cases: [01]\.\d{3}", shown)
+    assert re.search(r"Mean foreground Dice on 1 test cases: [01]\.\d{3}", shown)
 
     page = (out / "demo_report.html").read_text()
     for part in (
@@ -45,7 +45,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     assert not (out / "work").exists()
 
 
-def test_data_that_is_not_there_is_told_without_a_traceback(tmp_path, capsys):
+def test_data_that_is_not_there_is_reported_without_a_traceback(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo"), "--data", str(tmp_path / "nowhere")]) == 1
     shown = capsys.readouterr()
     assert "nowhere" in shown.err

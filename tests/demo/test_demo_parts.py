@@ -11,9 +11,9 @@ import pytest
 from nnunet_pancext.cli import demo as demo_command
 from nnunet_pancext.demo import pipeline
 from nnunet_pancext.demo.facts import collect_facts, collect_notes
-from nnunet_pancext.demo.held_out import HeldOut, hold_out, link_cases, write_split
 from nnunet_pancext.demo.pipeline import name_trainer, postprocess
 from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
+from nnunet_pancext.demo.split import Split, link_cases, split_cases, write_split
 from nnunet_pancext.demo.workspace import open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_commands import runner as commands
@@ -69,7 +69,7 @@ def test_the_other_commands_progress():
     improved = (
         "Results were improved by removing all but the largest foreground region. Mean dice before: 0.5"
     )
-    assert postprocessing_progress(improved) == "keep the largest component alone"
+    assert postprocessing_progress(improved) == "keep only the largest component"
     refused = "Removing all but the largest foreground region did not improve results!"
     assert postprocessing_progress(refused) == "keep all components"
     assert postprocessing_progress("something else") is None
@@ -111,38 +111,38 @@ def test_the_small_patch_grows_with_the_image(image, planned, patch, batch):
     assert found == {"patch_size": patch, "batch_size": batch}
 
 
-def test_the_held_out_cases_are_nnunets_fold_0():
+def test_the_test_cases_are_from_nnunets_fold_0():
     cases = [f"pancreas_{number:03d}" for number in range(10)]
-    held_out = hold_out(cases)
-    assert not held_out.trained_on
-    assert [len(part) for part in (held_out.training, held_out.validation, held_out.cases)] == [6, 2, 2]
-    assert sorted([*held_out.training, *held_out.validation, *held_out.cases]) == cases
+    split = split_cases(cases)
+    assert not split.test_was_trained_on
+    assert [len(part) for part in (split.training, split.validation, split.test)] == [6, 2, 2]
+    assert sorted([*split.training, *split.validation, *split.test]) == cases
 
 
 @pytest.mark.parametrize(("count", "validated"), [(5, 2), (9, 2), (12, 3), (15, 4), (281, 4)])
 def test_what_is_chosen_on_validation_cases_rests_on_several(count, validated):
-    held_out = hold_out([f"case_{number:03d}" for number in range(count)])
-    assert len(held_out.validation) == validated
-    assert len(held_out.training) >= validated
+    split = split_cases([f"case_{number:03d}" for number in range(count)])
+    assert len(split.validation) == validated
+    assert len(split.training) >= validated
 
 
 def test_a_large_dataset_predicts_only_a_few_of_its_fold():
-    held_out = hold_out([f"case_{number:03d}" for number in range(100)])
-    assert [len(part) for part in (held_out.training, held_out.validation, held_out.cases)] == [76, 4, 4]
-    assert len({*held_out.training, *held_out.validation, *held_out.cases}) == 84
+    split = split_cases([f"case_{number:03d}" for number in range(100)])
+    assert [len(part) for part in (split.training, split.validation, split.test)] == [76, 4, 4]
+    assert len({*split.training, *split.validation, *split.test}) == 84
 
 
 def test_fewer_cases_than_folds_are_trained_on_and_the_report_says_so():
-    held_out = hold_out(["b", "a"])
-    assert held_out == HeldOut(training=["a", "b"], validation=["a", "b"], cases=["a"], trained_on=True)
-    one_seed, notice = collect_notes(made=False, device="cuda", held_out=held_out)
+    split = split_cases(["b", "a"])
+    assert split == Split(training=["a", "b"], validation=["a", "b"], test=["a"], test_was_trained_on=True)
+    one_seed, notice = collect_notes(phantoms=False, device="cuda", split=split)
     assert "Another seed gives other numbers" in one_seed
     assert "also trained on" in notice
 
 
 def test_the_spread_is_given_for_the_demo_that_it_was_measured_on():
-    held_out = HeldOut(training=["a"], validation=["b", "c"], cases=["d"], trained_on=False)
-    first, *_ = collect_notes(made=True, device="cpu", held_out=held_out, as_measured=True)
+    split = Split(training=["a"], validation=["b", "c"], test=["d"], test_was_trained_on=False)
+    first, *_ = collect_notes(phantoms=True, device="cpu", split=split, as_measured=True)
     low, high = map(float, re.findall(r"0\.\d\d", first))
     assert 0.6 <= low < high < 1
     assert pipeline.AS_MEASURED[0] == name_trainer(pipeline.DEFAULT_TRAINER, None)[0]
@@ -153,10 +153,10 @@ def test_the_split_and_the_linked_cases(tmp_path):
     for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b_0000.nii.gz"):
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_text(name)
-    held_out = HeldOut(training=["b"], validation=["c", "d"], cases=["a"], trained_on=False)
-    write_split(tmp_path / "splits_final.json", held_out)
+    split = Split(training=["b"], validation=["c", "d"], test=["a"], test_was_trained_on=False)
+    write_split(tmp_path / "splits_final.json", split)
     assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["c", "d"]}]
-    folders = link_cases(held_out.cases, dataset=raw, target=tmp_path / "test")
+    folders = link_cases(split.test, dataset=raw, target=tmp_path / "test")
     assert [path.name for path in folders.images.iterdir()] == ["a_0000.nii.gz"]
     assert [path.name for path in folders.labels.iterdir()] == ["a.nii.gz"]
 
@@ -197,7 +197,7 @@ def test_an_earlier_demo_is_replaced_and_anything_else_is_left_alone(tmp_path):
     assert (other / "thesis.tex").read_text() == "precious"
 
 
-def test_an_output_folder_that_cannot_be_made_is_told(tmp_path):
+def test_an_output_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PancextError, match=r"cannot write to .*Give another folder with --out"):
         open_workspace(tmp_path / "file" / "out")
@@ -231,7 +231,7 @@ def test_the_facts_resolve_the_inherited_plan():
             trainer="T",
             configuration="2d_demo",
             plans=plans,
-            held_out=HeldOut(training=["a", "b"], validation=["d", "e"], cases=["c"], trained_on=False),
+            split=Split(training=["a", "b"], validation=["d", "e"], test=["c"], test_was_trained_on=False),
             device="cpu",
             seed="0",
         )
@@ -305,6 +305,24 @@ def test_in_a_pipe_a_status_is_shown_when_a_minute_was_silent():
     ]
 
 
+def test_a_heartbeat_leaves_the_status_of_a_training_until_the_next_line():
+    now = [0.0]
+    stream = Stream(terminal=True)
+    console = Console(stream, clock=lambda: now[0])
+    console.heartbeat("... 0 s", after_s=5)
+    now[0] = 6
+    console.heartbeat("... 6 s", after_s=5)
+    console.say(Status("iteration 1"))
+    now[0] = 60
+    console.heartbeat("... 60 s", after_s=5)
+    console.say("epoch 1")
+    now[0] = 70
+    console.heartbeat("... 70 s", after_s=5)
+    assert stream.getvalue() == (
+        "\r\x1b[K      ... 6 s\r\x1b[K      iteration 1\r\x1b[K      epoch 1\n\r\x1b[K      ... 70 s"
+    )
+
+
 def test_a_silent_command_shows_how_long_it_has_been_running(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "HEARTBEAT_S", 0.5)
     _install(monkeypatch, tmp_path, "import time\ntime.sleep(2.5)\nprint('Epoch 1/2, a status')")
@@ -320,10 +338,10 @@ def test_one_validation_case_chooses_no_postprocessing(tmp_path, capsys):
     workspace = open_workspace(tmp_path / "out")
     workspace.raw_predictions.mkdir()
     (workspace.raw_predictions / "a.nii.gz").write_text("predicted")
-    held_out = HeldOut(training=["a"], validation=["a"], cases=["a"], trained_on=True)
+    split = Split(training=["a"], validation=["a"], test=["a"], test_was_trained_on=True)
     runner = CommandRunner(logs=workspace.logs, environment={}, steps=8)
     runner.step = 5
-    postprocess(runner, workspace, tmp_path / "model", held_out, tmp_path / "dataset")
+    postprocess(runner, workspace, tmp_path / "model", split, tmp_path / "dataset")
     assert (workspace.predictions / "a.nii.gz").read_text() == "predicted"
     assert "[6 to 7/8] no postprocessing: one validation case is too few" in capsys.readouterr().out
     assert runner.step == 7

@@ -5,7 +5,6 @@ from importlib import metadata
 
 import pytest
 
-import nnunet_pancext_discovery
 from nnunet_pancext.doctor import versions
 
 INSTALLED = {
@@ -29,7 +28,7 @@ REQUIRED = {
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Pretend that these distributions are installed; a version of None takes one away."""
+    """Pretend that these distributions are installed; None removes one."""
 
     def install(**changes: str | None) -> None:
         versions_by_name: dict[str, str | None] = {**INSTALLED, **changes}
@@ -41,9 +40,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return found
 
         monkeypatch.setattr(metadata, "version", version)
-        monkeypatch.setattr(
-            nnunet_pancext_discovery, "_installed_nnunet", lambda: versions_by_name.get("nnunetv2")
-        )
         monkeypatch.setattr(metadata, "requires", lambda name: REQUIRED[name])
         monkeypatch.setattr(metadata, "metadata", lambda name: {"Requires-Python": ">=3.10"})
         monkeypatch.setattr(versions, "import_error", lambda module: None)

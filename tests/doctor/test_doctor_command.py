@@ -88,4 +88,4 @@ def test_a_slow_check_announces_itself(examine, capsys):
 def test_every_check_has_a_name_of_its_own():
     names = [check.name for check in checks.CHECKS]
     assert len(set(names)) == len(names)
-    assert checks.CHECKS[-1].announcement.startswith("trying")
+    assert checks.CHECKS[-1].announcement.startswith("testing")

@@ -24,9 +24,9 @@ def pretend_lookup(monkeypatch, *, returncode, stderr=""):
 
 def test_success_names_what_was_found(monkeypatch):
     pretend_lookup(monkeypatch, returncode=0)
-    (finding,) = check_discovery()
-    assert finding.status is Status.OK
-    assert "SegResNetNLTrainer_5epochs" in finding.found
+    (diagnosis,) = check_discovery()
+    assert diagnosis.status is Status.OK
+    assert "SegResNetNLTrainer_5epochs" in diagnosis.found
 
 
 def test_the_lookup_registers_anew_and_keeps_the_rest_of_the_environment(monkeypatch):
@@ -49,25 +49,25 @@ def test_the_lookup_registers_anew_and_keeps_the_rest_of_the_environment(monkeyp
 )
 def test_failure_shows_the_last_line_and_a_remedy(monkeypatch, stderr, found, remedy):
     pretend_lookup(monkeypatch, returncode=1, stderr=stderr)
-    (finding,) = check_discovery()
-    assert finding.status is Status.PROBLEM
-    assert finding.found.startswith(found)
-    assert remedy in finding.remedy
+    (diagnosis,) = check_discovery()
+    assert diagnosis.status is Status.PROBLEM
+    assert diagnosis.found.startswith(found)
+    assert remedy in diagnosis.remedy
 
 
-def test_a_lookup_without_end_is_a_problem(monkeypatch):
+def test_a_lookup_that_hangs_is_a_problem(monkeypatch):
     def run(command, **options):
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
     monkeypatch.setattr(subprocess, "run", run)
-    (finding,) = check_discovery()
-    assert (finding.status, finding.found) == (Status.PROBLEM, "no answer after 300 s")
+    (diagnosis,) = check_discovery()
+    assert (diagnosis.status, diagnosis.found) == (Status.PROBLEM, "no answer after 300 s")
 
 
 @pytest.mark.slow
 def test_nnunet_finds_the_trainers_for_real():
-    (finding,) = check_discovery()
-    assert finding.status is Status.OK, finding.found
+    (diagnosis,) = check_discovery()
+    assert diagnosis.status is Status.OK, diagnosis.found
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_a_torchvision_that_does_not_load_is_recognised_for_real(monkeypatch, tm
         "raise RuntimeError('operator torchvision::nms does not exist')\n", encoding="utf-8"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (finding,) = check_discovery()
-    assert finding.status is Status.PROBLEM
-    assert finding.found == "RuntimeError: operator torchvision::nms does not exist"
-    assert "torchvision --index-url" in finding.remedy
+    (diagnosis,) = check_discovery()
+    assert diagnosis.status is Status.PROBLEM
+    assert diagnosis.found == "RuntimeError: operator torchvision::nms does not exist"
+    assert "torchvision --index-url" in diagnosis.remedy

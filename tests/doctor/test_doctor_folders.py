@@ -9,7 +9,9 @@ from collections import namedtuple
 import pytest
 
 from nnunet_pancext.doctor.check import Status
-from nnunet_pancext.doctor.folders import FOLDER_VARIABLES, GIB, check_folder, check_folders
+from nnunet_pancext.doctor.folders import check_folder, check_folders
+from nnunet_pancext.doctor.hardware import GIB
+from nnunet_pancext.nnunet_files.folders import DUTIES
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -20,12 +22,12 @@ def enough_room(monkeypatch):
 
 
 def test_good_folders_are_ok_and_left_as_they_were(monkeypatch, tmp_path):
-    for variable in FOLDER_VARIABLES:
+    for variable in DUTIES:
         monkeypatch.setenv(variable, str(tmp_path))
-    findings = list(check_folders())
-    assert [finding.title for finding in findings] == list(FOLDER_VARIABLES)
-    assert {finding.status for finding in findings} == {Status.OK}
-    assert findings[0].found == f"{tmp_path}, 50 GiB free"
+    diagnoses = list(check_folders())
+    assert [diagnosis.title for diagnosis in diagnoses] == list(DUTIES)
+    assert {diagnosis.status for diagnosis in diagnoses} == {Status.OK}
+    assert diagnoses[0].found == f"{tmp_path}, 50 GiB free"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -35,17 +37,17 @@ def test_unset_variable_shows_the_export(monkeypatch, value):
         monkeypatch.delenv("nnUNet_raw", raising=False)
     else:
         monkeypatch.setenv("nnUNet_raw", value)
-    finding = check_folder("nnUNet_raw")
-    assert (finding.status, finding.found) == (Status.PROBLEM, "not set")
-    assert 'export nnUNet_raw="$HOME/nnunet/nnUNet_raw" && mkdir -p "$nnUNet_raw"' in finding.remedy
+    diagnosis = check_folder("nnUNet_raw")
+    assert (diagnosis.status, diagnosis.found) == (Status.PROBLEM, "not set")
+    assert 'export nnUNet_raw="$HOME/nnunet/nnUNet_raw" && mkdir -p "$nnUNet_raw"' in diagnosis.remedy
 
 
 def test_missing_folder_shows_mkdir_with_a_quoted_path(monkeypatch, tmp_path):
     folder = tmp_path / "with space"
     monkeypatch.setenv("nnUNet_results", str(folder))
-    finding = check_folder("nnUNet_results")
-    assert finding.status is Status.PROBLEM
-    assert finding.remedy == f"mkdir -p '{folder}'"
+    diagnosis = check_folder("nnUNet_results")
+    assert diagnosis.status is Status.PROBLEM
+    assert diagnosis.remedy == f"mkdir -p '{folder}'"
 
 
 def test_file_in_place_of_a_folder_is_a_problem(monkeypatch, tmp_path):
@@ -61,14 +63,14 @@ def test_folder_that_refuses_a_file_is_a_problem(monkeypatch, tmp_path):
 
     monkeypatch.setenv("nnUNet_raw", str(tmp_path))
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
-    finding = check_folder("nnUNet_raw")
-    assert finding.status is Status.PROBLEM
-    assert finding.found == f"cannot write to {tmp_path}: Permission denied"
-    assert "chmod" in finding.remedy
+    diagnosis = check_folder("nnUNet_raw")
+    assert diagnosis.status is Status.PROBLEM
+    assert diagnosis.found == f"cannot write to {tmp_path}: Permission denied"
+    assert "chmod" in diagnosis.remedy
 
 
 def test_little_room_is_a_warning(monkeypatch, tmp_path):
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(100 * GIB, 81 * GIB, 19 * GIB))
-    finding = check_folder("nnUNet_preprocessed")
-    assert (finding.status, finding.found) == (Status.WARNING, f"{tmp_path}, 19 GiB free")
+    diagnosis = check_folder("nnUNet_preprocessed")
+    assert (diagnosis.status, diagnosis.found) == (Status.WARNING, f"{tmp_path}, 19 GiB free")

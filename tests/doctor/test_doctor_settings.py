@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from nnunet_pancext.doctor.check import Status
-from nnunet_pancext.doctor.settings import check_progress_interval, check_seed
-from nnunet_pancext.doctor.workers import AUGMENTATION, GENERAL, check_variable, check_workers
+from nnunet_pancext.doctor.settings import (
+    AUGMENTATION,
+    GENERAL,
+    check_progress_interval,
+    check_seed,
+    check_variable,
+    check_workers,
+)
 
 
 def set_variable(monkeypatch, variable, value):
@@ -37,33 +43,33 @@ def set_variable(monkeypatch, variable, value):
         (AUGMENTATION, "-1", 2, Status.PROBLEM, "'-1' is not a number of processes; nnU-Net fails on it"),
     ],
 )
-def test_processes_are_held_against_the_cpus(monkeypatch, variable, value, cpus, status, found):
+def test_processes_are_compared_with_the_cpus(monkeypatch, variable, value, cpus, status, found):
     set_variable(monkeypatch, variable, value)
-    finding = check_variable(variable, cpus=cpus, all_cpus=cpus)
-    assert (finding.status, finding.found) == (status, found)
-    assert finding.remedy == ("" if status is Status.OK else f"export {variable}={cpus}")
+    diagnosis = check_variable(variable, cpus=cpus, all_cpus=cpus)
+    assert (diagnosis.status, diagnosis.found) == (status, found)
+    assert diagnosis.remedy == ("" if status is Status.OK else f"export {variable}={cpus}")
 
 
 def test_a_share_of_the_machine_is_what_counts(monkeypatch):
     set_variable(monkeypatch, AUGMENTATION, None)
-    finding = check_variable(AUGMENTATION, cpus=4, all_cpus=64)
-    assert finding.status is Status.WARNING
-    assert finding.found.startswith("12 (nnU-Net's default) for 4 CPUs")
+    diagnosis = check_variable(AUGMENTATION, cpus=4, all_cpus=64)
+    assert diagnosis.status is Status.WARNING
+    assert diagnosis.found.startswith("12 (nnU-Net's default) for 4 CPUs")
 
 
 def test_no_augmentation_process_is_a_warning_for_the_planner(monkeypatch):
     monkeypatch.setenv(AUGMENTATION, "0")
-    finding = check_variable(AUGMENTATION, cpus=2, all_cpus=2)
-    assert finding.status is Status.WARNING
-    assert "nnUNetv2_plan_and_preprocess crashes" in finding.found
+    diagnosis = check_variable(AUGMENTATION, cpus=2, all_cpus=2)
+    assert diagnosis.status is Status.WARNING
+    assert "nnUNetv2_plan_and_preprocess crashes" in diagnosis.found
 
 
-def test_both_variables_are_looked_at():
-    assert [finding.title for finding in check_workers()] == [GENERAL, AUGMENTATION]
+def test_both_variables_are_checked():
+    assert [diagnosis.title for diagnosis in check_workers()] == [GENERAL, AUGMENTATION]
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_seed_is_no_finding(monkeypatch, value):
+def test_an_unset_seed_is_not_reported(monkeypatch, value):
     set_variable(monkeypatch, "PANCEXT_SEED", value)
     assert list(check_seed()) == []
 
@@ -73,9 +79,9 @@ def test_no_seed_is_no_finding(monkeypatch, value):
 )
 def test_the_seed_is_judged_as_trainings_do(monkeypatch, value, status):
     monkeypatch.setenv("PANCEXT_SEED", value)
-    (finding,) = check_seed()
-    assert finding.status is status
-    assert ("whole number" in finding.remedy) == (status is Status.PROBLEM)
+    (diagnosis,) = check_seed()
+    assert diagnosis.status is status
+    assert ("whole number" in diagnosis.remedy) == (status is Status.PROBLEM)
 
 
 @pytest.mark.parametrize(
@@ -83,4 +89,4 @@ def test_the_seed_is_judged_as_trainings_do(monkeypatch, value, status):
 )
 def test_the_progress_interval_is_judged_as_trainings_do(monkeypatch, value, statuses):
     set_variable(monkeypatch, "PANCEXT_PROGRESS_SECONDS", value)
-    assert [finding.status for finding in check_progress_interval()] == statuses
+    assert [diagnosis.status for diagnosis in check_progress_interval()] == statuses

@@ -9,32 +9,30 @@ import pytest
 from nnunet_pancext.doctor import versions
 from nnunet_pancext.doctor.check import Status
 
-CPU_INDEX = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu"
-CHECKS = (
-    versions.check_python,
-    versions.check_plugin,
-    versions.check_nnunet,
-    versions.check_torch,
-    versions.check_torchvision,
-    versions.check_other_packages,
-)
+CPU_INDEX = 'pip install "torch!=2.9.*,>=2.1.2" torchvision --index-url https://download.pytorch.org/whl/cpu'
+CHECKS = (versions.check_python, versions.check_packages)
+TITLES = ["nnunet_pancext", "nnU-Net", "torch", "torchvision", "other packages"]
 
 
-def only(findings):
-    (finding,) = findings
-    return finding
+def only(diagnoses):
+    (diagnosis,) = diagnoses
+    return diagnosis
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_all_is_well_when_everything_is_in_range(installed, check):
-    assert only(check()).status is Status.OK
+    assert {diagnosis.status for diagnosis in check()} == {Status.OK}
+
+
+def test_the_main_packages_have_a_line_each_and_the_others_one(installed):
+    assert [diagnosis.title for diagnosis in versions.check_packages()] == TITLES
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_nothing_installed_is_told_and_no_check_fails(installed, check):
+def test_nothing_installed_is_reported_and_no_check_fails(installed, check):
     installed(**dict.fromkeys(("nnunet-pancext", "nnunetv2", "torch", "torchvision", "numpy")))
-    for finding in check():
-        assert (finding.status is Status.PROBLEM) == (finding.title != "Python")
+    for diagnosis in check():
+        assert (diagnosis.status is Status.PROBLEM) == (diagnosis.title != "Python")
 
 
 def test_ranges_of_both_distributions_apply_without_extras_and_other_systems(installed):
@@ -46,75 +44,79 @@ def test_ranges_of_both_distributions_apply_without_extras_and_other_systems(ins
 
 def test_old_python_is_a_problem(installed, monkeypatch):
     monkeypatch.setattr(platform, "python_version", lambda: "3.9.1")
-    finding = only(versions.check_python())
-    assert (finding.status, finding.found) == (Status.PROBLEM, "3.9.1")
-    assert finding.remedy == "Make an environment with Python >=3.10."
+    diagnosis = only(versions.check_python())
+    assert (diagnosis.status, diagnosis.found) == (Status.PROBLEM, "3.9.1")
+    assert diagnosis.remedy == "Create an environment with Python >=3.10."
 
 
-@pytest.mark.parametrize(("version", "found"), [("2.7.0", "2.7.0"), (None, "not installed")])
+@pytest.mark.parametrize(
+    ("version", "found"), [("2.7.0", "2.7.0, but >=2.8.0 is needed"), (None, "not installed")]
+)
 def test_nnunet_that_cannot_find_trainers_is_a_problem(installed, version, found):
     installed(nnunetv2=version)
-    finding = only(versions.check_nnunet())
-    assert (finding.status, finding.found) == (Status.PROBLEM, found)
-    assert 'nnunetv2>=2.8.0"' in finding.remedy
+    diagnosis = versions.check_package("nnunetv2")
+    assert (diagnosis.status, diagnosis.found) == (Status.PROBLEM, found)
+    assert 'nnunetv2>=2.8.0"' in diagnosis.remedy
 
 
 @pytest.mark.parametrize("version", ["2.9.0", "2.9.1+cpu"])
 def test_torch_2_9_is_a_problem_that_says_why(installed, version):
     installed(torch=version)
-    finding = only(versions.check_torch())
-    assert finding.status is Status.PROBLEM
-    assert "four times as long" in finding.found
-    assert finding.remedy.startswith('pip install "torch!=2.9.*,>=2.1.2" torchvision')
-    assert ("whl/cpu" in finding.remedy) == version.endswith("cpu")
+    diagnosis = versions.check_package("torch")
+    assert diagnosis.status is Status.PROBLEM
+    assert "four times as long" in diagnosis.found
+    assert 'pip install "torch!=2.9.*,>=2.1.2" torchvision' in diagnosis.remedy
+    assert diagnosis.remedy.endswith("torchvision --index-url https://download.pytorch.org/whl/cpu") == (
+        version.endswith("cpu")
+    )
 
 
 @pytest.mark.parametrize("version", ["2.10.0", "2.8.0+cu126", "2.11.0.dev20260101"])
 def test_other_torch_is_fine(installed, version):
     installed(torch=version)
-    assert only(versions.check_torch()).status is Status.OK
+    assert versions.check_package("torch").status is Status.OK
 
 
 def test_torch_below_the_range_names_the_range(installed):
     installed(torch="2.0.1")
-    finding = only(versions.check_torch())
-    assert finding.found.startswith("2.0.1, but ")
-    assert ">=2.1.2" in finding.remedy
+    diagnosis = versions.check_package("torch")
+    assert diagnosis.found.startswith("2.0.1, but ")
+    assert ">=2.1.2" in diagnosis.remedy
 
 
 def test_torch_that_does_not_load_is_a_problem(installed, monkeypatch):
     monkeypatch.setattr(versions, "import_error", lambda module: "OSError: libcudart.so: not found")
-    finding = only(versions.check_torch())
-    assert finding.found == "2.8.0 does not load: OSError: libcudart.so: not found"
-    assert finding.remedy == "pip install --force-reinstall torch==2.8.0"
+    diagnosis = versions.check_package("torch")
+    assert diagnosis.found == "2.8.0 does not load: OSError: libcudart.so: not found"
+    assert "pip uninstall -y torch torchvision" in diagnosis.remedy
 
 
 def test_torchvision_built_for_another_torch_is_a_problem(installed, monkeypatch):
     installed(torch="2.8.0+cpu")
     message = "RuntimeError: operator torchvision::nms does not exist"
     monkeypatch.setattr(versions, "import_error", lambda module: message)
-    finding = only(versions.check_torchvision())
-    assert finding.status is Status.PROBLEM
-    assert message in finding.found
-    assert "pip uninstall -y torch torchvision" in finding.remedy
-    assert finding.remedy.endswith(CPU_INDEX)
+    diagnosis = versions.check_package("torchvision")
+    assert diagnosis.status is Status.PROBLEM
+    assert message in diagnosis.found
+    assert "pip uninstall -y torch torchvision" in diagnosis.remedy
+    assert diagnosis.remedy.endswith(CPU_INDEX)
 
 
 def test_missing_torchvision_is_a_problem(installed):
     installed(torchvision=None)
-    finding = only(versions.check_torchvision())
-    assert finding.status is Status.PROBLEM
-    assert "looks up a trainer" in finding.found
-    assert CPU_INDEX in finding.remedy
+    diagnosis = versions.check_package("torchvision")
+    assert diagnosis.status is Status.PROBLEM
+    assert "looks up a trainer" in diagnosis.found
+    assert CPU_INDEX in diagnosis.remedy
 
 
 def test_other_packages_are_counted_and_the_wrong_ones_named(installed):
     installed(numpy="1.20")
-    finding = only(versions.check_other_packages())
-    assert finding.title == "numpy"
-    assert finding.remedy == 'pip install "numpy<3,>=1.24"'
+    diagnosis = list(versions.check_packages())[-1]
+    assert diagnosis.title == "numpy"
+    assert diagnosis.remedy == 'pip install "numpy<3,>=1.24"'
     installed(numpy="2.0.0")
-    assert only(versions.check_other_packages()).found == "1 of 1 as declared"
+    assert list(versions.check_packages())[-1].found == "1 of 1 as declared"
 
 
 def test_import_error_is_one_line(tmp_path, monkeypatch):
@@ -135,8 +137,8 @@ def test_import_error_is_one_line(tmp_path, monkeypatch):
 )
 def test_monai_is_optional_but_of_a_version_that_fits(installed, version, status, part):
     installed(monai=version)
-    finding = only(versions.check_baselines())
-    assert (finding.title, finding.status) == ("MONAI", status)
-    assert part in finding.found
+    diagnosis = only(versions.check_baselines())
+    assert (diagnosis.title, diagnosis.status) == ("MONAI", status)
+    assert part in diagnosis.found
     if version != "1.6.1":
-        assert 'pip install "nnunet-pancext[baselines]"' in finding.found + finding.remedy
+        assert 'pip install "nnunet-pancext[baselines]"' in diagnosis.found + diagnosis.remedy

@@ -144,7 +144,7 @@ def test_tumour_contrast_and_noise_are_the_promised_ones(fine):
     assert (contrast > 3 * noise) if difficulty == "easy" else (contrast <= noise)
 
 
-def test_tumour_is_darker_in_the_noisy_picture(fine):
+def test_tumour_is_darker_in_the_noisy_image(fine):
     _, case = fine
     tumour = case.label == 2
     core = binary_erosion(tumour)
@@ -160,7 +160,7 @@ def test_noise_has_grain_in_the_slice(fine):
     assert 0.2 < neighbours < 0.9
 
 
-def test_tumour_lies_in_the_pancreas(fine):
+def test_tumour_is_inside_the_pancreas(fine):
     _, case = fine
     tumour = case.label == 2
     rim = binary_dilation(tumour) & ~tumour

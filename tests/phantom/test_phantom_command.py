@@ -1,4 +1,4 @@
-"""`pancext phantom` passes on what it is told."""
+"""`pancext phantom` passes its options on."""
 
 import argparse
 import json

@@ -80,7 +80,7 @@ def test_image_and_label_share_an_anisotropic_ras_grid(task):
         assert x == y < z
 
 
-def test_liver_lies_on_the_right_and_the_spine_behind(task):
+def test_liver_is_on_the_right_and_the_spine_behind(task):
     image = sitk.ReadImage(str(task / "imagesTr" / "pancreas_001.nii.gz"))
     hu = sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image, 4.0))
     upper = np.zeros_like(hu, bool)
@@ -103,7 +103,7 @@ def test_case_files_do_not_depend_on_how_many_are_asked_for(task, tmp_path):
         assert path.read_bytes() == (task / path.relative_to(other)).read_bytes()
 
 
-def test_image_on_disk_is_the_made_one(task):
+def test_image_on_disk_is_the_created_one(task):
     case = dataset.make_phantom_case(seed=0, index=2, size=SIZE, difficulty="easy")
     image = sitk.ReadImage(str(task / "imagesTr" / "pancreas_002.nii.gz"))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), case.image)

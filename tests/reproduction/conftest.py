@@ -1,4 +1,4 @@
-"""A machine on which every command of a protocol is a fake that notes how it was called."""
+"""A machine with fakes of all commands of a protocol that record their arguments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.reproduction.places import VARIABLES
+from nnunet_pancext.nnunet_files.folders import DUTIES
 
 COMMANDS = ("pancext", "nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The made machine: its folders, and how to run `pancext reproduce` on it."""
+    """The fake machine: its folders, and how to run `pancext reproduce` on it."""
 
     root: Path
     source: Path
@@ -69,7 +69,7 @@ def machine(tmp_path, monkeypatch) -> Machine:
         script.write_text(f"#!{sys.executable} -IS\n{body}")
         script.chmod(0o755)
     monkeypatch.setattr("sysconfig.get_path", lambda kind: str(scripts))
-    for name in VARIABLES:
+    for name in DUTIES:
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
     source = tmp_path / "Task07_Pancreas"
@@ -80,5 +80,5 @@ def machine(tmp_path, monkeypatch) -> Machine:
 @pytest.fixture
 def no_host_folders(monkeypatch) -> None:
     """Unset nnU-Net's variables."""
-    for name in VARIABLES:
+    for name in DUTIES:
         monkeypatch.delenv(name, raising=False)

@@ -1,14 +1,15 @@
-"""Stands for nnU-Net's commands and `pancext`: notes how it was called and leaves what they would leave.
+"""Replaces nnU-Net's commands and `pancext`: records its arguments and writes what they would write.
 
-FAKE_FAILS is the name of a command that fails, FAKE_EMPTY of one that ends well and leaves nothing,
-FAKE_ENDS of one during which the batch system ends the protocol. FAKE_REMARKS is what a conversion's report
-holds beside the options.
+FAKE_FAILS names a command that fails, FAKE_EMPTY one that succeeds without a result, FAKE_ENDS one during
+which the batch system ends the protocol. FAKE_REMARKS is the content of a conversion report beside its
+options.
 """
 
 import gzip
 import json
 import os
 import signal
+import struct
 import sys
 import time
 import zipfile
@@ -81,6 +82,18 @@ def train():
     put(fold / "validation" / "summary.json", "{}")
 
 
+def label_map():
+    """Return a NIfTI-1 file of one voxel of uint8."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, *[1] * 7)
+    struct.pack_into("<2h", header, 70, 2, 8)
+    struct.pack_into("<8f", header, 76, *[1] * 8)
+    struct.pack_into("<2f", header, 108, 352, 1)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + b"\1"
+
+
 def predict():
     out = Path(option("-o"))
     out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +102,7 @@ def predict():
         if "--continue_prediction" in sys.argv and file.exists():
             continue
         with gzip.open(file, "w") as stream:
-            stream.write(b"label map")
+            stream.write(label_map())
         if "--save_probabilities" in sys.argv:
             put(out / f"{case}.npz")
 

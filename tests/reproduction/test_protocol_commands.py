@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import build_parser, main
-from nnunet_pancext.reproduction.choices import Choices, choose
+from nnunet_pancext.reproduction.dry_run import shell_line
 from nnunet_pancext.reproduction.estimate import EstimateRow, estimate, training_length
 from nnunet_pancext.reproduction.papers import PAPERS
-from nnunet_pancext.reproduction.places import shell_line
 from nnunet_pancext.reproduction.plan import plan_steps
+from nnunet_pancext.reproduction.selection import Selection, planned_runs
 from nnunet_pancext.splits.make import parse_split
 
-CHOICES = Choices(out=Path("out"), device="cuda")
-STEPS = {name: plan_steps(choose(paper, CHOICES), CHOICES) for name, paper in PAPERS.items()}
+SELECTION = Selection(out=Path("out"), device="cuda")
+STEPS = {name: plan_steps(planned_runs(paper, SELECTION), SELECTION) for name, paper in PAPERS.items()}
 
 
 class Parsed(Exception):
@@ -77,17 +77,17 @@ def test_pancexts_own_parser_takes_the_commands(name):
             if parsed.command == "convert":
                 parse_split(parsed.split, layout=parsed.layout)  # raises what is no split of the layout
                 layouts.add(parsed.layout)
-    assert layouts == {one.dataset.layout for one in PAPERS[name].experiments}
+    assert layouts == {experiment.dataset.layout for experiment in PAPERS[name].experiments}
 
 
 def test_the_commands_of_a_small_protocol():
-    choices = Choices(
+    selection = Selection(
         out=Path("out"),
         sources={"msd": "Task07_Pancreas.tar"},
         trainers=["SegResNetNLTrainer"],
         folds=["0", "1"],
     )
-    steps = plan_steps(choose(PAPERS["segresnet-nl"], choices), choices)
+    steps = plan_steps(planned_runs(PAPERS["segresnet-nl"], selection), selection)
     folder = "out/Dataset900_PancreasOrgan/SegResNetNLTrainer__nnUNetPlans__2d__fold_0_1"
     raw = "$nnUNet_raw/Dataset900_PancreasOrgan"
     assert [" ".join(step.words) for step in steps] == [
@@ -145,9 +145,11 @@ def test_the_dry_run_explains_variables_downloads_and_hours(capsys, no_host_fold
 
 
 def test_the_estimate_is_folds_times_epochs_times_seconds():
-    choices = Choices(out=Path("out"), datasets=["nih"], folds=["0", "1", "2"], configuration="3d_fullres")
-    trials = choose(PAPERS["pancreas-tumor-cascade"], choices)
-    rows = {row.trainer: row for row in estimate(trials, seconds_per_epoch=36)}
+    selection = Selection(
+        out=Path("out"), datasets=["nih"], folds=["0", "1", "2"], configuration="3d_fullres"
+    )
+    runs = planned_runs(PAPERS["pancreas-tumor-cascade"], selection)
+    rows = {row.trainer: row for row in estimate(runs, seconds_per_epoch=36)}
     assert rows["nnUNetTrainer"].hours == pytest.approx(3 * 1000 * 36 / 3600)  # 30 hours
     assert rows["PancreasTumorCascadeTrainer_PaperRecipe"].hours == pytest.approx(3 * 56 * 36 / 3600)
     assert rows["AttentionUNetTrainer"] == EstimateRow(

@@ -9,28 +9,28 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.reproduction.choices import Choices, choose
 from nnunet_pancext.reproduction.comparison import compare, score_text
 from nnunet_pancext.reproduction.papers import PAPERS
 from nnunet_pancext.reproduction.plan import result_folder
 from nnunet_pancext.reproduction.protocol import Column
+from nnunet_pancext.reproduction.selection import Selection, planned_runs
 
 NONE = "–"  # noqa: RUF001
 
 
 def write_scores(paper: str, trainer: str, labels: dict, *, out: Path, datasets: list[str]) -> None:
     """Put the scores of a trainer where its evaluation would."""
-    (trial,) = choose(PAPERS[paper], Choices(out=out, datasets=datasets))
-    file = result_folder(trial, trainer, out=out).summary
+    (run,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
+    file = result_folder(run, trainer, out=out).summary
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}))
 
 
 def cells(paper: str, *, out: Path, datasets: list[str]) -> dict[tuple[str, str, str], tuple[str, str, str]]:
-    (trial,) = choose(PAPERS[paper], Choices(out=out, datasets=datasets))
+    (run,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
     return {
         (row.source, row.method, row.metric): (row.paper, row.ours, row.stock)
-        for row in compare(trial, out=out).rows
+        for row in compare(run, out=out).rows
     }
 
 
@@ -135,10 +135,10 @@ def test_the_labels_are_those_of_the_conversions():
         "synapse": set(synapse.EIGHT),
     }
     for paper in PAPERS.values():
-        for one in paper.experiments:
-            columns = (*(c for table in one.tables for c in table.columns), *one.further)
+        for experiment in paper.experiments:
+            columns = (*(c for table in experiment.tables for c in table.columns), *experiment.further)
             used = {label for column in columns for label in column.labels}
-            assert used <= known[one.dataset.layout]
+            assert used <= known[experiment.dataset.layout]
 
 
 def test_the_table_is_written_as_page_and_csv(tmp_path, capsys):
@@ -159,7 +159,7 @@ def test_the_table_is_written_as_page_and_csv(tmp_path, capsys):
     assert "## What cannot be reproduced" in page
     with (tmp_path / "segresnet-nl.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    (row,) = (one for one in rows if one["ours"] == "90.00")
+    (row,) = (row for row in rows if row["ours"] == "90.00")
     assert row == {
         "dataset": "Dataset900_PancreasOrgan",
         "configuration": "2d",

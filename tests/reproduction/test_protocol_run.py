@@ -93,7 +93,7 @@ def test_a_trained_fold_without_validation_is_validated_alone(machine):
     assert calls[0][-1] == "--val"
 
 
-def test_a_half_written_prediction_is_made_again_and_the_others_stay(machine):
+def test_only_a_half_written_prediction_is_repeated(machine):
     assert machine.reproduce(*ONE) == 0
     machine.calls()
     predictions = machine.result(MAIN) / "predictions"
@@ -104,11 +104,12 @@ def test_a_half_written_prediction_is_made_again_and_the_others_stay(machine):
     calls = machine.calls()
     assert names(calls) == ["nnUNetv2_predict", "pancext"]  # and scored again
     assert calls[0][-1] == "--continue_prediction"
-    assert gzip.decompress((predictions / "d.nii.gz").read_bytes()) == b"label map"
+    d, c = (gzip.decompress((predictions / f"{case}.nii.gz").read_bytes()) for case in "dc")
+    assert d == c
     assert (predictions / "c.nii.gz").stat().st_mtime_ns == kept
 
 
-def test_predictions_of_an_earlier_training_are_made_again(machine):
+def test_predictions_of_an_earlier_training_are_repeated(machine):
     assert machine.reproduce(*ONE) == 0
     machine.calls()
     shutil.rmtree(machine.fold(MAIN))
@@ -138,11 +139,11 @@ def test_preprocessing_that_was_killed_is_done_again(machine):
 def test_a_failing_step_stops_with_its_last_lines_and_how_to_go_on(machine, monkeypatch, capsys):
     monkeypatch.setenv("FAKE_FAILS", "nnUNetv2_train")
     assert machine.reproduce(*ONE) == 1
-    told = capsys.readouterr().err
-    assert "nnUNetv2_train ended with exit code 1" in told
-    assert "| CUDA out of memory" in told
-    assert "Run the same command again to continue" in told
-    assert "Traceback" not in told
+    errors = capsys.readouterr().err
+    assert "nnUNetv2_train ended with exit code 1" in errors
+    assert "| CUDA out of memory" in errors
+    assert "Run the same command again to continue" in errors
+    assert "Traceback" not in errors
     assert names(machine.calls())[-1] == "nnUNetv2_train"
     monkeypatch.delenv("FAKE_FAILS")
     assert machine.reproduce(*ONE) == 0
@@ -159,18 +160,18 @@ def test_the_running_command_ends_with_the_protocol(machine, monkeypatch, capsys
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_step_that_leaves_no_result_is_told(machine, monkeypatch, capsys):
+def test_a_step_that_leaves_no_result_is_reported(machine, monkeypatch, capsys):
     monkeypatch.setenv("FAKE_EMPTY", "nnUNetv2_predict")
     assert machine.reproduce(*ONE) == 1
     assert "nnUNetv2_predict ended without an error, but" in capsys.readouterr().err
 
 
-def test_a_command_that_is_not_installed_is_told(machine, capsys):
+def test_a_command_that_is_not_installed_is_reported(machine, capsys):
     (machine.root / "scripts" / "nnUNetv2_train").unlink()
     assert machine.reproduce(*ONE) == 1
-    told = capsys.readouterr().err
-    assert "cannot start nnUNetv2_train: No such file or directory" in told
-    assert "pancext doctor" in told
+    errors = capsys.readouterr().err
+    assert "cannot start nnUNetv2_train: No such file or directory" in errors
+    assert "pancext doctor" in errors
 
 
 def test_a_dataset_of_another_split_is_refused(machine, capsys):
@@ -179,12 +180,12 @@ def test_a_dataset_of_another_split_is_refused(machine, capsys):
     report.write_text(json.dumps({"options": {"split": "nnunet", "labels": "pancreas"}}))
     machine.calls()
     assert machine.reproduce(*ONE) == 1
-    told = capsys.readouterr().err
-    assert "was converted with split nnunet and labels pancreas, but the paper's are 257/24" in told
+    errors = capsys.readouterr().err
+    assert "was converted with split nnunet and labels pancreas, but the paper's are 257/24" in errors
     assert machine.calls() == []
 
 
-def test_a_broken_report_is_told(machine, capsys):
+def test_a_broken_report_is_reported(machine, capsys):
     report = machine.raw / "Dataset900_PancreasOrgan" / "conversion_report.json"
     report.parent.mkdir(parents=True)
     report.write_text("{")
@@ -200,7 +201,7 @@ def test_a_paper_with_two_datasets_takes_one_alone(machine):
     assert [call[3] for call in calls if call[0] == "nnUNetv2_train"] == ["0"]
 
 
-def test_what_a_conversion_left_out_is_told_each_time(machine, monkeypatch, capsys):
+def test_what_a_conversion_left_out_is_reported_each_time(machine, monkeypatch, capsys):
     remarks = {
         "left_out": [{"case": "pancreas_7", "kind": "size", "message": "label and image differ"}],
         "warnings": [{"case": "pancreas_9", "kind": "label", "message": "no label"}],
@@ -209,13 +210,13 @@ def test_what_a_conversion_left_out_is_told_each_time(machine, monkeypatch, caps
     monkeypatch.setenv("FAKE_REMARKS", json.dumps(remarks))
     for _ in range(2):
         assert machine.reproduce(*ONE) == 0
-        told = capsys.readouterr().out
-        assert "left out: pancreas_7: label and image differ" in told
-        assert "warning: pancreas_9: no label" in told
-        assert "note: 1 patient of the list is not there: 0012" in told
+        output = capsys.readouterr().out
+        assert "left out: pancreas_7: label and image differ" in output
+        assert "warning: pancreas_9: no label" in output
+        assert "note: 1 patient of the list is not there: 0012" in output
 
 
-def test_the_table_tells_how_many_cases_were_scored(machine, capsys):
+def test_the_table_shows_how_many_cases_were_scored(machine, capsys):
     assert machine.reproduce(*ONE, "nnUNetTrainer") == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if "91.51" in line)
     assert row.split()[-2:] == ["2", "2"]
@@ -229,23 +230,23 @@ def test_other_folds_than_the_papers_are_refused(machine, capsys):
     machine.calls()
     capsys.readouterr()
     assert machine.reproduce(*words) == 1
-    told = capsys.readouterr().err
-    assert "splits_final.json holds other folds than" in told
-    assert "Traceback" not in told
+    errors = capsys.readouterr().err
+    assert "splits_final.json holds other folds than" in errors
+    assert "Traceback" not in errors
     assert machine.calls() == []
 
 
 @pytest.mark.parametrize(
-    ("folds", "said"),
+    ("folds", "message"),
     [
         (["0", "1", "2"], "--folds 1 2: the split nnformer-70/10/20 of acdc has no such fold"),
         (["0", "0"], "--folds 0 0: a fold is named twice"),
         (["all", "0"], "--folds all 0: all trains on every case"),
     ],
 )
-def test_folds_that_a_split_does_not_have_are_refused(machine, capsys, folds, said):
+def test_folds_that_a_split_does_not_have_are_refused(machine, capsys, folds, message):
     assert machine.reproduce("dlkunet", "--datasets", "acdc", "--dry-run", "--folds", *folds) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert machine.calls() == []
 
 
@@ -255,17 +256,17 @@ def no_monai(monkeypatch):
     monkeypatch.setitem(sys.modules, "monai", None)
 
 
-def test_a_missing_extra_is_told_before_the_first_hour(machine, no_monai, capsys):
+def test_a_missing_extra_is_reported_before_the_first_hour(machine, no_monai, capsys):
     assert machine.reproduce("segresnet-nl") == 1
-    told = capsys.readouterr().err
-    assert "MonaiUNETRTrainer, MonaiSwinUNETRTrainer: " in told
-    assert 'pip install "nnunet-pancext[baselines]"' in told
-    assert "with --trainers" in told
+    errors = capsys.readouterr().err
+    assert "MonaiUNETRTrainer, MonaiSwinUNETRTrainer: " in errors
+    assert 'pip install "nnunet-pancext[baselines]"' in errors
+    assert "with --trainers" in errors
     assert machine.calls() == []
     assert machine.reproduce(*ONE, "nnUNetTrainer") == 0  # which need none
 
 
-def test_the_dry_run_tells_which_trainers_need_an_extra(machine, no_monai, capsys):
+def test_the_dry_run_shows_which_trainers_need_an_extra(machine, no_monai, capsys):
     assert machine.reproduce("segresnet-nl", "--dry-run") == 0
     shown = capsys.readouterr().out
     note = '# MonaiUNETRTrainer needs an extra: pip install "nnunet-pancext[baselines]"'

@@ -14,7 +14,7 @@ def test_without_a_name_the_papers_are_listed(capsys):
     assert all(f"{name}\n    {paper.title}" in shown for name, paper in PAPERS.items())
 
 
-def told(capsys, *words: str) -> str:
+def error_of(capsys, *words: str) -> str:
     """Return the message of a command that must end with exit code 1 and without a traceback."""
     assert main(["reproduce", *words]) == 1
     error = capsys.readouterr().err
@@ -33,11 +33,11 @@ def told(capsys, *words: str) -> str:
         ),
         (
             ["dlkunet", "--dry-run", "--datasets", "msd"],
-            "--datasets msd: the protocol of dlkunet has no such. It has: synapse, acdc.",
+            "--datasets msd is not part of the protocol of dlkunet. Available: synapse, acdc.",
         ),
         (
             ["segresnet-nl", "--dry-run", "--trainers", "DLKUNetLTrainer"],
-            "--trainers DLKUNetLTrainer: the protocol of segresnet-nl has no such. It has: SegResNetNL",
+            "--trainers DLKUNetLTrainer is not part of the protocol of segresnet-nl. Available: SegResNetNL",
         ),
         (
             ["dlkunet", "--dry-run", "--datasets", "acdc", "--trainers", "AttentionUNetTrainer"],
@@ -69,8 +69,8 @@ def told(capsys, *words: str) -> str:
         ),
     ],
 )
-def test_a_mistake_is_told(capsys, words, message):
-    assert message in told(capsys, *words)
+def test_a_mistake_is_reported(capsys, words, message):
+    assert message in error_of(capsys, *words)
 
 
 def test_downloads_are_taken_by_name_or_in_order(tmp_path, capsys, no_host_folders):
@@ -82,15 +82,15 @@ def test_downloads_are_taken_by_name_or_in_order(tmp_path, capsys, no_host_folde
         assert f"pancext convert nih {images} {labels} --split 60/20" in capsys.readouterr().out
 
 
-def test_variables_that_are_not_set_are_told_with_the_lines_to_type(capsys, no_host_folders, monkeypatch):
+def test_variables_that_are_not_set_are_reported_with_the_lines_to_type(capsys, no_host_folders, monkeypatch):
     monkeypatch.setenv("nnUNet_raw", "/data/raw")
-    message = told(capsys, "segresnet-nl")
+    message = error_of(capsys, "segresnet-nl")
     assert "nnUNet_preprocessed, nnUNet_results not set" in message
     assert "export nnUNet_results=$HOME/nnunet/results" in message
     assert "export nnUNet_raw" not in message
 
 
-def test_a_missing_download_is_told_before_anything_runs(machine, capsys):
+def test_a_missing_download_is_reported_before_anything_runs(machine, capsys):
     assert machine.reproduce("pancreas-tumor-cascade", "--datasets", "nih", source=False) == 1
     message = capsys.readouterr().err
     assert "not converted yet, and its download is not given" in message
@@ -98,14 +98,14 @@ def test_a_missing_download_is_told_before_anything_runs(machine, capsys):
     assert machine.calls() == []
 
 
-def test_a_machine_without_a_gpu_is_told_before_anything_runs(machine, capsys, monkeypatch):
+def test_a_machine_without_a_gpu_is_reported_before_anything_runs(machine, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    message = told(capsys, "segresnet-nl", "--source", str(machine.source), "--out", str(machine.out))
-    assert "PyTorch finds no GPU here" in message
+    message = error_of(capsys, "segresnet-nl", "--source", str(machine.source), "--out", str(machine.out))
+    assert "PyTorch finds no GPU" in message
     assert machine.calls() == []
 
 
-def test_a_folder_that_cannot_be_written_is_told(machine, capsys):
+def test_a_folder_that_cannot_be_written_is_reported(machine, capsys):
     machine.out.write_text("a file")
     assert machine.reproduce("segresnet-nl") == 1
     assert "Give another --out." in capsys.readouterr().err

@@ -38,14 +38,14 @@ PROSE = {
 }
 
 EXPERIMENTS = [
-    pytest.param(one, id=f"{name}-{one.dataset.layout}")
+    pytest.param(experiment, id=f"{name}-{experiment.dataset.layout}")
     for name, paper in PAPERS.items()
-    for one in paper.experiments
+    for experiment in paper.experiments
 ]
 
 
 def tables(paper: Paper) -> list[Table]:
-    return [*(table for one in paper.experiments for table in one.tables), *paper.other_tables]
+    return [*(table for experiment in paper.experiments for table in experiment.tables), *paper.other_tables]
 
 
 @pytest.mark.parametrize("paper", PAPERS.values(), ids=list(PAPERS))
@@ -113,11 +113,15 @@ def test_the_papers_recipes_are_taken_where_there_are_some():
 
 
 def test_no_two_datasets_share_a_number():
-    datasets = {one.dataset for paper in PAPERS.values() for one in paper.experiments}
-    assert len({one.dataset_id for one in datasets}) == len({one.folder for one in datasets}) == len(datasets)
+    datasets = {experiment.dataset for paper in PAPERS.values() for experiment in paper.experiments}
+    assert (
+        len({dataset.dataset_id for dataset in datasets})
+        == len({dataset.folder for dataset in datasets})
+        == len(datasets)
+    )
 
 
-def test_the_page_is_made_from_the_data():
+def test_the_page_is_generated_from_the_data():
     assert (DOCS / "reproduction.md").read_text(encoding="utf-8") == reproduction_document()
 
 
@@ -150,7 +154,7 @@ def test_the_pages_on_the_networks_quote_the_same_figures(page, figures):
 
 
 @pytest.mark.parametrize("table", [SYNAPSE_RESULTS, ACDC_RESULTS], ids=lambda table: table.source)
-def test_dlkunets_means_are_those_of_its_structures_but_for_the_row_that_is_told(table):
+def test_dlkunets_means_are_those_of_its_structures_but_for_the_row_that_is_reported(table):
     count = len(ORGANS) if table is SYNAPSE_RESULTS else 3
     dice = [column.title for column in table.columns].index("Dice, %")
     differing = {}
@@ -161,7 +165,7 @@ def test_dlkunets_means_are_those_of_its_structures_but_for_the_row_that_is_told
     assert differing == ({"R50 U-Net": "77.61"} if table is SYNAPSE_RESULTS else {})
 
 
-def test_the_rows_that_cannot_be_are_those_that_are_told():
+def test_the_impossible_rows_are_those_that_the_page_names():
     """Dice is 2PR / (P + R), so at most 2R / (1 + R), and that is concave: it holds for means too."""
     impossible = {
         row.method: f"{2 * float(row.figures[1]) / (1 + float(row.figures[1])):.3f}"
@@ -170,11 +174,11 @@ def test_the_rows_that_cannot_be_are_those_that_are_told():
         if float(row.figures[0]) > 2 * float(row.figures[1]) / (1 + float(row.figures[1]))
     }
     assert impossible == {"U-Net": "0.678", "Fixed-point": "0.773"}
-    told = PAPERS["pancreas-tumor-cascade"].limits[0]
-    assert all(bound in told for bound in impossible.values())
+    note = PAPERS["pancreas-tumor-cascade"].limits[0]
+    assert all(bound in note for bound in impossible.values())
 
 
-def test_what_is_said_of_dlkunets_recipe_and_of_att_u_net_is_so():
+def test_the_notes_on_dlkunets_recipe_and_att_u_net_are_true():
     paper = PAPERS["dlkunet"]
     (rate,) = (note for note in paper.limits if "learning rate" in note)
     assert f"from {1e-3 * 0.1 ** (199 // 20):.0e}. It is multiplied by 0.9" in rate
@@ -186,7 +190,7 @@ def test_what_is_said_of_dlkunets_recipe_and_of_att_u_net_is_so():
     assert f"the paper's has {row.figures[0]} M" in network
 
 
-def test_what_is_said_of_segresnets_definitions_is_so(shared_data):
+def test_the_note_on_segresnets_definitions_is_true(shared_data):
     (note,) = (note for note in PAPERS["segresnet-nl"].limits if "TN" in note)
     assert "the first TN, pixels accurately predicted as positive, must be TP" in note
     file = next((shared_data.parent / "papers").glob(TEXTS["segresnet-nl"]), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnunet_pancext.reproduction.datasets import NIH_DRAWN
-from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, Row, Table
+from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
 
 
 def spread(title: str, metric: str, *, percent: bool) -> Column:
@@ -28,31 +28,22 @@ ATTENTION_UNET = Paper(
             configuration="3d_fullres",
             main="AttentionUNetTrainer_PaperRecipe",
             tables=(
-                Table(
-                    source="Training Results",
-                    title="pancreas on NIH (TCIA CT-82)",
-                    columns=(
+                table(
+                    "Training Results",
+                    "pancreas on NIH (TCIA CT-82)",
+                    (
                         spread("Dice, %", "dice", percent=True),
                         spread("precision, %", "precision", percent=True),
                         spread("recall, %", "recall", percent=True),
                         spread("surface distance, mm", "assd_mm", percent=False),
                     ),
-                    rows=(
-                        Row(
-                            method="Attention U-Net, as quoted",
-                            figures=("81.5 ± 6.8", "81.5 ± 9.3", "83.5 ± 5.7", "2.33 ± 0.86"),
-                            trainer="AttentionUNetTrainer_PaperRecipe",
-                        ),
-                        Row(
-                            method="Attention U-Net, the review's run",
-                            figures=("65 to 70", "67 to 71", "68 to 72", "3.0 to 3.5"),
-                        ),
-                        Row(
-                            method="multi-head gates, proposed",
-                            figures=("", "", "", ""),
-                            trainer="MultiHeadAttentionUNetTrainer_PaperRecipe",
-                        ),
+                    (
+                        "Attention U-Net, as quoted",
+                        ("81.5 ± 6.8", "81.5 ± 9.3", "83.5 ± 5.7", "2.33 ± 0.86"),
+                        "AttentionUNetTrainer_PaperRecipe",
                     ),
+                    ("Attention U-Net, the review's run", ("65 to 70", "67 to 71", "68 to 72", "3.0 to 3.5")),
+                    ("multi-head gates, proposed", "", "MultiHeadAttentionUNetTrainer_PaperRecipe"),
                 ),
             ),
             differences=(
@@ -65,41 +56,24 @@ ATTENTION_UNET = Paper(
         ),
     ),
     other_tables=(
-        Table(
-            source="Related Work",
-            title="hierarchical 3D FCN, Dice in %; what the three groups of columns are is not printed",
-            columns=tuple(
+        table(
+            "Related Work",
+            "hierarchical 3D FCN, Dice in %; what the three groups of columns are is not printed",
+            tuple(
                 Column(title=f"{organ} {group}")
                 for group in ("(a)", "(b)", "(c)")
                 for organ in ("liver", "spleen", "pancreas")
             ),
-            rows=(
-                Row(
-                    method="mean",
-                    figures=("93.6", "89.7", "68.5", "94.9", "91.4", "81.2", "95.4", "92.8", "82.2"),
-                ),
-                Row(
-                    method="SD",
-                    figures=("2.5", "8.2", "8.2", "2.1", "8.9", "10.2", "2.0", "8.0", "10.2"),
-                ),
-                Row(
-                    method="median",
-                    figures=("94.2", "91.8", "70.3", "95.4", "94.2", "83.1", "96.0", "95.4", "84.5"),
-                ),
-                Row(
-                    method="lowest",
-                    figures=("78.2", "20.6", "32.0", "80.4", "22.3", "1.9", "80.9", "21.7", "1.8"),
-                ),
-                Row(
-                    method="highest",
-                    figures=("96.8", "95.7", "82.3", "97.3", "97.4", "91.3", "97.7", "98.1", "92.2"),
-                ),
-            ),
+            ("mean", "93.6 89.7 68.5 94.9 91.4 81.2 95.4 92.8 82.2"),
+            ("SD", "2.5 8.2 8.2 2.1 8.9 10.2 2.0 8.0 10.2"),
+            ("median", "94.2 91.8 70.3 95.4 94.2 83.1 96.0 95.4 84.5"),
+            ("lowest", "78.2 20.6 32.0 80.4 22.3 1.9 80.9 21.7 1.8"),
+            ("highest", "96.8 95.7 82.3 97.3 97.4 91.3 97.7 98.1 92.2"),
         ),
     ),
     limits=(
-        "The review quotes its figures from the original paper without saying which training they are of; "
-        "its own run is of a part of the patients that it does not name, with ranges for results.",
+        "The review quotes figures from the original paper without saying which training they belong to; "
+        "its own run used an unnamed part of the patients and gives ranges for results.",
         "No figure is given for several heads.",
         "The coarse-to-fine 3D FCN was trained on data that the review does not name. nnU-Net's 3d_lowres "
         "and 3d_cascade_fullres are that idea, and every trainer here runs in them.",
