@@ -241,7 +241,7 @@ def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, 
     ("file", "content", "message"),
     [
         ("dataset.json", "[]", r"dataset.json is not an object, \{…\}, but \[\]. Correct"),
-        ("dataset.json", '{"file_ending": null}', "has the file_ending null; expected is one like .nii.gz"),
+        ("dataset.json", '{"file_ending": null}', "has the file_ending null; expected one like .nii.gz"),
         ("split.json", "[]", "split.json is not an object"),
         ("split.json", '{"patients": ["a"]}', "has no names by case as patients"),
         ("splits_final.json", "null", r"splits_final.json is not a list, \[…\], but null"),
