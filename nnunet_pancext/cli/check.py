@@ -1,4 +1,4 @@
-"""`pancext check`: look through a raw dataset before training on it."""
+"""`pancext check`: check a raw dataset before training on it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Look through any nnU-Net raw dataset and write a report with a picture of each case, the worst first, but of
-no more than 300 cases. The exit code is 1 if a case has an error."""
+Check an nnU-Net raw dataset and write an HTML report with one figure per case, worst first (at most 300).
+The exit code is 1 if a case has an error."""
 
 EXAMPLES = """\
 examples:
@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `check` sub-command."""
     parser = commands.add_parser(
         "check",
-        help="look through a raw dataset: geometry, labels, duplicates, HU, orientation, with pictures",
+        help="check a raw dataset: geometry, labels, duplicates, HU, orientation; HTML report with figures",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,14 +31,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="of the report (default: the dataset's name + _check)",
+        help="output folder (default: the dataset's name + _check)",
     )
     parser.add_argument("--jobs", type=int, help="cases read at once (default 4, at most the CPUs)")
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Check as parsed and print the summary."""
+    """Check a raw dataset and print the summary."""
     from nnunet_pancext.dataset_check.check import check_dataset, summary
     from nnunet_pancext.splits.of_dataset import find_dataset
 
