@@ -1,4 +1,4 @@
-"""One case, predicted as it is."""
+"""One case with a perfect prediction."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def label_map() -> np.ndarray:
 
 @pytest.fixture
 def folders(tmp_path: Path, label_map: np.ndarray) -> tuple[Path, Path]:
-    """Predictions and truths of one case, 'a', which agree."""
+    """Predictions and ground truth of one case, 'a', which agree."""
     write(tmp_path / "predictions" / "a.nii.gz", label_map)
     write(tmp_path / "truths" / "a.nii.gz", label_map)
     return tmp_path / "predictions", tmp_path / "truths"

@@ -9,14 +9,14 @@ import pytest
 from nnunet_pancext.evaluation.summary_statistics import summary_statistics
 
 
-def test_what_is_undefined_is_left_out_and_what_is_infinite_out_of_means():
+def test_undefined_values_are_left_out_and_infinite_ones_out_of_means():
     found = summary_statistics([1, 2, 6, math.inf, math.nan])
     assert (found.n, found.infinite, found.mean, found.median) == (4, 1, 3.0, 4.0)
     assert found.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
 
 
 @pytest.mark.parametrize(("values", "n"), [([], 0), ([math.nan], 0)])
-def test_nothing_is_undefined(values, n):
+def test_statistics_of_no_value_are_undefined(values, n):
     found = summary_statistics(values)
     assert (found.n, found.infinite) == (n, 0)
     assert all(math.isnan(one) for one in (found.mean, found.sd, found.median))

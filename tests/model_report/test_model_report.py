@@ -106,7 +106,7 @@ def test_the_summary_has_every_kind_of_metric(page_file):
         )
     wanted = (
         "specificity, accuracy, F1, IoU, IoU per slice, precision per slice, recall per slice, "
-        "slices with target, lesions found, AP of voxels, AUROC of patients, AP of patients"
+        "slices with target, lesions detected, AP of voxels, AUROC of patients, AP of patients"
     )
     assert {*wanted.split(", ")} <= {*rows}
     assert all(len(cells) == 3 for cells in rows.values())
@@ -325,7 +325,7 @@ def test_the_advice_on_a_missing_truth_is_one_that_can_be_followed(made, model, 
     truths = shutil.copytree(open_model_folder(model).truth, tmp_path / "truths")
     sorted(truths.glob("*.nii.gz"))[0].unlink()
     said = refused(capsys, model, "--truth", truths)
-    assert "No truth for 1 predictions in" in said
+    assert "No ground truth for 1 predictions in" in said
     assert "--keep-going" not in said
 
 
