@@ -106,8 +106,8 @@ def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dic
         several = tuple(declared) if isinstance(declared, (list, tuple)) else (declared,)
         if not several or not all(type(value) is int for value in several):
             raise PancextError(
-                f"{source} declares the label {name!r} as {json.dumps(declared, default=repr)}; expected a whole number, "
-                "or a list of them for a region. Correct it."
+                f"{source} declares the label {name!r} as {json.dumps(declared, default=repr)}; expected a "
+                "whole number, or a list of them for a region. Correct it."
             )
         values[str(name)] = several
     return values

@@ -13,7 +13,7 @@ from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
 
 @pytest.fixture
 def masks():
-    """Target in slices 1 (4 pixels) and 2 (2 pixels); half of slice 1 is predicted, and a pixel in slice 3."""
+    """Target in slices 1 (4 pixels) and 2 (2 pixels); half of slice 1 and a pixel of slice 3 predicted."""
     prediction, truth = np.zeros((2, 5, 6, 7), dtype=bool)
     truth[1, 2, 1:5], truth[2, 2, 1:3] = True, True
     prediction[1, 2, 1:3], prediction[3, 0, 0] = True, True
