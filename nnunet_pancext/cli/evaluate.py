@@ -44,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--patient-regex",
         metavar="REGEX",
-        help="regular expression whose first group is the patient in a case's name, for the AUROC of patients "
+        help="regular expression whose first group is the patient in a case's name, for patient-level AUROC "
         "(default: split.json of a converted dataset, else cases named PATIENT_frameNN share a patient)",
     )
     parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")

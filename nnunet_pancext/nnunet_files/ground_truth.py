@@ -9,7 +9,7 @@ from nnunet_pancext.nnunet_files.folders import existing_folder
 
 
 def find_ground_truth(dataset: str) -> Path:
-    """Return the folder of ground-truth label maps: nnU-Net's gt_segmentations, or the raw dataset's labelsTr.
+    """Return the folder of ground-truth label maps: nnU-Net's gt_segmentations, else the dataset's labelsTr.
 
     Raises:
         PancextError: neither exists.

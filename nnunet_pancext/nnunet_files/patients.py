@@ -13,38 +13,16 @@ FRAME = re.compile(r"(.+?)_frame\d+")  # ACDC has several frames of a patient
 
 
 def patient_of(case: str, *, told: Mapping[str, str], expression: str | None = None) -> str:
-    """Return the patient of a case by `expression`, else as recorded in split.json, else by the case's name.
+    """Return the patient of a case by `--patient-regex`, else as recorded in split.json, else by its name.
+
+    Frames with one name share a patient, other cases are patients of their own.
 
     Raises:
-        PancextError: as `patient_by_regex`.
+        PancextError: the expression does not compile, or its first group matches no patient.
     """
-    if expression is not None:
-        return patient_by_regex(case, expression)
-    return str(told.get(case) or patient_by_name(case))
-
-
-def recorded_patients(split_file: Path) -> dict[str, str]:
-    """Return the patients by case recorded in a dataset's split.json, if any."""
-    try:
-        split = read_json(split_file)
-    except PancextError:
-        return {}  # only datasets converted by `pancext convert` have one
-    patients = split.get("patients") if isinstance(split, dict) else None
-    return patients if isinstance(patients, dict) else {}
-
-
-def patient_by_name(case: str) -> str:
-    """Return the patient of a case: frames with one name share a patient, other cases are their own."""
-    frame = FRAME.fullmatch(case)
-    return frame[1] if frame else case
-
-
-def patient_by_regex(case: str, expression: str) -> str:
-    """Return what the first group of `--patient-regex` matches in the name of a case.
-
-    Raises:
-        PancextError: the expression does not compile, or matches no patient.
-    """
+    if expression is None:
+        frame = FRAME.fullmatch(case)
+        return str(told.get(case) or (frame[1] if frame else case))
     try:
         match = re.search(expression, case)
     except re.error as error:
@@ -57,3 +35,13 @@ def patient_by_regex(case: str, expression: str) -> str:
             "Its first group must be the patient, as in '(patient[0-9]+)_'."
         )
     return match[1]
+
+
+def recorded_patients(split_file: Path) -> dict[str, str]:
+    """Return the patients by case recorded in a dataset's split.json, if any."""
+    try:
+        split = read_json(split_file)
+    except PancextError:
+        return {}  # only datasets converted by `pancext convert` have one
+    patients = split.get("patients") if isinstance(split, dict) else None
+    return patients if isinstance(patients, dict) else {}

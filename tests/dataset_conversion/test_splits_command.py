@@ -280,7 +280,7 @@ def test_folds_of_another_shape_are_not_put_in_place(dataset, capsys):
         (["apply", "5"], "tells of no folds. Name a split with --split"),
         (["apply", "5", "--split", "mine"], "no split 'mine'. There are: nnunet-5fold, transunet-18/12"),
         (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
-        (["check", "5", "--patient-regex", "(p"], "is no regular expression"),
+        (["check", "5", "--patient-regex", "(p"], "is not a regular expression"),
         (["check", "5", "--patient-regex", "(x)"], "finds no patient in the case 'pancreas_001'"),
         (["check", "5", "--patient-regex", "pan"], "finds no patient in the case 'pancreas_001'"),
     ],

@@ -318,7 +318,9 @@ def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
     (tmp_path / "empty").mkdir()
     assert "No file ending in" in refused(capsys, model, "--truth", tmp_path / "empty")
     monkeypatch.delenv("nnUNet_raw")
-    assert "No true label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(capsys, model)
+    assert "No ground-truth label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(
+        capsys, model
+    )
 
 
 def test_the_advice_on_a_missing_truth_is_one_that_can_be_followed(made, model, tmp_path, capsys):
