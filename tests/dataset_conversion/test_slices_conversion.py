@@ -145,7 +145,7 @@ def test_a_bad_slice_is_left_out_by_name(tmp_path, raw_root, damage, kind, words
     ("options", "message"),
     [
         ({"classes": ("pancreas", "pancreas")}, "--classes must be different names"),
-        ({"patient_regex": "(p"}, "is not a regular expression"),
+        ({"patient_regex": "(p"}, "is no regular expression"),
     ],
 )
 def test_bad_options_are_told(tmp_path, raw_root, options, message):
