@@ -131,7 +131,7 @@ def _score_label(
         s_measure=slices.s_measure,
         e_measure=slices.e_measure,
         lesions=lesions.lesions,
-        lesions_found=lesions.found,
+        lesions_found=lesions.detected,
         false_positives=lesions.false_positives,
         slices=slices.slices,
         **{f"slice_{ratio}": getattr(slices, ratio) for ratio in RATIOS},

@@ -17,7 +17,7 @@ class LesionCount:
     """Numbers of ground-truth lesions, of those detected, and of false positive components."""
 
     lesions: int
-    found: int
+    detected: int
     false_positives: int
 
 
@@ -44,4 +44,4 @@ def count_lesions(
     gain = np.zeros((len(rows), len(columns)))
     gain[row, column] = np.where(iou >= least_iou, 1 + iou / (1 + lesions), 0)
     detected = int(np.count_nonzero(gain[linear_sum_assignment(gain, maximize=True)]))
-    return LesionCount(lesions=lesions, found=detected, false_positives=predictions - detected)
+    return LesionCount(lesions=lesions, detected=detected, false_positives=predictions - detected)

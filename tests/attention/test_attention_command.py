@@ -85,13 +85,13 @@ def copy_of(train, tmp_path):
 @pytest.fixture
 def image(tmp_path):
     values = np.random.default_rng(0).normal(60, 90, SIZE).astype(np.int16)
-    made = sitk.GetImageFromArray(values)
+    volume = sitk.GetImageFromArray(values)
     spacing = made_plans()["configurations"]["3d_fullres"]["spacing"]
-    made.SetSpacing(spacing[::-1])
-    made.SetOrigin((-11.5, 20.25, 300.0))
-    made.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    volume.SetSpacing(spacing[::-1])
+    volume.SetOrigin((-11.5, 20.25, 300.0))
+    volume.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     path = tmp_path / "pancreas_001_0000.nii.gz"
-    sitk.WriteImage(made, str(path))
+    sitk.WriteImage(volume, str(path))
     return path
 
 
@@ -147,10 +147,10 @@ def test_gates_are_written_in_the_images_geometry(train, image, tmp_path, capsys
     given = sitk.ReadImage(str(image))
     for name in names:
         assert name in shown
-        found = sitk.ReadImage(str(out / f"{name}.nii.gz"))
-        assert found.GetSize() == given.GetSize()
+        written = sitk.ReadImage(str(out / f"{name}.nii.gz"))
+        assert written.GetSize() == given.GetSize()
         for geometry in ("GetSpacing", "GetOrigin", "GetDirection"):
-            np.testing.assert_allclose(getattr(found, geometry)(), getattr(given, geometry)(), atol=1e-4)
+            np.testing.assert_allclose(getattr(written, geometry)(), getattr(given, geometry)(), atol=1e-4)
 
 
 def test_for_an_image_of_one_patch_the_maps_equal_the_networks(train, image, tmp_path):
@@ -163,8 +163,8 @@ def test_for_an_image_of_one_patch_the_maps_equal_the_networks(train, image, tmp
         enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0]
         for head in (1, 2):
             path = tmp_path / "maps" / f"pancreas_001_gate_level{level}_head{head}.nii.gz"
-            found = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-            np.testing.assert_allclose(found, enlarged[head - 1], atol=2e-3)  # nnU-Net adds up in half
+            written = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            np.testing.assert_allclose(written, enlarged[head - 1], atol=2e-3)  # nnU-Net sums in half
 
 
 @pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
@@ -182,10 +182,10 @@ def test_non_local_maps_are_what_the_voxel_attends_to(train, image, tmp_path, na
         for block, row in enumerate(rows_by_hand(network, data[where], voxel[planar:]), start=1):
             expected = np.zeros(SIZE)
             expected[where] = row
-            found = sitk.GetArrayFromImage(
+            written = sitk.GetArrayFromImage(
                 sitk.ReadImage(str(out / f"pancreas_001_nonlocal_block{block}.nii.gz"))
             )
-            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(written, expected, rtol=0, atol=1e-6)
             rows[block].append(row)
     for first, second in rows.values():
         assert np.abs(first - second).max() > 1e-3
@@ -281,8 +281,8 @@ def test_networks_that_localize_write_the_maps_of_their_localization(train, imag
     assert len(list((tmp_path / "maps").iterdir())) == 2 * len(names)
     for map_name, expected in zip(names, maps, strict=True):
         enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0, 0]
-        found = sitk.ReadImage(str(tmp_path / "maps" / f"pancreas_001_{map_name}.nii.gz"))
-        np.testing.assert_allclose(sitk.GetArrayFromImage(found), enlarged, atol=2e-3)
+        written = sitk.ReadImage(str(tmp_path / "maps" / f"pancreas_001_{map_name}.nii.gz"))
+        np.testing.assert_allclose(sitk.GetArrayFromImage(written), enlarged, atol=2e-3)
 
 
 def test_models_that_have_no_attention_are_refused(train, image, tmp_path, capsys):

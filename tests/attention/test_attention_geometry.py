@@ -53,10 +53,10 @@ def brightness():
 
 @pytest.fixture
 def image(brightness, tmp_path):
-    made = sitk.GetImageFromArray((256 * brightness).astype(np.float32))
-    made.SetSpacing(SPACING[::-1])
+    volume = sitk.GetImageFromArray((256 * brightness).astype(np.float32))
+    volume.SetSpacing(SPACING[::-1])
     path = tmp_path / "pancreas_001_0000.nii.gz"
-    sitk.WriteImage(made, str(path))
+    sitk.WriteImage(volume, str(path))
     return path
 
 
@@ -95,16 +95,16 @@ def model(configuration, order, tmp_path, monkeypatch):
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(made_dataset_json()))
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
-    made = TrainedModel(folder, fold="0", checkpoint="checkpoint_final.pth", device=torch.device("cpu"))
-    made.network = Mirror()
-    return made
+    trained = TrainedModel(folder, fold="0", checkpoint="checkpoint_final.pth", device=torch.device("cpu"))
+    trained.network = Mirror()
+    return trained
 
 
 def test_gates_are_aligned_with_the_image(model, image, brightness):
-    found = read_patch_maps(model, model.prepare([image]))["image"]
-    assert found.shape == brightness.shape
-    np.testing.assert_allclose(found[BODY], brightness[BODY], rtol=0, atol=TOLERANCE)
-    assert not found[brightness == 0].any()
+    attended = read_patch_maps(model, model.prepare([image]))["image"]
+    assert attended.shape == brightness.shape
+    np.testing.assert_allclose(attended[BODY], brightness[BODY], rtol=0, atol=TOLERANCE)
+    assert not attended[brightness == 0].any()
 
 
 @pytest.mark.parametrize("voxel", [(9, 28, 24), (3, 46, 6)], ids=["amid the body", "in a corner"])

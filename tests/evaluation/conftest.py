@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_label_maps import write
+from synthetic_label_maps import write
 
 
 @pytest.fixture

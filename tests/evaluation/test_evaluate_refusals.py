@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_label_maps import LABELS, write
+from synthetic_label_maps import LABELS, write
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder

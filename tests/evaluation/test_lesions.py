@@ -36,7 +36,7 @@ def row(*runs, length=40):
 )
 def test_counts(prediction, truth, expected):
     counted = count_lesions(prediction, truth)
-    assert (counted.lesions, counted.found, counted.false_positives) == expected
+    assert (counted.lesions, counted.detected, counted.false_positives) == expected
 
 
 def test_voxels_that_touch_by_a_corner_are_one_lesion():
@@ -51,5 +51,5 @@ def test_a_noisy_prediction_needs_no_large_table():
     truth = np.zeros_like(noise)
     truth[::4, ::4, ::4] = True
     counted = count_lesions(noise, truth)
-    assert counted.found == counted.lesions == truth.sum()
+    assert counted.detected == counted.lesions == truth.sum()
     assert counted.false_positives == noise.sum() - truth.sum()

@@ -55,9 +55,9 @@ def test_average_precision_of_saturated_probabilities_is_scikit_learns(spread, s
     truth = rng.random(100_000) < 0.1
     logits = (rng.normal(size=truth.shape) + 2 * truth) * spread + shift
     probability = sigmoid(logits).astype(np.float32).astype(dtype)
-    found = precision_recall(voxel_histogram(probability, truth)).average_precision
+    measured = precision_recall(voxel_histogram(probability, truth)).average_precision
     expected = average_precision_score(truth, probability.astype(np.float64))
-    assert found == pytest.approx(expected, abs=1e-4 if spread > 3 else 5e-4)
+    assert measured == pytest.approx(expected, abs=1e-4 if spread > 3 else 5e-4)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
