@@ -1,27 +1,23 @@
-"""Prints what keeping freed memory (`trainers/machinery/allocator.py`) changes on a CPU with glibc.
+"""Prints the effect of keeping freed memory (`trainers/machinery/allocator.py`) on a CPU with glibc.
 
 python benchmarks/allocator.py             training steps and predictions in 2D and 3D
 python benchmarks/allocator.py --rounds 5
 
-Each workload runs in a process of its own, with and without in turn. On a shared machine processor seconds
-are the figure to rely on.
+Each workload runs in processes of its own, with and without in turn. On a shared machine only processor
+seconds are reliable.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
-import subprocess
 import sys
 import time
-from datetime import date
-from importlib.metadata import version
 from statistics import median
 
-from report import print_table
+from report import command_line, machine, measure_alone, print_table
 from trainer_steps import CONFIGURATIONS, CPU_BATCHES, plans_for
 
 TRAINERS = ("nnUNetTrainerBaseline", "SegResNetNLTrainer")
@@ -38,9 +34,9 @@ def measure(trainer: str, dims: int, work: str, way: str) -> dict[str, float]:
     from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
     from nnunet_pancext.trainers.machinery.base import PancextTrainer
 
-    PancextTrainer.prepare_prediction = staticmethod(lambda: None)  # it would keep memory in either way
+    PancextTrainer.prepare_prediction = staticmethod(lambda: None)  # it would keep memory in both cases
     if way == "kept" and not keep_freed_memory():
-        sys.exit("There is no glibc here, or the environment sets its allocator: nothing to measure.")
+        sys.exit("No glibc, or the environment configures its allocator: nothing to measure.")
     torch.manual_seed(0)
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -75,17 +71,9 @@ def measure(trainer: str, dims: int, work: str, way: str) -> dict[str, float]:
     }
 
 
-def child(*words: object) -> dict[str, float]:
-    """Measure in a process of its own."""
-    output = subprocess.run(
-        [sys.executable, __file__, "--child", *map(str, words)], check=True, capture_output=True, text=True
-    ).stdout
-    return json.loads(output.splitlines()[-1])
-
-
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -93,15 +81,14 @@ def main() -> None:
         trainer, dims, work, way = options.child
         print(json.dumps(measure(trainer, int(dims), work, way)))
         return
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
-    libc = " ".join(platform.libc_ver())
-    print(f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, {libc}, {versions}")
+    print(machine("torch", "nnunetv2", notes=(" ".join(platform.libc_ver()),)))
     rows = []
     for dims, shape in CPU_BATCHES.items():
         for trainer in TRAINERS:
             for work in ("train", "predict"):
                 turns = [
-                    {way: child(trainer, dims, work, way) for way in WAYS} for _ in range(options.rounds)
+                    {way: measure_alone("allocator.py", "--child", trainer, dims, work, way) for way in WAYS}
+                    for _ in range(options.rounds)
                 ]
                 ratios = [
                     median(turn["kept"][key] / turn["default"][key] for turn in turns)

@@ -1,15 +1,14 @@
-"""Prints what views in which the cascade's first stage finds nothing do to the tumour.
+"""Prints how views in which the two-stage network's first stage detects nothing affect the tumour.
 
 python benchmarks/blind_views.py            ten minutes on two processors
 
-nnU-Net averages log-probabilities over flips and overlapping patches. A narrow cascade is trained on the
-demo's phantoms. Then stage 1 is made worse by lowering its bias, and new phantoms are predicted with
-different bounds of the logits where stage 2 does not look (`SURE_UNSEEN`), all from the same views.
+nnU-Net averages log-probabilities over flips and overlapping patches. A narrow network is trained on the
+demo's phantoms. Then its first stage is degraded by lowering the bias, and new phantoms are predicted with
+different bounds of the logits outside the second stage's window (`SURE_UNSEEN`), all from the same views.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -22,13 +21,14 @@ import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from phantom_learning import machine, make_new_cases, silence
-from report import print_table
+from phantom_learning import make_new_cases, silence
+from report import command_line, machine, print_table
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures import pancreas_tumor_cascade
 from nnunet_pancext.demo.pipeline import run_demo
 from nnunet_pancext.demo.workspace import Workspace
+from nnunet_pancext.evaluation.overlap import count_overlap
 
 LABELS = "pancreas+tumour"
 BOUNDS = (15.0, 10.0, 7.0, 5.0)
@@ -44,7 +44,7 @@ class {TRAINER}(find_trainer("PancreasTumorCascadeTrainer_20epochs_30iterations"
 
 
 class AllBounds(nn.Module):
-    """Returns the classes' log-probabilities with each bound, p1's logit, and where stage 2 looked."""
+    """Returns the class log-probabilities with each bound, the logit of p1, and whether stage 2 ran."""
 
     def __init__(self, cascade: Any) -> None:
         super().__init__()
@@ -67,10 +67,9 @@ class AllBounds(nn.Module):
         return torch.cat(composed, dim=1)
 
 
-def dice(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return the Dice of two masks, NaN where both are empty."""
-    total = found.sum() + truth.sum()
-    return 2 * (found & truth).sum() / total if total else float("nan")
+def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Return the Dice of two masks, nan if both are empty."""
+    return count_overlap(prediction, truth).dice
 
 
 def measure(predictor: nnUNetPredictor, cases: list[tuple[np.ndarray, np.ndarray]], shift: float) -> list:
@@ -81,11 +80,11 @@ def measure(predictor: nnUNetPredictor, cases: list[tuple[np.ndarray, np.ndarray
     organ, blind = [], []
     lesion: dict[float, list[float]] = {bound: [] for bound in BOUNDS}
     for image, truth in cases:
-        found = predictor.predict_sliding_window_return_logits(torch.from_numpy(image)).float().numpy()
-        organ.append(dice(found[-2] > 0, truth > 0))
-        blind.append(1 - found[-1][truth == 2].mean() if (truth == 2).any() else float("nan"))
+        output = predictor.predict_sliding_window_return_logits(torch.from_numpy(image)).float().numpy()
+        organ.append(dice(output[-2] > 0, truth > 0))
+        blind.append(1 - output[-1][truth == 2].mean() if (truth == 2).any() else float("nan"))
         for number, bound in enumerate(BOUNDS):
-            classes = found[3 * number : 3 * number + 3].argmax(0)
+            classes = output[3 * number : 3 * number + 3].argmax(0)
             lesion[bound].append(dice(classes == 2, truth == 2))
     with torch.no_grad():
         network.cascade.stage_1.head.seg_layers.bias += shift
@@ -94,7 +93,7 @@ def measure(predictor: nnUNetPredictor, cases: list[tuple[np.ndarray, np.ndarray
 
 
 def train(folder: Path) -> None:
-    """Train the narrow cascade as the demo does, and make new phantoms beside it."""
+    """Train the narrow network as the demo does, and write new phantoms."""
     (folder / "trainer").mkdir()
     (folder / "trainer" / "narrow_cascade.py").write_text(DEFINITION, encoding="utf-8")
     make_new_cases(folder, LABELS)
@@ -103,7 +102,7 @@ def train(folder: Path) -> None:
 
 
 def load(folder: Path) -> tuple[nnUNetPredictor, list[tuple[np.ndarray, np.ndarray]]]:
-    """Return nnU-Net's predictor of what was trained, with all bounds, and the preprocessed new phantoms."""
+    """Return nnU-Net's predictor of the trained network with all bounds, and the preprocessed phantoms."""
     (model,) = Workspace(folder / "demo").nnunet_folders()["nnUNet_results"].glob("*/*__*__*")
     predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
     with mock.patch.dict(os.environ, nnUNet_extTrainer=str(folder / "trainer")):
@@ -124,8 +123,8 @@ def load(folder: Path) -> tuple[nnUNetPredictor, list[tuple[np.ndarray, np.ndarr
 
 def main() -> None:
     """Train, predict, print."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
-    print(machine(), flush=True)
+    command_line(__doc__).parse_args()
+    print(machine("torch", "nnunetv2"), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         with silence():
             train(Path(folder))

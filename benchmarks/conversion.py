@@ -1,14 +1,13 @@
-"""What a conversion takes beside a plain copy of the files, and beside SimpleITK's reading and writing.
+"""Prints the cost of a conversion compared with a plain copy, and with reading and writing by SimpleITK.
 
 python benchmarks/conversion.py [--work FOLDER] [--jobs 2] [--rounds 2]
 
-Makes 2 GB of CTs in MSD's layout and 0.3 GB in the NIH's under FOLDER (default: a temporary one), needs as
-much again for the copies, and removes all of it.
+Writes 2 GB of CTs in MSD's layout and 0.3 GB in the NIH's under FOLDER (default: a temporary one), needs as
+much again for the copies, and removes everything.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -18,15 +17,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import SimpleITK as sitk
-from report import print_table
-from run import child
+from report import command_line, machine, measure_alone, print_table
+from run import ENVIRONMENT
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
@@ -48,7 +45,7 @@ NIH_KINDS = {
 
 
 def made_ct(number: int, *, noise_hu: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return HU of an organ in fat with noise of this width, and the organ's mask."""
+    """Return the HU of an organ in fat with noise of this width, and the organ's mask."""
     random = np.random.default_rng(number)
     hu = random.integers(-90 - noise_hu // 2, -90 + noise_hu // 2, SIZE_ZYX, dtype=np.int16)
     mask = np.zeros(SIZE_ZYX, np.uint8)
@@ -61,7 +58,7 @@ def made_ct(number: int, *, noise_hu: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compressed(array: np.ndarray, path: Path) -> tuple[bytes, bytes]:
-    """Return a .nii.gz of the array in two parts, compressed one by one: to the first slice, and the rest."""
+    """Return a .nii.gz of the array in two separately compressed parts: the first slice, and the rest."""
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(SPACING)
     sitk.WriteImage(image, str(path))
@@ -72,9 +69,9 @@ def compressed(array: np.ndarray, path: Path) -> tuple[bytes, bytes]:
 
 
 def make_msd(folder: Path) -> None:
-    """Write labelled cases in the layout of Task07_Pancreas. They differ in their first slice.
+    """Write labelled cases in the layout of Task07_Pancreas that differ only in their first slice.
 
-    All but that is compressed once, so that making them does not take longer than what is measured.
+    The rest is compressed once, so that writing them does not take longer than the measurement.
     """
     names = [f"pancreas_{number:03d}.nii.gz" for number in range(MSD_CASES)]
     for part in ("imagesTr", "labelsTr"):
@@ -95,7 +92,7 @@ def make_msd(folder: Path) -> None:
 
 
 def make_nih(folder: Path) -> None:
-    """Write series and labels as The Cancer Imaging Archive has them."""
+    """Write series and labels in the layout of The Cancer Imaging Archive."""
     (folder / "labels").mkdir(parents=True)
     for number in range(1, NIH_CASES + 1):
         hu, mask = made_ct(number, noise_hu=60)
@@ -130,14 +127,14 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def read_and_write(series: Path, target: Path) -> None:
-    """Read a DICOM series and write it as .nii.gz, with what SimpleITK offers for it."""
+    """Read a DICOM series and write it as .nii.gz with SimpleITK."""
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(series)))
     sitk.WriteImage(reader.Execute(), str(target), useCompression=True, imageIO="NiftiImageIO")
 
 
 def work_of(kind: str, *, data: Path, out: Path, jobs: int) -> Callable[[], object]:
-    """Return what is to be timed."""
+    """Return the work to be timed."""
     msd, nih = data / "msd", data / "nih"
     options = {"raw_root": out, "jobs": jobs, "show_progress": False}
 
@@ -160,14 +157,14 @@ def work_of(kind: str, *, data: Path, out: Path, jobs: int) -> Callable[[], obje
 
 
 def measure(kind: str, *, data: Path, jobs: int) -> None:
-    """Time one kind in this process and print seconds and megabytes; what it writes is removed."""
+    """Time one kind in this process, print seconds and megabytes, and remove its output."""
     out = data / "out"
     out.mkdir()
     work = work_of(kind, data=data, out=out, jobs=jobs)
-    # What is imported late by any of them is not to be timed.
+    # Late imports should not be timed.
     import nnunetv2.utilities.crossval_split  # noqa: F401
 
-    os.sync()  # what an earlier one wrote is not to be waited for by this one
+    os.sync()  # so that the writes of an earlier one are not timed
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, start_cpu = time.perf_counter(), time.process_time()
     work()
@@ -180,11 +177,15 @@ def measure(kind: str, *, data: Path, jobs: int) -> None:
 def rows_of(kinds: dict[str, str], *, data: Path, jobs: int, rounds: int) -> list[list[str]]:
     """Measure the kinds in turn, several rounds, and return rows of ratios to the first.
 
-    Processor seconds tell of the work also where the machine is busy with something else.
+    Processor seconds are reliable on a busy machine too.
     """
     turns = [
         {
-            kind: child("conversion.py", "--work", data, "--jobs", jobs, "--child", kind)
+            kind: measure_alone(
+                "conversion.py",
+                *("--work", data, "--jobs", jobs, "--child", kind),
+                environment=ENVIRONMENT,
+            )
             for kind in kinds.values()
         }
         for _ in range(rounds)
@@ -208,12 +209,12 @@ def rows_of(kinds: dict[str, str], *, data: Path, jobs: int, rounds: int) -> lis
 
 
 def main(*, data: Path, jobs: int, rounds: int) -> None:
-    """Make the data, measure and print."""
+    """Write the data, measure and print."""
     make_msd(data / "msd")
     make_nih(data / "nih")
-    packages = ", ".join(f"{name} {version(name)}" for name in ("SimpleITK", "pydicom", "numpy"))
-    print(f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, ", end="")
-    print(f"Python {platform.python_version()}, {packages}; load {os.getloadavg()[0]:.1f} before the start")
+    python = (f"Python {platform.python_version()}",)
+    described = machine("SimpleITK", "pydicom", "numpy", notes=python)
+    print(f"{described}; load {os.getloadavg()[0]:.1f} before the start")
     gigabytes = sum(path.stat().st_size for path in files_of(data / "msd")) / 1e9
     slices = MSD_CASES * SIZE_ZYX[0]
     heading = ["", "seconds", "time ratio", "processor seconds", "ratio", "MB"]
@@ -229,9 +230,7 @@ def main(*, data: Path, jobs: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)

@@ -1,17 +1,16 @@
-"""Prints what `pancext demo` ends with, over seeds and the instruction sets of CPUs.
+"""Prints the Dice of `pancext demo` over seeds and CPU instruction sets.
 
 python benchmarks/demo_spread.py                                seeds 0 to 3 under three instruction sets
 python benchmarks/demo_spread.py --seeds 4 5 6 7 --sets own     further seeds
 python benchmarks/demo_spread.py --jobs 2                       two demos at once, with a thread each
 
-PyTorch and oneDNN choose their kernels by the CPU, so that the same seed gives another network on another
-machine. `ATEN_CPU_CAPABILITY` and `ONEDNN_MAX_CPU_ISA` let one machine stand for older ones. A row is
-printed as soon as it is known.
+PyTorch and oneDNN choose their kernels by CPU, so that one seed gives different networks on different
+machines. `ATEN_CPU_CAPABILITY` and `ONEDNN_MAX_CPU_ISA` let one machine act as older ones. A row is printed
+as soon as it is known.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import platform
@@ -23,14 +22,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 
+import report
 import torch
-from report import print_table
+from report import command_line, print_table
 
 INSTRUCTION_SETS = {
     "own": {},
@@ -41,7 +39,7 @@ INSTRUCTION_SETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one demo ended with: Dice by held-out case, and how long it took."""
+    """The result of one demo: Dice by test case, and the time it took."""
 
     seed: int
     instruction_set: str
@@ -60,10 +58,10 @@ class Run:
 
 
 def run_demo(seed: int, instruction_set: str, *, threads: int | None, options: Sequence[str]) -> Run:
-    """Run the demo as a user does, and read the table that it writes.
+    """Run the demo as a user does, and read its table.
 
     Raises:
-        RuntimeError: it failed; the end of what it printed is in the message.
+        RuntimeError: the demo failed; the message has the end of its output.
     """
     environment = {**os.environ, **INSTRUCTION_SETS[instruction_set], "PANCEXT_SEED": str(seed)}
     if threads is not None:
@@ -88,7 +86,7 @@ def run_demo(seed: int, instruction_set: str, *, threads: int | None, options: S
 
 
 def summary(runs: Sequence[Run]) -> str:
-    """Return mean, spread, worst and best of the runs' mean Dice."""
+    """Return mean, standard deviation, worst and best of the runs' mean Dice."""
     values = [mean(run.dice) for run in runs]
     spread = f", SD {stdev(values):.3f}" if len(values) > 1 else ""
     return (
@@ -98,19 +96,16 @@ def summary(runs: Sequence[Run]) -> str:
 
 
 def machine() -> str:
-    """Return what the numbers were measured on."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
+    """Return the date, the machine and the versions."""
     own = torch.backends.cpu.get_cpu_capability()
     note = "" if "AVX512" in own else "; own and AVX2 coincide here"
-    return (
-        f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, own instruction set {own}{note}, "
-        f"Python {platform.python_version()}, {versions}"
-    )
+    notes = (f"own instruction set {own}{note}", f"Python {platform.python_version()}")
+    return report.machine("torch", "nnunetv2", notes=notes)
 
 
 def main() -> None:
     """Run the demos and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
     parser.add_argument("--sets", nargs="+", choices=INSTRUCTION_SETS, default=list(INSTRUCTION_SETS))
     parser.add_argument("--jobs", type=int, default=1, help="demos at once, with a thread each if several")

@@ -1,29 +1,25 @@
-"""Prints the time and memory of `pancext evaluate` against nnU-Net's and MONAI's metrics, taken in turns.
+"""Prints time and memory of `pancext evaluate` compared with nnU-Net's and MONAI's metrics, run in turn.
 
 python benchmarks/evaluation.py                  20 cases of 100 x 512 x 512
 python benchmarks/evaluation.py --cases 4
 
-nnU-Net computes Dice and IoU alone, `pancext evaluate` every metric; all read the same files. MONAI computes
-HD95, ASSD and NSD of the same masks, and so does our surface part, from memory. Each process runs alone.
+nnU-Net computes only Dice and IoU, `pancext evaluate` every metric; both read the same files. MONAI and our
+surface distances compute HD95, ASSD and NSD of the same masks in memory. Each runs in a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from report import print_table
+from report import command_line, machine, print_table
 from scipy import ndimage
 
 SHAPE = (100, 512, 512)
@@ -52,7 +48,7 @@ def make_case(number: int) -> np.ndarray:
 
 
 def write_cases(folder: Path, cases: int) -> None:
-    """Write truths, and predictions that are off by about a voxel and hold a few false pieces."""
+    """Write ground truth, and predictions that are shifted by about a voxel and have false components."""
     for name in ("truth", "predictions"):
         (folder / name).mkdir()
     for number in range(cases):
@@ -72,7 +68,7 @@ def write_cases(folder: Path, cases: int) -> None:
 
 
 def measure(code: str) -> tuple[float, float]:
-    """Return seconds that the code prints at its end and the peak memory in MB of its processes."""
+    """Return the seconds and the peak memory in MB that the code prints last."""
     timed = f"import time\n{code}"
     done = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True)
     if done.returncode:
@@ -130,21 +126,20 @@ OUR_SURFACE = """
 from nnunet_pancext.evaluation.surface import surface_distances
 start = time.perf_counter()
 for prediction, truth in pairs:
-    found = surface_distances(prediction, truth, spacing_mm={spacing!r})
-    found.hd95_mm, found.assd_mm, found.nsd(1)
+    distances = surface_distances(prediction, truth, spacing_mm={spacing!r})
+    distances.hd95_mm, distances.assd_mm, distances.nsd(1)
 seconds = time.perf_counter() - start
 """
 
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "nnunetv2", "monai"))
-    print(f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, {versions}", flush=True)
+    print(machine("numpy", "scipy", "nnunetv2", "monai"), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_cases(folder, options.cases)
@@ -156,8 +151,8 @@ def main() -> None:
             "cases": min(SURFACE_CASES, options.cases),
         }
         whole = {
-            "nnU-Net, Dice and IoU": NNUNET.format(**words, out=str(folder / "theirs.json")),
-            "pancext evaluate, every metric": OURS.format(**words, out=str(folder / "ours")),
+            "nnU-Net, Dice and IoU": NNUNET.format(**words, out=str(folder / "nnunet.json")),
+            "pancext evaluate, every metric": OURS.format(**words, out=str(folder / "pancext")),
         }
         surface = {
             "MONAI": (SURFACE_START + MONAI).format(**words),
@@ -170,7 +165,7 @@ def main() -> None:
 
 
 def compare(title: str, programs: dict[str, str], *, rounds: int) -> None:
-    """Run the programs in turns and print the median of each."""
+    """Run the programs in turn and print the median of each."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, code in programs.items():

@@ -1,25 +1,20 @@
-"""Prints what the cascade's prediction of a CT costs against nnU-Net's ResEnc-L with the same plan.
+"""Prints the cost of predicting a CT with the two-stage network and with nnU-Net's ResEnc-L, for one plan.
 
 python benchmarks/inference.py                                     phantoms, hours on two processors
 python benchmarks/inference.py --made                              8 patches of noise, organ in 2: minutes
-python benchmarks/inference.py --case ct.nii.gz label.nii.gz 7     a CT of yours, whose label 7 is the organ
+python benchmarks/inference.py --case ct.nii.gz label.nii.gz 7     your own CT, whose label 7 is the organ
 
-nnU-Net's own sliding window, half overlapping and without flips, predicts the whole CT with both networks
-by turns; for one plan ResEnc-L is ResEnc-M's network. On a CPU the patches are small. The weights are random,
-so the true label decides where the cascade's second stage looks; the first stage runs all the same.
+nnU-Net's own sliding window, half overlapping and without flips, predicts the whole CT with both networks in
+turn; for one plan ResEnc-L is ResEnc-M's network. On a CPU the patches are small. The weights are random, so
+the ground truth decides where the second stage looks; the first stage runs nevertheless.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,7 +23,7 @@ import SimpleITK as sitk
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from report import print_table
+from report import command_line, machine, print_table
 from torch import Tensor, nn
 from trainer_steps import CONFIGURATIONS, RESIDUAL, build, plans_for
 
@@ -42,13 +37,13 @@ DATASET_JSON = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "pancr
 
 
 class LooksWhereTheOrganIs(nn.Module):
-    """The cascade, whose first stage runs but is overruled by the truth: the input's last channel."""
+    """The two-stage network with the output of its first stage replaced by the input's last channel."""
 
     def __init__(self, cascade: Any) -> None:
         super().__init__()
         self.cascade = cascade
         self.truth = torch.empty(0)
-        self.seen: list[bool] = []  # for each patch, whether there was organ in it
+        self.seen: list[bool] = []  # for each patch, whether it held organ
         cascade.stage_1.register_forward_hook(lambda *_: self.truth)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -106,10 +101,7 @@ def read_case(image: Path, label: Path, organ: int | None, dims: int) -> tuple[T
 
 
 def make_case(patch: Sequence[int], dims: int) -> tuple[Tensor, Tensor]:
-    """Return noise that nnU-Net cuts into 8 patches one above the other, and organ in 2 of them.
-
-    In plane the organ fills half of each axis.
-    """
+    """Return noise that nnU-Net predicts in 8 patches along z, and organ in the centre of 2 of them."""
     thick = patch[0] if dims == 3 else 1
     step = thick // 2 or 1  # slices do not overlap
     slices = thick + step * (MADE_PATCHES - 1)
@@ -138,15 +130,14 @@ def compare(
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dims", type=int, choices=(2, 3), nargs="+", default=(2, 3))
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--made", action="store_true", help="a quarter of the patches hold organ")
     parser.add_argument("--case", nargs=3, metavar=("CT", "LABEL", "VALUE"), help="instead of phantoms")
     options = parser.parse_args()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
-    print(f"{date.today()}, {options.device}, {os.cpu_count()} processors {platform.machine()}, {versions}")
+    print(machine("torch", "nnunetv2", notes=(options.device,)))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         if options.case:

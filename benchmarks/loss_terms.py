@@ -1,24 +1,19 @@
-"""Prints what the ISB loss and the loss weighting add to a training step of nnU-Net's own network.
+"""Prints the cost that the ISB loss and the loss weighting add to a training step of nnU-Net's own network.
 
 python benchmarks/loss_terms.py            PlainConvUNet, 3 classes, 40 x 224 x 224; minutes on a CPU
 
-Between whole steps each loss is timed by itself, value and gradient, on the outputs of that step: what a
-term adds is a small part of a step, and smaller than the differences between two steps.
+Between whole steps the value and gradient of each loss are timed by themselves on the outputs of that step,
+because the cost of a term is smaller than the variation between two steps.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from statistics import median
 
 import torch
-from report import print_table
+from report import command_line, machine, print_table
 from trainer_steps import PLAIN, build, case_of, loss_of
 
 from nnunet_pancext.losses import ISB_WEIGHT, ISBLoss, PhaseWeights
@@ -31,7 +26,7 @@ REPEATS = 5  # of each loss after each step
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -65,7 +60,7 @@ def main() -> None:
         "phase-based weights": lambda: value_and_gradient(loss, weighting(0)),
         "+ 0.4 ISB": lambda: value_and_gradient(with_isb, (1.0, 1.0)),
     }
-    steps, found = [], {name: [] for name in variants}
+    steps, times = [], {name: [] for name in variants}
     for turn in range(options.rounds + 1):
         set_loss_weights(loss, 1.0, 1.0)
         whole = seconds(step)
@@ -74,15 +69,14 @@ def main() -> None:
         for _ in range(REPEATS):
             taken = {name: seconds(work) for name, work in variants.items()}
             if turn:  # in the first round libraries choose their kernels
-                for name, one in taken.items():
-                    found[name].append(one)
+                for name, duration in taken.items():
+                    times[name].append(duration)
         if turn:
             steps.append(whole)
-    base, step_seconds = median(found["Dice + CE"]), median(steps)
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
-    print(f"{date.today()}, {options.device}, {os.cpu_count()} processors {platform.machine()}, {versions}")
+    base, step_seconds = median(times["Dice + CE"]), median(steps)
+    print(machine("torch", "nnunetv2", notes=(options.device,)))
     rows = [["whole step, Dice + CE", f"{step_seconds:.2f}", "1.000"]]
-    for name, values in found.items():
+    for name, values in times.items():
         added = median(values) - base
         rows.append([f"loss alone, {name}", f"{median(values):.3f}", f"{1 + added / step_seconds:.3f}"])
     size = " x ".join(map(str, PATCH))

@@ -1,30 +1,26 @@
-"""Prints the Dice on new phantoms of each trainer and of stock nnU-Net, after equal iterations.
+"""Prints the Dice of each trainer and of stock nnU-Net on new phantoms, after equally many iterations.
 
 python benchmarks/phantom_learning.py                 every trainer, 5 to 20 minutes each on two processors
 python benchmarks/phantom_learning.py --trainers nnUNetTrainerBaseline DLKUNetSTrainer
 python benchmarks/phantom_learning.py --labels pancreas+tumour --epochs 8 --trainers nnUNetTrainerBaseline ...
 
-Each trainer goes the way of `pancext demo`, but for the number of iterations: the same phantoms, plan,
-patch, split, seed and postprocessing. Its model then predicts twelve phantoms that none of them has seen.
+Each trainer runs `pancext demo` with more iterations: the same phantoms, plan, patch, split, seed and
+postprocessing. Its model then predicts twelve new phantoms.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
-import platform
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
-from report import print_table
+from report import command_line, machine, print_table
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.demo.pipeline import (
@@ -47,14 +43,14 @@ from nnunet_pancext.trainers import list_trainers
 BASELINE = "nnUNetTrainerBaseline"
 EPOCHS, ITERATIONS_PER_EPOCH = 3, 100
 NEW_CASES = 12
-NEW_SEED = 1000  # the demo's phantoms come from another
-FOUND = 0.1  # least Dice of a lesion that counts as found
-LESION = "cancer"  # as MSD's dataset.json calls it
+NEW_SEED = 1000  # the demo's phantoms have another
+DETECTED = 0.1  # least Dice of a detected lesion
+LESION = "cancer"  # its name in MSD's dataset.json
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Print nothing: a table is what is wanted."""
+    """Suppress all output but the table."""
     with (
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
@@ -64,7 +60,7 @@ def silence() -> Iterator[None]:
 
 
 def make_new_cases(folder: Path, labels: str) -> tuple[CaseFolders, dict[str, int]]:
-    """Return new phantoms in nnU-Net's format, all with their truth, and their labels."""
+    """Return new phantoms in nnU-Net's format with their ground truth, and their labels."""
     source = write_phantom_dataset(folder / "source", cases=NEW_CASES, size=PHANTOM_SIZE, seed=NEW_SEED)
     dataset = convert_msd(source, raw_root=folder / "raw", dataset_id=DATASET_ID, labels=labels)
     cases = link_cases(dataset.training, dataset=dataset.folder, target=folder / "cases")
@@ -103,31 +99,25 @@ def train_and_score(
         return evaluate_folder(Path(folder) / "predictions" / "final", cases.labels, labels=labels)
 
 
-def machine() -> str:
-    """Return the date and what the numbers were measured on."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
-    return f"{date.today()}, {os.cpu_count()} processors {platform.machine()}, {versions}"
-
-
 def cells(scores: list[CaseScores], names: list[str]) -> list[str]:
-    """Return the mean Dice of each label, and of the lesions how many were found."""
+    """Return the mean Dice of each label, and the number of detected lesions."""
     row = [f"{mean_dice(scores, name):.3f}" for name in names]
     if LESION in names:
         dice = [case.labels[LESION].dice for case in scores if case.labels[LESION].truth_volume_ml > 0]
-        row.append(f"{sum(one >= FOUND for one in dice)} of {len(dice)}")
+        row.append(f"{sum(value >= DETECTED for value in dice)} of {len(dice)}")
     return row
 
 
 def main() -> None:
-    """Print the table, a row as soon as it is known."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Print each row as soon as it is known, then the table."""
+    parser = command_line(__doc__)
     parser.add_argument("--trainers", nargs="+", metavar="NAME", help="default: all, stock nnU-Net first")
     parser.add_argument("--configuration", choices=("2d", "3d_fullres"), default="2d")
     parser.add_argument("--labels", choices=("pancreas", "pancreas+tumour"), default="pancreas")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of 100 iterations (default 3)")
     options = parser.parse_args()
     trainers = options.trainers or [BASELINE, *(name for name in list_trainers() if name != BASELINE)]
-    print(machine(), flush=True)
+    print(machine("torch", "nnunetv2"), flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         with silence():
@@ -142,11 +132,11 @@ def main() -> None:
                     configuration=options.configuration,
                     label_choice=options.labels,
                 )
-                found = cells(scores, list(labels))
+                row = cells(scores, list(labels))
             except PancextError as error:
                 print(f"{trainer}: {error}", file=sys.stderr, flush=True)
-                found = ["failed"] * (len(labels) + (LESION in labels))
-            rows.append([trainer, *found, f"{(time.monotonic() - start) / 60:.0f}"])
+                row = ["failed"] * (len(labels) + (LESION in labels))
+            rows.append([trainer, *row, f"{(time.monotonic() - start) / 60:.0f}"])
             print(*rows[-1], flush=True)
     heading = ["", *(f"Dice, {name}" for name in labels)] + ["lesions detected"] * (LESION in labels)
     iterations = options.epochs * ITERATIONS_PER_EPOCH

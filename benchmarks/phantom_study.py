@@ -1,16 +1,15 @@
-"""Trains stock nnU-Net and the papers' networks on hard phantoms, in folds, and compares them.
+"""Trains stock nnU-Net and the papers' networks on hard phantoms with cross-validation, and compares them.
 
 python benchmarks/phantom_study.py WORK                          all of them, hours on two processors
 python benchmarks/phantom_study.py WORK --trainers nnUNetTrainerBaseline SegResNetNLTrainer --epochs 8
 
 The phantoms have an organ of low contrast and small lesions. Each trainer has the same plan, patch, seed,
-iterations and folds. Without a GPU the batch is two patches of nnU-Net's own size. What is finished in WORK
-is not done again, and a training that was stopped goes on.
+iterations and folds. Without a GPU the batch is two patches of nnU-Net's own size. A rerun skips what
+is finished in WORK and continues trainings that were stopped.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -20,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+
+from report import command_line
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.demo.pipeline import (
@@ -53,7 +54,7 @@ CPU_BATCH = 2
 def run(words: list[str], *, workspace: Workspace, log: Path) -> None:
     """Run a command with its output in a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    # Threads that spin while they wait for each other would stop a training beside this one.
+    # Threads that wait actively would slow down a training beside this one.
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "nnUNet_n_proc_DA": "1"}
     with log.open("w", encoding="utf-8") as stream:
         code = subprocess.call(
@@ -67,13 +68,13 @@ def run(words: list[str], *, workspace: Workspace, log: Path) -> None:
 
 
 def make_dataset(workspace: Workspace, *, configuration: str, folds: int) -> str:
-    """Make, plan and preprocess the phantoms, once; return the name of the configuration to train."""
-    asked = {"configuration": configuration, "folds": folds}
-    done = workspace.work / "dataset.json"
-    if done.is_file():
-        made = json.loads(done.read_text(encoding="utf-8"))
-        if made["asked"] != asked:
-            sys.exit(f"{workspace.root} holds a study of {made['asked']}, not of {asked}; give another WORK.")
+    """Write, plan and preprocess the phantoms once; return the configuration to train."""
+    request = {"configuration": configuration, "folds": folds}
+    record = workspace.work / "dataset.json"
+    if record.is_file():
+        made = json.loads(record.read_text(encoding="utf-8"))
+        if made["asked"] != request:
+            sys.exit(f"{workspace.root} holds a study of {made['asked']}, not {request}; give another WORK.")
         return made["configuration"]
     folders = workspace.nnunet_folders()
     for folder in (workspace.work, *folders.values()):
@@ -96,7 +97,7 @@ def make_dataset(workspace: Workspace, *, configuration: str, folds: int) -> str
     parts = [cases[fold::folds] for fold in range(folds)]
     splits = [{"train": [case for case in cases if case not in part], "val": part} for part in parts]
     write_json(preprocessed / "splits_final.json", splits)
-    write_json(done, {"asked": asked, "configuration": configuration})
+    write_json(record, {"asked": request, "configuration": configuration})
     return configuration
 
 
@@ -110,7 +111,7 @@ def add_small_batch(plans_file: Path, configuration: str) -> str:
 
 
 def train(trainer: str, *, fold: int, configuration: str, workspace: Workspace) -> None:
-    """Train and validate a fold, or go on with it."""
+    """Train and validate a fold, or continue it."""
     (dataset,) = workspace.nnunet_folders()["nnUNet_preprocessed"].iterdir()
     model = workspace.nnunet_folders()["nnUNet_results"] / dataset.name
     folder = model / f"{trainer}__{PLANS}__{configuration}" / f"fold_{fold}"
@@ -125,11 +126,11 @@ def train(trainer: str, *, fold: int, configuration: str, workspace: Workspace) 
 
 
 def main() -> None:
-    """Train what is not trained yet, and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("work", type=Path, metavar="WORK", help="folder of everything, kept")
+    """Train all that is not trained yet, and compare."""
+    parser = command_line(__doc__)
+    parser.add_argument("work", type=Path, metavar="WORK", help="folder of all files, kept")
     parser.add_argument(
-        "--trainers", nargs="+", default=TRAINERS, metavar="NAME", help="the first: reference"
+        "--trainers", nargs="+", default=TRAINERS, metavar="NAME", help="the first is the reference"
     )
     parser.add_argument("--configuration", choices=("2d", "3d_fullres"), default="2d")
     parser.add_argument("--epochs", type=int, default=4, help="of 100 iterations (default 4)")
@@ -139,7 +140,7 @@ def main() -> None:
     workspace = Workspace(options.work.resolve())
     configuration = make_dataset(workspace, configuration=options.configuration, folds=options.folds)
     named = [f"{name}_{options.epochs}epochs_{ITERATIONS_PER_EPOCH}iterations" for name in options.trainers]
-    # Fold by fold, so that a study that is stopped has whole folds of all trainers.
+    # Fold by fold, so that a stopped study has complete folds of all trainers.
     for fold in range(options.folds):
         work = partial(train, fold=fold, configuration=configuration, workspace=workspace)
         with ThreadPoolExecutor(options.jobs) as executor:

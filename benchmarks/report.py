@@ -1,6 +1,41 @@
-"""Tables in Markdown, as the benchmarks print them."""
+"""What the benchmarks share: their command lines, processes of their own, and tables in Markdown."""
 
 from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help shows a script's docstring as written."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+
+
+def machine(*packages: str, notes: tuple[str, ...] = ()) -> str:
+    """Return the date, the processors, notes and the versions of packages, in one line."""
+    processors = f"{os.cpu_count()} processors {platform.machine()}"
+    return ", ".join(
+        [str(date.today()), processors, *notes, *(f"{name} {version(name)}" for name in packages)]
+    )
+
+
+def measure_alone(
+    script: str, *words: object, options: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Run a script in a process of its own, for its peak memory; return the JSON on its last line."""
+    command = [sys.executable, *options, str(Path(__file__).with_name(script)), *map(str, words)]
+    done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def print_table(title: str, rows: list[list[str]], heading: list[str]) -> None:

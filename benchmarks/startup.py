@@ -1,9 +1,9 @@
-"""What the plugin adds to the start of a Python process; prints milliseconds.
+"""Prints the milliseconds that the plugin adds to the start of a Python process.
 
 python -I -S benchmarks/startup.py COMMAND SITE_PACKAGES
 
-With `-S` the plugin's `.pth` file has not yet done what is timed here, and the folder in which nnU-Net's
-version is looked up must be named.
+`-S` keeps the plugin's `.pth` file from running before it is timed, so that the folder in which nnU-Net's
+version is looked up must be given.
 """
 
 from __future__ import annotations

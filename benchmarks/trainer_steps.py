@@ -1,33 +1,28 @@
-"""Prints what a training step of every trainer costs against stock nnU-Net for the same plan and patch.
+"""Prints the cost of a training step of every trainer and of stock nnU-Net for the same plan and patch.
 
 python benchmarks/trainer_steps.py                       on this CPU, with small patches
 python benchmarks/trainer_steps.py --device cuda --precision bf16 --compile
 
-Each trainer has its own loss; stock nnU-Net's is Dice + CE. The organ fills half of each axis: the
-cascade's second stage sees that and a margin. On a GPU patch and batch are those of nnU-Net's plan for
-MSD pancreas.
+Each trainer has its own loss; stock nnU-Net's is Dice + CE. The organ fills half of each axis: the second
+stage of the two-stage network sees that and a margin. On a GPU patch and batch are those of nnU-Net's plan
+for MSD pancreas.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 from copy import deepcopy
-from datetime import date
-from importlib.metadata import version
 from statistics import median
 from typing import Any
 
-from report import print_table
+from report import command_line, machine, measure_alone, print_table
 
 ROUNDS = 2
 PLAIN, RESIDUAL = "PlainConvUNet", "ResEncUNet-M"
 CONFIGURATIONS = {2: "2d", 3: "3d_fullres"}
-# What a CPU finishes in seconds; every axis stays divisible by the plan's strides.
+# A CPU needs seconds for these; every axis is divisible by the plan's strides.
 CPU_BATCHES = {2: (1, 256, 256), 3: (1, 16, 96, 96)}
 RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6)  # of nnU-Net's ResEncM planner
 CASCADE = "PancreasTumorCascade"
@@ -55,10 +50,7 @@ def plans_for(kind: str) -> dict[str, Any]:
 
 
 def build(kind: str, dims: int, *, cpu: bool) -> tuple[Any, tuple[int, ...]]:
-    """Return the kind's network, with deep supervision where it has that, and (batch, *patch) of the plan.
-
-    For a CPU the plan's batch and patch are made small.
-    """
+    """Return the kind's network, with any deep supervision, and (batch, *patch), small for a CPU."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -93,7 +85,7 @@ def case_of(kind: str, shape: tuple[int, ...], device: str) -> tuple[Any, Any]:
 
 
 def loss_of(kind: str, outputs: Any, labels: Any) -> tuple[Any, Any]:
-    """Return the trainer's loss and the target that it takes."""
+    """Return the trainer's loss and its target."""
     import torch
     from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
     from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
@@ -110,7 +102,7 @@ def loss_of(kind: str, outputs: Any, labels: Any) -> tuple[Any, Any]:
         return loss, labels
     targets = [torch.nn.functional.interpolate(labels, size=output.shape[2:]) for output in outputs]
     if kind.startswith("CDINSTSeg"):
-        return MapsLoss([one / sum(MAP_WEIGHTS) for one in MAP_WEIGHTS]), targets
+        return MapsLoss([weight / sum(MAP_WEIGHTS) for weight in MAP_WEIGHTS]), targets
     weights = [1 / 2**level for level in range(len(outputs))]
     weights[-1] = 0.0
     return DeepSupervisionWrapper(loss, [weight / sum(weights) for weight in weights]), targets
@@ -129,7 +121,7 @@ def measure(kind: str, dims: int, device: str, precision: str, compiled: bool) -
     network, planned = build(kind, dims, cpu=cpu)
     network.to(device)
     if kind.startswith(CASCADE):
-        network.phase = "I"  # windows by the truth: an untrained first stage would take the whole patch
+        network.phase = "I"  # ground-truth windows: an untrained first stage would choose the whole patch
     image, labels = case_of(kind, planned, device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         outputs = network(image)
@@ -173,16 +165,13 @@ def measure(kind: str, dims: int, device: str, precision: str, compiled: bool) -
 
 
 def child(kind: str, dims: int, options: argparse.Namespace) -> dict[str, float]:
-    """Measure in a process of its own, which remembers its own peak memory."""
-    words = [sys.executable, __file__, "--device", options.device, "--precision", options.precision]
+    """Measure in a process of its own."""
+    words = ["--device", options.device, "--precision", options.precision]
     words += ["--compile"] * options.compile + ["--child", kind, str(dims)]
-    # Memory that is freed goes back at once, so that the peak is what was in use.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    # Freed memory is returned at once, so that the peak is the memory in use.
+    environment = {"MALLOC_MMAP_THRESHOLD_": "65536"}
     print(f"{kind} in {dims}D ...", file=sys.stderr, flush=True)
-    done = subprocess.run(words, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{kind} in {dims}D failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return measure_alone("trainer_steps.py", *words, environment=environment)
 
 
 def rows_of(kinds: list[str], dims: int, options: argparse.Namespace) -> list[list[str]]:
@@ -190,7 +179,7 @@ def rows_of(kinds: list[str], dims: int, options: argparse.Namespace) -> list[li
     rounds = [{kind: child(kind, dims, options) for kind in kinds} for _ in range(options.rounds)]
     rows = []
     for kind in kinds:
-        one = rounds[0][kind]
+        costs = rounds[0][kind]
         ratios = [
             median(turn[kind][key] / turn[kinds[0]][key] for turn in rounds)
             for key in ("seconds", "megabytes")
@@ -198,8 +187,8 @@ def rows_of(kinds: list[str], dims: int, options: argparse.Namespace) -> list[li
         rows.append(
             [
                 kind,
-                f"{one['parameters'] / 1e6:.2f}",
-                f"{one['macs'] / 1e9:.1f}",
+                f"{costs['parameters'] / 1e6:.2f}",
+                f"{costs['macs'] / 1e9:.1f}",
                 f"{median(turn[kind]['seconds'] for turn in rounds):.3f}",
                 f"{median(turn[kind]['megabytes'] for turn in rounds):.0f}",
                 *(f"{ratio:.2f}" for ratio in ratios),
@@ -210,7 +199,7 @@ def rows_of(kinds: list[str], dims: int, options: argparse.Namespace) -> list[li
 
 def main() -> None:
     """Print a table for 2D and one for 3D."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
     parser.add_argument("--compile", action="store_true")
@@ -220,18 +209,15 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         kind, dims = options.child
-        found = measure(kind, int(dims), options.device, options.precision, options.compile)
-        print(json.dumps(found))
+        print(json.dumps(measure(kind, int(dims), options.device, options.precision, options.compile)))
         return
     from nnunet_pancext.trainers import list_trainers
 
     trainers = options.trainers or [
         name for name in list_trainers() if not any(word in name for word in SAME_NETWORK)
     ]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "nnunetv2"))
     compiled = "compiled" if options.compile else "not compiled"
-    machine = f"{options.device}, {os.cpu_count()} processors {platform.machine()}"
-    print(f"{date.today()}, {machine}, {options.precision}, {compiled}, {versions}")
+    print(machine("torch", "nnunetv2", notes=(options.device, options.precision, compiled)))
     heading = ["", "parameters (M)", "GMAC", "seconds", "MB", "time ratio", "memory ratio"]
     for dims in CONFIGURATIONS:
         rows = rows_of([PLAIN, RESIDUAL, *trainers], dims, options)

@@ -1,6 +1,8 @@
-"""What is timed: `python benchmarks/workloads.py WORKLOAD KIND SIZE` prints seconds and peak memory.
+"""The workloads of `run.py`.
 
-Each runs in a process of its own, because a process remembers its peak memory.
+`python benchmarks/workloads.py WORKLOAD KIND SIZE` prints seconds and peak memory in MB.
+
+Each runs in a process of its own, because a process keeps its peak memory.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ def _network(kind: str, spatial_dims: int) -> nn.Module:
 
 def measure(step: Step, warm_up: Tensor, data: Tensor) -> dict[str, float]:
     """Return the median seconds of a step and the peak memory that it added, in MB."""
-    step(warm_up)  # libraries initialise themselves on first use
+    step(warm_up)  # libraries initialise on first use
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(REPEATS):

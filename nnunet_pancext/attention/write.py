@@ -1,4 +1,4 @@
-"""Attention maps as files: one NIfTI each in the image's geometry, and a picture beside it."""
+"""Writing attention maps: each as a NIfTI file in the image's geometry and as a figure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ def write_maps(
 ) -> list[Path]:
     """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files.
 
-    `is_ct` says that the image is in HU.
-
     Raises:
-        PancextError: the folder cannot be written to, or its disk is full.
+        PancextError: the folder cannot be written to, or the disk is full.
     """
     written = []
     try:
@@ -50,6 +48,6 @@ def write_maps(
             written.append(target)
     except (OSError, RuntimeError) as error:  # ITK raises the second
         raise PancextError(
-            f"cannot write the maps to {folder}: {error}. Give another folder with -o, or free some space."
+            f"Cannot write the maps to {folder}: {error}. Give another folder with -o, or free some space."
         ) from error
     return written

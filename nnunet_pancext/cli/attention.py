@@ -1,4 +1,4 @@
-"""`pancext attention`: where does a trained model look?"""
+"""`pancext attention`: write the attention maps of a trained model."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Write what steers a trained model's network, for one image: the attention of each gate and head of an
-Attention U-Net; what one voxel attends to in each non-local block; the saliency, window and maps of the
-pancreatic-tumour cascade; the maps of CDI-NSTSEG. Each becomes a NIfTI file in the image's geometry and a
-PNG."""
+Write the attention maps of a trained model for one image: of each gate and head of an Attention U-Net; of one
+voxel in each non-local block; saliency, window and maps of the two-stage pancreatic-tumour network; the maps
+of CDI-NSTSEG. Each is written as a NIfTI file in the image's geometry and as a PNG."""
 
 EXAMPLES = """\
 examples:
@@ -28,16 +27,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="what nnUNetv2_train wrote")
+    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="folder that nnUNetv2_train wrote")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="one file per channel")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the maps")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
     parser.add_argument(
         "--at",
         type=int,
         nargs=3,
         metavar=("Z", "Y", "X"),
-        help="the voxel from which a non-local block attends: slice, row, column, counted from 0; "
-        "pictures are cut there",
+        help="query voxel of a non-local block, also the centre of figures: slice, row, column, from 0",
     )
     parser.add_argument("-f", "--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
     parser.add_argument(
@@ -52,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Write the maps and say where they are."""
+    """Write the maps and print their paths."""
     from nnunet_pancext.attention.maps import read_attention
     from nnunet_pancext.attention.model import TrainedModel, check_voxel, choose_device
     from nnunet_pancext.attention.write import write_maps
@@ -64,7 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
     if voxel is not None:
         check_voxel(voxel, image)
     maps = read_attention(model, image, voxel)
-    case = parsed.images[0].name.removesuffix(model.file_ending).removesuffix("_0000")
+    case = parsed.images[0].name.removesuffix(model.dataset.file_ending).removesuffix("_0000")
     for path in write_maps(
         maps, reference=image.reference, folder=parsed.out, case=case, voxel=voxel, is_ct=model.is_ct
     ):

@@ -8,7 +8,7 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command, add_jobs, add_out
 
 DESCRIPTION = """\
-Check any nnU-Net raw dataset and write a report with one figure per case, worst first (at most 300).
+Check an nnU-Net raw dataset and write an HTML report with one figure per case, worst first (at most 300).
 The exit code is 1 if a case has an error."""
 
 EXAMPLES = """\
@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Check as parsed and print the summary."""
+    """Check a raw dataset and print the summary."""
     from nnunet_pancext.dataset_check.check import check_dataset, summary
     from nnunet_pancext.splits.of_dataset import find_dataset
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = """\
-Score the predicted label maps of a folder against the true ones of the same name, and write metrics.csv (a
-row per case and label) and summary.json. The exit code is 1 if a case could not be scored."""
+Score the predicted label maps of a folder against the ground truth of the same names, and write metrics.csv
+(one row per case and label) and summary.json. The exit code is 1 if a case could not be scored."""
 
 EXAMPLES = """\
 examples:
@@ -27,29 +27,29 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("predictions", type=Path, help="folder of predicted label maps")
-    parser.add_argument("truth", type=Path, help="folder of true label maps")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="of the tables")
+    parser.add_argument("truth", type=Path, help="folder of ground-truth label maps")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="output folder")
     parser.add_argument(
         "--dataset-json",
         type=Path,
         metavar="FILE",
-        help="the dataset.json that names the labels (default: the one beside the predictions, in the folder "
-        "of the truth or in the one above it)",
+        help="dataset.json that declares the labels (default: the one in the folder of the predictions or of "
+        "the ground truth, or above the latter)",
     )
     parser.add_argument(
         "--probabilities",
         action="store_true",
-        help="score the .npz of nnUNetv2_predict --save_probabilities too: PR curve, AUROC, AP",
+        help="also score the .npz of nnUNetv2_predict --save_probabilities: PR curve, AUROC, AP",
     )
     parser.add_argument(
         "--patient-regex",
         metavar="REGEX",
-        help="finds the patient in a case's name, as its first group, for the AUROC of patients (default: as "
-        "the split.json of a converted dataset tells, or the number of a frame in the name)",
+        help="regular expression whose first group is the patient in a case's name, for patient-level AUROC "
+        "(default: split.json of a converted dataset, else cases named PATIENT_frameNN share a patient)",
     )
     parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
     parser.add_argument(
-        "--keep-going", action="store_true", help="score what can be scored, and tell the rest at the end"
+        "--keep-going", action="store_true", help="skip cases that cannot be scored, and list them at the end"
     )
     parser.set_defaults(run=run)
 

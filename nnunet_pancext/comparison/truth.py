@@ -14,6 +14,7 @@ from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.models import Model
 
 
@@ -26,9 +27,9 @@ def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
     declared: dict[str, Any] = {}
     beside = truths.parent / "dataset.json"
     if beside.is_file():
-        declared[f"the dataset ({beside})"] = _labels(read_json(beside), beside)
+        declared[f"the dataset ({beside})"] = read_dataset_json(beside).labels
     for model in models:
-        declared[model.name] = _labels(model.dataset_json, model.folder / "dataset.json")
+        declared[model.name] = DatasetJson(model.folder / "dataset.json", model.dataset_json).labels
     (first, labels), *others = declared.items()
     for name, theirs in others:
         if theirs != labels:
@@ -127,10 +128,3 @@ def voxels_now(path: Path, targets: Targets) -> dict[str, int]:
         key: sum(int(np.count_nonzero(values == one)) for one in set(targets.regions[name]))
         for name, key in targets.nnunet_keys.items()
     }
-
-
-def _labels(dataset_json: Any, path: Path) -> dict[str, Any]:
-    labels = dataset_json.get("labels") if isinstance(dataset_json, dict) else None
-    if not isinstance(labels, dict) or not labels:
-        raise PancextError(f"{path} declares no labels. Is it nnU-Net's?")
-    return labels

@@ -1,7 +1,7 @@
-"""Looking through any nnU-Net raw dataset for what would spoil a training.
+"""Checking an nnU-Net raw dataset for whatever would spoil a training.
 
-`measure` reads a case, `judge` compares it with the others, `report` writes what was found; `check` does all
-three for a dataset.
+`measure` reads a case, `judge` compares it with the others, `report` draws and writes the results; `check`
+runs all three on a dataset.
 """
 
 from nnunet_pancext.dataset_check.check import CheckResult, check_dataset

@@ -1,4 +1,4 @@
-"""The images of a case beside its first: further channels, on the same grid."""
+"""The channels of a case after its first, which share one grid."""
 
 from __future__ import annotations
 
@@ -17,25 +17,22 @@ def find_channels(folder: Path, *, ending: str) -> dict[str, dict[int, Path]]:
     name = re.compile(rf"([^.].*)_(\d{{4}}){re.escape(ending)}")
     channels: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.glob(f"*{ending}")):
-        if found := name.fullmatch(path.name):
-            channels.setdefault(found[1], {})[int(found[2])] = path
+        if match := name.fullmatch(path.name):
+            channels.setdefault(match[1], {})[int(match[2])] = path
     return channels
 
 
 def check_channels(
     case: SourceCase, *, geometry: Geometry | None, found: Mapping[int, Path], count: int, root: Path
 ) -> tuple[tuple[Problem, ...], dict[int, str]]:
-    """Read the case's channels after the first.
+    """Return the problems of the case's channels after the first, and a hash of each channel's voxels.
 
     Args:
         case: its `image` is the first channel.
-        geometry: of the first channel, None where that cannot be read.
-        found: all its channels that are there.
-        count: how many channels the dataset declares.
+        geometry: of the first channel, None if unreadable.
+        found: the case's channels on disk.
+        count: number of channels that the dataset declares.
         root: messages name files relative to it.
-
-    Returns:
-        What is wrong with them, and a hash of the voxels of each.
     """
     problems: dict[str, str] = {}
     hashes = {}
@@ -43,41 +40,35 @@ def check_channels(
     for number in range(1, count):
         role = f"channel {number}"
         path = case.image.with_name(f"{name}_{number:04d}{ending}")
-        scan, its_geometry = inspect(path, role, root=root, found=problems)
+        scan, channel_geometry = inspect(path, role, root=root, found=problems)
         if scan and scan.voxel_hash:
             hashes[number] = scan.voxel_hash
-        if geometry and its_geometry:
+        if geometry and channel_geometry:
             differences = compare_geometry(
-                geometry, its_geometry, label_name=name_of(path, root), remedy=ON_ONE_GRID
+                geometry, channel_geometry, label_name=name_of(path, root), remedy=ON_ONE_GRID
             )
             problems.update({f"{role}: {kind}": message for kind, message in differences.items()})
     for number in sorted(set(found) - set(range(count))):
         problems[f"channel {number} not declared"] = (
-            f"{name_of(found[number], root)} is there, dataset.json declares {count} channel(s). "
+            f"{name_of(found[number], root)} exists, but dataset.json declares {count} channel(s). "
             "Declare it in channel_names, or remove the file."
         )
     return tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in problems.items()), hashes
 
 
 def find_twins(hashes: Mapping[str, Mapping[int, str]]) -> list[Problem]:
-    """Return a problem for every channel whose voxels are another's, of the same case or of an earlier one.
+    """Return a problem for each channel whose voxels equal those of another, in the same or an earlier case.
 
-    `hashes` are those of each case's channels, the first included. A first channel that is another case's
-    first is not told here.
+    `hashes` are those of each case's channels, the first included. Two equal first channels are left to
+    `find_duplicates`.
     """
     problems = []
     first_with: dict[str, tuple[str, int]] = {}
-    for case, of_case in hashes.items():
-        for number, digest in sorted(of_case.items()):
-            twin, its_number = first_with.setdefault(digest, (case, number))
-            if (twin, its_number) == (case, number) or number == its_number == 0:
-                continue
-            problems.append(
-                Problem(
-                    case_id=case,
-                    kind=f"channel {number} there twice",
-                    message=f"channel {number} has the same voxels as channel {its_number} of {twin}. "
-                    f"{FETCH_AGAIN}",
-                )
-            )
+    for case, channels in hashes.items():
+        for number, digest in sorted(channels.items()):
+            twin, twin_number = first_with.setdefault(digest, (case, number))
+            if (twin, twin_number) != (case, number) and (number or twin_number):
+                message = f"channel {number} has the same voxels as channel {twin_number} of {twin}."
+                kind = f"channel {number} there twice"
+                problems.append(Problem(case_id=case, kind=kind, message=f"{message} {FETCH_AGAIN}"))
     return problems

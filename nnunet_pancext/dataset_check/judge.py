@@ -1,9 +1,9 @@
-"""What is wrong with a case, by itself and beside the others of its dataset."""
+"""What is wrong with a case, by itself and compared with the other cases of its dataset."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -15,18 +15,18 @@ ERROR, WARNING = "error", "warning"
 WEIGHT = {ERROR: 100.0, WARNING: 10.0}
 
 AIR_HU = -500.0  # a CT has air in or around the body
-LOWEST_HU, HIGHEST_HU = -3100.0, 10000.0  # paddings of scanners, and metal
+LOWEST_HU, HIGHEST_HU = -3100.0, 10000.0  # scanner padding, and metal
 SOFT_TISSUE_HU = 100.0
 TINY_VOXELS = 10
 SPACING_FACTOR = 4.0
 MOST_DEVIATIONS = 5.0
-LEAST_SPREAD = 8.0  # of a label's mean, in HU: so much do healthy patients differ
+LEAST_SPREAD = 8.0  # of a label's mean, in HU: the variation between healthy patients
 LEAST_CASES = 4  # to compare with
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a case: an error spoils a training, a warning should be looked at."""
+    """A fault of a case: an error spoils a training, a warning deserves a look."""
 
     level: str
     kind: str
@@ -37,80 +37,63 @@ class Finding:
 
 
 def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, list[Finding]]:
-    """Return the findings of each case, the worst case first.
+    """Return the findings of each case, the worst case first; with `is_ct`, intensities are judged as HU."""
+    findings = {one.case_id: list(_findings(one, is_ct=is_ct)) for one in measures}
+    outliers = [*_spacing_outliers(measures), *(_mean_outliers(measures) if is_ct else ())]
+    for case, finding in outliers:
+        findings[case].append(finding)
 
-    Args:
-        measures: of all cases.
-        is_ct: intensities are HU.
-    """
-    found: dict[str, list[Finding]] = {}
-    for one in measures:
-        found[one.case_id] = [
-            *(Finding(ERROR, problem.kind, problem.message) for problem in one.problems),
-            *_size_findings(one),
-            *(_hu_findings(one) if is_ct else ()),
-            *(_place_findings(one) if is_ct else ()),
-        ]
-    _compare_spacing(measures, found)
-    if is_ct:
-        _compare_means(measures, found)
-    return dict(sorted(found.items(), key=lambda item: (-_weight(item[1]), item[0])))
+    def weight(case: str) -> float:
+        return sum(WEIGHT[finding.level] for finding in findings[case])
+
+    return {case: findings[case] for case in sorted(findings, key=lambda case: (-weight(case), case))}
 
 
-def _weight(findings: Sequence[Finding]) -> float:
-    return sum(WEIGHT[finding.level] for finding in findings)
+def _findings(one: CaseMeasure, *, is_ct: bool) -> Iterator[Finding]:
+    for problem in one.problems:
+        yield Finding(ERROR, problem.kind, problem.message)
+    if len(one.size or ()) != 2 and one.labels and 0 < one.foreground_voxels < TINY_VOXELS:
+        message = f"only {one.foreground_voxels} labelled voxels. Is the label complete?"
+        yield Finding(WARNING, "tiny foreground", message)
+    if not is_ct:
+        return
+    if message := _implausible_hu(one):
+        yield Finding(WARNING, "implausible HU", message)
+    fit = one.orientation
+    if fit is not None and fit.turn != Turn() and fit.is_clear:
+        message = f"the label matches its image only with {fit} (as stored {fit.as_it_is:.2f})"
+        yield Finding(ERROR, "label turned", f"{message}. Convert with --check-orientation.")
 
 
-def _size_findings(one: CaseMeasure) -> list[Finding]:
-    if len(one.size or ()) == 2 or not one.labels or not 0 < one.foreground_voxels < TINY_VOXELS:
-        return []
-    message = f"{one.foreground_voxels} labelled voxels in all. Is that the whole label?"
-    return [Finding(WARNING, "tiny foreground", message)]
-
-
-def _hu_findings(one: CaseMeasure) -> list[Finding]:
+def _implausible_hu(one: CaseMeasure) -> str:
     if one.lowest is None or one.highest is None:
-        return []
-    span = f"its values go from {one.lowest:g} to {one.highest:g}"
+        return ""
+    span = f"values range from {one.lowest:g} to {one.highest:g}"
     if one.lowest < LOWEST_HU or one.highest > HIGHEST_HU:
-        return [Finding(WARNING, "implausible HU", f"{span}. Is the rescale slope applied twice?")]
+        return f"{span}. Is the rescale slope applied twice?"
     if one.lowest > AIR_HU:
-        return [Finding(WARNING, "implausible HU", f"{span}, without air. Is the rescale intercept missing?")]
+        return f"{span}, without air. Is the rescale intercept missing?"
     if one.highest < SOFT_TISSUE_HU:
-        return [Finding(WARNING, "implausible HU", f"{span}, without bone or contrast. Was it windowed?")]
-    return []
+        return f"{span}, without bone or contrast. Was the image windowed?"
+    return ""
 
 
-def _place_findings(one: CaseMeasure) -> list[Finding]:
-    seen = one.orientation
-    if seen is None or seen.turn == Turn() or not seen.is_clear:
-        return []
-    message = f"the label lies on its image only with {seen} (as it is {seen.as_it_is:.2f})"
-    return [Finding(ERROR, "label turned", f"{message}. Convert with --check-orientation.")]
-
-
-def _compare_spacing(measures: Sequence[CaseMeasure], found: dict[str, list[Finding]]) -> None:
-    spacings = [one.spacing_mm for one in measures if one.spacing_mm is not None]
+def _spacing_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
+    spacings = {one.case_id: one.spacing_mm for one in measures if one.spacing_mm is not None}
     if len(spacings) < LEAST_CASES:
         return
-    usual = [median(axis) for axis in zip(*spacings, strict=True)]
-    for one in measures:
-        if one.spacing_mm is None:
-            continue
-        factors = [mine / theirs for mine, theirs in zip(one.spacing_mm, usual, strict=True)]
+    usual = [median(axis) for axis in zip(*spacings.values(), strict=True)]
+    for case, spacing in spacings.items():
+        factors = [step / typical for step, typical in zip(spacing, usual, strict=True)]
         if max(factors) > SPACING_FACTOR or min(factors) < 1 / SPACING_FACTOR:
-            message = f"{rounded(one.spacing_mm)} mm, the dataset's median is {rounded(usual)} mm"
-            found[one.case_id].append(Finding(WARNING, "spacing outlier", message))
+            message = f"{rounded(spacing)} mm, the dataset's median is {rounded(usual)} mm"
+            yield case, Finding(WARNING, "spacing outlier", message)
 
 
-def _compare_means(measures: Sequence[CaseMeasure], found: dict[str, list[Finding]]) -> None:
-    names = {name for one in measures for name in one.labels}
-    for name in sorted(names):
-        means = {
-            one.case_id: one.labels[name].mean
-            for one in measures
-            if name in one.labels and not math.isnan(one.labels[name].mean)
-        }
+def _mean_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
+    for name in sorted({name for one in measures for name in one.labels}):
+        means = {one.case_id: one.labels[name].mean for one in measures if name in one.labels}
+        means = {case: mean for case, mean in means.items() if not math.isnan(mean)}
         if len(means) < LEAST_CASES:
             continue
         middle = median(means.values())
@@ -119,7 +102,7 @@ def _compare_means(measures: Sequence[CaseMeasure], found: dict[str, list[Findin
             deviations = abs(mean - middle) / spread
             if deviations > MOST_DEVIATIONS:
                 message = (
-                    f"{name} has a mean of {mean:.0f} HU, {deviations:.0f} deviations from the dataset's "
-                    f"median of {middle:.0f} HU. Does the label lie on the organ?"
+                    f"the mean of {name} is {mean:.0f} HU, {deviations:.0f} deviations from the dataset's "
+                    f"median of {middle:.0f} HU. Is the label on the organ?"
                 )
-                found[case].append(Finding(WARNING, "mean HU outlier", message))
+                yield case, Finding(WARNING, "mean HU outlier", message)

@@ -1,1 +1,1 @@
-"""Comparing predicted label maps with true ones."""
+"""Metrics of predicted label maps against the ground truth."""

@@ -1,4 +1,4 @@
-"""Scoring one predicted label map against the true one."""
+"""Scoring a predicted label map against the ground truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.lesions import count_lesions
-from nnunet_pancext.evaluation.overlap import Overlap, count_overlap
+from nnunet_pancext.evaluation.overlap import RATIOS, Overlap, count_overlap
 from nnunet_pancext.evaluation.per_slice import score_slices
 from nnunet_pancext.evaluation.probabilities import (
     VoxelHistogram,
@@ -30,9 +30,9 @@ MM3_PER_ML = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFiles:
-    """The files of a case; `probabilities` is None where they are not scored.
+    """The files of a case; `probabilities` is None if they are not scored.
 
-    `patient` is whom it shows, None where nothing tells: then it is of a patient of its own.
+    A case without a known `patient` counts as a patient of its own.
     """
 
     case: str
@@ -43,14 +43,12 @@ class CaseFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Masks:
-    """Two masks within the smallest box that holds both, slices first, and where the box lies."""
+class _Frame:
+    """Position in the image of the box that holds every voxel of both label maps; axial slices come first."""
 
-    prediction: NDArray[np.bool_]
-    truth: NDArray[np.bool_]
-    corner: tuple[int, int, int]
-    shape: tuple[int, int, int]
-    ignored: list[int]  # voxels of each slice of the box; outside of it there are none
+    corner: tuple[int, ...]
+    slice_shape: tuple[int, int]
+    ignored: list[int]  # voxels in each slice of the box; there are none outside it
     spacing_mm: tuple[float, ...]
 
 
@@ -58,45 +56,44 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
     """Score every target of a case.
 
     Raises:
-        PancextError: by case name, a file is unreadable, the two lie on different grids or hold a value that
-            is not declared, or the probabilities are not those of this case.
+        PancextError: with the case's name, if a file is unreadable, the grids differ, a value is not
+            declared, or the probabilities do not belong to this case.
     """
     try:
         prediction_image, truth_image = read_label_map(files.prediction), read_label_map(files.truth)
         require_same_grid(
             prediction_image,
             truth_image,
-            what=f"prediction {files.prediction} and truth {files.truth} differ in geometry",
-            remedy="Predict from the image that this truth was drawn on, or resample one onto the other.",
+            what=f"prediction {files.prediction} and ground truth {files.truth} differ in geometry",
+            remedy="Predict from the image that was annotated, or resample one of the two onto the other.",
         )
-        prediction, truth = map(sitk.GetArrayViewFromImage, (prediction_image, truth_image))
+        axial = _axial_axis(truth_image)
+        stored_truth = sitk.GetArrayViewFromImage(truth_image)
+        truth = np.moveaxis(stored_truth, axial, 0)
+        prediction = np.moveaxis(sitk.GetArrayViewFromImage(prediction_image), axial, 0)
         box = _box(prediction, truth)
-        _require_declared(prediction[box], targets, what=f"the prediction {files.prediction}")
-        _require_declared(truth[box], targets, what=f"the truth {files.truth}")
-        histograms = _histograms(files, truth, targets=targets)
+        slice_shape, voxels = truth.shape[1:], truth.size
+        prediction, truth = prediction[box], truth[box]
+        _require_declared(prediction, targets, what=f"the prediction {files.prediction}")
+        _require_declared(truth, targets, what=f"the ground truth {files.truth}")
+        histograms = _histograms(files, stored_truth, targets=targets)
     except PancextError as error:
         raise PancextError(f"Case {files.case!r}: {error}") from error
 
-    axial = _axial_axis(truth_image)
-    if targets.ignore is None:
-        ignored = np.zeros(truth[box].shape, dtype=bool)
-    else:
-        ignored = truth[box] == targets.ignore
-    ignored = np.moveaxis(ignored, axial, 0)
-    ignored_by_slice = [int(np.count_nonzero(one)) for one in ignored]
-    voxels = truth.size - sum(ignored_by_slice)
+    ignored = _mask(truth, () if targets.ignore is None else (targets.ignore,))
+    spacing_mm = list(truth_image.GetSpacing()[::-1])
+    frame = _Frame(
+        corner=tuple(part.start for part in box[1:]),
+        slice_shape=slice_shape,
+        ignored=np.count_nonzero(ignored, axis=(1, 2)).tolist(),
+        spacing_mm=(spacing_mm.pop(axial), *spacing_mm),
+    )
+    voxels -= sum(frame.ignored)
     labels, overlaps = {}, {}
     for name, values in targets.regions.items():
-        masks = _Masks(
-            prediction=np.moveaxis(_mask(prediction[box], values), axial, 0) & ~ignored,
-            truth=np.moveaxis(_mask(truth[box], values), axial, 0) & ~ignored,
-            corner=_axial_first([one.start for one in box], axial),
-            shape=_axial_first(truth.shape, axial),
-            ignored=ignored_by_slice,
-            spacing_mm=_axial_first(truth_image.GetSpacing()[::-1], axial),
-        )
-        overlaps[name] = count_overlap(masks.prediction, masks.truth, voxels=voxels)
-        labels[name] = _score_label(masks, overlaps[name], histograms.get(name))
+        masks = _mask(prediction, values) & ~ignored, _mask(truth, values) & ~ignored
+        overlaps[name] = count_overlap(*masks, voxels=voxels)
+        labels[name] = _score_label(*masks, frame, overlaps[name], histograms.get(name))
     return CaseScores(
         case=files.case,
         patient=files.patient,
@@ -108,24 +105,21 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
     )
 
 
-def _score_label(masks: _Masks, overlap: Overlap, histogram: VoxelHistogram | None) -> LabelScores:
-    distances = surface_distances(masks.prediction, masks.truth, spacing_mm=masks.spacing_mm)
-    lesions = count_lesions(masks.prediction, masks.truth)
+def _score_label(
+    prediction: NDArray[np.bool_],
+    truth: NDArray[np.bool_],
+    frame: _Frame,
+    overlap: Overlap,
+    histogram: VoxelHistogram | None,
+) -> LabelScores:
+    distances = surface_distances(prediction, truth, spacing_mm=frame.spacing_mm)
+    lesions = count_lesions(prediction, truth)
     slices = score_slices(
-        masks.prediction,
-        masks.truth,
-        shape=masks.shape[1:],
-        corner=masks.corner[1:],
-        ignored=masks.ignored,
+        prediction, truth, shape=frame.slice_shape, corner=frame.corner, ignored=frame.ignored
     )
-    voxel_ml = math.prod(masks.spacing_mm) / MM3_PER_ML
+    voxel_ml = math.prod(frame.spacing_mm) / MM3_PER_ML
     return LabelScores(
-        dice=overlap.dice,
-        iou=overlap.iou,
-        precision=overlap.precision,
-        recall=overlap.recall,
-        specificity=overlap.specificity,
-        accuracy=overlap.accuracy,
+        **{ratio: getattr(overlap, ratio) for ratio in RATIOS},
         f1=overlap.dice,
         hd95_mm=distances.hd95_mm,
         assd_mm=distances.assd_mm,
@@ -137,15 +131,10 @@ def _score_label(masks: _Masks, overlap: Overlap, histogram: VoxelHistogram | No
         s_measure=slices.s_measure,
         e_measure=slices.e_measure,
         lesions=lesions.lesions,
-        lesions_found=lesions.found,
+        lesions_found=lesions.detected,
         false_positives=lesions.false_positives,
         slices=slices.slices,
-        slice_dice=slices.dice,
-        slice_iou=slices.iou,
-        slice_precision=slices.precision,
-        slice_recall=slices.recall,
-        slice_specificity=slices.specificity,
-        slice_accuracy=slices.accuracy,
+        **{f"slice_{ratio}": getattr(slices, ratio) for ratio in RATIOS},
         probability=histogram.highest if histogram else math.nan,
         average_precision=precision_recall(histogram).average_precision if histogram else math.nan,
     )
@@ -166,20 +155,20 @@ def _histograms(
 
 
 def _mask(label_map: NDArray[np.generic], values: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = label_map == values[0]
-    for value in values[1:]:
+    mask = np.zeros(label_map.shape, dtype=bool)
+    for value in values:
         mask |= label_map == value
     return mask
 
 
 def _box(first: NDArray[np.generic], second: NDArray[np.generic]) -> tuple[slice, ...]:
-    """Return the smallest box that holds every voxel that is not 0 in both label maps."""
+    """Return the smallest box that holds every non-zero voxel of both label maps."""
     filled = (first != 0) | (second != 0)
     box: list[slice] = []
     for axis in range(filled.ndim):
-        # Cutting axis by axis leaves less and less to look through.
-        found = np.flatnonzero(filled.any(axis=tuple(other for other in range(filled.ndim) if other != axis)))
-        box.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
+        # Cropping axis by axis leaves fewer voxels to search.
+        occupied = np.flatnonzero(filled.any(axis=tuple(set(range(filled.ndim)) - {axis})))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if len(occupied) else slice(0, 0))
         filled = filled[(slice(None),) * axis + (box[-1],)]
     return tuple(box)
 
@@ -194,10 +183,6 @@ def _require_declared(values: NDArray[np.generic], targets: Targets, *, what: st
 
 
 def _axial_axis(image: sitk.Image) -> int:
-    """Return the axis of the array along which the patient's height runs."""
+    """Return the array axis that is closest to the patient's height."""
     along_height = np.abs(np.asarray(image.GetDirection()).reshape(3, 3)[2])
     return 2 - int(along_height.argmax())
-
-
-def _axial_first(values, axial: int) -> tuple:  # type: ignore[no-untyped-def]
-    return (values[axial], *(value for axis, value in enumerate(values) if axis != axial))

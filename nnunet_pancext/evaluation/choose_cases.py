@@ -9,13 +9,13 @@ from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 
 
 def choose_cases(scores: Sequence[CaseScores], label: str, metric: str = "dice") -> dict[str, str]:
-    """Return the worst, median and best case by a metric of a label; fewer where there are no three.
+    """Return the worst, median and best case by a metric of a label, or fewer if there are fewer cases.
 
-    Cases in which it is undefined are left out. One without a better direction is taken as better when it is
-    higher.
+    Cases in which the metric is undefined are left out. A metric without a better direction counts as better
+    when higher.
     """
     sign = -1 if METRICS[metric].higher_is_better is False else 1
-    values = {one.case: sign * getattr(one.labels[label], metric) for one in scores}
+    values = {case.case: sign * getattr(case.labels[label], metric) for case in scores}
     ranked = sorted((value, case) for case, value in values.items() if not math.isnan(value))
     if not ranked:
         return {}

@@ -1,4 +1,4 @@
-"""Overlap of two masks, from the numbers of voxels that they share."""
+"""Overlap of two masks, from counts of voxels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 
+RATIOS = ("dice", "iou", "precision", "recall", "specificity", "accuracy")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
     """Numbers of voxels: true positive, false positive, false negative, true negative.
 
-    A ratio whose denominator is 0 is nan, because there is nothing to measure: Dice and IoU of two empty
-    masks, the precision of an empty prediction, the recall of an empty truth, the specificity where all
-    is target.
+    A ratio whose denominator is 0 is nan: Dice and IoU of two empty masks, the precision of an empty
+    prediction, the recall of an empty ground truth, the specificity if every voxel is target.
     """
 
     tp: int
@@ -61,19 +62,19 @@ def count_overlap(
 ) -> Overlap:
     """Count the overlap of two boolean masks of one shape.
 
-    `voxels` is the size of the whole image where the masks are a part of it that holds all of their voxels.
+    `voxels` is the size of the whole image if the masks are cropped from it.
 
     Raises:
         PancextError: the masks differ in shape, or one of them is not boolean.
     """
     if prediction.shape != truth.shape:
         raise PancextError(
-            f"Overlap needs two masks of one shape, got prediction {prediction.shape} and truth "
-            f"{truth.shape}. Resample the prediction to the grid of the truth first."
+            f"Overlap needs two masks of one shape, got prediction {prediction.shape} and ground truth "
+            f"{truth.shape}. Resample the prediction to the grid of the ground truth first."
         )
     if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
         raise PancextError(
-            f"Overlap needs boolean masks, got prediction {prediction.dtype} and truth {truth.dtype}. "
+            f"Overlap needs boolean masks, got prediction {prediction.dtype} and ground truth {truth.dtype}. "
             "Compare each label map with one label value first."
         )
     tp = int(np.count_nonzero(prediction & truth))

@@ -1,4 +1,4 @@
-"""Scores of nnU-Net's probabilities: precision-recall curves of voxels, and patients told apart."""
+"""Scores of nnU-Net's probabilities: precision-recall curves of voxels, and the ranking of patients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nnunet_pancext.errors import PancextError
 
 KEY = "probabilities"
 HOW_VALIDATION_HAS_THEM = "nnUNetv2_train with --val --npz writes them"
-# In a bin the lesser of p and 1 - p has the same first bits as float32: 256 bins for each doubling from 2⁻²⁴,
-# the distance of float32 from 1, to 1/2.
+# Within a bin the smaller of p and 1 - p has the same leading bits as float32: 256 bins for each doubling
+# from 2⁻²⁴, the resolution of float32 just below 1, to 1/2.
 DROPPED_BITS = 15
-_NUMBERS = np.arange(103 << 8, (126 << 8) + 1, dtype=np.int32)  # the first bits of 2⁻²⁴ to 1/2
+_NUMBERS = np.arange(103 << 8, (126 << 8) + 1, dtype=np.int32)  # leading bits of 2⁻²⁴ to 1/2
 _ENDS = np.append(0, (_NUMBERS << DROPPED_BITS).view(np.float32).astype(np.float64))
 THRESHOLDS = np.concatenate([_ENDS[:-1], 1 - _ENDS[::-1]])
 BINS = len(THRESHOLDS)
@@ -28,10 +28,10 @@ TRIES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class VoxelHistogram:
-    """Numbers of voxels (BINS) by probability, of the target and of the rest, and the highest probability.
+    """Numbers of voxels by probability (BINS), of the target and of the rest, and the highest probability.
 
-    Bin i holds the probabilities from THRESHOLDS[i] on, below THRESHOLDS[i + 1]; the last one holds 1. Bins
-    are as narrow near 1 as near 0. Without a voxel the highest probability is nan.
+    Bin i holds the probabilities from THRESHOLDS[i] up to but not including THRESHOLDS[i + 1]; the last bin
+    holds 1. Bins are as narrow near 1 as near 0. Without a voxel the highest probability is nan.
     """
 
     target: NDArray[np.int64]
@@ -39,7 +39,7 @@ class VoxelHistogram:
     highest: float
 
     def __add__(self, other: VoxelHistogram) -> VoxelHistogram:
-        """Return the histogram of the voxels of both."""
+        """Return the histogram of both sets of voxels."""
         return VoxelHistogram(
             target=self.target + other.target,
             rest=self.rest + other.rest,
@@ -49,7 +49,7 @@ class VoxelHistogram:
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionRecall:
-    """Precision and recall if voxels from a threshold on are called target, from high to low thresholds."""
+    """Precision and recall of the voxels at or above each threshold, from high to low thresholds."""
 
     threshold: NDArray[np.float64]
     precision: NDArray[np.float64]
@@ -64,40 +64,40 @@ class PrecisionRecall:
 
 
 def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> NDArray[np.floating]:
-    """Read what `nnUNetv2_predict --save_probabilities` writes: (channels, *shape), each in [0, 1].
+    """Read the file that `nnUNetv2_predict --save_probabilities` writes: (channels, *shape) in [0, 1].
 
     Raises:
-        PancextError: the file is unreadable, or of another shape, or holds what is no probability.
+        PancextError: the file is unreadable, has another shape, or holds values that are not probabilities.
     """
     try:
-        found = _load(path)
-    except Exception as error:  # a damaged zip or array may end in an error of any kind
+        probabilities = _load(path)
+    except Exception as error:  # a damaged zip or array can raise anything
         raise PancextError(
             f"Cannot read the probabilities {path} ({error}). "
             "Write them again with `nnUNetv2_predict --save_probabilities`."
         ) from error
-    if found.dtype.kind not in "fiu":
+    if probabilities.dtype.kind not in "fiu":
         raise PancextError(
-            f"The probabilities {path} are of the type {found.dtype}, not numbers. "
+            f"The probabilities {path} are of the type {probabilities.dtype}, not numbers. "
             "Write them again with `nnUNetv2_predict --save_probabilities`."
         )
-    if found.shape != (channels, *shape):
+    if probabilities.shape != (channels, *shape):
         raise PancextError(
-            f"The probabilities {path} have the shape {found.shape}, expected {(channels, *shape)}: "
+            f"The probabilities {path} have the shape {probabilities.shape}, expected {(channels, *shape)}: "
             "a channel for each label and the background (or for each region), and the image's axes. "
             "Give those of this case and this dataset.json."
         )
-    # nan compares false, so that this refuses it too; half precision rounds a sum of ones upwards
-    if not (found.min() >= 0 and found.max() <= 1.01):
+    # nan compares false and is refused too; half precision rounds a sum of ones upwards
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1.01):
         raise PancextError(
             f"The probabilities {path} hold values that are not finite or not between 0 and 1. "
             "Predict this case again."
         )
-    return found
+    return probabilities
 
 
 def _load(path: Path) -> NDArray[np.floating]:
-    # Python 3.11 now and then fails to parse the headers of sound files in several threads at once
+    # Python 3.11 sometimes fails to parse the header of an intact file if several threads parse at once
     # (github.com/python/cpython/issues/106905).
     for _ in range(TRIES - 1):
         with contextlib.suppress(SystemError):
@@ -107,12 +107,12 @@ def _load(path: Path) -> NDArray[np.floating]:
 
 def _load_once(path: Path) -> NDArray[np.floating]:
     with np.load(path) as content:
-        found: NDArray[np.floating] = content[KEY]
-    return found
+        probabilities: NDArray[np.floating] = content[KEY]
+    return probabilities
 
 
 def voxel_histogram(probability: NDArray[np.floating], truth: NDArray[np.bool_]) -> VoxelHistogram:
-    """Count the voxels of a probability map of any shape by probability, target apart from the rest."""
+    """Count the voxels of a probability map of any shape by probability, separately for target and rest."""
     values, is_target = probability.ravel(), truth.ravel()
     counts = np.zeros((2, BINS), dtype=np.int64)
     for start in range(0, values.size, CHUNK):
@@ -124,10 +124,9 @@ def voxel_histogram(probability: NDArray[np.floating], truth: NDArray[np.bool_])
 
 
 def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
-    """Return the curve at the thresholds of the bins; empty without a target voxel."""
+    """Return the curve at the thresholds of non-empty bins; empty without a target voxel."""
     positive = np.cumsum(histogram.target[::-1])
     negative = np.cumsum(histogram.rest[::-1])
-    # A bin without voxels has the precision and recall of the one before.
     kept = ((histogram.target + histogram.rest)[::-1] > 0) & (positive[-1] > 0)
     return PrecisionRecall(
         threshold=THRESHOLDS[::-1][kept],
@@ -137,14 +136,14 @@ def precision_recall(histogram: VoxelHistogram) -> PrecisionRecall:
 
 
 def patient_ranking(highest: Sequence[float], has_target: Sequence[bool]) -> tuple[float, float]:
-    """AUROC and average precision of telling patients with the target from those without.
+    """Return AUROC and average precision of separating patients with the target from those without.
 
-    A patient without a probability, of whom every voxel is ignored, is left out. Both are nan unless there
-    are patients of both kinds.
+    Patients with probability nan, whose voxels are all ignored, are left out. Both scores are nan unless
+    there are patients of both kinds.
     """
-    ranked = [(one, told) for one, told in zip(highest, has_target, strict=True) if not math.isnan(one)]
-    values, kinds = [one for one, _ in ranked], [told for _, told in ranked]
-    if len(set(kinds)) < 2:
+    is_ranked = ~np.isnan(highest)
+    values, kinds = np.asarray(highest)[is_ranked], np.asarray(has_target)[is_ranked]
+    if len(np.unique(kinds)) < 2:
         return math.nan, math.nan
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -152,10 +151,14 @@ def patient_ranking(highest: Sequence[float], has_target: Sequence[bool]) -> tup
 
 
 def _bins(probability: NDArray[np.floating]) -> NDArray[np.int32]:
+    """Return the bins of probabilities: `np.searchsorted(THRESHOLDS, probability, side="right") - 1`.
+
+    Shifting float32 bit patterns gives the same bins ten times faster.
+    """
     values = np.minimum(probability, 1).astype(np.float32)
     bins = np.maximum((values.view(np.int32) >> DROPPED_BITS) - _NUMBERS[0] + 1, 0)
     high = values >= 0.5
-    # One bit less, because a bin's lower end belongs to it, which is the upper end of 1 - p.
+    # Minus one bit, because a bin includes its lower end, which is the upper end in 1 - p.
     from_one = ((1 - values[high]).view(np.int32) - 1 >> DROPPED_BITS) - _NUMBERS[0] + 2
     bins[high] = BINS - 1 - np.maximum(from_one, 0)
     return bins

@@ -1,4 +1,4 @@
-"""What an evaluation yields: scores per case and label, their mean, and their table as CSV."""
+"""Scores per case and label, their mean, and their CSV table."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def _score(title: str, *, higher_is_better: bool | None, of_probabilities: bool 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScores:
-    """Scores of one label in one case. Each field is a column of the CSV table, in this order.
+    """Scores of one label in one case; each field is a column of the CSV table, in this order.
 
-    nan is what is undefined, and left out of means; inf is the distance of a label that only one of
-    prediction and truth holds. `docs/metrics.md` defines each, with every case of an empty mask.
+    An undefined score is nan and left out of means. A distance is inf if only one of prediction and ground
+    truth holds the label. `docs/metrics.md` defines each score, also for empty masks.
     """
 
     dice: float = _score("Dice", higher_is_better=True)
@@ -45,7 +45,7 @@ class LabelScores:
     s_measure: float = _score("S-measure", higher_is_better=True)
     e_measure: float = _score("E-measure", higher_is_better=True)
     lesions: float = _score("lesions", higher_is_better=None)
-    lesions_found: float = _score("lesions found", higher_is_better=None)
+    lesions_found: float = _score("lesions detected", higher_is_better=None)
     false_positives: float = _score("false positives", higher_is_better=False)
     slices: float = _score("slices with target", higher_is_better=None)
     slice_dice: float = _score("Dice per slice", higher_is_better=True)
@@ -60,7 +60,7 @@ class LabelScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A column of scores: its name in the table, its title for people, which way is better, what it is of."""
+    """A column of scores: its name in the CSV table, its title, which direction is better, what it needs."""
 
     name: str
     title: str
@@ -73,10 +73,9 @@ METRICS = {column.name: Metric(name=column.name, **column.metadata) for column i
 
 @dataclass(frozen=True, kw_only=True)
 class CaseScores:
-    """Scores of one case, by label name, and what the totals over several cases are made from.
+    """Scores of one case by label name, and what totals over several cases are computed from.
 
-    `histograms` are there where probabilities were scored. `patient` is whom the case shows, None where
-    nothing tells.
+    `histograms` are empty unless probabilities were scored. `patient` is None if unknown.
     """
 
     case: str
@@ -89,33 +88,25 @@ class CaseScores:
 
 
 def mean_dice(scores: Sequence[CaseScores], label: str) -> float:
-    """Mean Dice of `label` over the cases where it is defined; nan where it is defined in none.
-
-    Raises:
-        PancextError: a case was not scored for `label`.
-    """
+    """Return the mean Dice of `label` over the cases in which it is defined; nan if there are none."""
     return mean(metric_values(scores, label, "dice"))
 
 
 def count_defined(scores: Sequence[CaseScores], label: str) -> int:
-    """Number of cases in which the Dice of `label` is defined, that is, over which `mean_dice` goes.
-
-    Raises:
-        PancextError: a case was not scored for `label`.
-    """
+    """Return the number of cases in which the Dice of `label` is defined."""
     return sum(not math.isnan(value) for value in metric_values(scores, label, "dice"))
 
 
 def mean(values: Iterable[float]) -> float:
-    """Mean of those values that are defined, that is neither nan nor infinite; nan where none is."""
+    """Return the mean of the finite values; nan if there are none."""
     defined = [value for value in values if math.isfinite(value)]
     return sum(defined) / len(defined) if defined else math.nan
 
 
 def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
-    """Write one row per case and label, with columns case, label and the fields of `LabelScores`, atomically.
+    """Write one row per case and label, atomically: case, label, and the fields of `LabelScores`.
 
-    Numbers have ten significant digits; an undefined one is written as nan.
+    Numbers have ten significant digits; undefined ones are written as nan.
     """
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -126,7 +117,7 @@ def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:
-    """Values of one metric of `label`, case by case.
+    """Return the values of one metric of `label`, case by case.
 
     Raises:
         PancextError: a case was not scored for `label`, or there is no such metric.

@@ -17,7 +17,8 @@ def s_measure(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], *, alpha:
     """Structure measure of two masks (height, width), in [0, 1].
 
     Fan, Cheng, Liu, Li and Borji, "Structure-measure: A New Way to Evaluate Foreground Maps" (ICCV 2017):
-    S = alpha S_object + (1 - alpha) S_region. An empty truth gives the share of background in the prediction.
+    S = alpha S_object + (1 - alpha) S_region. An empty ground truth gives the share of background in
+    the prediction.
     """
     share = float(truth.mean())
     if share == 0:
@@ -34,21 +35,21 @@ def e_measure(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Mean enhanced-alignment measure of two masks (height, width).
 
     Fan, Gong, Cao, Ren, Cheng and Borji, "Enhanced-alignment Measure for Binary Foreground Map Evaluation"
-    (IJCAI 2018), averaged over 256 thresholds as its authors do. Of a mask, all thresholds but the lowest
-    give the mask itself and the lowest gives the whole slice.
+    (IJCAI 2018), averaged over 256 thresholds as its authors do. For a mask, the lowest threshold gives
+    the whole slice and all others give the mask itself.
     """
     whole = np.ones_like(prediction)
     return ((THRESHOLDS - 1) * _alignment(prediction, truth) + _alignment(whole, truth)) / THRESHOLDS
 
 
 def _object_score(mean: float, pixels: int) -> float:
-    """2 x / (x² + 1 + SD), where x is the mean and SD the spread of a mask in a region."""
+    """2 x / (x² + 1 + SD), where x is the mean of a mask in a region and SD its standard deviation."""
     spread = math.sqrt(mean * (1 - mean) * pixels / (pixels - 1)) if pixels > 1 else 0
     return 2 * mean / (mean**2 + 1 + spread + EPSILON)
 
 
 def _region_score(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Similarity in the four quarters about the truth's centroid, weighted by area."""
+    """Similarity in the four quarters around the centroid of the ground truth, weighted by area."""
     row, column = (round(float(position.mean())) + 1 for position in np.nonzero(truth))
     score = 0.0
     for rows in (slice(None, row), slice(row, None)):

@@ -1,4 +1,4 @@
-"""`summary.json`: what nnU-Net writes of an evaluation, and beside it what it has no place for."""
+"""`summary.json`: nnU-Net's summary of an evaluation, and our totals beside it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.overlap import Overlap
+from nnunet_pancext.evaluation.scores import mean
 from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.io.files import atomic_path, write_json
 from nnunet_pancext.version import __version__
 
 
 def write_summary(evaluation: Evaluation, path: Path) -> None:
-    """Write the JSON that nnU-Net's own commands can read, atomically.
+    """Write a JSON file that nnU-Net's own commands can read, atomically.
 
-    `metric_per_case`, `mean` and `foreground_mean` have nnU-Net's keys: labels by value, regions as
-    '(1, 2)'. `pancext` holds our totals, by label name. As in nnU-Net's, what is undefined is NaN.
+    `metric_per_case`, `mean` and `foreground_mean` have nnU-Net's keys: labels by value, regions as '(1, 2)'.
+    `pancext` holds our totals by label name. As in nnU-Net's file, undefined numbers are NaN.
     """
     targets = evaluation.targets
     keys = targets.nnunet_keys
@@ -27,27 +28,30 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
         {key: _nnunet_metrics(case.overlaps[name]) for name, key in keys.items()}
         for case in evaluation.scores
     ]
-    means = {key: _means([one[key] for one in metrics]) for key in keys.values()}
+    means = {
+        key: {metric: mean(case[key][metric] for case in metrics) for metric in metrics[0][key]}
+        for key in keys.values()
+    }
     write_json(
         path,
         {
             "foreground_mean": {
-                metric: sum(one[metric] for one in means.values()) / len(means)
+                metric: sum(values[metric] for values in means.values()) / len(means)
                 for metric in next(iter(means.values()))
             },
             "mean": means,
             "metric_per_case": [
                 {
-                    "metrics": one,
+                    "metrics": values,
                     "prediction_file": str(case.prediction_file),
                     "reference_file": str(case.truth_file),
                 }
-                for one, case in zip(metrics, evaluation.scores, strict=True)
+                for values, case in zip(metrics, evaluation.scores, strict=True)
             ],
             "pancext": {
                 "version": __version__,
                 "cases": len(evaluation.scores),
-                "labels": {name: _ours(total(evaluation.scores, name)) for name in targets.regions},
+                "labels": {name: _totals(total(evaluation.scores, name)) for name in targets.regions},
                 "not_scored": evaluation.failures,
             },
         },
@@ -79,18 +83,10 @@ def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:
     }
 
 
-def _means(metrics: list[dict[str, float]]) -> dict[str, float]:
-    means = {}
-    for name in metrics[0]:
-        defined = [one[name] for one in metrics if not math.isnan(one[name])]
-        means[name] = sum(defined) / len(defined) if defined else math.nan
-    return means
-
-
-def _ours(totals: LabelTotals) -> dict[str, Any]:
+def _totals(totals: LabelTotals) -> dict[str, Any]:
     curve = totals.voxel_curve
     return {
-        "per_volume": {metric: asdict(spread) for metric, spread in totals.per_volume.items()},
+        "per_volume": {metric: asdict(statistics) for metric, statistics in totals.per_volume.items()},
         "per_slice": {"slices": totals.slices, **totals.per_slice},
         "lesions": {
             "lesions": totals.lesions,

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryStatistics:
-    """Of one metric over cases: `n` have a value, in `infinite` of these n it is infinite.
+    """Statistics of one metric over the `n` cases in which it is defined; in `infinite` of them it is inf.
 
-    inf is the distance of a label that only one of prediction and truth holds. Mean and standard deviation
-    (n - 1) are those of the finite values; the median is that of all n.
+    Mean and standard deviation (n - 1) are over finite values, the median is over all n. A distance is inf if
+    only one of prediction and ground truth holds the label.
     """
 
     mean: float
@@ -25,7 +25,7 @@ class SummaryStatistics:
 
 
 def summary_statistics(values: ArrayLike) -> SummaryStatistics:
-    """Describe the values; nan is undefined and left out."""
+    """Return the statistics of the values; nan is undefined and left out."""
     array = np.asarray(values, dtype=float)
     defined = array[~np.isnan(array)]
     finite = defined[np.isfinite(defined)]

@@ -20,8 +20,8 @@ ROUNDING = 1e-6
 class SurfaceDistances:
     """Distance of each surface voxel to the nearest surface voxel of the other mask, in mm.
 
-    `to_truth` starts from the prediction's surface, `to_prediction` from the truth's. Where one mask is
-    empty, the distances from the other are infinite.
+    `to_truth` starts from the prediction's surface, `to_prediction` from that of the ground truth. If one
+    mask is empty, the distances from the other are infinite.
     """
 
     to_truth: NDArray[np.float64]
@@ -42,10 +42,7 @@ class SurfaceDistances:
         return float(self._all.mean()) if self._all.size else math.nan
 
     def nsd(self, tolerance_mm: float) -> float:
-        """Share of both surfaces that lies within `tolerance_mm` of the other; nan for two empty masks.
-
-        0 where one of them is empty.
-        """
+        """Share of both surfaces within `tolerance_mm` of the other; nan for two empty masks, 0 for one."""
         return float(np.mean(self._all <= tolerance_mm * (1 + ROUNDING))) if self._all.size else math.nan
 
     @property
@@ -58,11 +55,11 @@ def surface_distances(
 ) -> SurfaceDistances:
     """Measure from surface voxel to nearest surface voxel, centre to centre.
 
-    A voxel is on the surface if a face of it borders on a voxel outside the mask or on the end of the
+    A voxel is on the surface if one of its faces borders on a voxel outside the mask or on the edge of the
     image. `spacing_mm` is in the order of the masks' axes.
 
     Raises:
-        PancextError: the masks differ in shape, or the spacing has another number of axes or is not positive.
+        PancextError: the masks differ in shape, or the spacing does not fit or is not positive.
     """
     if prediction.shape != truth.shape or len(spacing_mm) != truth.ndim or min(spacing_mm) <= 0:
         raise PancextError(
@@ -76,7 +73,7 @@ def surface_distances(
 
 
 def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the voxels of a mask of which a face borders on the outside."""
+    """Return the voxels of a mask that have a face on the outside."""
     padded = np.pad(mask, 1)
     inside = mask.copy()
     for axis in range(mask.ndim):
@@ -90,5 +87,5 @@ def surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(points) or not len(others):
         return np.full(len(points), math.inf)
-    # Surfaces are few voxels: their tree costs a tenth of a distance map of the whole volume.
+    # A surface has few voxels: their tree costs a tenth of a distance map of the whole volume.
     return KDTree(others).query(points)[0]

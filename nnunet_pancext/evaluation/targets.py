@@ -1,11 +1,13 @@
-"""What is scored: labels, regions of several values, and what is ignored, as `dataset.json` declares them."""
+"""What is scored: labels, regions and the ignore label, as `dataset.json` declares them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_files.dataset_json import label_values
 
 FOREGROUND = "foreground"
 IGNORE = "ignore"
@@ -13,11 +15,10 @@ IGNORE = "ignore"
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """Label values of everything that is scored, by name, and the value that is left out of all scores.
+    """Label values of all scored targets by name, and the value that is ignored.
 
-    `declared` are the names of `dataset.json`; `regions` holds besides 'foreground', their union, first
-    where there are several labels. `channels` gives the channels of nnU-Net's probabilities whose sum is the
-    probability of the target, `nnunet_keys` what nnU-Net's summary.json calls the declared ones.
+    `declared` are the names in `dataset.json`. If they are several labels, `regions` starts with their union,
+    'foreground'. `nnunet_keys` are the names of the declared targets in nnU-Net's summary.json.
     """
 
     regions: dict[str, tuple[int, ...]]
@@ -38,36 +39,23 @@ class Targets:
         return len(self.declared) + (not self.has_regions)
 
     def channels(self, name: str) -> list[int]:
-        """Channels whose sum is the probability of a target."""
+        """Return the channels of nnU-Net's probabilities whose sum is the probability of a target."""
         if self.has_regions:
             return [self.declared.index(name)]
-        wanted = self.declared if name not in self.declared else (name,)
-        return [1 + self.declared.index(one) for one in wanted]
+        labels = (name,) if name in self.declared else self.declared
+        return [1 + self.declared.index(label) for label in labels]
 
 
 def read_targets(labels: Mapping[str, int | list[int]]) -> Targets:
-    """Read the `labels` of a `dataset.json`: names to values, or to lists of values for regions.
+    """Return the targets of the `labels` of a `dataset.json`: names to values, or to lists for regions.
 
     Raises:
-        PancextError: there is no foreground label, one is not a whole number or a list of them, or
-            'foreground' is the name of one among several.
+        PancextError: there is no foreground label, one is neither a whole number nor a list of them, or one
+            of several is called 'foreground'.
     """
-    values: dict[str, tuple[int, ...]] = {}
-    listed = set()
-    ignore = None
-    for name, value in labels.items():
-        several = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-        if not several or not all(isinstance(one, int) and not isinstance(one, bool) for one in several):
-            raise PancextError(
-                f"Label {name!r} = {value!r} is neither a whole number nor a list of them. "
-                "Correct dataset.json."
-            )
-        if name == IGNORE:
-            ignore = several[0]
-        elif several != (0,):
-            values[str(name)] = several
-            if value != several[0]:
-                listed.add(str(name))
+    values = label_values(labels)
+    ignore = values.pop(IGNORE, (None,))[0]
+    values = {name: several for name, several in values.items() if several != (0,)}
     if not values:
         raise PancextError(f"No foreground label among {dict(labels)}. Declare at least one value above 0.")
     has_regions = any(len(several) > 1 for several in values.values())
@@ -80,10 +68,10 @@ def read_targets(labels: Mapping[str, int | list[int]]) -> Targets:
                 f"Label {FOREGROUND!r} = {values[FOREGROUND][0]} has the name of the union of all labels. "
                 "Rename it."
             )
-        union = {FOREGROUND: tuple(one for several in values.values() for one in several)}
-    # A list of one value, [2], is the region (2,) to nnU-Net among other regions, and the label 2 else.
+        union = {FOREGROUND: tuple(chain.from_iterable(values.values()))}
+    # nnU-Net treats a list of one value, [2], as the region (2,) among other regions, else as the label 2.
     keys = {
-        name: str(several if has_regions and name in listed else several[0])
+        name: str(several if has_regions and isinstance(labels[name], (list, tuple)) else several[0])
         for name, several in values.items()
     }
     return Targets(

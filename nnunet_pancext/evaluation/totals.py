@@ -1,4 +1,4 @@
-"""The scores of all cases together: means, and what only several cases have."""
+"""The scores of all cases together: means, lesion recall, and scores that need several cases."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from operator import add
 
 import numpy as np
 
+from nnunet_pancext.evaluation.overlap import RATIOS
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
 
-PER_SLICE = (
-    *("slice_dice", "slice_iou", "slice_precision", "slice_recall", "slice_specificity", "slice_accuracy"),
-    *("s_measure", "e_measure"),
-)
+PER_SLICE = (*(f"slice_{ratio}" for ratio in RATIOS), "s_measure", "e_measure")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTotals:
     """Scores of one label over all cases.
 
-    `per_volume` holds the spread of each metric over the cases, `per_slice` its mean over the slices of all
-    cases in which the truth holds the label. The recall of lesions is that of all cases' lesions; a patient's
-    probability is the highest of the patient's cases;
-    `voxel_curve` is that of all cases' voxels. What is undefined is nan, and None without probabilities.
+    `per_volume` holds the statistics of each metric over the cases, `per_slice` its mean over the slices of
+    all cases in which the ground truth holds the label. Lesion recall and `voxel_curve` pool all cases. A
+    patient's probability is the highest of the patient's cases. Undefined scores are nan; `voxel_curve` is
+    None without probabilities.
     """
 
     per_volume: dict[str, SummaryStatistics]
@@ -53,7 +51,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         return metric_values(scores, label, metric)
 
     slices = column("slices")
-    lesions, found = (int(sum(column(metric))) for metric in ("lesions", "lesions_found"))
+    lesions, detected = (int(sum(column(metric))) for metric in ("lesions", "lesions_found"))
     histograms = [case.histograms[label] for case in scores if label in case.histograms]
     auroc = average_precision = math.nan
     if len(histograms) == len(scores):
@@ -63,8 +61,8 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
         slices=int(sum(slices)),
         lesions=lesions,
-        lesions_found=found,
-        lesion_recall=found / lesions if lesions else math.nan,
+        lesions_found=detected,
+        lesion_recall=detected / lesions if lesions else math.nan,
         false_positives_per_scan=sum(column("false_positives")) / len(scores),
         patient_auroc=auroc,
         patient_average_precision=average_precision,
@@ -73,7 +71,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
 
 
 def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], list[bool]]:
-    """Highest probability of each patient's cases, and whether the truth of one of them holds the label."""
+    """Return the highest probability of each patient's cases, and whether one of them holds the label."""
     highest: dict[str, float] = {}
     has_target: dict[str, bool] = {}
     for case in scores:
@@ -85,5 +83,6 @@ def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], 
 
 def _pooled(means: Sequence[float], numbers: Sequence[float]) -> float:
     """Return the mean over all slices from each case's mean over its own."""
-    every = sum(numbers)
-    return sum(m * n for m, n in zip(means, numbers, strict=True) if n) / every if every else math.nan
+    total_slices = sum(numbers)
+    pooled = sum(m * n for m, n in zip(means, numbers, strict=True) if n)
+    return pooled / total_slices if total_slices else math.nan

@@ -51,7 +51,7 @@ def _slices_and_lesions(totals: dict[str, LabelTotals]) -> list[list[str]]:
         ["Dice per slice", *(score_text(one.per_slice["slice_dice"]) for one in every)],
         ["S-measure", *(score_text(one.per_slice["s_measure"]) for one in every)],
         ["E-measure", *(score_text(one.per_slice["e_measure"]) for one in every)],
-        ["lesions found", *(found_text(one) for one in every)],
+        ["lesions detected", *(found_text(one) for one in every)],
         ["false positives per scan", *(f"{one.false_positives_per_scan:.2f}" for one in every)],
     ]
     if any(one.voxel_curve is not None for one in every):

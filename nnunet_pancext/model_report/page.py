@@ -101,7 +101,7 @@ def _summary(evaluation: Evaluation) -> str:
     ]
     rows += [
         ("slices with target", [str(one.slices) for one in totals.values()]),
-        ("lesions found", [found_text(one) for one in totals.values()]),
+        ("lesions detected", [found_text(one) for one in totals.values()]),
         ("false positives per scan", [f"{one.false_positives_per_scan:.2f}" for one in totals.values()]),
     ]
     curves = [one.voxel_curve for one in totals.values()]

@@ -1,32 +1,88 @@
-"""The `dataset.json` that says what the values of label maps mean."""
+"""nnU-Net's dataset.json: what label values and image channels mean, and the format of the files."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 
 NAME = "dataset.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DatasetJson:
-    """What an evaluation and its pictures need of it."""
+    """A dataset.json. Reading an entry raises PancextError if the entry is malformed."""
 
-    labels: dict[str, int | list[int]]
-    file_ending: str
-    channel_names: tuple[str, ...] = ("CT",)
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def labels(self) -> dict[str, int | list[int]]:
+        """Values by label name, and lists of values by region name."""
+        labels = self.content.get("labels")
+        if not isinstance(labels, dict) or not labels:
+            raise PancextError(
+                f'{self.path} declares no labels. nnU-Net v2 needs "labels", which map names to values.'
+            )
+        if all(name.isdecimal() and isinstance(value, str) for name, value in labels.items()):
+            value, name = next(iter(labels.items()))
+            raise PancextError(
+                f'{self.path} declares labels as the Decathlon does, {{"{value}": "{name}"}}; nnU-Net v2 '
+                f'expects {{"{name}": {value}}}. Swap names and values, or convert the dataset with '
+                "`pancext convert msd`."
+            )
+        label_values(labels, source=self.path)
+        return labels
+
+    @property
+    def values(self) -> dict[str, tuple[int, ...]]:
+        """Values of each label or region by name."""
+        return label_values(self.labels, source=self.path)
+
+    @property
+    def file_ending(self) -> str:
+        """Ending of image and label files, '.nii.gz' if not declared."""
+        ending = self.content.get("file_ending", ".nii.gz")
+        if not isinstance(ending, str) or not ending.startswith("."):
+            raise PancextError(
+                f"{self.path} has the file_ending {json.dumps(ending)}; expected one like .nii.gz. "
+                "Correct it."
+            )
+        return ending
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels in nnU-Net's order; a single unnamed one if none is declared."""
+        names = self.content.get("channel_names", self.content.get("modality")) or {"0": ""}
+        if not isinstance(names, dict):
+            raise PancextError(
+                f"{self.path} has {json.dumps(names)} as channel_names; expected names by number, as in "
+                '{"0": "CT"}. Correct it.'
+            )
+        return tuple(map(str, names.values()))
 
     @property
     def is_ct(self) -> bool:
-        """Whether the first channel is in HU, by the name that nnU-Net knows a CT by."""
+        """Whether the first channel is in HU, which nnU-Net decides by its name."""
         return self.channel_names[0].casefold() == "ct"
 
 
+def read_dataset_json(path: Path, *, remedy: str = "Correct or replace it.") -> DatasetJson:
+    """Read a dataset.json.
+
+    Raises:
+        PancextError: the file cannot be read, or is not a JSON object; `remedy` ends the message.
+    """
+    return DatasetJson(path, read_json(path, expect=dict, remedy=remedy))
+
+
 def find_dataset_json(predictions: Path, truth: Path) -> Path:
-    """Return the dataset.json beside the predictions, in the folder of the truth or in the one above it.
+    """Return the dataset.json in the folder of the predictions or of the ground truth, or above the latter.
 
     Raises:
         PancextError: there is none.
@@ -39,23 +95,19 @@ def find_dataset_json(predictions: Path, truth: Path) -> Path:
     raise PancextError(f"No dataset.json names the labels; tried {listed}. Give it with --dataset-json.")
 
 
-def read_dataset_json(path: Path) -> DatasetJson:
-    """Read the labels, the file ending and the channels.
+def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dict[str, tuple[int, ...]]:
+    """Return the values of each label or region; `source` is the file that errors name.
 
     Raises:
-        PancextError: the file is missing or no dataset.json.
+        PancextError: a label is neither a whole number nor a list of them.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        labels = {str(name): value for name, value in content["labels"].items()}
-        channels = content.get("channel_names") or {"0": "CT"}
-        return DatasetJson(
-            labels=labels,
-            file_ending=str(content.get("file_ending", ".nii.gz")),
-            channel_names=tuple(str(channels[key]) for key in sorted(channels, key=int)),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PancextError(
-            f"{path} is no dataset.json of nnU-Net ({type(error).__name__}: {error}). "
-            'It needs "labels", names to values, and "file_ending".'
-        ) from error
+    values = {}
+    for name, declared in labels.items():
+        several = tuple(declared) if isinstance(declared, (list, tuple)) else (declared,)
+        if not several or not all(type(value) is int for value in several):
+            raise PancextError(
+                f"{source} declares the label {name!r} as {json.dumps(declared, default=repr)}; expected a "
+                "whole number, or a list of them for a region. Correct it."
+            )
+        values[str(name)] = several
+    return values

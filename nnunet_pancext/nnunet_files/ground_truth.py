@@ -1,4 +1,4 @@
-"""Where the reference label maps of a dataset are."""
+"""Finding the ground-truth label maps of a dataset."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nnunet_pancext.nnunet_files.folders import existing_folder
 
 
 def find_ground_truth(dataset: str) -> Path:
-    """Return the folder of true label maps: nnU-Net's gt_segmentations, or the raw dataset's labelsTr.
+    """Return the folder of ground-truth label maps: nnU-Net's gt_segmentations, else the dataset's labelsTr.
 
     Raises:
-        PancextError: there is neither.
+        PancextError: neither exists.
     """
     tried = []
     for variable, name in (("nnUNet_preprocessed", "gt_segmentations"), ("nnUNet_raw", "labelsTr")):
@@ -24,4 +24,4 @@ def find_ground_truth(dataset: str) -> Path:
         if folder.is_dir():
             return folder
         tried.append(f"There is no {folder}.")
-    raise PancextError(f"No true label maps of {dataset}: {' '.join(tried)}")
+    raise PancextError(f"No ground-truth label maps of {dataset}: {' '.join(tried)}")

@@ -86,7 +86,7 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
                 plans=plans_name,
                 configuration=configuration_name,
                 folder=folder,
-                dataset_json=read_json(folder / "dataset.json"),
+                dataset_json=read_json(folder / "dataset.json", expect=dict),
             )
         )
     return models

@@ -1,4 +1,7 @@
-"""What a training logged, epoch by epoch, as nnU-Net's text logs tell it: no checkpoint is opened."""
+"""The record of a training, epoch by epoch, from nnU-Net's text logs.
+
+The checkpoints hold nnU-Net's own record too, but reading it would mean to unpickle them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 from pathlib import Path
 
 EPOCH = re.compile(r": Epoch (\d+)\s*$")
@@ -21,17 +25,17 @@ LINES = {
 }
 # As in [0.61, nan] or [np.float32(0.61), np.float32(nan)].
 NUMBER = re.compile(r"(?<![\w.])(?:nan|-?\d+(?:\.\d+)?(?:e-?\d+)?)")
-KEPT_OF_AVERAGE = 0.9  # nnU-Net's moving average keeps this much of the last one
+AVERAGE_DECAY = 0.9  # of nnU-Net's moving average
 
 Epochs = dict[int, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """Columns of numbers by epoch, under the names of nnU-Net's logger, and ours among them.
+    """Columns of numbers by epoch, with the names of nnU-Net's logger and columns of our trainers.
 
-    What a log does not tell of an epoch is nan. `phases` are the first epochs of the cascade's phases and
-    their names. `peak_gb` is the highest peak of memory, where it was logged.
+    A number that was not logged is nan. `phases` are the first epochs and names of the two-stage network's
+    training phases. `peak_gb` is the highest peak of GPU memory, None if not logged.
     """
 
     fold: str
@@ -41,28 +45,28 @@ class TrainingRecord:
 
     @property
     def epochs(self) -> int:
-        """Epochs that were finished."""
+        """Number of finished epochs."""
         return len(self.columns.get("train_losses", []))
 
     @property
     def seconds(self) -> list[float]:
-        """Length of each epoch that came to its end."""
-        return [one for one in self.columns.get("seconds", []) if not math.isnan(one)]
+        """Duration of each finished epoch."""
+        return [value for value in self.columns.get("seconds", []) if not math.isnan(value)]
 
     @property
     def phase_spans(self) -> list[tuple[float, float, str]]:
-        """Where each phase begins and ends on an axis of epochs; phases meet half way between two."""
-        ends = [first for first, _ in self.phases[1:]] + [self.epochs]
+        """Start and end of each phase on an axis of epochs; phases meet halfway between two epochs."""
+        starts = [*(first for first, _ in self.phases), self.epochs]
         return [
-            (first - 0.5, end - 0.5, phase)
-            for (first, phase), end in zip(self.phases, ends if self.phases else [], strict=True)
+            (start - 0.5, end - 0.5, phase)
+            for (_, phase), (start, end) in zip(self.phases, pairwise(starts), strict=True)
         ]
 
 
 def read_training_record(folder: Path) -> TrainingRecord | None:
-    """Read the logs in a fold's folder, several of a continued training; None where they tell no epoch.
+    """Read the logs in a fold's folder, several if the training was continued; None if they have no epoch.
 
-    An epoch that was run twice counts as it was run last.
+    An epoch that was run twice counts as last run.
     """
     epochs: Epochs = {}
     phase_of: dict[int, str] = {}
@@ -74,14 +78,13 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
     average = math.nan
     for number in sorted(epochs):
         dice = epochs[number].setdefault("mean_fg_dice", math.nan)
-        average = dice if math.isnan(average) else KEPT_OF_AVERAGE * average + (1 - KEPT_OF_AVERAGE) * dice
+        average = dice if math.isnan(average) else AVERAGE_DECAY * average + (1 - AVERAGE_DECAY) * dice
         epochs[number]["ema_fg_dice"] = average
     names = dict.fromkeys(name for values in epochs.values() for name in values)
-    columns = {name: _column(epochs, name) for name in names}
     return TrainingRecord(
         fold=folder.name.removeprefix("fold_"),
-        columns=columns,
-        phases=_changes(phase_of),
+        columns={name: _column(epochs, name) for name in names},
+        phases=[next(epochs) for _, epochs in groupby(sorted(phase_of.items()), key=lambda item: item[1])],
         peak_gb=max(peaks, default=None),
     )
 
@@ -89,34 +92,34 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
 def _read(path: Path, epochs: Epochs, phase_of: dict[int, str], peaks: list[float]) -> None:
     number = None
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if found := EPOCH.search(line):
-            number = int(found[1])
-            # A training that was continued from an earlier epoch forgets the later ones.
-            for later in [one for one in epochs if one >= number]:
+        if match := EPOCH.search(line):
+            number = int(match[1])
+            # A training continued from an earlier epoch replaces the later ones.
+            for later in [epoch for epoch in epochs if epoch >= number]:
                 del epochs[later]
                 phase_of.pop(later, None)
             epochs[number] = {}
         elif number is not None:
             epochs[number].update(_values(line))
-            if found := PHASE.search(line):
-                phase_of[number] = found[1]
-            if found := PEAK.search(line):
-                peaks.append(float(found[1]))
+            if match := PHASE.search(line):
+                phase_of[number] = match[1]
+            if match := PEAK.search(line):
+                peaks.append(float(match[1]))
 
 
 def _values(line: str) -> Iterator[tuple[str, float]]:
-    """What a line tells of its epoch, by column; a line that is not nnU-Net's or ours tells nothing."""
+    """Yield the values that a line logs, by column."""
     for name, pattern in LINES.items():
-        if (found := pattern.search(line)) and NUMBER.fullmatch(found[1]):
-            yield name, float(found[1])
-    if found := PSEUDO_DICE.search(line):
-        dice = [float(one) for one in NUMBER.findall(found[1]) if one != "nan"]
+        if (match := pattern.search(line)) and NUMBER.fullmatch(match[1]):
+            yield name, float(match[1])
+    if match := PSEUDO_DICE.search(line):
+        dice = [float(value) for value in NUMBER.findall(match[1]) if value != "nan"]
         yield "mean_fg_dice", sum(dice) / len(dice) if dice else math.nan
-    if found := WEIGHTS.search(line):
-        yield "loss_weight_dice", float(found[1])
-        yield "loss_weight_ce", float(found[2])
-    if found := PHASE.search(line):
-        for part in found[2].split(", "):
+    if match := WEIGHTS.search(line):
+        yield "loss_weight_dice", float(match[1])
+        yield "loss_weight_ce", float(match[2])
+    if match := PHASE.search(line):
+        for part in match[2].split(", "):
             name, _, value = part.rstrip().rpartition(" ")
             if NUMBER.fullmatch(value):
                 yield f"cascade {name}", float(value)
@@ -127,11 +130,3 @@ def _column(epochs: Epochs, name: str) -> list[float]:
     while values and math.isnan(values[-1]):
         values.pop()
     return values
-
-
-def _changes(phase_of: dict[int, str]) -> list[tuple[int, str]]:
-    changes: list[tuple[int, str]] = []
-    for epoch, phase in sorted(phase_of.items()):
-        if not changes or changes[-1][1] != phase:
-            changes.append((epoch, phase))
-    return changes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.nifti_scan import UnreadableImage
 from nnunet_pancext.io.parallel import default_jobs, for_each
+from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
 from nnunet_pancext.nnunet_files.folders import raw_root
 from nnunet_pancext.nnunet_files.patients import patient_of
 from nnunet_pancext.raw_cases.image_scan import scan_image
@@ -87,7 +87,7 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
     Raises:
         PancextError: the folder holds no images, or the expression does not compile or has no group.
     """
-    ending = file_ending(read_json(folder / "dataset.json", expect=dict), folder=folder)
+    ending = read_dataset_json(folder / "dataset.json").file_ending
     training, test = (
         {
             path.name.removesuffix(f"_0000{ending}"): path
@@ -109,17 +109,6 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
         )
     patients = {case: patient_of(case, told=told, expression=patient_regex) for case in (*training, *test)}
     return RawDataset(folder, training, test, patients, split)
-
-
-def file_ending(declared: Mapping[str, Any], *, folder: Path) -> str:
-    """Return the ending of the images that dataset.json declares."""
-    ending = declared.get("file_ending", ".nii.gz")
-    if not isinstance(ending, str) or not ending.startswith("."):
-        raise PancextError(
-            f"{folder / 'dataset.json'} has the file_ending {json.dumps(ending)}; expected is one like "
-            ".nii.gz. Correct it."
-        )
-    return ending
 
 
 def parse_folds(content: Any, *, source: Path) -> Folds:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import functools
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,22 +34,26 @@ from nnunet_pancext.trainers import (
 )
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
+SMALL = {
+    AttentionUNetTrainer: {"num_heads": 2, "base_channels": 4},
+    SegResNetNLTrainer: {"num_non_local_blocks": 2, "init_filters": 8},
+    DLKUNetSTrainer: {"num_levels": 3, "base_channels": 4},
+    PancreasTumorCascadeTrainer: {"base_channels": 8},
+    CDINSTSegTrainer: {"base_channels": 8},
+}
 SIZE = (8, 32, 32)  # slices, rows, columns: one patch of 3d_fullres
 
 
-@pytest.fixture
-def train(tmp_path, monkeypatch):
-    """Train one iteration in the test's own folders and return the model's folder."""
-    use_folders(monkeypatch, tmp_path)
-    make_preprocessed(tmp_path)
-    monkeypatch.setattr(AttentionUNetTrainer, "network_options", {"num_heads": 2, "base_channels": 4})
-    monkeypatch.setattr(SegResNetNLTrainer, "network_options", {"num_non_local_blocks": 2, "init_filters": 8})
-    monkeypatch.setattr(DLKUNetSTrainer, "network_options", {"num_levels": 3, "base_channels": 4})
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Train one iteration, once for each trainer and configuration, and return the model's folder."""
+    root = tmp_path_factory.mktemp("trained")
 
+    @functools.cache
     def run(name, configuration):
         kind = find_trainer(f"{name}_1epochs_1iterations")
         if "cascade" in configuration:
-            make_previous_stage(tmp_path, kind.__name__)
+            make_previous_stage(root, kind.__name__)
         plans = {
             **made_plans(),
             "continue_training": False,
@@ -57,19 +63,35 @@ def train(tmp_path, monkeypatch):
         trainer.run_training()
         return Path(trainer.output_folder_base)
 
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        use_folders(patch, root)
+        make_preprocessed(root)
+        for kind, options in SMALL.items():
+            patch.setattr(kind, "network_options", options)
+        yield run
+
+
+@pytest.fixture
+def copy_of(train, tmp_path):
+    """Return a copy of a trained model that a test may change."""
+
+    def copy(name, configuration):
+        folder = train(name, configuration)
+        return Path(shutil.copytree(folder, tmp_path / "copy" / folder.name))
+
+    return copy
 
 
 @pytest.fixture
 def image(tmp_path):
     values = np.random.default_rng(0).normal(60, 90, SIZE).astype(np.int16)
-    made = sitk.GetImageFromArray(values)
+    volume = sitk.GetImageFromArray(values)
     spacing = made_plans()["configurations"]["3d_fullres"]["spacing"]
-    made.SetSpacing(spacing[::-1])
-    made.SetOrigin((-11.5, 20.25, 300.0))
-    made.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    volume.SetSpacing(spacing[::-1])
+    volume.SetOrigin((-11.5, 20.25, 300.0))
+    volume.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     path = tmp_path / "pancreas_001_0000.nii.gz"
-    sitk.WriteImage(made, str(path))
+    sitk.WriteImage(volume, str(path))
     return path
 
 
@@ -125,13 +147,13 @@ def test_gates_are_written_in_the_images_geometry(train, image, tmp_path, capsys
     given = sitk.ReadImage(str(image))
     for name in names:
         assert name in shown
-        found = sitk.ReadImage(str(out / f"{name}.nii.gz"))
-        assert found.GetSize() == given.GetSize()
+        written = sitk.ReadImage(str(out / f"{name}.nii.gz"))
+        assert written.GetSize() == given.GetSize()
         for geometry in ("GetSpacing", "GetOrigin", "GetDirection"):
-            np.testing.assert_allclose(getattr(found, geometry)(), getattr(given, geometry)(), atol=1e-4)
+            np.testing.assert_allclose(getattr(written, geometry)(), getattr(given, geometry)(), atol=1e-4)
 
 
-def test_for_an_image_of_one_patch_they_are_the_networks_own(train, image, tmp_path):
+def test_for_an_image_of_one_patch_the_maps_equal_the_networks(train, image, tmp_path):
     folder = train("AttentionUNetTrainer", "3d_fullres")
     assert attend(folder, image, "-o", tmp_path / "maps") == 0
     network = network_of(folder, "AttentionUNetTrainer", "3d_fullres")
@@ -141,8 +163,8 @@ def test_for_an_image_of_one_patch_they_are_the_networks_own(train, image, tmp_p
         enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0]
         for head in (1, 2):
             path = tmp_path / "maps" / f"pancreas_001_gate_level{level}_head{head}.nii.gz"
-            found = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-            np.testing.assert_allclose(found, enlarged[head - 1], atol=2e-3)  # nnU-Net adds up in half
+            written = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            np.testing.assert_allclose(written, enlarged[head - 1], atol=2e-3)  # nnU-Net sums in half
 
 
 @pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
@@ -156,14 +178,14 @@ def test_non_local_maps_are_what_the_voxel_attends_to(train, image, tmp_path, na
         assert attend(folder, image, "-o", out, "--at", *voxel) == 0
         assert len(list(out.glob("*.png"))) == 2
         planar = configuration == "2d"
-        where = voxel[0] if planar else slice(None)  # a 2D network sees nothing of the other slices
+        where = voxel[0] if planar else slice(None)  # a 2D network does not see the other slices
         for block, row in enumerate(rows_by_hand(network, data[where], voxel[planar:]), start=1):
             expected = np.zeros(SIZE)
             expected[where] = row
-            found = sitk.GetArrayFromImage(
+            written = sitk.GetArrayFromImage(
                 sitk.ReadImage(str(out / f"pancreas_001_nonlocal_block{block}.nii.gz"))
             )
-            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(written, expected, rtol=0, atol=1e-6)
             rows[block].append(row)
     for first, second in rows.values():
         assert np.abs(first - second).max() > 1e-3
@@ -173,12 +195,12 @@ def test_non_local_maps_are_what_the_voxel_attends_to(train, image, tmp_path, na
     ("words", "message"),
     [
         ((), "Say from which: --at SLICE ROW COLUMN"),
-        (("--at", 8, 0, 0), r"--at 8 0 0 lies outside of the image, whose size is 8 32 32"),
+        (("--at", 8, 0, 0), r"--at 8 0 0 is outside the image, whose size is 8 32 32"),
         (("--at", 0, 0, 0, "--fold", 3), r"There is no .*checkpoint_final.pth. This model has: fold_0"),
         (("--at", 0, 0, 0, "--checkpoint", "best.pth"), "This model has: fold_0/checkpoint_best.pth"),
     ],
 )
-def test_mistakes_are_told(train, image, tmp_path, capsys, words, message):
+def test_mistakes_are_reported(train, image, tmp_path, capsys, words, message):
     folder = train("SegResNetNLTrainer", "2d")
     capsys.readouterr()
     assert attend(folder, image, "-o", tmp_path / "maps", *words) == 1
@@ -189,11 +211,11 @@ def test_mistakes_are_told(train, image, tmp_path, capsys, words, message):
 
 
 @pytest.mark.parametrize("voxel", [(99, 0, 0), (-1, 0, 0)])
-def test_a_place_outside_is_told_for_gates_too(train, image, tmp_path, capsys, voxel):
+def test_a_voxel_outside_is_refused_for_gates_too(train, image, tmp_path, capsys, voxel):
     folder = train("AttentionUNetTrainer", "2d")
     capsys.readouterr()
     assert attend(folder, image, "-o", tmp_path / "maps", "--at", *voxel) == 1
-    assert "lies outside of the image, whose size is 8 32 32" in capsys.readouterr().err
+    assert "is outside the image, whose size is 8 32 32" in capsys.readouterr().err
     assert not (tmp_path / "maps").exists()
 
 
@@ -212,15 +234,15 @@ def forget_the_trainer(folder):
     ("damage", "message"),
     [
         (truncate, "checkpoint_final.pth or the plan beside it cannot be loaded: .* copy the model again"),
-        (forget_the_trainer, "cannot be loaded: .*SomebodysTrainer.* install the package that it is from"),
+        (forget_the_trainer, "cannot be loaded: .*SomebodysTrainer.* install the package that defines it"),
         (lambda folder: (folder / "plans.json").write_text("{}"), "cannot be loaded: KeyError"),
         (lambda folder: (folder / "plans.json").write_text("{"), "plans.json is not JSON"),
         (lambda folder: (folder / "dataset.json").write_text("no"), "dataset.json is not JSON"),
     ],
     ids=["checkpoint", "trainer", "empty plan", "plan", "dataset"],
 )
-def test_a_damaged_model_is_told(train, image, tmp_path, capsys, damage, message):
-    folder = train("AttentionUNetTrainer", "2d")
+def test_a_damaged_model_is_refused(copy_of, image, tmp_path, capsys, damage, message):
+    folder = copy_of("AttentionUNetTrainer", "2d")
     damage(folder)
     capsys.readouterr()
     assert attend(folder, image, "-o", tmp_path / "maps") == 1
@@ -229,7 +251,7 @@ def test_a_damaged_model_is_told(train, image, tmp_path, capsys, damage, message
     assert re.search(message, error, re.DOTALL)
 
 
-def test_a_device_that_is_not_there_is_told(tmp_path, image, capsys, monkeypatch):
+def test_an_unavailable_device_is_refused(tmp_path, image, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = ["attention", str(tmp_path), str(image), "-o", str(tmp_path / "maps")]
     assert main([*words, "--device", "cuda"]) == 1
@@ -237,8 +259,8 @@ def test_a_device_that_is_not_there_is_told(tmp_path, image, capsys, monkeypatch
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
-def test_names_leave_out_whatever_the_datasets_images_end_with(train, image, tmp_path, ending):
-    folder = train("AttentionUNetTrainer", "2d")
+def test_file_names_omit_the_datasets_file_ending(copy_of, image, tmp_path, ending):
+    folder = copy_of("AttentionUNetTrainer", "2d")
     file = folder / "dataset.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "file_ending": ending}))
     other = tmp_path / f"pancreas_001_0000{ending}"
@@ -248,9 +270,7 @@ def test_names_leave_out_whatever_the_datasets_images_end_with(train, image, tmp
 
 
 @pytest.mark.parametrize("name", ["PancreasTumorCascadeTrainer", "CDINSTSegTrainer", "nnUNetTrainerFocusing"])
-def test_networks_that_localize_show_what_steers_them(train, image, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(PancreasTumorCascadeTrainer, "network_options", {"base_channels": 8})
-    monkeypatch.setattr(CDINSTSegTrainer, "network_options", {"base_channels": 8})
+def test_networks_that_localize_write_the_maps_of_their_localization(train, image, tmp_path, name):
     folder = train(name, "3d_fullres")
     assert attend(folder, image, "-o", tmp_path / "maps") == 0
     network = network_of(folder, name, "3d_fullres")
@@ -261,16 +281,16 @@ def test_networks_that_localize_show_what_steers_them(train, image, tmp_path, mo
     assert len(list((tmp_path / "maps").iterdir())) == 2 * len(names)
     for map_name, expected in zip(names, maps, strict=True):
         enlarged = functional.interpolate(expected, size=SIZE, mode="trilinear")[0, 0]
-        found = sitk.ReadImage(str(tmp_path / "maps" / f"pancreas_001_{map_name}.nii.gz"))
-        np.testing.assert_allclose(sitk.GetArrayFromImage(found), enlarged, atol=2e-3)
+        written = sitk.ReadImage(str(tmp_path / "maps" / f"pancreas_001_{map_name}.nii.gz"))
+        np.testing.assert_allclose(sitk.GetArrayFromImage(written), enlarged, atol=2e-3)
 
 
 def test_models_that_have_no_attention_are_refused(train, image, tmp_path, capsys):
     assert attend(train("DLKUNetSTrainer", "2d"), image, "-o", tmp_path / "maps") == 1
-    said = capsys.readouterr().err
-    assert "There are no attention maps of DLKUNet. Maps are written of" in said
-    assert "AttentionUNetTrainer" in said
-    assert "PancreasTumorCascadeTrainer" in said
+    error = capsys.readouterr().err
+    assert "There are no attention maps of DLKUNet. Maps are written of" in error
+    assert "AttentionUNetTrainer" in error
+    assert "PancreasTumorCascadeTrainer" in error
 
 
 def test_the_second_stage_of_a_cascade_is_refused(train, image, tmp_path, capsys):
@@ -285,20 +305,20 @@ def test_a_wrong_number_of_channels_is_refused(train, image, tmp_path, capsys):
     assert "The model takes 1 channel(s) (CT), but 2 image(s) were given" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_model_is_refused(image, tmp_path, capsys):
+def test_a_folder_that_is_not_a_model_is_refused(image, tmp_path, capsys):
     assert attend(tmp_path, image, "-o", tmp_path / "maps") == 1
-    assert "is no trained model: it has no plans.json" in capsys.readouterr().err
+    assert "is not a trained model: it has no plans.json" in capsys.readouterr().err
 
 
-def test_an_image_that_is_not_there_is_told(train, tmp_path, capsys):
+def test_a_missing_image_is_refused(train, tmp_path, capsys):
     folder = train("AttentionUNetTrainer", "2d")
     assert attend(folder, tmp_path / "nowhere.nii.gz", "-o", tmp_path / "maps") == 1
     assert "There is no image at" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_to_is_told(tmp_path):
+def test_an_output_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(PancextError, match=r"cannot write the maps to .*out: .*Give another folder with -o"):
+    with pytest.raises(PancextError, match=r"Cannot write the maps to .*out: .*Give another folder with -o"):
         write_maps(
             {"gate": np.zeros((2, 3, 4), np.float32)},
             reference=sitk.Image(4, 3, 2, sitk.sitkInt16),

@@ -1,4 +1,4 @@
-"""A network whose attention is the image itself: maps that are put wrong no longer agree with the image."""
+"""With a network whose attention is the image itself, misplaced maps differ from the image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOLERANCE = 0.01  # of values from 0 to 1: two interpolations of a smooth image
 
 
 class Mirror(nn.Module):
-    """Its gates attend to the image, its first non-local block too, its second to the voxel alone."""
+    """Its gates and its first non-local block attend to the image, its second to the voxel only."""
 
     attention_names = ("image",)
 
@@ -44,7 +44,7 @@ class Mirror(nn.Module):
 
 @pytest.fixture(scope="module")
 def brightness():
-    """A smooth body within an empty border that nnU-Net crops away; it has no symmetry."""
+    """A smooth body without symmetry, within an empty border that nnU-Net crops away."""
     noise = gaussian_filter(np.random.default_rng(0).normal(size=(16, 44, 38)), (2, 4, 4))
     values = np.zeros((20, 52, 47))
     values[BODY] = 0.1 + 0.8 * (noise - noise.min()) / np.ptp(noise)
@@ -53,10 +53,10 @@ def brightness():
 
 @pytest.fixture
 def image(brightness, tmp_path):
-    made = sitk.GetImageFromArray((256 * brightness).astype(np.float32))
-    made.SetSpacing(SPACING[::-1])
+    volume = sitk.GetImageFromArray((256 * brightness).astype(np.float32))
+    volume.SetSpacing(SPACING[::-1])
     path = tmp_path / "pancreas_001_0000.nii.gz"
-    sitk.WriteImage(made, str(path))
+    sitk.WriteImage(volume, str(path))
     return path
 
 
@@ -67,7 +67,7 @@ def configuration(request):
 
 @pytest.fixture(params=[(0, 1, 2), (1, 0, 2), (2, 0, 1)], ids=str)
 def order(request):
-    """The plan's order of the axes: `transpose_forward`."""
+    """The plan's `transpose_forward`."""
     return request.param
 
 
@@ -95,20 +95,20 @@ def model(configuration, order, tmp_path, monkeypatch):
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(made_dataset_json()))
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
-    made = TrainedModel(folder, fold="0", checkpoint="checkpoint_final.pth", device=torch.device("cpu"))
-    made.network = Mirror()
-    return made
+    trained = TrainedModel(folder, fold="0", checkpoint="checkpoint_final.pth", device=torch.device("cpu"))
+    trained.network = Mirror()
+    return trained
 
 
-def test_gates_lie_where_the_image_does(model, image, brightness):
-    found = read_patch_maps(model, model.prepare([image]))["image"]
-    assert found.shape == brightness.shape
-    np.testing.assert_allclose(found[BODY], brightness[BODY], rtol=0, atol=TOLERANCE)
-    assert not found[brightness == 0].any()
+def test_gates_are_aligned_with_the_image(model, image, brightness):
+    attended = read_patch_maps(model, model.prepare([image]))["image"]
+    assert attended.shape == brightness.shape
+    np.testing.assert_allclose(attended[BODY], brightness[BODY], rtol=0, atol=TOLERANCE)
+    assert not attended[brightness == 0].any()
 
 
 @pytest.mark.parametrize("voxel", [(9, 28, 24), (3, 46, 6)], ids=["amid the body", "in a corner"])
-def test_non_local_maps_lie_around_the_voxel(model, image, brightness, order, voxel):
+def test_non_local_maps_are_centred_on_the_voxel(model, image, brightness, order, voxel):
     maps = read_non_local(model, model.prepare([image]), voxel)
     around, alone = maps["nonlocal_block1"], maps["nonlocal_block2"]
     peak = np.unravel_index(alone.argmax(), alone.shape)

@@ -49,7 +49,7 @@ def test_results_that_are_not_set(trained, monkeypatch):
 
 def test_results_that_are_no_folder(trained, monkeypatch):
     monkeypatch.setenv("nnUNet_results", "/no/such/folder")
-    assert "nnUNet_results is /no/such/folder, which is no folder" in refusal()
+    assert "nnUNet_results is /no/such/folder, which is not a folder" in refusal()
 
 
 @pytest.mark.parametrize(

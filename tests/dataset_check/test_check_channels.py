@@ -1,4 +1,4 @@
-"""Further channels of a case are looked at like the first."""
+"""Further channels of a case are checked like the first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_check import check_dataset
+from nnunet_pancext.dataset_check.check import inspect_dataset
 
 SIZE_ZYX = (6, 10, 9)
 
@@ -28,7 +28,7 @@ def voxels(seed, dtype=np.int16):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Five cases of two channels, no CT."""
+    """Five cases of two channels, not CT."""
     folder = tmp_path / "Dataset009_Two"
     for number in range(5):
         for channel in range(2):
@@ -45,9 +45,9 @@ def channel(dataset, number, which=1):
     return dataset / "imagesTr" / f"case_{number}_{which:04d}.nii.gz"
 
 
-def found(dataset, tmp_path):
-    result = check_dataset(dataset, out=tmp_path / "check", show_progress=False)
-    return {(case, one.kind): one.message for case, several in result.findings.items() for one in several}
+def messages(dataset):
+    findings = inspect_dataset(dataset, show_progress=False).findings
+    return {(case, one.kind): one.message for case, several in findings.items() for one in several}
 
 
 def missing(dataset):
@@ -93,8 +93,8 @@ def no_image_at_all(dataset):
         channel(dataset, 2, which=which).unlink()
 
 
-def test_sound_channels_have_no_finding(dataset, tmp_path):
-    assert found(dataset, tmp_path) == {}
+def test_sound_channels_have_no_finding(dataset):
+    assert messages(dataset) == {}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_sound_channels_have_no_finding(dataset, tmp_path):
         (
             first_missing,
             "channel 0 missing",
-            "case_2_0001.nii.gz is there, imagesTr/case_2_0000.nii.gz is not",
+            "case_2_0001.nii.gz exists, imagesTr/case_2_0000.nii.gz does not",
         ),
         (no_image_at_all, "label without image", "there is a label, but no imagesTr/case_2_0000.nii.gz"),
         (cut, "channel 1 unreadable", "is cut short"),
@@ -116,8 +116,8 @@ def test_sound_channels_have_no_finding(dataset, tmp_path):
         (same_as_another_case, "channel 1 there twice", "the same voxels as channel 1 of case_1"),
     ],
 )
-def test_what_is_wrong_with_a_channel_is_told(dataset, tmp_path, damage, kind, words):
+def test_a_fault_of_a_channel_is_reported(dataset, damage, kind, words):
     damage(dataset)
-    told = found(dataset, tmp_path)
-    assert list(told) == [("case_2", kind)]
-    assert words in told["case_2", kind]
+    reported = messages(dataset)
+    assert list(reported) == [("case_2", kind)]
+    assert words in reported["case_2", kind]

@@ -1,4 +1,4 @@
-"""`pancext check`: what is wrong with a dataset is found, by case, and the worst comes first."""
+"""`pancext check` finds faults of a dataset by case and reports the worst case first."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_check import check_dataset
+from nnunet_pancext.dataset_check.check import inspect_dataset
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.phantom import write_phantom_dataset
@@ -32,10 +33,15 @@ def dataset(sound, tmp_path):
     return shutil.copytree(sound, tmp_path / "raw" / sound.name)
 
 
-def check(dataset, tmp_path, *, pictures=2):
-    """Check with a picture of the worst cases alone, unless more are asked for: each takes half a second."""
+def inspect(dataset):
+    """Measure and judge without a report, because each figure takes half a second."""
+    return inspect_dataset(dataset, show_progress=False)
+
+
+def check(dataset, tmp_path, *, figures=1):
+    """Check with a report that has figures of the worst cases only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnunet_pancext.dataset_check.check.MOST_PICTURES", pictures)
+        patch.setattr("nnunet_pancext.dataset_check.check.MOST_PICTURES", figures)
         return check_dataset(dataset, out=tmp_path / "check", show_progress=False)
 
 
@@ -62,9 +68,9 @@ def label_of(dataset, number):
     return dataset / "labelsTr" / f"{case_of(dataset, number)}.nii.gz"
 
 
-def test_a_sound_dataset_has_no_finding(sound, tmp_path):
-    result = check(sound, tmp_path)
-    assert {case: found for case, found in result.findings.items() if found} == {}
+def test_a_sound_dataset_has_no_finding(sound):
+    result = inspect(sound)
+    assert not any(result.findings.values())
     assert result.is_sound
     assert len(result.measures) == 6
     for one in result.measures.values():
@@ -78,7 +84,7 @@ def test_a_sound_dataset_has_no_finding(sound, tmp_path):
 
 
 def test_the_report_shows_every_case_and_needs_no_network(sound, tmp_path):
-    result = check(sound, tmp_path, pictures=6)
+    result = check(sound, tmp_path, figures=6)
     page = result.report.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64") == 6
     assert "Nothing was found." in page
@@ -165,17 +171,26 @@ def in_the_air(dataset):
         (in_the_air, "warning", "mean HU outlier"),
     ],
 )
-def test_what_is_wrong_is_found_and_comes_first(dataset, tmp_path, damage, level, kind):
+def test_a_fault_is_found_and_its_case_comes_first(dataset, damage, level, kind):
     bad = case_of(dataset, 2)
     damage(dataset)
-    result = check(dataset, tmp_path)
+    result = inspect(dataset)
     assert next(iter(result.findings)) == bad
     assert (level, kind) in [(one.level, one.kind) for one in result.findings[bad]]
-    assert [case for case, found in result.findings.items() if found] == [bad]
+    assert [case for case, findings in result.findings.items() if findings] == [bad]
     assert result.is_sound == all(one.level == "warning" for one in result.findings[bad])
+
+
+def test_the_report_names_each_fault_and_shows_the_worst_case_first(dataset, tmp_path):
+    without_air, without_label = case_of(dataset, 2), case_of(dataset, 4)
+    without_intercept(dataset)
+    label_of(dataset, 4).unlink()
+    result = check(dataset, tmp_path, figures=3)
+    assert list(result.findings)[:2] == [without_label, without_air]
     page = result.report.read_text(encoding="utf-8")
-    assert kind in page
-    order = [page.index(f"<b>{case}</b>") for case in result.findings if f"<b>{case}</b>" in page]
+    assert "label missing" in page
+    assert "implausible HU" in page
+    order = [page.index(f"<b>{case}</b>") for case in list(result.findings)[:3]]
     assert order == sorted(order)
 
 
@@ -210,24 +225,25 @@ def change_size(path):
 def test_the_worst_case_is_drawn_too(dataset, tmp_path, damage, has_contours):
     bad = case_of(dataset, 2)
     damage(dataset)
-    result = check(dataset, tmp_path, pictures=6)
+    result = check(dataset, tmp_path)
     assert next(iter(result.findings)) == bad
     picture = (matplotlib.image.imread(tmp_path / "check" / "pictures" / f"{bad}.png")[..., :3] * 255).round()
     panels = picture[: int(0.9 * len(picture))]  # without the legend
     red = (np.abs(panels - (255, 59, 59)) < 30).all(axis=-1)
     assert red.any() == has_contours
-    assert "Without a picture" not in result.report.read_text(encoding="utf-8")
 
 
-def test_an_id_in_training_and_test_is_told_and_hides_nothing(dataset, tmp_path):
+def test_an_id_in_training_and_test_is_reported_and_hides_nothing(dataset, tmp_path):
     twice = case_of(dataset, 2)
     for part in ("images", "labels"):
         (dataset / f"{part}Ts").mkdir(exist_ok=True)
     image = shutil.copy(image_of(dataset, 2), dataset / "imagesTs")
     shutil.copy(label_of(dataset, 2), dataset / "labelsTs")
     empty(dataset)
-    result = check(dataset, tmp_path)
-    kinds = {case: sorted(one.kind for one in found) for case, found in result.findings.items() if found}
+    result = check(dataset, tmp_path, figures=2)
+    kinds = {
+        case: sorted(one.kind for one in several) for case, several in result.findings.items() if several
+    }
     assert kinds == {
         twice: ["label empty"],
         f"imagesTs/{twice}": ["duplicate image", "id in training and test"],
@@ -235,12 +251,12 @@ def test_an_id_in_training_and_test_is_told_and_hides_nothing(dataset, tmp_path)
     assert len(result.measures) == 7
     assert (tmp_path / "check" / "pictures" / "imagesTs" / f"{twice}.png").is_file()
     change(Path(image), lambda array: array + 1)
-    again = check(dataset, tmp_path)
+    again = inspect(dataset)
     assert [one.kind for one in again.findings[f"imagesTs/{twice}"]] == ["id in training and test"]
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])
-def test_other_formats_are_looked_through_as_well(dataset, tmp_path, ending):
+def test_other_formats_are_checked_as_well(dataset, tmp_path, ending):
     for part in ("imagesTr", "labelsTr"):
         for path in list((dataset / part).iterdir()):
             image = sitk.ReadImage(str(path))
@@ -249,25 +265,22 @@ def test_other_formats_are_looked_through_as_well(dataset, tmp_path, ending):
     declared = json.loads((dataset / "dataset.json").read_text())
     (dataset / "dataset.json").unlink()
     (dataset / "dataset.json").write_text(json.dumps({**declared, "file_ending": ending}))
-    result = check(dataset, tmp_path, pictures=6)
-    assert result.is_sound
+    result = check(dataset, tmp_path)
     assert not any(result.findings.values())
-    assert len(list((tmp_path / "check" / "pictures").iterdir())) == 6
+    assert len(list((tmp_path / "check" / "pictures").iterdir())) == 1
     bad = sorted((dataset / "imagesTr").iterdir())[2]
     bad.write_bytes(bad.read_bytes()[:-500])
-    assert [one.kind for one in next(iter(check(dataset, tmp_path).findings.values()))] == [
-        "image unreadable"
-    ]
+    assert [one.kind for one in next(iter(inspect(dataset).findings.values()))] == ["image unreadable"]
 
 
-def test_a_label_that_is_not_there(dataset, tmp_path):
+def test_a_missing_label(dataset):
     bad = case_of(dataset, 2)
     label_of(dataset, 2).unlink()
-    result = check(dataset, tmp_path)
+    result = inspect(dataset)
     assert [one.kind for one in result.findings[bad]] == ["label missing"]
 
 
-def test_regions_and_other_images_than_ct(dataset, tmp_path):
+def test_regions_and_images_other_than_ct(dataset):
     path = dataset / "dataset.json"
     declared = json.loads(path.read_text())
     path.unlink()
@@ -275,12 +288,13 @@ def test_regions_and_other_images_than_ct(dataset, tmp_path):
     declared["channel_names"] = {"0": "MR"}
     path.write_text(json.dumps(declared))
     without_intercept(dataset)
-    result = check(dataset, tmp_path)
-    assert not [case for case, found in result.findings.items() if found]
+    result = inspect(dataset)
+    assert not any(result.findings.values())
     assert set(next(iter(result.measures.values())).labels) == {"organ", "tumour"}
 
 
-def test_the_command_tells_and_fails(dataset, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_the_findings_and_fails(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("nnunet_pancext.dataset_check.check.MOST_PICTURES", 1)
     monkeypatch.setenv("nnUNet_raw", str(dataset.parent))
     monkeypatch.chdir(tmp_path)
     assert main(["check", "7"]) == 0
@@ -300,26 +314,26 @@ def test_the_command_tells_and_fails(dataset, tmp_path, monkeypatch, capsys):
     [
         ([], r"dataset.json is not an object"),
         ({"labels": {"0": "background", "1": "pancreas"}}, r'as the Decathlon does, \{"0": "background"\};'),
-        ({"labels": {"background": 0, "a": None}}, r"declares the label 'a' as null; expected is a whole"),
+        ({"labels": {"background": 0, "a": None}}, r"declares the label 'a' as null; expected a whole"),
         ({"labels": {"background": 0, "a": ["1"]}}, r"declares the label 'a' as \[\"1\"\]"),
         ({"labels": {"background": 0, "a": 1}, "channel_names": ["CT"]}, r'has \["CT"\] as channel_names'),
     ],
 )
-def test_a_dataset_json_of_another_shape_is_told(tmp_path, capsys, declared, message):
+def test_a_malformed_dataset_json_is_refused(tmp_path, capsys, declared, message):
     (tmp_path / "dataset.json").write_text(json.dumps(declared))
     assert main(["check", str(tmp_path)]) == 1
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_a_mistyped_path_is_told(tmp_path, capsys):
+def test_a_mistyped_path_is_refused(tmp_path, capsys):
     assert main(["check", str(tmp_path / "typo")]) == 1
     assert "typo does not exist. Give the number, the name or the folder" in capsys.readouterr().err
 
 
-def test_folders_that_are_none_are_told(tmp_path):
+def test_a_folder_that_is_not_a_raw_dataset_is_refused(tmp_path):
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(PancextError, match="declares no labels"):
-        check(tmp_path, tmp_path)
+        inspect(tmp_path)
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "a": 1}}')
-    with pytest.raises(PancextError, match=r"no images \*_0000.nii.gz"):
-        check(tmp_path, tmp_path)
+    with pytest.raises(PancextError, match=r"No images \*_0000.nii.gz"):
+        inspect(tmp_path)

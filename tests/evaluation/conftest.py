@@ -1,10 +1,10 @@
-"""One case, predicted as it is."""
+"""One case with a perfect prediction."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_label_maps import write
+from synthetic_label_maps import write
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def label_map() -> np.ndarray:
 
 @pytest.fixture
 def folders(tmp_path: Path, label_map: np.ndarray) -> tuple[Path, Path]:
-    """Predictions and truths of one case, 'a', which agree."""
+    """Predictions and ground truth of one case, 'a', which agree."""
     write(tmp_path / "predictions" / "a.nii.gz", label_map)
     write(tmp_path / "truths" / "a.nii.gz", label_map)
     return tmp_path / "predictions", tmp_path / "truths"

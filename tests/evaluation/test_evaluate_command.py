@@ -1,4 +1,4 @@
-"""`pancext evaluate`: what it writes and prints, and what it says of bad input."""
+"""`pancext evaluate`: its files and output, and its errors on bad input."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def auroc_of_tumour(root, *options):
 
 
 def test_a_patient_is_ranked_once(root, capsys):
-    """With all cases of one patient there is no patient without a tumour to tell from."""
+    """If all cases are of one patient, there is no patient without a tumour to compare with."""
     assert auroc_of_tumour(root) == 1
     assert math.isnan(auroc_of_tumour(root, "--patient-regex", "^(case)"))
     (root / "split.json").write_text(json.dumps({"patients": {f"case{number}": "a" for number in range(3)}}))
@@ -96,12 +96,12 @@ def test_a_patient_is_ranked_once(root, capsys):
     assert auroc_of_tumour(root, "--patient-regex", "^case(.)") == 1
 
 
-def test_an_expression_that_finds_no_patient_is_refused(root, capsys):
+def test_an_expression_that_matches_no_patient_is_refused(root, capsys):
     assert evaluate(root, "--patient-regex", "(patient)") == 1
     assert "finds no patient in the case 'case0'" in capsys.readouterr().err
 
 
-def test_a_case_that_is_wholly_ignored_takes_no_part(root, capsys):
+def test_a_case_that_is_ignored_altogether_takes_no_part(root, capsys):
     labels = {**LABELS, "ignore": 3}
     declared = {"labels": labels, "file_ending": ".nii.gz"}
     (root / "predictions" / "dataset.json").write_text(json.dumps(declared))
@@ -181,12 +181,12 @@ def no_probabilities(root):
 
 BAD_CASES = [
     (remove_prediction, r"No prediction for 1 of 3 cases in .*case1.*With --keep-going the other cases"),
-    (remove_truth, r"No truth for 1 predictions in .*case1"),
+    (remove_truth, r"No ground truth for 1 predictions in .*case1"),
     (truncate, r"Case 'case1': Cannot read the image"),
     (other_size, r"Case 'case1': .*size \(4, 3, 2\) against"),
     (other_geometry, r"Case 'case1': .*differ in geometry"),
     (not_finite, r"Case 'case1': The label map .*case1.* holds 19 voxels of NaN or infinity"),
-    (unknown_label, r"Case 'case1': the truth .* holds the values \[4, 5, 6\]"),
+    (unknown_label, r"Case 'case1': the ground truth .* holds the values \[4, 5, 6\]"),
     (other_probabilities, r"Case 'case1': The probabilities .*shape \(3, 2, 2, 2\), expected"),
     (nan_probabilities, r"Case 'case1': The probabilities .*not finite"),
     (npy_for_npz, r"Case 'case1': Cannot read the probabilities"),
@@ -198,9 +198,9 @@ BAD_CASES = [
 def test_a_bad_case_is_named_and_the_rest_scored_on_demand(root, capsys, damage, message):
     damage(root)
     assert evaluate(root, "--probabilities") == 1
-    said = capsys.readouterr().err
-    assert re.search(message, said)
-    assert "Traceback" not in said
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert "Traceback" not in error
     assert not (root / "out").exists()
 
     assert evaluate(root, "--probabilities", "--keep-going") == 1
@@ -212,14 +212,14 @@ def test_a_bad_case_is_named_and_the_rest_scored_on_demand(root, capsys, damage,
     assert list(summary["pancext"]["not_scored"]) == ["case1"]
 
 
-def test_nothing_to_score_is_an_error_even_when_going_on(root, capsys):
+def test_no_case_to_score_is_an_error_even_with_keep_going(root, capsys):
     for number in range(3):
         (root / "predictions" / f"case{number}.nii.gz").write_bytes(b"no image")
     assert evaluate(root, "--keep-going") == 1
-    said = capsys.readouterr().err
-    assert "No case could be scored" in said
+    error = capsys.readouterr().err
+    assert "No case could be scored" in error
     for number in range(3):
-        assert said.count(f"Case 'case{number}': Cannot read the image") == 1
+        assert error.count(f"Case 'case{number}': Cannot read the image") == 1
     assert not (root / "out").exists()
 
 
@@ -227,9 +227,9 @@ def test_all_predictions_missing_are_named_case_by_case(root, capsys):
     for number in range(3):
         (root / "predictions" / f"case{number}.nii.gz").unlink()
     assert evaluate(root, "--keep-going") == 1
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     for number in range(3):
-        assert re.search(f"Case 'case{number}': No prediction in .*predictions. Predict this case", said)
+        assert re.search(f"Case 'case{number}': No prediction in .*predictions. Predict this case", error)
 
 
 @pytest.mark.parametrize("place", ["truth", "."])
@@ -242,27 +242,27 @@ def test_finds_dataset_json_beside_the_truth_too(root, place):
     ("content", "message"),
     [
         (None, "No dataset.json names the labels; tried .*--dataset-json"),
-        ("{", "is no dataset.json of nnU-Net"),
-        ("{}", "is no dataset.json of nnU-Net .*labels"),
+        ("{", "dataset.json is not JSON"),
+        ("{}", "dataset.json declares no labels"),
         ('{"labels": {"background": 0}}', "No foreground label"),
         ('{"labels": {"pancreas": 1, "tumour": 2}, "file_ending": ".nrrd"}', "No file ending in '.nrrd'"),
     ],
 )
-def test_refuses_what_names_no_labels(root, capsys, content, message):
+def test_refuses_a_dataset_json_without_labels(root, capsys, content, message):
     path = root / "predictions" / "dataset.json"
     path.unlink() if content is None else path.write_text(content)
     assert evaluate(root) == 1
     assert re.search(message, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize(("folder", "what"), [("predictions", "predicted"), ("truth", "true")])
+@pytest.mark.parametrize(("folder", "what"), [("predictions", "predicted"), ("truth", "ground-truth")])
 def test_a_missing_folder_is_named_before_dataset_json_is_looked_for(root, capsys, folder, what):
     (root / "predictions" / "dataset.json").unlink()
     (root / folder).rename(root / "elsewhere")
     assert evaluate(root) == 1
-    said = capsys.readouterr().err
-    assert re.search(f"There is no folder of {what} label maps at .*{folder}. Check", said)
-    assert "dataset.json" not in said
+    error = capsys.readouterr().err
+    assert re.search(f"There is no folder of {what} label maps at .*{folder}. Check", error)
+    assert "dataset.json" not in error
 
 
 def test_refuses_no_jobs(root, capsys):
@@ -270,15 +270,15 @@ def test_refuses_no_jobs(root, capsys):
     assert "--jobs must be at least 1" in capsys.readouterr().err
 
 
-def test_an_output_that_cannot_be_written_is_said_before_the_work(root, capsys):
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(root, capsys):
     (root / "out").write_text("a file")
     assert evaluate(root) == 1
-    said = capsys.readouterr().err
-    assert re.search(r"Cannot write to .*out: .*Give another folder with -o", said)
-    assert "evaluating" not in said
+    error = capsys.readouterr().err
+    assert re.search(r"Cannot write to .*out: .*Give another folder with -o", error)
+    assert "evaluating" not in error
 
 
-def test_a_disk_that_is_full_at_the_end_is_said(root, capsys, monkeypatch):
+def test_a_full_disk_at_the_end_is_reported(root, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from made_label_maps import LABELS, write
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import binary_erosion
+from synthetic_label_maps import LABELS, write
 
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.folder import evaluate_folder
@@ -24,7 +24,7 @@ def test_scores_each_label_and_their_union(tmp_path: Path, label_map: np.ndarray
     assert scores.case == "a"
     assert list(scores.labels) == ["foreground", "pancreas", "tumour"]
     assert scores.labels["foreground"].dice == pytest.approx(2 * 18 / 54)
-    # Of the 18 common voxels one is tumour in the truth only and one in the prediction only.
+    # Of the 18 common voxels one is tumour only in the ground truth and one only in the prediction.
     assert scores.labels["pancreas"].dice == pytest.approx(2 * 16 / 52)
     assert scores.labels["tumour"].dice == 0
 
@@ -107,7 +107,7 @@ def test_ignored_voxels_are_left_out(folders: tuple[Path, Path], label_map: np.n
     assert (overlap.tp, overlap.fp, overlap.fn) == (9, 1, 9)
     assert overlap.tn == 5 * 6 * 7 - 10 - 19
     assert scores.labels["pancreas"].precision == pytest.approx(9 / 10)
-    # Slice 1 is ignored in part, which leaves no target in it; slice 2 is missed and slice 3 found.
+    # Slice 1 is ignored in part, which leaves no target in it; slice 2 is missed and slice 3 detected.
     assert scores.labels["pancreas"].slices == 2
     assert scores.labels["pancreas"].slice_specificity == 1
     assert scores.labels["pancreas"].slice_accuracy == pytest.approx((33 / 42 + 1) / 2)
@@ -124,9 +124,9 @@ def test_voxels_ignored_in_a_slice_with_target_are_not_among_its_voxels(
     write(folders[0] / "a.nii.gz", prediction)
     write(folders[1] / "a.nii.gz", truth)
     (scores,) = evaluate_folder(*folders, labels={"background": 0, "pancreas": 1, "ignore": 3})
-    found = scores.labels["pancreas"]
-    assert found.slice_specificity == pytest.approx((1 + 19 / 21 + 1) / 3)
-    assert found.slice_accuracy == pytest.approx((1 + 28 / 30 + 1) / 3)
+    measured = scores.labels["pancreas"]
+    assert measured.slice_specificity == pytest.approx((1 + 19 / 21 + 1) / 3)
+    assert measured.slice_accuracy == pytest.approx((1 + 28 / 30 + 1) / 3)
 
 
 def test_every_score_of_a_case_worked_by_hand(folders: tuple[Path, Path]) -> None:
@@ -136,21 +136,21 @@ def test_every_score_of_a_case_worked_by_hand(folders: tuple[Path, Path]) -> Non
     write(folders[0] / "a.nii.gz", np.roll(truth, 1, axis=2), spacing=(2, 1, 1))
     write(folders[1] / "a.nii.gz", truth, spacing=(2, 1, 1))
     (scores,) = evaluate_folder(*folders, labels={"background": 0, "pancreas": 1})
-    found = scores.labels["pancreas"]
-    assert found.dice == found.f1 == found.precision == found.recall == pytest.approx(18 / 27)
-    assert found.iou == pytest.approx(18 / 36)
-    assert found.specificity == pytest.approx((360 - 36) / (360 - 27))
-    assert found.accuracy == pytest.approx((360 - 18) / 360)
-    assert found.volume_ml == found.truth_volume_ml == pytest.approx(0.054)
-    assert found.volume_error_ml == 0
-    # Of the 26 surface voxels 9 lie beside the other cube: 8 of them 2 mm away and the one in the middle of
-    # the face too; the middle of the shared hollow lies 1 mm from the surface. The rest coincide.
-    assert found.hd95_mm == pytest.approx(2)
-    assert found.assd_mm == pytest.approx((9 * 2 + 1) / 26)
-    assert found.nsd_1mm == pytest.approx(17 / 26)
-    assert found.nsd_2mm == 1
-    assert (found.lesions, found.lesions_found, found.false_positives) == (1, 1, 0)
-    assert (found.slices, found.slice_dice) == (3, pytest.approx(6 / 9))
+    measured = scores.labels["pancreas"]
+    assert measured.dice == measured.f1 == measured.precision == measured.recall == pytest.approx(18 / 27)
+    assert measured.iou == pytest.approx(18 / 36)
+    assert measured.specificity == pytest.approx((360 - 36) / (360 - 27))
+    assert measured.accuracy == pytest.approx((360 - 18) / 360)
+    assert measured.volume_ml == measured.truth_volume_ml == pytest.approx(0.054)
+    assert measured.volume_error_ml == 0
+    # Of the 26 surface voxels 9 are beside the other cube: 8 of them 2 mm away and the one in the middle of
+    # the face too; the middle of the shared hollow is 1 mm from the surface. The rest coincide.
+    assert measured.hd95_mm == pytest.approx(2)
+    assert measured.assd_mm == pytest.approx((9 * 2 + 1) / 26)
+    assert measured.nsd_1mm == pytest.approx(17 / 26)
+    assert measured.nsd_2mm == 1
+    assert (measured.lesions, measured.lesions_found, measured.false_positives) == (1, 1, 0)
+    assert (measured.slices, measured.slice_dice) == (3, pytest.approx(6 / 9))
 
 
 def directed_distances_mm(mask: np.ndarray, other: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
@@ -159,9 +159,9 @@ def directed_distances_mm(mask: np.ndarray, other: np.ndarray, spacing_mm: tuple
 
 
 def test_every_score_is_in_its_own_column(tmp_path: Path) -> None:
-    """Of a cube of 3 x 3 x 3 voxels slice 1 is found, slice 2 with six voxels too many and three too few.
+    """Of a cube of 3 x 3 x 3 voxels slice 1 is predicted, slice 2 with six voxels too many and three too few.
 
-    Slice 3 is missed, and in slice 4 lies a false voxel. Voxels have 1 x 1 x 2 mm.
+    Slice 3 is missed, and slice 4 has a false voxel. Voxels have 1 x 1 x 2 mm.
     """
     truth = np.zeros((5, 8, 9), dtype=np.uint8)
     prediction = truth.copy()
@@ -180,8 +180,8 @@ def test_every_score_is_in_its_own_column(tmp_path: Path) -> None:
     distances_mm = [directed_distances_mm(*pair, (1, 1, 2)) for pair in (masks, masks[::-1])]
     every_mm = np.concatenate(distances_mm)
     slices = [(masks[0][number], masks[1][number]) for number in (1, 2, 3)]
-    found = score_case(files, targets=read_targets({"background": 0, "pancreas": 1})).labels["pancreas"]
-    assert asdict(found) == pytest.approx(
+    measured = score_case(files, targets=read_targets({"background": 0, "pancreas": 1})).labels["pancreas"]
+    assert asdict(measured) == pytest.approx(
         {
             "dice": 30 / 49,
             "iou": 15 / 34,
@@ -229,11 +229,11 @@ def test_a_region_has_the_probabilities_of_its_own_channel(tmp_path: Path, label
     channels = np.stack([np.where(whole, 0.9, 0.1), np.where(tumour, 0.3, 0.6)])
     np.savez_compressed(tmp_path / "a.npz", probabilities=channels)
     labels = {"background": 0, "whole": [1, 2], "tumour": [2]}
-    found = score_case(files, targets=read_targets(labels)).labels
-    assert found["whole"].probability == pytest.approx(0.9)
-    assert found["whole"].average_precision == 1
-    assert found["tumour"].probability == pytest.approx(0.6)
-    assert found["tumour"].average_precision == pytest.approx(1 / label_map.size)
+    measured = score_case(files, targets=read_targets(labels)).labels
+    assert measured["whole"].probability == pytest.approx(0.9)
+    assert measured["whole"].average_precision == 1
+    assert measured["tumour"].probability == pytest.approx(0.6)
+    assert measured["tumour"].average_precision == pytest.approx(1 / label_map.size)
 
 
 def test_slices_are_axial_however_the_image_is_stored(tmp_path: Path) -> None:
@@ -267,20 +267,20 @@ def test_slices_are_axial_however_the_image_is_stored(tmp_path: Path) -> None:
     ],
 )
 def test_real_pancreata(shared_data: Path, network: str, case: str, dice: float) -> None:
-    """Dice known beforehand to three places, and all as SimpleITK and MONAI say."""
+    """Dice known beforehand to three decimals; all scores equal those of SimpleITK and MONAI."""
     masks = shared_data / "msd_task07_masks"
     files = CaseFiles(
         case=case, prediction=masks / network / f"{case}.nii.gz", truth=masks / "gt" / f"{case}.nii.gz"
     )
-    found = score_case(files, targets=read_targets({"pancreas": 1})).labels["pancreas"]
-    assert round(found.dice, 3) == dice
+    measured = score_case(files, targets=read_targets({"pancreas": 1})).labels["pancreas"]
+    assert round(measured.dice, 3) == dice
     prediction, truth = (
         sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkUInt8) for path in (files.prediction, files.truth)
     )
     overlap = sitk.LabelOverlapMeasuresImageFilter()
     overlap.Execute(truth, prediction)
-    assert found.dice == pytest.approx(overlap.GetDiceCoefficient(1))
-    assert found.iou == pytest.approx(overlap.GetJaccardCoefficient(1))
+    assert measured.dice == pytest.approx(overlap.GetDiceCoefficient(1))
+    assert measured.iou == pytest.approx(overlap.GetJaccardCoefficient(1))
     spacing_mm = truth.GetSpacing()[::-1]
     masks = [
         torch.from_numpy(sitk.GetArrayFromImage(image))[None, None] == 1 for image in (prediction, truth)
@@ -288,6 +288,6 @@ def test_real_pancreata(shared_data: Path, network: str, case: str, dice: float)
     masks = [mask.float() for mask in masks]
     options = {"include_background": True, "spacing": list(spacing_mm)}
     hd95 = compute_hausdorff_distance(*masks, percentile=95, **options).item()
-    assert found.hd95_mm == pytest.approx(hd95, abs=1e-4)
+    assert measured.hd95_mm == pytest.approx(hd95, abs=1e-4)
     nsd = compute_surface_dice(*masks, class_thresholds=[2.0], **options).item()
-    assert found.nsd_2mm == pytest.approx(nsd, abs=1e-4)
+    assert measured.nsd_2mm == pytest.approx(nsd, abs=1e-4)

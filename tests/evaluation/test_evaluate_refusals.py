@@ -1,10 +1,10 @@
-"""What cannot be scored is refused, by the name of the case."""
+"""Cases that cannot be scored are refused by name."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_label_maps import LABELS, write
+from synthetic_label_maps import LABELS, write
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder
@@ -26,10 +26,8 @@ def test_refuses_a_folder_without_truths(folders: tuple[Path, Path], tmp_path: P
         evaluate_folder(folders[0], tmp_path / "empty", labels=LABELS)
 
 
-@pytest.mark.parametrize(("place", "what"), [(0, "predicted"), (1, "true")])
-def test_refuses_a_folder_that_is_not_there(
-    folders: tuple[Path, Path], tmp_path: Path, place: int, what: str
-) -> None:
+@pytest.mark.parametrize(("place", "what"), [(0, "predicted"), (1, "ground-truth")])
+def test_refuses_a_missing_folder(folders: tuple[Path, Path], tmp_path: Path, place: int, what: str) -> None:
     given = [tmp_path / "absent" if at == place else folder for at, folder in enumerate(folders)]
     with pytest.raises(PancextError, match=f"There is no folder of {what} label maps at .*absent. Check"):
         evaluate_folder(*given, labels=LABELS)
@@ -79,10 +77,10 @@ def test_refuses_a_truncated_file_that_is_not_compressed(
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_refuses_voxels_that_are_no_number(
+def test_refuses_voxels_that_are_not_finite(
     folders: tuple[Path, Path], label_map: np.ndarray, ending: str, value: float
 ) -> None:
-    """ITK makes zeros of them where the file is a NIfTI."""
+    """ITK reads them as zeros from NIfTI files."""
     values = label_map.astype(np.float32)
     values[2, 2, 2] = value
     write(folders[0] / f"b{ending}", values)
@@ -94,7 +92,9 @@ def test_refuses_voxels_that_are_no_number(
 def test_refuses_undeclared_values(folders: tuple[Path, Path], label_map: np.ndarray) -> None:
     label_map[0, 0, 0] = 7
     write(folders[1] / "a.nii.gz", label_map)
-    with pytest.raises(PancextError, match=r"Case 'a': the truth .* holds the values \[7\].*\[0, 1, 2\]"):
+    with pytest.raises(
+        PancextError, match=r"Case 'a': the ground truth .* holds the values \[7\].*\[0, 1, 2\]"
+    ):
         evaluate_folder(*folders, labels=LABELS)
 
 
@@ -108,8 +108,8 @@ def test_refuses_probabilities(folders: tuple[Path, Path], label_map: np.ndarray
     ("labels", "message"),
     [
         ({"background": 0}, "No foreground label"),
-        ({"background": 0, "pancreas": "1"}, "Label 'pancreas' = '1' is neither a whole number"),
-        ({"background": 0, "pancreas": []}, r"Label 'pancreas' = \[\] is neither"),
+        ({"background": 0, "pancreas": "1"}, r"the label 'pancreas' as \"1\"; expected a whole number"),
+        ({"background": 0, "pancreas": []}, r"the label 'pancreas' as \[\]; expected a whole number"),
         ({"background": 0, "foreground": 1, "tumour": 2}, "'foreground' = 1 has the name of the union"),
     ],
 )

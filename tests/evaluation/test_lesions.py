@@ -26,17 +26,17 @@ def row(*runs, length=40):
         # 1 of 10 voxels shared is an IoU of 0.1, just enough; 1 of 11 is not
         (row((9, 10)), row((0, 10)), (1, 1, 0)),
         (row((10, 11)), row((0, 11)), (1, 0, 1)),
-        # one piece over two lesions finds one of them
+        # one component over two lesions detects one of them
         (row((0, 20)), row((0, 9), (11, 20)), (2, 1, 0)),
-        # two pieces in one lesion: one finds it, the other is false
+        # two components in one lesion: one detects it, the other is false
         (row((0, 9), (11, 20)), row((0, 20)), (1, 1, 1)),
-        # the first piece overlaps both lesions, more with the second; both are found all the same
+        # the first component overlaps both lesions, the second one more; both are detected all the same
         (row((3, 13), (15, 16)), row((0, 5), (7, 16)), (2, 2, 0)),
     ],
 )
 def test_counts(prediction, truth, expected):
     counted = count_lesions(prediction, truth)
-    assert (counted.lesions, counted.found, counted.false_positives) == expected
+    assert (counted.lesions, counted.detected, counted.false_positives) == expected
 
 
 def test_voxels_that_touch_by_a_corner_are_one_lesion():
@@ -51,5 +51,5 @@ def test_a_noisy_prediction_needs_no_large_table():
     truth = np.zeros_like(noise)
     truth[::4, ::4, ::4] = True
     counted = count_lesions(noise, truth)
-    assert counted.found == counted.lesions == truth.sum()
+    assert counted.detected == counted.lesions == truth.sum()
     assert counted.false_positives == noise.sum() - truth.sum()

@@ -39,7 +39,7 @@ def test_dice_is_zero_when_exactly_one_mask_is_empty() -> None:
 
 
 def test_dice_refuses_masks_of_different_shape() -> None:
-    with pytest.raises(PancextError, match=r"prediction \(2, 3\) and truth \(3,\)"):
+    with pytest.raises(PancextError, match=r"prediction \(2, 3\) and ground truth \(3,\)"):
         count_overlap(np.ones((2, 3), dtype=bool), np.ones(3, dtype=bool))
 
 

@@ -1,4 +1,4 @@
-"""Scores per slice go over the slices of the truth."""
+"""Scores per slice are means over slices of the ground truth."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
 
 @pytest.fixture
 def masks():
-    """Truth in slices 1 (4 pixels) and 2 (2 pixels); half of slice 1 found, and slice 3 without need."""
+    """Target in slices 1 (4 pixels) and 2 (2 pixels); half of slice 1 and a pixel of slice 3 predicted."""
     prediction, truth = np.zeros((2, 5, 6, 7), dtype=bool)
     truth[1, 2, 1:5], truth[2, 2, 1:3] = True, True
     prediction[1, 2, 1:3], prediction[3, 0, 0] = True, True
     return prediction, truth
 
 
-def test_means_go_over_slices_with_target(masks):
+def test_means_are_over_slices_with_target(masks):
     scores = score_slices(*masks, shape=(6, 7))
     assert scores.slices == 2
     assert scores.dice == pytest.approx((2 * 2 / 6 + 0) / 2)
     assert scores.iou == pytest.approx((2 / 4 + 0) / 2)
     assert scores.recall == pytest.approx((2 / 4 + 0) / 2)
     assert scores.precision == pytest.approx((1 + 0) / 2)
-    assert scores.specificity == 1  # the needless pixel is in a slice without target
+    assert scores.specificity == 1  # the false pixel is in a slice without target
     assert scores.accuracy == pytest.approx(((42 - 2) / 42 + (42 - 2) / 42) / 2)
     pairs = [(masks[0][number], masks[1][number]) for number in (1, 2)]
     assert scores.s_measure == pytest.approx(np.mean([s_measure(*pair) for pair in pairs]))

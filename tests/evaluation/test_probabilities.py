@@ -1,4 +1,4 @@
-"""Curves and rankings of probabilities equal scikit-learn's; files that are none are refused."""
+"""Curves and rankings of probabilities equal scikit-learn's; malformed files are refused."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.probabilities import (
     THRESHOLDS,
+    _bins,
     patient_ranking,
     precision_recall,
     read_probabilities,
@@ -20,7 +21,7 @@ from nnunet_pancext.evaluation.probabilities import (
 
 @pytest.fixture
 def voxels():
-    """Probabilities on the thresholds, so that binning loses nothing, and a truth they hint at."""
+    """Probabilities at the thresholds, so that binning is lossless, and a correlated ground truth."""
     rng = np.random.default_rng(3)
     probability = rng.choice(THRESHOLDS, size=(7, 11, 13)).astype(np.float32)
     return probability, rng.random(probability.shape) < probability**2
@@ -54,13 +55,13 @@ def test_average_precision_of_saturated_probabilities_is_scikit_learns(spread, s
     truth = rng.random(100_000) < 0.1
     logits = (rng.normal(size=truth.shape) + 2 * truth) * spread + shift
     probability = sigmoid(logits).astype(np.float32).astype(dtype)
-    found = precision_recall(voxel_histogram(probability, truth)).average_precision
+    measured = precision_recall(voxel_histogram(probability, truth)).average_precision
     expected = average_precision_score(truth, probability.astype(np.float64))
-    assert found == pytest.approx(expected, abs=1e-4 if spread > 3 else 5e-4)
+    assert measured == pytest.approx(expected, abs=1e-4 if spread > 3 else 5e-4)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_a_threshold_calls_what_it_says_target(dtype):
+def test_a_threshold_separates_exactly_the_voxels_at_or_above_it(dtype):
     rng = np.random.default_rng(6)
     probability = sigmoid(rng.normal(scale=9, size=5000)).astype(np.float32).astype(dtype)
     truth = rng.random(5000) < 0.3
@@ -70,6 +71,16 @@ def test_a_threshold_calls_what_it_says_target(dtype):
         called = probability.astype(np.float64) >= curve.threshold[row]
         assert curve.recall[row] == np.count_nonzero(called & truth) / np.count_nonzero(truth)
         assert curve.precision[row] == np.count_nonzero(called & truth) / np.count_nonzero(called)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_bins_are_those_between_the_thresholds(dtype):
+    ends = THRESHOLDS.astype(np.float32)
+    beside = [np.nextafter(ends, np.float32(limit)) for limit in (0, 1)]
+    drawn = sigmoid(np.random.default_rng(8).normal(scale=9, size=100_000))
+    probability = np.concatenate([ends, *beside, drawn]).clip(0, 1).astype(dtype)
+    single = probability.astype(np.float32)
+    np.testing.assert_array_equal(_bins(probability), np.searchsorted(THRESHOLDS, single, side="right") - 1)
 
 
 def test_bins_are_as_narrow_near_one_as_near_zero():
@@ -105,14 +116,14 @@ def test_a_probability_of_one_is_counted():
     assert histogram.highest == 1
 
 
-def test_patients_are_told_apart():
-    """Of the six pairs of a patient with and one without, five are ranked rightly."""
+def test_patients_with_and_without_the_target_are_separated():
+    """Of the six pairs of a patient with and one without, five are ranked correctly."""
     auroc, average_precision = patient_ranking([0.9, 0.4, 0.8, 0.5, 0.1], [True, True, True, False, False])
     assert auroc == pytest.approx(5 / 6)
     assert average_precision == pytest.approx((1 + 1 + 3 / 4) / 3)
 
 
-def test_patients_of_one_kind_cannot_be_told_apart():
+def test_patients_of_one_kind_cannot_be_separated():
     assert all(map(math.isnan, patient_ranking([0.9, 0.1], [True, True])))
 
 
@@ -147,7 +158,7 @@ def write(path, **arrays):
         (np.full((2, 2, 2, 2), 0.5 + 0j), "of the type complex128, not numbers"),
     ],
 )
-def test_refuses_what_is_no_probability(tmp_path, array, message):
+def test_refuses_values_that_are_not_probabilities(tmp_path, array, message):
     path = write(tmp_path / "a.npz", probabilities=array)
     with pytest.raises(PancextError, match=message):
         read_probabilities(path, channels=2, shape=(2, 2, 2))

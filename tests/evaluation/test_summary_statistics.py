@@ -9,23 +9,23 @@ import pytest
 from nnunet_pancext.evaluation.summary_statistics import summary_statistics
 
 
-def test_what_is_undefined_is_left_out_and_what_is_infinite_out_of_means():
-    found = summary_statistics([1, 2, 6, math.inf, math.nan])
-    assert (found.n, found.infinite, found.mean, found.median) == (4, 1, 3.0, 4.0)
-    assert found.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+def test_undefined_values_are_left_out_and_infinite_ones_out_of_means():
+    statistics = summary_statistics([1, 2, 6, math.inf, math.nan])
+    assert (statistics.n, statistics.infinite, statistics.mean, statistics.median) == (4, 1, 3.0, 4.0)
+    assert statistics.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
 
 
 @pytest.mark.parametrize(("values", "n"), [([], 0), ([math.nan], 0)])
-def test_nothing_is_undefined(values, n):
-    found = summary_statistics(values)
-    assert (found.n, found.infinite) == (n, 0)
-    assert all(math.isnan(one) for one in (found.mean, found.sd, found.median))
+def test_statistics_of_no_value_are_undefined(values, n):
+    statistics = summary_statistics(values)
+    assert (statistics.n, statistics.infinite) == (n, 0)
+    assert all(math.isnan(value) for value in (statistics.mean, statistics.sd, statistics.median))
 
 
 def test_one_value_has_no_standard_deviation():
-    found = summary_statistics([0.5])
-    assert (found.n, found.mean, found.median) == (1, 0.5, 0.5)
-    assert math.isnan(found.sd)
+    statistics = summary_statistics([0.5])
+    assert (statistics.n, statistics.mean, statistics.median) == (1, 0.5, 0.5)
+    assert math.isnan(statistics.sd)
 
 
 @pytest.mark.parametrize("values", [[1.0, math.inf], [math.inf, math.inf]])

@@ -29,7 +29,7 @@ def test_the_end_of_the_image_is_a_border():
 
 
 def test_squares_shifted_by_one_voxel():
-    """Of 8 surface pixels each, 5 of one lie on the other's and 3 lie one column beside it."""
+    """Of 8 surface pixels each, 5 of one are also the other's and 3 are one column away."""
     prediction, truth = box(at=(1, 2), size=(3, 3), shape=(6, 7)), box(at=(1, 1), size=(3, 3), shape=(6, 7))
     distances = surface_distances(prediction, truth, spacing_mm=(1, 2))
     # Within the square's hollow the nearest surface pixel is 1 row away, not 2 mm along the row.
@@ -43,8 +43,8 @@ def test_squares_shifted_by_one_voxel():
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 @pytest.mark.parametrize(("spacing_mm", "voxels"), [(0.2, 5), (0.4, 5), (0.1, 10), (0.7, 3)])
-def test_a_distance_of_the_tolerance_is_within_it_wherever_the_object_lies(spacing_mm, voxels, kind):
-    """Two planes: each voxel lies exactly the tolerance away from the other plane."""
+def test_a_distance_equal_to_the_tolerance_is_within_it_at_any_position(spacing_mm, voxels, kind):
+    """Two planes: each voxel is exactly the tolerance away from the other plane."""
     spacing = float(kind(spacing_mm))
     for start in range(0, 60, 7):
         first, second = np.zeros((2, 80, 3, 3), dtype=bool)
@@ -85,16 +85,16 @@ def blobs(seed, shape):
 def test_equals_monai(seed, spacing_mm):
     """Blobs that touch the border, in pieces, with holes."""
     prediction, truth = blobs(seed, (14, 30, 26)), blobs(seed + 100, (14, 30, 26))
-    ours = surface_distances(prediction, truth, spacing_mm=spacing_mm)
-    theirs = [torch.from_numpy(mask)[None, None].float() for mask in (prediction, truth)]
+    distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
+    tensors = [torch.from_numpy(mask)[None, None].float() for mask in (prediction, truth)]
     options = {"include_background": True, "spacing": list(spacing_mm)}
-    hd95 = compute_hausdorff_distance(*theirs, percentile=95, **options)
-    assd = compute_average_surface_distance(*theirs, symmetric=True, **options)
-    assert ours.hd95_mm == pytest.approx(hd95.item(), abs=1e-5)
-    assert ours.assd_mm == pytest.approx(assd.item(), abs=1e-5)
+    hd95 = compute_hausdorff_distance(*tensors, percentile=95, **options)
+    assd = compute_average_surface_distance(*tensors, symmetric=True, **options)
+    assert distances.hd95_mm == pytest.approx(hd95.item(), abs=1e-5)
+    assert distances.assd_mm == pytest.approx(assd.item(), abs=1e-5)
     for tolerance in (1.0, 2.0):
-        nsd = compute_surface_dice(*theirs, class_thresholds=[tolerance], **options)
-        assert ours.nsd(tolerance) == pytest.approx(nsd.item(), abs=1e-5)
+        nsd = compute_surface_dice(*tensors, class_thresholds=[tolerance], **options)
+        assert distances.nsd(tolerance) == pytest.approx(nsd.item(), abs=1e-5)
 
 
 @pytest.mark.parametrize(("shape", "spacing_mm"), [((3, 4), (1, 1)), ((3, 3), (1, 1, 1)), ((3, 3), (1, 0))])

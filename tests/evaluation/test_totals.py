@@ -1,13 +1,16 @@
-"""What is said of all cases together, worked by hand and equal to nnU-Net's own summary."""
+"""Totals over all cases, worked by hand and equal to nnU-Net's own summary."""
 
 from __future__ import annotations
 
 import math
+import multiprocessing.dummy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nnunetv2.evaluation import evaluate_predictions
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder, load_summary_json
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
@@ -24,7 +27,7 @@ def case(name, **scores):
     return CaseScores(case=name, labels={"tumour": LabelScores(**{**defaults, **scores})})
 
 
-def test_slices_of_all_cases_count_alike():
+def test_slices_of_all_cases_have_equal_weight():
     totals = total(
         [case("a", slices=3, slice_dice=0.5), case("b", slices=1, slice_dice=0.9), case("c")], "tumour"
     )
@@ -32,7 +35,7 @@ def test_slices_of_all_cases_count_alike():
     assert totals.per_slice["slice_dice"] == pytest.approx((3 * 0.5 + 0.9) / 4)
 
 
-def test_lesions_of_all_cases_count_alike():
+def test_lesions_of_all_cases_have_equal_weight():
     totals = total(
         [
             case("a", lesions=3, lesions_found=1, false_positives=2),
@@ -58,7 +61,7 @@ def ranked(name, patient, probability, volume_ml):
 
 
 def test_patients_are_ranked_by_the_highest_of_their_cases():
-    """By case two of four pairs are ranked rightly; by patient 0.9 stands against 0.5 alone."""
+    """By case two of four pairs are ranked correctly; by patient only 0.9 is compared with 0.5."""
     cases = [
         ranked("a1", "a", 0.9, 1),
         ranked("a2", "a", 0.2, 1),
@@ -103,19 +106,28 @@ def folders(tmp_path):
     ids=["labels", "regions", "region of one value", "label in a list"],
 )
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
-def test_summary_holds_what_nnunet_writes(tmp_path, folders, labels, keys):
+def test_summary_equals_nnunets(tmp_path, folders, monkeypatch, labels, keys):
+    threads = SimpleNamespace(get_context=lambda _: multiprocessing.dummy)  # a process would import nnU-Net
+    monkeypatch.setattr(evaluate_predictions, "multiprocessing", threads)
     predictions, truths = folders
-    ours = tmp_path / "summary.json"
-    write_summary(evaluate(predictions, truths, labels=labels), ours)
-    theirs = tmp_path / "nnunet.json"
+    summary = tmp_path / "summary.json"
+    write_summary(evaluate(predictions, truths, labels=labels), summary)
+    expected_summary = tmp_path / "nnunet.json"
     compute_metrics_on_folder(
-        str(truths), str(predictions), str(theirs), SimpleITKIO(), ".nii.gz", keys, 3, num_processes=1
+        str(truths),
+        str(predictions),
+        str(expected_summary),
+        SimpleITKIO(),
+        ".nii.gz",
+        keys,
+        3,
+        num_processes=1,
     )
     manager = LabelManager(labels, None if keys[0] == 1 else [1, 2])
     assert keys == (manager.foreground_regions if manager.has_regions else manager.foreground_labels)
-    read = load_summary_json(str(ours))
+    read = load_summary_json(str(summary))
     added = read.pop("pancext")
-    expected = load_summary_json(str(theirs))
+    expected = load_summary_json(str(expected_summary))
     assert read.keys() == expected.keys()
     assert comparable(read) == comparable(expected)
     assert added["cases"] == 4

@@ -106,7 +106,7 @@ def test_the_summary_has_every_kind_of_metric(page_file):
         )
     wanted = (
         "specificity, accuracy, F1, IoU, IoU per slice, precision per slice, recall per slice, "
-        "slices with target, lesions found, AP of voxels, AUROC of patients, AP of patients"
+        "slices with target, lesions detected, AP of voxels, AUROC of patients, AP of patients"
     )
     assert {*wanted.split(", ")} <= {*rows}
     assert all(len(cells) == 3 for cells in rows.values())
@@ -318,14 +318,16 @@ def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
     (tmp_path / "empty").mkdir()
     assert "No file ending in" in refused(capsys, model, "--truth", tmp_path / "empty")
     monkeypatch.delenv("nnUNet_raw")
-    assert "No true label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(capsys, model)
+    assert "No ground-truth label maps of Dataset007_Pancreas: nnUNet_preprocessed is" in refused(
+        capsys, model
+    )
 
 
 def test_the_advice_on_a_missing_truth_is_one_that_can_be_followed(made, model, tmp_path, capsys):
     truths = shutil.copytree(open_model_folder(model).truth, tmp_path / "truths")
     sorted(truths.glob("*.nii.gz"))[0].unlink()
     said = refused(capsys, model, "--truth", truths)
-    assert "No truth for 1 predictions in" in said
+    assert "No ground truth for 1 predictions in" in said
     assert "--keep-going" not in said
 
 
