@@ -6,7 +6,8 @@ import math
 
 UNDEFINED = "\N{EN DASH}"
 UNDEFINED_MEANING = (
-    "the label is in neither the prediction nor the ground truth; its Dice is undefined and excluded from means."
+    "the label is in neither the prediction nor the ground truth, so its Dice is undefined and excluded "
+    "from means."
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell's text, and the number that it sorts by; without a number it sorts by its text, nan comes last."""
+    """A cell's text, and the number that it sorts by; without one it sorts by its text. nan comes last."""
 
     text: str
     value: float | None = None

@@ -184,7 +184,7 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(trained, tmp_p
         (["--strata", "tumor=20,40mm"], "names no label; there are: foreground, pancreas, tumour"),
         (["--seed", "-1"], "--seed must be 0 or above, got -1"),
         (["--jobs", "0"], "--jobs must be at least 1, got 0"),
-        (["--metrics", "dise"], "There is no metric 'dise'. Give some of: dice, iou"),
+        (["--metrics", "dise"], "There is no metric 'dise'. Choose from: dice, iou"),
         (
             ["--metrics", "dice", "average_precision"],
             "average_precision cannot be compared. No trainer has probabilities: nnUNetv2_train with --val",

@@ -206,7 +206,7 @@ def test_pairs_that_are_left_out_are_told():
         one, rows, reference="A", family=["dice", "hd95_mm"], folds=[0], num_folds=1
     )
     assert "in 8 of 15 cases only B has a value (tumour: Dice and HD95, mm)" in unpaired
-    assert "a false lesion in a case without any" in unpaired
+    assert "A false lesion in a case without lesions" in unpaired
     assert "--metrics false_positives" in unpaired
     assert "There are some in tumour (HD95, mm)" in infinite
 
@@ -236,4 +236,4 @@ def test_no_patient_at_all_is_told():
     one = scored(A={"dice": [0.5, NAN]}, B={"dice": [NAN, 0.5]})
     rows = list(rows_of(one, family=["dice"]).values())
     remarks = statistics_remarks(one, rows, reference="A", family=["dice"], folds=[0], num_folds=1)
-    assert remarks[0] == "No patient can be compared: in no case have both trainers a value."
+    assert remarks[0] == "No patient can be compared: in no case do both trainers have a value."

@@ -117,7 +117,7 @@ def test_only_the_worst_of_very_many_cases_are_drawn(slices, tmp_path, monkeypat
     drawn = {path.stem for path in (tmp_path / "check" / "pictures").iterdir()}
     assert drawn == set(list(result.findings)[:3])
     assert "p_7" in drawn
-    assert "Without a picture: 9 case(s)." in result.report.read_text(encoding="utf-8")
+    assert "Without a figure: 9 case(s)." in result.report.read_text(encoding="utf-8")
 
 
 def unreadable(slices):
@@ -138,7 +138,7 @@ def test_a_slice_whose_label_cannot_be_drawn_is_drawn_alone(slices, tmp_path, da
     result = check(slices, tmp_path)
     assert next(iter(result.findings)) == "p_4"
     assert len(red_pixels(tmp_path / "check" / "pictures" / "p_4.png")) == 0
-    assert "Without a picture" not in result.report.read_text(encoding="utf-8")
+    assert "Without a figure" not in result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("channel", ["CT", "MR"])

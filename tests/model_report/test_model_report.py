@@ -106,7 +106,7 @@ def test_the_summary_has_every_kind_of_metric(page_file):
         )
     wanted = (
         "specificity, accuracy, F1, IoU, IoU per slice, precision per slice, recall per slice, "
-        "slices with target, lesions found, AP of voxels, AUROC of patients, AP of patients"
+        "slices with target, lesions detected, AP of voxels, AUROC of patients, AP of patients"
     )
     assert {*wanted.split(", ")} <= {*rows}
     assert all(len(cells) == 3 for cells in rows.values())
@@ -213,17 +213,17 @@ def refused(capsys, *arguments):
 
 
 def test_refuses_what_is_no_model(tmp_path, capsys):
-    assert "is no trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
+    assert "is not a trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
 
 
 def test_refuses_a_model_of_pictures(damaged, capsys):
     content = json.loads((damaged / "dataset.json").read_text())
     (damaged / "dataset.json").write_text(json.dumps({**content, "file_ending": ".png"}))
-    assert "was trained on .png pictures. A report is of volumes" in refused(capsys, damaged)
+    assert "was trained on .png images. Reports need volumes" in refused(capsys, damaged)
 
 
 def test_refuses_unknown_folds(model, capsys):
-    assert "has no fold 4; there are: 0, 1" in refused(capsys, model, "--folds", "4")
+    assert "has no fold 4. Trained folds: 0, 1." in refused(capsys, model, "--folds", "4")
 
 
 def test_refuses_a_model_without_validation(damaged, capsys):
@@ -238,7 +238,7 @@ def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     assert main(["report", str(damaged), "-o", str(tmp_path / "r.html")]) == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Fold 1 has no validation yet." in page
-    assert "Fold 1 has no log of its training." in page
+    assert "Fold 1 has no training log." in page
 
 
 def report(model, target, *options):
@@ -262,7 +262,7 @@ def test_training_cases_are_left_out_beside_held_out_ones(with_all, tmp_path):
     page = report(with_all, tmp_path / "r.html")
     assert HELD_OUT in page
     assert TRAINED_ON not in page
-    assert "Fold all is left out: its validation cases are its training cases." in page
+    assert "Fold all is omitted: its validation cases are its training cases." in page
 
 
 @pytest.mark.parametrize("options", [["--folds", "all"], []])
@@ -272,7 +272,7 @@ def test_training_cases_are_not_called_held_out(with_all, tmp_path, options):
             shutil.rmtree(with_all / f"fold_{number}")
     page = report(with_all, tmp_path / "r.html", *options)
     assert f"4 {TRAINED_ON}" in page
-    assert "these scores say nothing of cases that the model has not seen" in page
+    assert "these scores say nothing about unseen cases" in page
     assert "did not train on it" not in page
 
 
@@ -286,7 +286,10 @@ def test_a_half_validated_fold_is_noted(damaged, tmp_path):
     (validation / "summary.json").unlink()
     next(validation.glob("*.nii.gz")).unlink()
     page = report(damaged, tmp_path / "r.html")
-    assert "The validation of fold 1 has not ended: it has no summary.json, and only the 1 case" in page
+    assert (
+        "The validation of fold 1 is incomplete: it has no summary.json, and only the 1 predicted case can"
+        in page
+    )
     assert "The validation of fold 0" not in page
 
 
