@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from typing import Literal
 
 import numpy as np
 from matplotlib import rc_context
@@ -159,7 +160,9 @@ def _rows(names: Sequence[str], *, x_label: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _axes(*, width_in: float, height_in: float, layout: str | None = "constrained") -> tuple[Figure, Axes]:
+def _axes(
+    *, width_in: float, height_in: float, layout: Literal["constrained"] | None = "constrained"
+) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width_in, height_in), layout=layout, facecolor="none")
     FigureCanvasSVG(figure)
     axes = figure.subplots()

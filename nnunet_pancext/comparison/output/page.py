@@ -87,8 +87,10 @@ def _charts(comparison: Comparison, label: str) -> dict[str, Chart | None]:
     charts: dict[str, Chart | None] = {}
     for metric in comparison.metrics:
         title = METRICS[metric].title
-        values = {name: comparison.scored.values(model, label, metric) for model, name in names.items()}
-        if any(map(math.isfinite, (value for array in values.values() for value in array))):
+        values = {
+            name: comparison.scored.values(model, label, metric).tolist() for model, name in names.items()
+        }
+        if any(map(math.isfinite, (value for column in values.values() for value in column))):
             charts[f"{title}, by case"] = strip_chart(values, x_label="")
         rows = [comparison.row(model, label, metric) for model in names]
         differences = {
