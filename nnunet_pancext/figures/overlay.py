@@ -80,9 +80,7 @@ def write_overlay(
     if shown is None and by_voxel:
         shown = np.zeros(ct_hu.shape, bool)
     if shown is None:
-        raise PancextError(
-            f"Neither ground truth nor prediction to draw on {image}. Give one of them."
-        )
+        raise PancextError(f"Neither ground truth nor prediction to draw on {image}. Give one of them.")
     window = ABDOMEN_HU if is_ct else brightness_range(ct_hu)
     centre = central_voxel(highest_label(shown, values))
 

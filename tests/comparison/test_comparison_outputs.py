@@ -21,8 +21,20 @@ from nnunet_pancext.figures.charts import difference_chart, line_chart, strip_ch
 from nnunet_pancext.pages.soft_wrap import soft_wrap
 
 
-def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
-    content = page(tmp_path, comparison())
+@pytest.fixture(scope="module")
+def plain_page(tmp_path_factory):
+    """The page of two trainers."""
+    folder = tmp_path_factory.mktemp("plain")
+    page(folder, comparison())
+    return folder / "page.html"
+
+
+@pytest.fixture(scope="module")
+def content(plain_page):
+    return plain_page.read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_holds_all_parts(content):
     found = Page(content)
     for heading in (
         "How to read the tables",
@@ -43,8 +55,7 @@ def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
     ]
 
 
-def test_the_page_lets_run_its_own_script_only(tmp_path):
-    content = page(tmp_path, comparison())
+def test_the_page_allows_only_its_own_script(content):
     [script] = re.findall("<script>(.*?)</script>", content, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert (
@@ -54,21 +65,18 @@ def test_the_page_lets_run_its_own_script_only(tmp_path):
     assert not re.search(r"https?://|url\(|@import|\bsrc=(?!\"data:)", content)
 
 
-def test_the_case_table_sorts_by_numbers(tmp_path):
-    content = page(tmp_path, comparison())
+def test_the_case_table_sorts_by_numbers(content):
     table = content.split('class="sortable"')[1]
     assert table.count("<tr>") == 1 + 12
     assert re.search(r'case_00</th><td data-value="0.0">0</td><td>tumour</td>', table)
     assert re.search(r'data-value="0.3\d*">0.300</td><td data-value="0.4\d*">0.400</td>', table)
 
 
-def test_the_page_in_a_browser(tmp_path):
-    page(tmp_path, comparison())
-
+def test_the_page_in_a_browser(plain_page):
     def first(column: int) -> str:
         return f"document.querySelector('.sortable tbody tr').cells[{column}].textContent"
 
-    with open_page(tmp_path / "page.html") as shown:
+    with open_page(plain_page) as shown:
         assert shown.errors == []
         assert shown.run(first(0)) == "case_00"
         sort = "document.querySelectorAll('.sortable thead button')[4].click()"
@@ -172,8 +180,8 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(name, tmp_path):
     assert not list(tmp_path.glob(".partial-*"))
 
 
-@pytest.fixture
-def wide_page(tmp_path):
+@pytest.fixture(scope="module")
+def wide_page(tmp_path_factory):
     """The page of six trainers with long names that end alike."""
     dice = np.linspace(0.3, 0.85, 12)
     distances = [*np.linspace(20, 140, 10), INF, INF]
@@ -184,8 +192,9 @@ def wide_page(tmp_path):
         }
         for letter, shift in zip("ABCDEF", np.linspace(0, 0.1, 6), strict=True)
     }
-    page(tmp_path, compared(values))
-    return tmp_path / "page.html"
+    folder = tmp_path_factory.mktemp("wide")
+    page(folder, compared(values))
+    return folder / "page.html"
 
 
 WIDTHS = "[{}].map(part => [part.scrollWidth, part.clientWidth])"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from contracts.chromium import open_page
-from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
+from made_results import DATASET, ENDING, SHAPE, SPACING, add_model, make_tree
 from sklearn.metrics import average_precision_score
 
 from nnunet_pancext.cli.main import main
@@ -18,12 +18,12 @@ from nnunet_pancext.comparison.output.cases_and_training import mean_curve
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord
 
 MODELS = ("A", "B")
+VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]
 
 
-@pytest.fixture
-def trained(tree):
-    """Two models with the logs of their trainings, and images."""
+def with_models(tree):
+    """Add two models with the logs of their trainings, and images."""
     add_model(tree, "A", shift=SHIFTS)
     add_model(tree, "B", shift=[one - 1 for one in SHIFTS])
     for number, name in enumerate(MODELS):
@@ -48,14 +48,32 @@ def trained(tree):
     return tree
 
 
+@pytest.fixture
+def trained(tree):
+    """Two trained models and images."""
+    return with_models(tree)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """The output folder of a comparison of the two models, for tests that only look at it."""
+    root = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in VARIABLES:
+            (root / name).mkdir()
+            patch.setenv(name, str(root / name))
+        with_models(make_tree(root))
+        compare(root / "out")
+    return root / "out"
+
+
 def compare(out, *options):
     assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1", *options]) == 0
     return (out / "comparison.html").read_text(encoding="utf-8")
 
 
-def test_the_page_shows_cases_and_trainings(trained, tmp_path):
-    out = tmp_path / "out"
-    page = compare(out)
+def test_the_page_shows_cases_and_trainings(compared):
+    page = (compared / "comparison.html").read_text(encoding="utf-8")
     assert "Worst, median and best case of A" in page
     assert re.findall(r"</b> · (\w+) by the Dice of foreground: A [\d.]+, B [\d.]+<", page) == [
         "worst", "median", "best",
@@ -63,7 +81,7 @@ def test_the_page_shows_cases_and_trainings(trained, tmp_path):
     # the mean of both folds: 1.5, 1.0 and 0.25
     assert "Loss of training patches. loss by epoch; A: 0.25 to 1.5, median 1; B: 0.25 to 1.5" in page
     assert "Pseudo Dice of validation patches. Dice, moving average by epoch; A: 0 to 0.095" in page
-    with open_page(out / "comparison.html") as shown:
+    with open_page(compared / "comparison.html") as shown:
         assert shown.errors == []
         sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(sizes) >= 6
@@ -148,10 +166,9 @@ def test_what_cannot_be_shown_is_said_and_the_scores_stand(trained, tmp_path, da
     assert "mean ± SD" in page
 
 
-def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
-    out = tmp_path / "out"
-    page = compare(out)
-    capsys.readouterr()
+def test_report_prints_the_path_of_a_comparisons_page(compared, tmp_path, capsys):
+    out = compared
+    page = (out / "comparison.html").read_text(encoding="utf-8")
     assert main(["report", str(out)]) == 0
     assert capsys.readouterr().out == f"report    {out / 'comparison.html'}\n"
     copy = tmp_path / "deep" / "copy.html"
@@ -161,7 +178,7 @@ def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
     assert "Cannot write" in capsys.readouterr().err
 
 
-def test_report_refuses_what_a_written_comparison_cannot_follow(trained, tmp_path, capsys):
+def test_report_refuses_options_that_cannot_change_a_written_comparison(tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
     (out / "comparison.html").write_text("page")
@@ -171,8 +188,8 @@ def test_report_refuses_what_a_written_comparison_cannot_follow(trained, tmp_pat
     assert not (tmp_path / "copy.html").exists()
 
 
-def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, tmp_path):
-    assert "Loss weights" not in compare(tmp_path / "before")
+def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, compared, tmp_path):
+    assert "Loss weights" not in (compared / "comparison.html").read_text(encoding="utf-8")
     for log in trained.model("B").rglob("training_log_2026_11_21_*.txt"):
         told = log.read_text()
         for epoch, phase in enumerate("SIJ"):
