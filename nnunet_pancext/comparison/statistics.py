@@ -1,7 +1,7 @@
 """Pure functions of numbers: summaries, bootstrap, paired test, correction, effect size.
 
-nan is undefined and excluded everywhere. inf is the distance of a label that prediction or ground truth lacks:
-it is included in ranks, medians, wins and losses, and excluded from means.
+nan is undefined and excluded everywhere. inf is the distance of a label that prediction or ground truth
+lacks: it is included in ranks, medians, wins and losses, and excluded from means.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ TIE_TOLERANCE = 1e-3  # in the metric's own unit: of a ratio, 1 in the last deci
 # Pairs, in some 15 ms; more than any dataset here has. Above, the normal approximation is off by less than
 # 0.001, and the exact distribution takes time that grows with the third power.
 MOST_EXACT = 300
-RANKED_DIGITS = (
-    9  # of a difference, from the leading digit of the largest one, that distinguish it from another
-)
+RANKED_DIGITS = 9  # significant digits of differences, counted from the leading digit of the largest
 UNDEFINED: Interval = (math.nan, math.nan)
 
 

@@ -181,7 +181,7 @@ def test_no_mean_is_best_that_leaves_infinite_distances_out(tmp_path):
     assert "Distances are infinite" in means
 
 
-def test_cases_that_only_one_trainer_has_are_told_wherever_they_count(tmp_path):
+def test_cases_that_only_one_trainer_has_are_reported_wherever_they_count(tmp_path):
     one = false_lesions()
     means, intervals, differences, folds, *_ = tables_of(latex(tmp_path, one))
     assert r"\textbf" not in means

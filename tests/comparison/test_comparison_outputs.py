@@ -244,10 +244,10 @@ def test_the_filter_of_a_comparison_hides_other_cases(wide_page):
         assert shown.run(f"{rows}.map(row => row.cells[0].textContent)") == ["case_07"]
 
 
-def test_a_shared_suffix_is_said_once(wide_page):
+def test_a_shared_suffix_is_reported_once(wide_page):
     text = Page(wide_page.read_text(encoding="utf-8")).text
-    said = "All trainers have the suffix _50epochs_100iterations, which their names here omit."
-    assert said in text
+    sentence = "All trainers have the suffix _50epochs_100iterations, which their names here omit."
+    assert sentence in text
     assert text.count("_100iterations") == 1
 
 

@@ -133,13 +133,13 @@ def test_curves_need_the_probabilities_of_every_case(with_probabilities, tmp_pat
     assert "average_precision cannot be compared. B has probabilities of 7 of 8" in capsys.readouterr().err
 
 
-def test_damaged_probabilities_are_told_by_model_fold_and_case(with_probabilities, tmp_path, capsys):
+def test_damaged_probabilities_are_reported_by_model_fold_and_case(with_probabilities, tmp_path, capsys):
     case = with_probabilities.folds[1][0]
     with_probabilities.prediction("B", case).with_name(f"{case}.npz").write_bytes(b"no zip")
     assert main(["compare", "7", "--trainers", *MODELS, "-o", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().err
-    assert f"B, fold 1: Case {case!r}: Cannot read the probabilities" in said
-    assert "Traceback" not in said
+    stderr = capsys.readouterr().err
+    assert f"B, fold 1: Case {case!r}: Cannot read the probabilities" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_the_first_metric_chooses_the_cases(trained, tmp_path):
@@ -152,17 +152,17 @@ def test_the_first_metric_chooses_the_cases(trained, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["no image", "no log"])
-def test_what_cannot_be_shown_is_said_and_the_scores_stand(trained, tmp_path, damage):
+def test_what_cannot_be_shown_is_reported_and_the_scores_stand(trained, tmp_path, damage):
     if damage == "no image":
         for path in (trained.root / "nnUNet_raw" / DATASET / "imagesTr").iterdir():
             path.unlink()
-        said = "There are no figures. "
+        sentence = "There are no figures. "
     else:
         for path in trained.results.rglob("training_log_*.txt"):
             path.unlink()
-        said = "There are no curves of the training"
+        sentence = "There are no curves of the training"
     page = compare(tmp_path / "out")
-    assert said in page
+    assert sentence in page
     assert "mean ± SD" in page
 
 
@@ -183,8 +183,8 @@ def test_report_refuses_options_that_cannot_change_a_written_comparison(tmp_path
     out.mkdir()
     (out / "comparison.html").write_text("page")
     assert main(["report", str(out), "--folds", "0", "--attention", "-o", str(tmp_path / "copy.html")]) == 1
-    said = capsys.readouterr().err
-    assert f"--folds, --attention: {out} is a comparison, whose page is already written." in said
+    stderr = capsys.readouterr().err
+    assert f"--folds, --attention: {out} is a comparison, whose page is already written." in stderr
     assert not (tmp_path / "copy.html").exists()
 
 

@@ -51,7 +51,7 @@ def test_results_that_are_not_set(trained, monkeypatch):
     assert "export nnUNet_results=" in message
 
 
-def test_results_that_are_no_folder(trained, monkeypatch):
+def test_results_that_are_not_a_folder(trained, monkeypatch):
     monkeypatch.setenv("nnUNet_results", "/no/such/folder")
     assert "nnUNet_results is /no/such/folder, which is no folder" in refusal()
 
@@ -128,7 +128,7 @@ def test_folds_that_nobody_has(trained):
         (["0", "1", "0"], "--folds 0 1 0 names a fold twice"),
     ],
 )
-def test_folds_that_are_none(trained, folds, message):
+def test_invalid_folds(trained, folds, message):
     assert message in refusal(folds=folds)
 
 

@@ -67,8 +67,11 @@ def test_organs_are_cut_into_terciles_and_the_union_is_not_cut():
 
 def test_dataset_json_may_say_which_label_is_the_lesion():
     one = scored({"pancreas": [60.0, 70, 80], "label_2": [1.0, 2, 3]}, [0.1] * 3)
-    said = {"labels": {"background": 0, "pancreas": 1, "label_2": 2}, "pancext": {"organ": 1, "lesion": 2}}
-    assert [(cut.label, cut.unit) for cut in default_stratifications(one, dataset_json=said)] == [
+    declared = {
+        "labels": {"background": 0, "pancreas": 1, "label_2": 2},
+        "pancext": {"organ": 1, "lesion": 2},
+    }
+    assert [(cut.label, cut.unit) for cut in default_stratifications(one, dataset_json=declared)] == [
         ("pancreas", "mL"),
         ("label_2", "mm"),
     ]

@@ -173,7 +173,7 @@ def test_an_image_that_is_no_ct_is_shown_in_its_own_range(tmp_path, monkeypatch,
     assert bright > 0.5 if channel == "CT" else bright < 0.1
 
 
-def test_a_slice_and_a_label_of_another_size_are_told(tmp_path):
+def test_a_slice_and_a_label_of_another_size_are_reported(tmp_path):
     write(tmp_path / "image.png", np.zeros((4, 5)))
     write(tmp_path / "label.png", np.zeros((4, 6)))
     with pytest.raises(PancextError, match=r"has \(6, 4\) pixels, .* has \(5, 4\). Give a label drawn on it"):

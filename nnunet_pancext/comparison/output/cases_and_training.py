@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cells import value_text
 from nnunet_pancext.comparison.output.names import short_names
-from nnunet_pancext.comparison.output.page import write_comparison_page
+from nnunet_pancext.comparison.output.page import CasesAndTraining, write_comparison_page
 from nnunet_pancext.comparison.output.side_by_side import write_side_by_side
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.choose_cases import choose_cases
@@ -32,18 +31,6 @@ FOLD_MEANS = (
     "Means over the folds, up to the last epoch that every fold has. Different losses have different scales: "
     "compare only the course of each curve."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CasesAndTraining:
-    """Figures of cases and charts by title, each with the reason why there are none."""
-
-    cases: list[CaseFigure]
-    no_cases: str
-    curves: dict[str, Chart]
-    no_curves: str
-    training: dict[str, Chart]
-    training_note: str
 
 
 def write_page_with_cases(path: Path, comparison: Comparison) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output import cells
@@ -14,11 +14,8 @@ from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.figures.charts import difference_chart, strip_chart
 from nnunet_pancext.pages.numbers import UNDEFINED, volume_text
 from nnunet_pancext.pages.page import write_page
-from nnunet_pancext.pages.pictures import Chart
+from nnunet_pancext.pages.pictures import CaseFigure, Chart
 from nnunet_pancext.pages.tables import Cell
-
-if TYPE_CHECKING:
-    from nnunet_pancext.comparison.output.cases_and_training import CasesAndTraining
 
 # Widths in em of the columns of a printed table.
 NAME_EM, VALUE_EM, SPREAD_EM, GROUP_EM = 10.0, 5.5, 9.0, 28.0
@@ -36,6 +33,18 @@ MEANING = (
     "In the charts a box spans the quartiles, with a line at the median and a diamond at the mean. "
     "{dash}: undefined."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CasesAndTraining:
+    """Figures of cases and charts by title, each with the reason why there are none."""
+
+    cases: list[CaseFigure]
+    no_cases: str
+    curves: dict[str, Chart]
+    no_curves: str
+    training: dict[str, Chart]
+    training_note: str
 
 
 def write_comparison_page(
