@@ -26,18 +26,10 @@ def write_report(
     training: Mapping[str, Chart],
     notes: Sequence[str],
 ) -> None:
-    """Write the report atomically. Parts without content are omitted.
+    """Write the report atomically, without parts that have no content.
 
-    Args:
-        target: the HTML file.
-        title: of the page.
-        facts: pairs of name and value.
-        scores: of all cases.
-        labels: names to values.
-        overlays: image files by case name.
-        commands: what was run, with durations.
-        training: charts by title.
-        notes: warnings at the top of the page.
+    `facts` are pairs of name and value, `overlays` image files by case, `training` charts by title, `notes`
+    warnings at the top of the page.
 
     Raises:
         PancextError: an image is missing or of an unknown type, or a case was not scored for a label.
