@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.charts import precision_recall_chart
+from nnunet_pancext.evaluation.folder import Evaluation
+from nnunet_pancext.evaluation.scores import METRICS, metric_values
+from nnunet_pancext.evaluation.totals import total
+from nnunet_pancext.figures.charts import precision_recall_chart, strip_chart
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
-from nnunet_pancext.model_report.charts import distribution_charts, voxel_curves
 from nnunet_pancext.model_report.gallery import draw_gallery
 from nnunet_pancext.model_report.page import model_page
 from nnunet_pancext.model_report.validation import (
@@ -24,9 +26,10 @@ from nnunet_pancext.model_report.validation import (
 )
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
-from nnunet_pancext.pages.pictures import CaseFigure
+from nnunet_pancext.pages.pictures import CaseFigure, Chart
 from nnunet_pancext.trainers import list_trainers
 
+DISTRIBUTIONS = ("dice", "nsd_2mm", "hd95_mm", "volume_error_ml")
 NO_IMAGES = "There are no figures: the images are not in nnUNet_raw. Give their folder with --images."
 NO_REGIONS = "There are no figures: regions of several values cannot be drawn."
 
@@ -82,9 +85,9 @@ def write_model_report(
             facts=_facts(model, validation, records),
             fold_of=validation.fold_of,
             gallery=gallery,
-            distributions=distribution_charts(evaluation),
+            distributions=_distribution_charts(evaluation),
             training=training_charts(records),
-            precision_recall=precision_recall_chart(voxel_curves(evaluation)),
+            precision_recall=_precision_recall_chart(evaluation),
             maps=maps,
             notes=notes,
             attention_hint="" if attention else _attention_hint(model),
@@ -130,3 +133,20 @@ def _facts(
 def _without_record(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
     read = {record.fold for record in records}
     return [f"Fold {fold.name} has no training log." for fold in model.folds if fold.name not in read]
+
+
+def _distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
+    """Draw each metric over the cases, a row per label, by title."""
+    charts = {}
+    for name in DISTRIBUTIONS:
+        groups = {
+            label: metric_values(evaluation.scores, label, name) for label in evaluation.targets.regions
+        }
+        charts[METRICS[name].title] = strip_chart(groups, x_label="", in_unit=name in ("dice", "nsd_2mm"))
+    return charts
+
+
+def _precision_recall_chart(evaluation: Evaluation) -> Chart | None:
+    """Draw the precision-recall curve of all voxels by label; None where no probabilities were scored."""
+    curves = {label: total(evaluation.scores, label).voxel_curve for label in evaluation.targets.regions}
+    return precision_recall_chart({label: curve for label, curve in curves.items() if curve is not None})
