@@ -63,7 +63,6 @@ reports.comparison_cells comparison.output.cells
 reports.comparison_latex comparison.output.latex
 reports.comparison_names comparison.output.names
 reports.comparison_page comparison.output.page
-reports.comparison_plot comparison.output.plot
 reports.comparison_text comparison.output.console
 reports.console demo.score_table
 reports.heatmap attention.heatmap
@@ -76,7 +75,7 @@ reports.overlay figures.overlay
 reports.page pages.page
 reports.panel figures.panel
 reports.pictures pages.pictures
-reports.score_html evaluation.score_html
+reports.score_html evaluation.headlines
 reports.side_by_side comparison.output.side_by_side
 reports.slice_overlay dataset_check.slice_overlay
 reports.slices figures.planes

@@ -1,4 +1,4 @@
-"""One picture of a map over an image, such as a network's attention."""
+"""The figure of a map over an image, such as a network's attention."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from nnunet_pancext.figures.layout import four_panels
+from nnunet_pancext.figures.layout import four_panels, write_figure
 from nnunet_pancext.figures.panel import ABDOMEN_HU, INK, brightness_range, draw_picture, draw_scale_bar
 from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
-from nnunet_pancext.io.files import atomic_path
 
 COLOURS = "inferno"
 OPACITY = 0.55
@@ -36,10 +34,9 @@ def write_heatmap(
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same without the map, coronal and sagittal.
 
-    A CT (in HU) is shown in the window 40 / 400, an image that is none from its darkest to its brightest
-    hundredth. The slices go through `centre` (column, row, slice of the files), or through the map's highest
-    value where the image is not black. The colours run from the map's lowest value to its highest; the bar
-    says which these are. A map with one value everywhere has no colour.
+    The window is 40 / 400 HU for CT, else the 1st to the 99th percentile. The slices pass through `centre`
+    (column, row, slice of the files), or through the map's maximum where the image is not black. Colours
+    range from the map's minimum to its maximum, as the bar shows; a constant map has no colour.
     """
     grey, spacing_mm = display_array(image)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
@@ -76,12 +73,11 @@ def write_heatmap(
             interpolation="bilinear",
         )
     draw_colour_bar(figure, colours, constant=high <= low)
-    with atomic_path(target) as partial:
-        FigureCanvasAgg(figure).print_png(partial)
+    write_figure(target, figure)
 
 
 def draw_colour_bar(figure: Figure, colours: Normalize, *, constant: bool) -> Axes:
-    """Draw the bar below the panels; a map that is `constant` has its one value on it, at the low end."""
+    """Draw the colour bar below the panels; the single value of a constant map is at its low end."""
     height_in = figure.get_figheight()
     bar = figure.add_axes((0.3, BAR_BOTTOM_IN / height_in, 0.4, BAR_HEIGHT_IN / height_in))
     figure.colorbar(
@@ -96,13 +92,13 @@ def draw_colour_bar(figure: Figure, colours: Normalize, *, constant: bool) -> Ax
 
 
 def highest_voxel(values: NDArray[np.generic], body: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """Return where the highest value within `body` lies, the middle of several; of all if there is none."""
+    """Return the voxel of the highest value in `body` (anywhere if empty), the central one of ties."""
     inside = body if body.any() else np.ones_like(body)
     return central_voxel(inside & (values == values[inside].max()))
 
 
 def _displayed(image: sitk.Image, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return where a voxel (column, row, slice) of `image` lies in the array that `display_array` gives."""
+    """Return the index of a voxel (column, row, slice) of `image` in its `display_array`."""
     marker = sitk.Image(image.GetSize(), sitk.sitkUInt8)
     marker.CopyInformation(image)
     marker[voxel] = 1

@@ -1,4 +1,4 @@
-"""`pancext compare`: does one trainer really do better than another?"""
+"""`pancext compare`: is one trainer significantly better than another?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 DESCRIPTION = """\
 Compare trained models, of any nnU-Net trainers, on the validation cases of their folds: means with
 intervals, paired tests against a reference with Holm's correction, effect sizes, worst cases, groups by size,
-and cost. Reads nnUNet_results and the true label maps in nnUNet_preprocessed. What cannot be compared fairly
-is refused."""
+and cost. Reads nnUNet_results and the ground truth in nnUNet_preprocessed. Models that cannot be compared
+fairly are refused."""
 
 EXAMPLES = """\
 examples:
@@ -36,53 +36,60 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         required=True,
         metavar="NAME",
-        help="TRAINER, or TRAINER__PLANS__CONFIGURATION to compare these as well",
+        help="TRAINER, or TRAINER__PLANS__CONFIGURATION to compare across plans or configurations",
     )
     parser.add_argument("-c", "--configuration", default="3d_fullres", help="default %(default)s")
     parser.add_argument("-p", "--plans", default="nnUNetPlans", help="default %(default)s")
-    parser.add_argument("-f", "--folds", nargs="+", metavar="K", help="default: all that were trained")
-    parser.add_argument("--reference", metavar="NAME", help="what the others are tested against (the first)")
+    parser.add_argument("-f", "--folds", nargs="+", metavar="K", help="default: all trained folds")
+    parser.add_argument(
+        "--reference", metavar="NAME", help="trainer that the others are tested against (default: the first)"
+    )
     parser.add_argument(
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help="of the tables, and one family of tests (default: dice nsd_2mm hd95_mm); "
-        "the first ranks the cases",
+        help="metrics to tabulate and to test as one Holm family; cases are ranked by the first "
+        "(default: dice nsd_2mm hd95_mm)",
     )
     parser.add_argument(
         "--strata",
         nargs="+",
         default=[],
         metavar="LABEL=EDGES",
-        help="groups by true size, as tumour=20,40mm (diameter of the sphere of its volume) or "
+        help="group cases by true size, such as tumour=20,40mm (diameter of the sphere of its volume) or "
         "pancreas=60,90mL (default: 20 and 40 mm for lesions, terciles of volume for organs)",
     )
     parser.add_argument(
-        "--patient-regex", metavar="REGEX", help="finds the patient in a case's name, as its first group"
+        "--patient-regex",
+        metavar="REGEX",
+        help="its first group is the patient in a case's name",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default %(default)s)")
-    parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="of the results")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
+    parser.add_argument("--jobs", type=int, help="cases scored in parallel (default 4, at most the CPUs)")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="output folder")
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Compare as parsed, write the files and print the tables."""
-    # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
-    from nnunet_pancext.comparison import compare_models
+    """Compare, write the files and print the tables."""
+    # Imported here: torch and nnU-Net take seconds to load.
+    from nnunet_pancext.comparison import compare_models, open_results
     from nnunet_pancext.comparison.output.console import format_comparison
     from nnunet_pancext.comparison.output.files import write_comparison
     from nnunet_pancext.io.files import output_folder
 
     with output_folder(parsed.out) as out:
-        comparison = compare_models(
+        results = open_results(
             parsed.dataset,
             parsed.trainers,
             configuration=parsed.configuration,
             plans=parsed.plans,
             folds=parsed.folds,
             reference=parsed.reference,
-            metrics=parsed.metrics,
+        )
+        comparison = compare_models(
+            results,
+            metrics=parsed.metrics or (),
             strata=parsed.strata,
             patient_regex=parsed.patient_regex,
             seed=parsed.seed,

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = """\
-Write one HTML file about a trained model, whoever's trainer it was: all metrics of its validation cases,
-training curves, and pictures of the worst, median and best case. Its images must be volumes, such as
+Write one HTML file about a trained model, of any nnU-Net trainer: all metrics of its validation cases,
+training curves, and figures of the worst, median and best case. Its images must be volumes, such as
 .nii.gz."""
 
 EXAMPLES = """\
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `report` sub-command."""
     parser = commands.add_parser(
         "report",
-        help="write a page about a trained model: scores, curves, pictures of its worst and best cases",
+        help="write a page about a trained model: scores, curves, figures of its worst and best cases",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -33,25 +33,25 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "model",
         type=Path,
         metavar="FOLDER",
-        help="what nnUNetv2_train wrote of a model, or what `pancext compare` wrote, to be told its page",
+        help="trained model folder, or a `pancext compare` output folder (prints the path of its report)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE", help="the page (default: the trainer's name + .html)"
+        "-o", "--out", type=Path, metavar="FILE", help="output file (default: the trainer's name + .html)"
     )
     parser.add_argument(
-        "-f", "--folds", nargs="+", default=(), metavar="FOLD", help="default: all that are there"
+        "-f", "--folds", nargs="+", default=(), metavar="FOLD", help="default: all trained folds"
     )
-    parser.add_argument("--truth", type=Path, metavar="FOLDER", help="true label maps, if not nnU-Net's")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="images, if not those in nnUNet_raw")
+    parser.add_argument("--truth", type=Path, metavar="FOLDER", help="ground truth, if not nnU-Net's")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="images, if not in nnUNet_raw")
     parser.add_argument(
-        "--attention", action="store_true", help="draw the attention maps of the median case too"
+        "--attention", action="store_true", help="also draw the attention maps of the median case"
     )
-    parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
+    parser.add_argument("--jobs", type=int, help="cases scored in parallel (default 4, at most the CPUs)")
     parser.set_defaults(run=run)
 
 
 def copy_page(page: Path, target: Path) -> Path:
-    """Copy a comparison's page, atomically, and return where it is; PancextError where that cannot be."""
+    """Copy a comparison's page atomically; raise PancextError if the target cannot be written."""
     from nnunet_pancext.errors import PancextError
     from nnunet_pancext.io.files import atomic_path
 
@@ -65,7 +65,7 @@ def copy_page(page: Path, target: Path) -> Path:
 
 
 def refuse_options(parsed: argparse.Namespace) -> None:
-    """Refuse what a comparison's page cannot follow: it is written already."""
+    """Refuse options that cannot change a comparison's page, which is already written."""
     from nnunet_pancext.errors import PancextError
 
     given = [
@@ -76,12 +76,12 @@ def refuse_options(parsed: argparse.Namespace) -> None:
     if given:
         raise PancextError(
             f"{', '.join(f'--{name}' for name in given)}: {parsed.model} is a comparison, whose page is "
-            "written already. Give the option for a model's folder, or to pancext compare where that has it."
+            "already written. Use the option with a model folder, or with pancext compare if it has it."
         )
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Write the page as parsed and say where it is."""
+    """Write the page and print its path."""
     from nnunet_pancext.comparison.output.files import PAGE_NAME
     from nnunet_pancext.evaluation.totals_table import format_totals
     from nnunet_pancext.io.parallel import default_jobs

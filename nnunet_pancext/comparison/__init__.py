@@ -1,10 +1,11 @@
 """Trained models of one dataset, compared on the same cases.
 
-`models`, `folds`, `truth` find what is to be compared and refuse what cannot be; `scoring` scores it;
-`paired` describes and tests by the pure functions of `statistics`; `strata` and `cost` add their columns;
-`compare` does all of it.
+`results` finds the models and refuses what cannot be compared, by the rules of `folds` and `truth`;
+`scoring` scores them; `paired` describes and tests by the pure functions of `statistics`; `strata` and
+`cost` add their columns; `compare` puts them together.
 """
 
 from nnunet_pancext.comparison.compare import Comparison, compare_models
+from nnunet_pancext.comparison.results import DatasetResults, open_results
 
-__all__ = ["Comparison", "compare_models"]
+__all__ = ["Comparison", "DatasetResults", "compare_models", "open_results"]

@@ -1,4 +1,4 @@
-"""What a model costs: its network's size and work, and its training's time and memory."""
+"""The cost of a model: parameters and multiply-adds of its network, time and memory of its training."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ NO_PEAK = "the trainer does not log its peak memory"
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one model: each a number, or why there is none.
+    """Cost of one model; each entry is a number, or the reason why it is unknown.
 
-    `seconds_per_epoch` is the median over all epochs of all folds, `hours` the mean of the folds' sums,
-    `peak_gb` the highest of the folds. `epochs` is how many a fold has, the fewest where folds differ.
-    `device` names all where folds differ, and is empty where nothing tells it.
+    `seconds_per_epoch` is the median over all epochs of all folds, `hours` the mean over folds, `peak_gb` the
+    maximum over folds and `epochs` the minimum. `device` lists all devices, and is empty if none is recorded.
     """
 
     model: str
@@ -39,9 +38,9 @@ class Cost:
 
 
 def model_cost(model: Model, folds: Sequence[int]) -> Cost:
-    """Count and read what the model costs."""
+    """Count the network's operations, and read the logs of the training."""
     network = network_cost(model)
-    folders = [model.folder / f"fold_{fold}" for fold in folds]
+    folders = [model.fold(fold).folder for fold in folds]
     records = [record for record in map(read_training_record, folders) if record is not None]
     timed = [record.seconds for record in records if record.seconds]
     peaks = [record.peak_gb for record in records if record.peak_gb is not None]
@@ -59,7 +58,7 @@ def model_cost(model: Model, folds: Sequence[int]) -> Cost:
 
 
 def trained_on(folder: Path) -> str:
-    """Return the device that nnU-Net's debug.json of a fold names; empty where it names none."""
+    """Return the device in a fold's debug.json, written by nnU-Net; empty if there is none."""
     try:
         debug: Any = read_json(folder / "debug.json")
     except PancextError:
@@ -68,14 +67,14 @@ def trained_on(folder: Path) -> str:
 
 
 def cost_remarks(costs: Sequence[Cost]) -> list[str]:
-    """Return why the costs, or the models themselves, may not be comparable."""
+    """Warn where the costs, or the models themselves, are not comparable."""
     remarks = []
     devices = {cost.device for cost in costs if cost.device}
     if len(devices) > 1:
-        said = "; ".join(f"{cost.model} on {cost.device}" for cost in costs if cost.device)
-        remarks.append(f"Times were taken on different devices and do not compare: {said}.")
+        listed = "; ".join(f"{cost.model} on {cost.device}" for cost in costs if cost.device)
+        remarks.append(f"Times were measured on different devices and do not compare: {listed}.")
     epochs = {cost.model: cost.epochs for cost in costs if isinstance(cost.epochs, int)}
     if len(set(epochs.values())) > 1:
-        said = ", ".join(f"{model} {number}" for model, number in epochs.items())
-        remarks.append(f"The models were trained for different numbers of epochs: {said}.")
+        listed = ", ".join(f"{model} {number}" for model, number in epochs.items())
+        remarks.append(f"The models were trained for different numbers of epochs: {listed}.")
     return remarks

@@ -1,81 +1,100 @@
-"""Which cases each fold was validated on, and whether that is the same for all models."""
+"""The cases that each fold was validated on, the same for all models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.io.label_maps import find_cases
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, existing_folder
+from nnunet_pancext.nnunet_files.model_folder import ALL, find_folds
 from nnunet_pancext.nnunet_files.models import Model
 
 MOST_LISTED = 10
+NO_TEST_CASE = "a model trained on all cases has none to be tested on"
 
 
 def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[int]:
     """Return the folds to compare: those wanted, or else every one that some model has begun.
 
     Raises:
-        PancextError: a wanted fold is no number from 0 or given twice; a model lacks a fold.
+        PancextError: a wanted fold is not a number from 0 or is given twice; a model lacks a fold.
     """
-    begun = {model.name: _begun(model) for model in models}
+    begun = {
+        model.name: {int(fold.name) for fold in find_folds(model.folder, ending="") if fold.name.isdecimal()}
+        for model in models
+    }
     if wanted is None:
         folds = sorted(set().union(*begun.values()))
         if not folds:
             raise PancextError(_nothing_begun(models))
     else:
-        folds = [_number(text) for text in wanted]
+        folds = sorted(map(_number, wanted))
         if len(set(folds)) < len(folds):
             raise PancextError(f"--folds {' '.join(wanted)} names a fold twice.")
-    lacking = {name: sorted(set(folds) - have) for name, have in begun.items() if not have.issuperset(folds)}
-    if lacking:
+    missing = {name: sorted(set(folds) - numbers) for name, numbers in begun.items()}
+    if any(missing.values()):
         common = sorted(set.intersection(*begun.values()))
-        said = "; ".join(f"{name} has no {_listed('fold', missing)}" for name, missing in lacking.items())
+        lists = (f"{name} has no {_listed('fold', numbers)}" for name, numbers in missing.items() if numbers)
         way_out = f", or compare --folds {' '.join(map(str, common))}, which all have" if common else ""
-        raise PancextError(f"The models have different folds: {said}. Train these folds{way_out}.")
-    return sorted(folds)
+        raise PancextError(
+            f"The models have different folds: {'; '.join(lists)}. Train these folds{way_out}."
+        )
+    return folds
 
 
 def validated_cases(
-    models: Sequence[Model], folds: Sequence[int], *, splits: Sequence[set[str]], ending: str
+    models: Sequence[Model], folds: Sequence[int], *, splits: Sequence[set[str]]
 ) -> dict[int, list[str]]:
     """Return the cases by fold, the same for every model.
 
-    `splits` are the validation cases of nnU-Net's splits_final.json, where there is one; a fold beyond it is
-    nnU-Net's random 80:20 split, and then the models only have to agree.
+    `splits` are the validation cases of nnU-Net's splits_final.json, if it exists. A fold beyond it is
+    nnU-Net's random 80:20 split; then the models only have to agree.
 
     Raises:
-        PancextError: a fold was not validated to its end, or on cases other than those of the split or of
-            the other models; or a case is in two folds.
+        PancextError: the validation of a fold is incomplete, or has other cases than the split or the other
+            models; or a case is in two folds.
     """
     cases: dict[int, list[str]] = {}
+    fold_of: dict[str, int] = {}
     for fold in folds:
-        by_model = {model.name: predicted_cases(model, fold, ending=ending) for model in models}
+        predicted = {model.name: _predicted_cases(model, fold) for model in models}
         if fold < len(splits):
             for model in models:
-                _require_split(model, fold, by_model[model.name], splits[fold])
+                _require_split(model, fold, predicted[model.name], splits[fold])
         else:
-            _require_agreement(models, fold, by_model)
-        cases[fold] = sorted(by_model[models[0].name])
-    _require_disjoint(cases)
+            _require_agreement(fold, predicted)
+        cases[fold] = sorted(predicted[models[0].name])
+        for case in cases[fold]:
+            if case in fold_of:
+                raise PancextError(
+                    f"Case {case!r} is validated in fold {fold_of[case]} and in fold {fold}, so the folds "
+                    "cannot be pooled. Compare one of them at a time with --folds."
+                )
+            fold_of[case] = fold
     return cases
 
 
-def read_splits(path: Path) -> list[set[str]]:
-    """Return the validation cases of each fold of nnU-Net's splits_final.json.
+def find_splits(dataset: str) -> list[set[str]] | None:
+    """Return the validation cases of each fold of nnU-Net's splits_final.json; None if it does not exist.
 
     Raises:
-        PancextError: the file is no list of folds with validation cases.
+        PancextError: the file is not a list of folds with validation cases.
     """
+    try:
+        path = existing_folder(PREPROCESSED) / dataset / "splits_final.json"
+    except PancextError:
+        return None
+    if not path.is_file():
+        return None
     content = read_json(path)
     try:
         return [set(map(str, _list(fold["val"]))) for fold in _list(content)]
     except (KeyError, TypeError) as error:
         raise PancextError(
-            f'{path} is not nnU-Net\'s: it is no list of folds with their "train" and "val" cases. '
-            "Write or copy it again, or delete it for nnU-Net to make another."
+            f'{path} is not nnU-Net\'s: it is not a list of folds with their "train" and "val" cases. '
+            "Write or copy it again, or delete it so that nnU-Net creates another."
         ) from error
 
 
@@ -85,76 +104,64 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def predicted_cases(model: Model, fold: int, *, ending: str) -> set[str]:
-    """Return the cases that the model predicted in the fold's validation.
-
-    Raises:
-        PancextError: there are none.
-    """
-    folder = model.validation(fold)
-    found = find_cases(folder, ending)
-    if not found:
-        what = "holds no prediction" if folder.is_dir() else "does not exist"
+def _predicted_cases(model: Model, fold: int) -> set[str]:
+    validation = model.fold(fold).validation
+    cases = model.fold(fold).cases
+    if not cases:
+        what = "holds no prediction" if validation.is_dir() else "does not exist"
         raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {folder} {what}. {_validate(model, fold)}"
+            f"{model.name}, fold {fold} is not finished: {validation} {what}. {_validate(model, fold)}"
         )
-    return found
-
-
-def _begun(model: Model) -> set[int]:
-    names = [path.name.removeprefix("fold_") for path in model.folder.glob("fold_*") if path.is_dir()]
-    return {int(name) for name in names if name.isdecimal()}
+    return cases
 
 
 def _nothing_begun(models: Sequence[Model]) -> str:
-    on_all = [model.name for model in models if (model.folder / "fold_all").is_dir()]
+    on_all = [model.name for model in models if model.fold(ALL).folder.is_dir()]
     if not on_all:
         return f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
     return (
-        f"Of {', '.join(on_all)} only fold_all was trained: a model trained on all cases has none to be "
-        "tested on. Train folds from 0 on with nnUNetv2_train."
+        f"{', '.join(on_all)}: only fold_all was trained, and {NO_TEST_CASE}. "
+        "Train folds from 0 on with nnUNetv2_train."
     )
 
 
 def _number(text: str) -> int:
     if text.isdecimal():
         return int(text)
-    why = ": a model trained on all cases has none to be tested on" if text == "all" else ""
+    why = f": {NO_TEST_CASE}" if text == ALL else ""
     raise PancextError(f"--folds takes numbers from 0, not {text!r}{why}.")
 
 
 def _validate(model: Model, fold: int) -> str:
+    trainer, plans, configuration = model.trained_as
     return (
-        f"Finish the training (--c), or validate it: nnUNetv2_train DATASET {model.configuration} {fold} "
-        f"-tr {model.trainer} -p {model.plans} --val"
+        f"Finish the training (--c), or validate it: nnUNetv2_train DATASET {configuration} {fold} "
+        f"-tr {trainer} -p {plans} --val"
     )
 
 
 def _require_split(model: Model, fold: int, predicted: set[str], expected: set[str]) -> None:
-    if expected - predicted:
-        missing = _listed("case", sorted(expected - predicted))
+    missing, extra = sorted(expected - predicted), sorted(predicted - expected)
+    if missing:
         raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {len(expected - predicted)} of {len(expected)} "
-            f"cases are not in {model.validation(fold)}: {missing}. {_validate(model, fold)}"
+            f"{model.name}, fold {fold} is not finished: {len(missing)} of {len(expected)} cases are not in "
+            f"{model.fold(fold).validation}: {_listed('case', missing)}. {_validate(model, fold)}"
         )
-    if predicted - expected:
+    if extra:
         raise PancextError(
-            f"{model.name}, fold {fold} was validated on {_listed('case', sorted(predicted - expected))} "
-            "too, which splits_final.json does not have in this fold. The split was changed after the "
-            "training: put the former one back, or train anew."
+            f"{model.name}, fold {fold} was also validated on {_listed('case', extra)}, which "
+            "splits_final.json does not have in this fold. The split was changed after the training: "
+            "restore the former one, or train again."
         )
 
 
-def _require_agreement(models: Sequence[Model], fold: int, by_model: Mapping[str, set[str]]) -> None:
-    first, *others = (model.name for model in models)
-    for other in others:
+def _require_agreement(fold: int, predicted: Mapping[str, set[str]]) -> None:
+    (first, cases), *others = predicted.items()
+    for other, other_cases in others:
         only = [
-            f"only {name} has {_listed('case', sorted(mine - theirs))}"
-            for name, mine, theirs in (
-                (first, by_model[first], by_model[other]),
-                (other, by_model[other], by_model[first]),
-            )
-            if mine - theirs
+            f"only {name} has {_listed('case', sorted(extra))}"
+            for name, extra in ((first, cases - other_cases), (other, other_cases - cases))
+            if extra
         ]
         if only:
             raise PancextError(
@@ -163,19 +170,7 @@ def _require_agreement(models: Sequence[Model], fold: int, by_model: Mapping[str
             )
 
 
-def _require_disjoint(cases: Mapping[int, Sequence[str]]) -> None:
-    seen: dict[str, int] = {}
-    for fold, names in cases.items():
-        for case in names:
-            if case in seen:
-                raise PancextError(
-                    f"Case {case!r} is validated in fold {seen[case]} and in fold {fold}, so the folds "
-                    "cannot be pooled. Compare one of them at a time with --folds."
-                )
-            seen[case] = fold
-
-
-def _listed(what: str, items: Sequence[object]) -> str:
-    shown = ", ".join(map(str, items[:MOST_LISTED]))
+def _listed(noun: str, items: Sequence[object]) -> str:
+    first = ", ".join(map(str, items[:MOST_LISTED]))
     rest = f" and {len(items) - MOST_LISTED} more" if len(items) > MOST_LISTED else ""
-    return f"{what}{'' if len(items) == 1 else 's'} {shown}{rest}"
+    return f"{noun}{'' if len(items) == 1 else 's'} {first}{rest}"

@@ -20,9 +20,9 @@ from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCost:
-    """Of the network without the heads of deep supervision; multiply-adds are those of one patch forward.
+    """Parameters without deep supervision heads, and multiply-adds of one forward pass of one patch.
 
-    Each is the number, or why there is none.
+    Each is the number, or the reason why it is unknown.
     """
 
     parameters: int | str
@@ -30,14 +30,15 @@ class NetworkCost:
 
 
 def network_cost(model: Model) -> NetworkCost:
-    """Build the network without memory for its weights, and count.
+    """Build the network on the meta device, and count.
 
-    Whatever goes wrong in the code of others is told in place of the number.
+    Any error in third-party code becomes the reason.
     """
     try:
-        with redirect_stdout(io.StringIO()):  # nnU-Net's search for trainers prints where it looks
-            trainer = _trainer_class(model.trainer)
-            sizes = read_setting(model.folder / "plans.json", model.configuration).sizes(model.configuration)
+        with redirect_stdout(io.StringIO()):  # nnU-Net's search for trainers prints
+            trainer = _trainer_class(model.trained_as.trainer)
+            configuration = model.trained_as.configuration
+            sizes = read_setting(model.folder / "plans.json", configuration).sizes(configuration)
             with torch.device("meta"):
                 network = _build(trainer, sizes)
             parameters = count_parameters(network)
@@ -51,18 +52,18 @@ def network_cost(model: Model) -> NetworkCost:
 def count_multiply_adds(build: Callable[[], nn.Module], sizes: Sizes) -> int | str:
     """Return the multiply-adds of one patch, or why they cannot be counted.
 
-    Convolutions and matrix products are counted, by running the network on tensors without content: first as
-    they are on no device, then, for networks that ask for one, as they are on a CPU. Where the work depends
-    on the image, neither goes.
+    Counts convolutions and matrix products while the network runs on tensors without data: on the meta
+    device, or as fake CPU tensors for networks that need a device. Neither works where the number of
+    operations depends on the image.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
 
-    nowhere: list[Callable[[], AbstractContextManager[Any]]] = [lambda: torch.device("meta"), FakeTensorMode]
+    modes: list[Callable[[], AbstractContextManager[Any]]] = [lambda: torch.device("meta"), FakeTensorMode]
     reason = ""
-    for without_content in nowhere:
+    for without_data in modes:
         try:
-            with without_content(), torch.no_grad():
+            with without_data(), torch.no_grad():
                 network = build().eval()
                 patch = torch.zeros(1, sizes.num_input_channels, *sizes.configuration_manager.patch_size)
                 with FlopCounterMode(display=False) as counter:
@@ -74,14 +75,14 @@ def count_multiply_adds(build: Callable[[], nn.Module], sizes: Sizes) -> int | s
 
 
 def _trainer_class(name: str) -> Any:
-    ours = find_trainer(name)
-    if ours is not None:
-        return ours
+    trainer = find_trainer(name)
+    if trainer is not None:
+        return trainer
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     try:
         return recursive_find_trainer_class_by_name(name)
-    except (RuntimeError, PancextError) as error:  # the second: similar ones exist
+    except (RuntimeError, PancextError) as error:  # PancextError: a similar name exists
         raise PancextError(f"nnU-Net finds no trainer {name} here") from error
 
 
@@ -96,6 +97,6 @@ def _build(trainer: Any, sizes: Sizes) -> nn.Module:
 
 
 def _reason(error: BaseException) -> str:
-    said = str(error).strip().splitlines()
-    first = said[0] if said else type(error).__name__
+    lines = str(error).strip().splitlines()
+    first = lines[0] if lines else type(error).__name__
     return first if len(first) <= 160 else first[:157] + "..."

@@ -1,4 +1,4 @@
-"""Every metric of every model: described over the cases, and tested against the reference."""
+"""Every metric of every model: summarized over the cases, and tested against the reference."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summ
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A model minus the reference, over the cases in which both have the metric.
+    """A model minus the reference, over the cases in which the metric is defined for both.
 
-    `only_model` and `only_reference` count the cases that are left out because one of the two alone has it.
-    `mean` and `interval` are in the metric's unit, over the pairs in which both are finite; `infinite` counts
-    the others. `rank_biserial`, wins and losses are positive where the model is the better one. `p_holm` is
-    nan outside the family of tests.
+    `only_model` and `only_reference` count the cases in which it is defined for one alone. `mean` and
+    `interval` are in the metric's unit, over the finite pairs; `infinite` counts the others. `rank_biserial`
+    is positive and wins exceed losses where the model is better. `p_holm` is nan outside the family of tests.
     """
 
     pairs: int
@@ -50,13 +49,13 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the corrected p lies below 0.05."""
+        """Whether the corrected p is below 0.05."""
         return self.p_holm < ALPHA
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One metric of one label of one model: over all folds together (`fold` is None), or in one.
+    """One metric of one label of one model, pooled over the folds (`fold` is None) or in one fold.
 
     `difference` is None for the reference, in single folds, and for metrics without a better direction.
     """
@@ -75,22 +74,21 @@ def compare_rows(
 ) -> list[Row]:
     """Return the pooled rows of all metrics that have values, in the order label, metric, model.
 
-    Holm's correction goes over one family: every model but the reference, every label, and the metrics in
-    `family`.
+    Holm's correction covers one family: every model but the reference, every label, the metrics in `family`.
     """
     bootstrap = Bootstrap(scored.patients, seed=seed, resamples=resamples)
     rows = []
     for label in scored.labels:
         for metric in filter(scored.has_values, METRICS):
-            theirs = scored.values(reference, label, metric)
+            baseline = scored.values(reference, label, metric)
+            direction = METRICS[metric].higher_is_better
             for model in scored.models:
-                ours = scored.values(model, label, metric)
-                direction = METRICS[metric].higher_is_better
+                values = scored.values(model, label, metric)
                 difference = None
                 if model != reference and direction is not None:
                     difference = compare_pairs(
-                        ours,
-                        theirs,
+                        values,
+                        baseline,
                         higher_is_better=direction,
                         patients=scored.patients,
                         bootstrap=bootstrap,
@@ -101,8 +99,8 @@ def compare_rows(
                         label=label,
                         metric=metric,
                         fold=None,
-                        spread=summary_statistics(ours),
-                        interval=bootstrap.mean_interval(ours),
+                        spread=summary_statistics(values),
+                        interval=bootstrap.mean_interval(values),
                         difference=difference,
                     )
                 )
@@ -110,7 +108,7 @@ def compare_rows(
 
 
 def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
-    """Return the rows of each fold by itself, without intervals and tests."""
+    """Return the rows of each single fold, without intervals and tests."""
     return [
         Row(
             model=model,
@@ -129,23 +127,23 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
 
 
 def compare_pairs(
-    ours: Values, theirs: Values, *, higher_is_better: bool, patients: Sequence[str], bootstrap: Bootstrap
+    values: Values, baseline: Values, *, higher_is_better: bool, patients: Sequence[str], bootstrap: Bootstrap
 ) -> Difference:
     """Compare a model with the reference, case by case.
 
-    The signed-rank test and its effect size take a patient with several cases once, with the mean of each
-    model over them. `p_holm` is left nan.
+    A patient with several cases enters the signed-rank test and its effect size once, with each model's mean
+    over them. `p_holm` is left nan.
     """
     sign = 1.0 if higher_is_better else -1.0
-    differences = paired_differences(ours, theirs)
-    by_patient = sign * _by_patient(ours, theirs, patients)
+    differences = paired_differences(values, baseline)
+    by_patient = sign * _by_patient(values, baseline, patients)
     wins, ties, losses = wins_ties_losses(sign * differences)
-    finite = np.where(np.isfinite(ours) & np.isfinite(theirs), differences, math.nan)
+    finite = np.where(np.isfinite(values) & np.isfinite(baseline), differences, math.nan)
     pairs = int(np.count_nonzero(~np.isnan(differences)))
     return Difference(
         pairs=pairs,
-        only_model=int(np.count_nonzero(~np.isnan(ours))) - pairs,
-        only_reference=int(np.count_nonzero(~np.isnan(theirs))) - pairs,
+        only_model=int(np.count_nonzero(~np.isnan(values))) - pairs,
+        only_reference=int(np.count_nonzero(~np.isnan(baseline))) - pairs,
         infinite=pairs - int(np.count_nonzero(np.isfinite(finite))),
         patients=len(by_patient),
         mean=summary_statistics(finite).mean,
@@ -160,7 +158,7 @@ def compare_pairs(
 
 
 def correct(rows: Sequence[Row], *, family: Sequence[str]) -> list[Row]:
-    """Return the rows with Holm's p in those of the family."""
+    """Set Holm's p in the rows of the family."""
     tested = [row.difference for row in rows if row.difference is not None and row.metric in family]
     corrected = iter(holm([difference.p for difference in tested]))
     return [
@@ -171,11 +169,11 @@ def correct(rows: Sequence[Row], *, family: Sequence[str]) -> list[Row]:
     ]
 
 
-def _by_patient(ours: Values, theirs: Values, patients: Sequence[str]) -> Values:
-    """One difference for each patient with a pair."""
-    paired = ~np.isnan(ours) & ~np.isnan(theirs)
+def _by_patient(values: Values, baseline: Values, patients: Sequence[str]) -> Values:
+    """Return one difference for each patient with a pair."""
+    paired = ~np.isnan(values) & ~np.isnan(baseline)
     names, owner = np.unique(np.asarray(patients)[paired], return_inverse=True)
     cases = np.bincount(owner, minlength=len(names))
-    first, second = (np.bincount(owner, weights=values[paired]) / cases for values in (ours, theirs))
+    first, second = (np.bincount(owner, weights=scores[paired]) / cases for scores in (values, baseline))
     # Equal means of different cases may differ in their last bit.
     return np.where(np.isclose(first, second, rtol=1e-9, atol=0), 0.0, paired_differences(first, second))

@@ -1,25 +1,25 @@
-"""Whom each case of a trained dataset shows."""
+"""The patient of each case."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.nnunet_files.folders import existing_folder
+from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
 from nnunet_pancext.nnunet_files.patients import patient_of, recorded_patients
 
 
 def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:
     """Return the patient of each case.
 
-    Told by the first group of `patient_regex`, else by the split.json of a converted raw dataset, else frames
-    of one name are of one patient, and otherwise every case is of its own.
+    It is the first group of `patient_regex`; otherwise it comes from the split.json of a converted raw
+    dataset, or from the frame number in the case's name; any other case is a patient of its own.
 
     Raises:
         PancextError: the expression does not compile, or finds no patient in a case.
     """
     try:
-        told = recorded_patients(existing_folder("nnUNet_raw") / dataset / "split.json")
+        recorded = recorded_patients(existing_folder(RAW) / dataset / "split.json")
     except PancextError:
-        told = {}  # the raw dataset need not be there any more
-    return tuple(patient_of(case, told=told, expression=patient_regex) for case in cases)
+        recorded = {}  # the raw dataset may have been deleted
+    return tuple(patient_of(case, told=recorded, expression=patient_regex) for case in cases)

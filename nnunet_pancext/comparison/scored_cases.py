@@ -14,10 +14,9 @@ from nnunet_pancext.evaluation.scores import CaseScores, metric_values
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredCases:
-    """Scores by model, each in the order of `cases`; `folds` and `patients` are theirs.
+    """Scores by model, each in the order of `cases`, as are `folds` and `patients`.
 
-    `curves` are the precision-recall curves of all cases' voxels by label and model; empty without
-    probabilities.
+    `curves` are the precision-recall curves of all voxels by label and model; empty without probabilities.
     """
 
     cases: tuple[str, ...]
@@ -28,29 +27,29 @@ class ScoredCases:
 
     @property
     def models(self) -> list[str]:
-        """Names of the models, in the order of the command."""
+        """The names of the models."""
         return list(self.scores)
 
     @property
     def labels(self) -> list[str]:
-        """Names of the labels, in the order of reporting."""
+        """The names of the labels, in the order of reports."""
         first = next(iter(self.scores.values()))
         return list(first[0].labels)
 
     def values(self, model: str, label: str, metric: str) -> NDArray[np.float64]:
-        """One metric of one label for each case."""
+        """Return one metric of one label for each case."""
         return np.array(metric_values(self.scores[model], label, metric), dtype=float)
 
     def in_fold(self, fold: int) -> NDArray[np.bool_]:
-        """Which cases are validated in the fold."""
+        """Return which cases are validated in the fold."""
         return np.array(self.folds) == fold
 
     def true_volumes_ml(self, label: str) -> NDArray[np.float64]:
-        """Volume of the label in the truth of each case."""
+        """Return the true volume of the label in each case."""
         return self.values(self.models[0], label, "truth_volume_ml")
 
     def has_values(self, metric: str) -> bool:
-        """Whether the metric is defined anywhere."""
+        """Return whether the metric is defined in any case."""
         return any(
             not np.isnan(self.values(model, label, metric)).all()
             for model in self.models

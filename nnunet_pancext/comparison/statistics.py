@@ -1,7 +1,7 @@
 """Pure functions of numbers: summaries, bootstrap, paired test, correction, effect size.
 
-In every sequence of values nan is undefined and left out. inf is the distance of a label that one side lacks
-altogether: it takes part in ranks, medians, wins and losses, and is left out of means.
+nan is undefined and excluded everywhere. inf is the distance of a label that prediction or ground truth
+lacks: it is included in ranks, medians, wins and losses, and excluded from means.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ TIE_TOLERANCE = 1e-3  # in the metric's own unit: of a ratio, 1 in the last deci
 # Pairs, in some 15 ms; more than any dataset here has. Above, the normal approximation is off by less than
 # 0.001, and the exact distribution takes time that grows with the third power.
 MOST_EXACT = 300
-RANKED_DIGITS = 9  # of a difference, from the largest one's first digit on, that tell it from another
+RANKED_DIGITS = 9  # significant digits of differences, counted from the leading digit of the largest
 UNDEFINED: Interval = (math.nan, math.nan)
 
 
 def paired_differences(values: ArrayLike, reference: ArrayLike) -> Values:
-    """Differences `values` - `reference` by pair: nan where one of them is, 0 where both are infinite."""
-    ours, theirs = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
-    same = np.isinf(ours) & (ours == theirs)
+    """Return `values` - `reference` by pair: nan where one of them is, 0 where both are infinite."""
+    first, second = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
+    same = np.isinf(first) & (first == second)
     with np.errstate(invalid="ignore"):
-        return np.where(same, 0.0, ours - theirs)
+        return np.where(same, 0.0, first - second)
 
 
 class Bootstrap:
     """Expanded percentile intervals of means from resampled patients (Hesterberg, Am. Stat. 2015, section 4).
 
-    All cases of a drawn patient are drawn together, and every interval of one `Bootstrap` rests on the same
+    All cases of a drawn patient are drawn together, and all intervals of one `Bootstrap` use the same
     draws. Plain percentiles are too narrow for few patients; expanded, they are as wide as Student's interval
     where that holds. They stay within the range of a metric and are defined for constant values, where the
     corrections of BCa are not.
@@ -58,7 +58,7 @@ class Bootstrap:
         self._draws = np.bincount(drawn.ravel(), minlength=math.prod(shape)).reshape(shape).astype(float)
 
     def mean_interval(self, values: ArrayLike) -> Interval:
-        """The 95 % interval of the mean of the finite values, one value for each case.
+        """Return the 95 % interval of the mean of the finite values, one value for each case.
 
         nan where fewer than two patients have one.
 
@@ -86,7 +86,7 @@ class Bootstrap:
 
 
 def expanded_end(patients: int) -> float:
-    """The share of draws to leave out at each end: less than 2.5 %, the fewer patients the less."""
+    """Return the share of draws to exclude at each end: at most 2.5 %, less for fewer patients."""
     from scipy.stats import norm, t
 
     quantile = t.ppf((1 + LEVEL) / 2, patients - 1)
@@ -94,11 +94,11 @@ def expanded_end(patients: int) -> float:
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test that the differences lie around 0.
+    """Return the two-sided p of Wilcoxon's signed-rank test that the differences are symmetric about 0.
 
-    Zeros are dropped, as Wilcoxon did, and equal sizes share their middle rank. Up to 300 differences
+    Zeros are dropped, as Wilcoxon did, and ties share their mean rank. Up to 300 differences
     the distribution is exact, ties included; above, scipy's normal approximation with its correction for
-    ties. Differences that are alike in nine digits, counted from the first one of the largest, are equal.
+    ties. Differences that agree in nine digits, counted from the leading digit of the largest, are tied.
     Differences that are all 0 give 1; without any there is no test and p is nan.
     """
     array = np.asarray(differences, dtype=float)
@@ -127,7 +127,7 @@ def signed_rank_p(differences: ArrayLike) -> float:
 
 
 def rank_biserial(differences: ArrayLike) -> float:
-    """Effect size of the signed-rank test, (W+ - W-) / (W+ + W-), from -1 to 1 (Kerby 2014).
+    """Return the effect size of the signed-rank test, (W+ - W-) / (W+ + W-), from -1 to 1 (Kerby 2014).
 
     Zeros are dropped; differences that are all 0 give 0, none at all nan.
     """
@@ -162,12 +162,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def least_p(pairs: int) -> float:
-    """The smallest two-sided p that the signed-rank test can give for so many pairs."""
+    """Return the smallest two-sided p that the signed-rank test can give for a number of pairs."""
     return min(1.0, 2.0 ** (1 - pairs))
 
 
 def wins_ties_losses(gains: ArrayLike) -> tuple[int, int, int]:
-    """How many gains lie above, within and below the tolerance of a tie, 0.001 in the metric's unit."""
+    """Count the gains above, within and below the tolerance of a tie, 0.001 in the metric's unit."""
     array = np.asarray(gains, dtype=float)
     array = array[~np.isnan(array)]
     wins = int(np.count_nonzero(array > TIE_TOLERANCE))

@@ -25,12 +25,12 @@ TNM_STAGES = (" (T1)", " (T2)", " (T3)")
 LESION = re.compile(r"tumou?r|lesion|cancer|carcinoma|metasta|cyst", re.IGNORECASE)
 ENTRY = re.compile(r"(?P<label>.+)=(?P<edges>[\d.,]+)\s*(?P<unit>mm|ml)", re.IGNORECASE)
 MM3_PER_ML = 1000
-FEWEST = 3  # cases, to make terciles of
+FEWEST = 3  # cases to form terciles
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
-    """Where to cut a label's sizes: volumes in mL, or diameters in mm of the sphere of that volume.
+class Stratification:
+    """Groups of a label's sizes: volumes in mL, or diameters in mm of the sphere of that volume.
 
     `remarks` follow the title of each group.
     """
@@ -43,22 +43,17 @@ class Cut:
     def groups(self, volumes_ml: Values) -> list[tuple[str, NDArray[np.bool_]]]:
         """Return title and cases of each group; a size on an edge is in the lower one.
 
-        Cases without the label in the truth are in no group.
+        Cases without the label in the ground truth are in no group.
         """
         sizes = diameter_mm(volumes_ml) if self.unit == MILLIMETRES else volumes_ml
-        ends = [0.0, *self.edges, math.inf]
         groups = []
-        for index, (low, high) in enumerate(pairwise(ends)):
-            title = f"{self._title(low, high)}{self.remarks[index] if self.remarks else ''}"
+        for index, (low, high) in enumerate(pairwise((0.0, *self.edges, math.inf))):
+            over = f"over {low:.4g}" if low else ""
+            up_to = "" if math.isinf(high) else f"to {high:.4g}" if low else f"up to {high:.4g}"
+            remark = self.remarks[index] if self.remarks else ""
+            title = f"{' '.join(filter(None, (over, up_to)))} {self.unit}{remark}"
             groups.append((title, (sizes > low) & (sizes <= high)))
         return groups
-
-    def _title(self, low: float, high: float) -> str:
-        if low == 0:
-            return f"up to {high:.4g} {self.unit}"
-        return (
-            f"over {low:.4g} {self.unit}" if math.isinf(high) else f"over {low:.4g} to {high:.4g} {self.unit}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,52 +67,52 @@ class StratumRow:
     spread: SummaryStatistics
 
 
-def parse_cut(text: str, labels: Sequence[str]) -> Cut:
-    """Read a cut as the command takes it: `tumour=10,20,40mm` or `pancreas=60,90mL`.
+def parse_stratification(text: str, labels: Sequence[str]) -> Stratification:
+    """Read `tumour=10,20,40mm` or `pancreas=60,90mL`.
 
     Raises:
         PancextError: it is not of this form, names no label, or its edges do not rise from above 0.
     """
-    found = ENTRY.fullmatch(text.strip())
+    match = ENTRY.fullmatch(text.strip())
     try:
-        edges = tuple(float(edge) for edge in found["edges"].split(",")) if found else ()
+        edges = tuple(float(edge) for edge in match["edges"].split(",")) if match else ()
     except ValueError:
         edges = ()
-    if not found or not edges:
+    if not match or not edges:
         raise PancextError(f"--strata {text!r} is not LABEL=EDGES with a unit. Write it as tumour=20,40mm.")
-    if found["label"] not in labels:
+    if match["label"] not in labels:
         raise PancextError(f"--strata {text!r} names no label; there are: {', '.join(labels)}.")
     if edges[0] <= 0 or any(high <= low for low, high in pairwise(edges)):
         raise PancextError(f"--strata {text!r}: the edges must rise from above 0.")
-    unit = MILLIMETRES if found["unit"].lower() == "mm" else MILLILITRES
-    return Cut(label=found["label"], edges=edges, unit=unit)
+    unit = MILLIMETRES if match["unit"].lower() == "mm" else MILLILITRES
+    return Stratification(label=match["label"], edges=edges, unit=unit)
 
 
-def default_cuts(scored: ScoredCases, *, dataset_json: Mapping[str, Any]) -> list[Cut]:
-    """Return the cuts where the user gives none: TNM's for lesions, terciles of volume for other labels.
+def default_stratifications(scored: ScoredCases, *, dataset_json: Mapping[str, Any]) -> list[Stratification]:
+    """Group lesions by TNM's edges and other labels by terciles of their volume.
 
-    A lesion is what dataset.json calls so, `"pancext": {"lesion": 2}`, or else what its name says. The union
-    of all labels, which dataset.json does not declare, is not cut.
+    The union of all labels, which dataset.json does not declare, is not grouped.
     """
-    cuts = []
+    stratifications = []
     for label in scored.labels:
         if label not in dataset_json["labels"]:
             continue
         if is_lesion(label, dataset_json):
-            cuts.append(Cut(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES))
+            stratifications.append(
+                Stratification(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES)
+            )
             continue
         volumes = scored.true_volumes_ml(label)
         present = volumes[volumes > 0]
-        if len(present) < FEWEST:
-            continue
-        edges = tuple(float(edge) for edge in np.quantile(present, [1 / 3, 2 / 3]))
-        if edges[0] < edges[1]:
-            cuts.append(Cut(label=label, edges=edges, unit=MILLILITRES))
-    return cuts
+        if len(present) >= FEWEST:
+            low, high = np.quantile(present, [1 / 3, 2 / 3]).tolist()
+            if low < high:
+                stratifications.append(Stratification(label=label, edges=(low, high), unit=MILLILITRES))
+    return stratifications
 
 
 def is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
-    """Whether a label is a lesion and not an organ."""
+    """Return whether a label is a lesion: by `"pancext": {"lesion": 2}` in dataset.json, else by its name."""
     entry = dataset_json.get("pancext")
     value = entry.get("lesion") if isinstance(entry, dict) else None
     if value is not None:
@@ -125,26 +120,25 @@ def is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
     return LESION.search(label) is not None
 
 
-def stratum_rows(scored: ScoredCases, cuts: Sequence[Cut], metrics: Sequence[str]) -> list[StratumRow]:
+def stratum_rows(
+    scored: ScoredCases, stratifications: Sequence[Stratification], metrics: Sequence[str]
+) -> list[StratumRow]:
     """Return each metric of each model in each group, groups in the order of size."""
-    rows = []
-    for cut in cuts:
-        for title, chosen in cut.groups(scored.true_volumes_ml(cut.label)):
-            for model in scored.models:
-                for metric in metrics:
-                    values = scored.values(model, cut.label, metric)[chosen]
-                    rows.append(
-                        StratumRow(
-                            model=model,
-                            label=cut.label,
-                            metric=metric,
-                            stratum=title,
-                            spread=summary_statistics(values),
-                        )
-                    )
-    return rows
+    return [
+        StratumRow(
+            model=model,
+            label=stratification.label,
+            metric=metric,
+            stratum=title,
+            spread=summary_statistics(scored.values(model, stratification.label, metric)[chosen]),
+        )
+        for stratification in stratifications
+        for title, chosen in stratification.groups(scored.true_volumes_ml(stratification.label))
+        for model in scored.models
+        for metric in metrics
+    ]
 
 
 def diameter_mm(volumes_ml: Values) -> Values:
-    """Diameter of the sphere of each volume."""
+    """Return the diameter of the sphere of each volume."""
     return np.cbrt(6 * MM3_PER_ML * volumes_ml / math.pi)

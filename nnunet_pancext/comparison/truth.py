@@ -1,130 +1,81 @@
-"""The true label maps: where they lie, what their values mean, and whether a model saw others."""
+"""Whether the ground truth has changed since the models were validated on it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
+from nnunet_pancext.comparison.results import DatasetResults
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.io.parallel import for_each
-from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
-from nnunet_pancext.nnunet_files.models import Model
 
 
-def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
-    """Return the labels, names to values, that all models and the truth have.
+def require_same_truth(results: DatasetResults, *, jobs: int, show_progress: bool) -> None:
+    """Check that the models were validated on the ground truth that they are scored against now.
 
-    Raises:
-        PancextError: they differ, or there are none.
-    """
-    declared: dict[str, Any] = {}
-    beside = truths.parent / "dataset.json"
-    if beside.is_file():
-        declared[f"the dataset ({beside})"] = read_dataset_json(beside).labels
-    for model in models:
-        declared[model.name] = DatasetJson(model.folder / "dataset.json", model.dataset_json).labels
-    (first, labels), *others = declared.items()
-    for name, theirs in others:
-        if theirs != labels:
-            raise PancextError(
-                f"The label sets differ: {first} has {labels}, {name} has {theirs}. Only models of one label "
-                "set can be compared: train them on the same dataset.json."
-            )
-    return labels
-
-
-def require_truths(truths: Path, cases: Sequence[str], *, ending: str) -> None:
-    """Check that each case has a true label map.
+    nnU-Net's validation/summary.json records how many voxels each label had then. A model without that file
+    is not checked.
 
     Raises:
-        PancextError: by name, some have none.
+        PancextError: some label of some case has another number now, or a summary is not nnU-Net's.
     """
-    missing = [case for case in cases if not (truths / f"{case}{ending}").is_file()]
-    if missing:
-        raise PancextError(
-            f"No true label map in {truths} for {len(missing)} of {len(cases)} cases: {', '.join(missing)}. "
-            "Put them back: nnUNetv2_plan_and_preprocess copies them from labelsTr."
-        )
-
-
-def require_same_truth(
-    models: Sequence[Model],
-    cases: Mapping[int, Sequence[str]],
-    *,
-    truths: Path,
-    targets: Targets,
-    ending: str,
-    jobs: int,
-    show_progress: bool,
-) -> None:
-    """Check that the models were validated on the truth that they are to be scored against now.
-
-    nnU-Net's validation/summary.json tells how many voxels each label had in the truth then. A model without
-    that file is not checked. `cases` are those of each fold.
-
-    Raises:
-        PancextError: for some case and label the truth has another number now, or a summary is not
-            nnU-Net's.
-    """
-    told = [
-        (model, fold, voxels_then(model.validation(fold) / "summary.json", ending=ending))
-        for model in models
-        for fold in cases
-        if (model.validation(fold) / "summary.json").is_file()
+    validations = [
+        (model, fold, voxels_when_validated(model.fold(fold).summary, ending=results.ending))
+        for model in results.models
+        for fold in results.cases
+        if model.fold(fold).is_validated
     ]
-    known = {case for _, _, then in told for case in then}
-    wanted = [case for names in cases.values() for case in names if case in known]
+    recorded = {case for _, _, before in validations for case in before}
+    cases = [case for case in results.fold_of if case in recorded]
 
     def count(case: str) -> dict[str, int]:
-        return voxels_now(truths / f"{case}{ending}", targets)
+        return count_voxels(results.truth(case), results.targets)
 
-    counts = for_each(count, wanted, jobs=jobs, title="checking the truth", show_progress=show_progress)
-    now = dict(zip(wanted, counts, strict=True))
-    for model, fold, then in told:
-        for case in cases[fold]:
-            for key, before in then.get(case, {}).items():
-                if key in now[case] and now[case][key] != before:
-                    name = next(name for name, one in targets.nnunet_keys.items() if one == key)
+    counts = for_each(count, cases, jobs=jobs, title="checking ground truth", show_progress=show_progress)
+    now = dict(zip(cases, counts, strict=True))
+    labels = {key: name for name, key in results.targets.nnunet_keys.items()}
+    for model, fold, before in validations:
+        for case in results.cases[fold]:
+            for key, voxels in before.get(case, {}).items():
+                if now[case].get(key, voxels) != voxels:
                     raise PancextError(
-                        f"{model.name}, fold {fold} was validated on another truth: in case {case!r} label "
-                        f"{name!r} had {before:g} voxels, now it has {now[case][key]} in {truths}. The "
-                        "labels were changed after the training: put the former ones back, or preprocess "
-                        "and train anew."
+                        f"{model.name}, fold {fold} was validated on another ground truth: in case {case!r} "
+                        f"label {labels[key]!r} had {voxels:g} voxels, now it has {now[case][key]} in "
+                        f"{results.truths}. The labels were changed after the training: restore the former "
+                        "ones, or preprocess and train again."
                     )
 
 
-def voxels_then(path: Path, *, ending: str) -> dict[str, dict[str, float]]:
-    """Return the voxels in the truth, by case and by nnU-Net's name of the label, of its summary.json.
+def voxels_when_validated(path: Path, *, ending: str) -> dict[str, dict[str, float]]:
+    """Read the voxels of the ground truth, by case and by nnU-Net's key of the label, from summary.json.
 
     Raises:
         PancextError: the file is not nnU-Net's.
     """
-    found: dict[str, dict[str, float]] = {}
+    voxels: dict[str, dict[str, float]] = {}
     try:
         for entry in read_json(path)["metric_per_case"]:
             name = str(entry["reference_file"]).replace("\\", "/").rsplit("/", 1)[-1]
             counts = {key: float(values["n_ref"]) for key, values in entry["metrics"].items()}
-            found[name.removesuffix(ending)] = counts
+            voxels[name.removesuffix(ending)] = counts
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PancextError(
-            f"{path} is no summary of nnU-Net's: it does not tell how many voxels each label had. Validate "
-            "this fold again (nnUNetv2_train with --val), or delete the file to go without this check."
+            f"{path} is not a summary of nnU-Net: it lacks the number of voxels of each label. Validate "
+            "this fold again (nnUNetv2_train with --val), or delete the file to skip this check."
         ) from error
-    return found
+    return voxels
 
 
-def voxels_now(path: Path, targets: Targets) -> dict[str, int]:
-    """Return the voxels in a true label map by nnU-Net's name of the label."""
+def count_voxels(path: Path, targets: Targets) -> dict[str, int]:
+    """Count the voxels of a label map by nnU-Net's key of the label."""
     image = read_label_map(path)  # held: the view does not keep it
     values = sitk.GetArrayViewFromImage(image)
     return {
-        key: sum(int(np.count_nonzero(values == one)) for one in set(targets.regions[name]))
+        key: sum(int(np.count_nonzero(values == value)) for value in set(targets.regions[name]))
         for name, key in targets.nnunet_keys.items()
     }

@@ -1,4 +1,4 @@
-"""The cases that a model does worst on."""
+"""The worst cases of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnunet_pancext.evaluation.scores import METRICS
 
 @dataclass(frozen=True, kw_only=True)
 class WorstCase:
-    """A case with the model's value."""
+    """A case and the value of the model's metric."""
 
     case: str
     fold: int
@@ -20,9 +20,9 @@ class WorstCase:
 
 
 def worst_cases(scored: ScoredCases, *, model: str, label: str, metric: str) -> list[WorstCase]:
-    """Return the cases in which the metric is defined, the worst first, equal ones in the order of cases.
+    """Return the cases in which the metric is defined, worst first, ties in the order of cases.
 
-    A metric without a better direction is taken as better when it is higher.
+    A metric without a better direction counts as better when it is higher.
     """
     values = scored.values(model, label, metric)
     order = np.argsort(-values if METRICS[metric].higher_is_better is False else values, kind="stable")

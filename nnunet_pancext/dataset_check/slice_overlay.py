@@ -1,4 +1,4 @@
-"""One picture of a grey slice with the contours of its label."""
+"""The figure of a greyscale image with the contours of its label."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH
+from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH, write_figure
 from nnunet_pancext.figures.overlay import TRUTH_COLOURS
 from nnunet_pancext.figures.panel import INK, draw_contour
-from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.io.images import read_image
 
 WIDTH_IN, TITLE_IN, LEGEND_IN = 4.0, 0.35, 0.3
@@ -25,9 +23,7 @@ MOST_HEIGHT = 2.0  # times the width
 def write_slice_overlay(
     target: Path, *, image: Path, label: Path | None, labels: Mapping[str, int], title: str
 ) -> None:
-    """Write a PNG of the slice as it is stored, from its darkest to its brightest value.
-
-    Its label is drawn on it if it has one.
+    """Write a PNG of a 2D image as stored, over its full range of values, with the contours of its label.
 
     Raises:
         PancextError: a file cannot be read, has more than one value per pixel or more than two axes, or the
@@ -55,13 +51,7 @@ def write_slice_overlay(
         colour = TRUTH_COLOURS[index % len(TRUTH_COLOURS)]
         draw_contour(axes, shown, pixel_mm=(1, 1), colour=colour, linestyle="solid", linewidth=1.6)
         lines.append(Line2D([], [], color=colour, label=name if shown.any() else f"{name} (none)"))
-    legend = figure.legend(
-        handles=lines, loc="lower center", ncols=3, frameon=False, labelcolor=INK, fontsize=8
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    with atomic_path(target) as partial:
-        FigureCanvasAgg(figure).print_png(partial)
+    write_figure(target, figure, legend=lines, columns=3, fontsize=8)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -72,6 +62,6 @@ def _read(path: Path) -> np.ndarray:
     if image.GetDimension() != 2 or image.GetNumberOfComponentsPerPixel() != 1:
         raise PancextError(
             f"{path} has {image.GetDimension()} axes and {image.GetNumberOfComponentsPerPixel()} values per "
-            "pixel; expected is a grey picture. Convert it."
+            "pixel, which is not a greyscale image. Convert it."
         )
     return sitk.GetArrayFromImage(image)

@@ -1,8 +1,9 @@
-"""The result of an evaluation as tables of plain text."""
+"""An evaluation as tables of plain text."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
@@ -26,49 +27,61 @@ AMOUNTS = (
 )
 
 
+INFINITE_NOTE = "(+n): n more cases, in which only one of prediction and ground truth has the label"
+
+
 def format_totals(evaluation: Evaluation) -> str:
     """Return mean ± SD of the main metrics by label, then the scores per slice and per lesion."""
-    totals = {name: total(evaluation.scores, name) for name in evaluation.targets.regions}
-    columns = [one.per_volume for one in totals.values()]
+    names = list(evaluation.targets.regions)
+    totals = [total(evaluation.scores, name) for name in names]
+    volumes = [label.per_volume for label in totals]
     cases = len(evaluation.scores)
-    volume = [[f"per volume, {cases} {'case' if cases == 1 else 'cases'}", *totals]]
-    volume += [[title, *(_ratio(one[metric]) for one in columns)] for title, metric in RATIOS]
-    volume += [[title, *(_amount(one[metric]) for one in columns)] for title, metric in AMOUNTS]
-    tables = [text_table(volume), text_table(_slices_and_lesions(totals))]
-    notes = []
-    if any(one[metric].infinite for one in columns for _, metric in AMOUNTS):
-        notes.append("(+n): n cases more, where only one of prediction and truth holds the label")
-    if any(math.isnan(one["dice"].mean) for one in columns):
-        notes.append(f"{UNDEFINED}: undefined in every case")
-    return "\n".join(["\n\n".join(tables), *notes])
-
-
-def _slices_and_lesions(totals: dict[str, LabelTotals]) -> list[list[str]]:
-    every = list(totals.values())
-    rows = [
-        ["per slice and lesion", *totals],
-        ["slices with target", *(str(one.slices) for one in every)],
-        ["Dice per slice", *(score_text(one.per_slice["slice_dice"]) for one in every)],
-        ["S-measure", *(score_text(one.per_slice["s_measure"]) for one in every)],
-        ["E-measure", *(score_text(one.per_slice["e_measure"]) for one in every)],
-        ["lesions detected", *(found_text(one) for one in every)],
-        ["false positives per scan", *(f"{one.false_positives_per_scan:.2f}" for one in every)],
+    per_volume = {title: [_ratio(label[metric]) for label in volumes] for title, metric in RATIOS}
+    per_volume |= {title: [_amount(label[metric]) for label in volumes] for title, metric in AMOUNTS}
+    per_slice = {
+        "slices with target": [str(label.slices) for label in totals],
+        "Dice per slice": [score_text(label.per_slice["slice_dice"]) for label in totals],
+        "S-measure": [score_text(label.per_slice["s_measure"]) for label in totals],
+        "E-measure": [score_text(label.per_slice["e_measure"]) for label in totals],
+        **lesion_rows(totals),
+        **patient_rows(totals),
+    }
+    tables = {
+        f"per volume, {cases} {'case' if cases == 1 else 'cases'}": per_volume,
+        "per slice and lesion": per_slice,
+    }
+    texts = [
+        text_table([[heading, *names], *([title, *cells] for title, cells in rows.items())])
+        for heading, rows in tables.items()
     ]
-    if any(one.voxel_curve is not None for one in every):
-        curves = [one.voxel_curve for one in every]
-        rows += [
-            ["AP of voxels", *(score_text(one.average_precision if one else math.nan) for one in curves)],
-            ["AUROC of patients", *(score_text(one.patient_auroc) for one in every)],
-            ["AP of patients", *(score_text(one.patient_average_precision) for one in every)],
-        ]
-    return rows
+    notes = []
+    if any(label[metric].infinite for label in volumes for _, metric in AMOUNTS):
+        notes.append(INFINITE_NOTE)
+    if any(math.isnan(label["dice"].mean) for label in volumes):
+        notes.append(f"{UNDEFINED}: undefined in every case")
+    return "\n".join(["\n\n".join(texts), *notes])
 
 
-def found_text(totals: LabelTotals) -> str:
-    """Lesions found of those that there are; a dash where there are none."""
-    if not totals.lesions:
-        return UNDEFINED
-    return f"{totals.lesions_found} of {totals.lesions}"
+def lesion_rows(totals: Sequence[LabelTotals]) -> dict[str, list[str]]:
+    """Return the detected lesions and false positives of each label, by title."""
+    return {
+        "lesions detected": [
+            f"{label.lesions_found} of {label.lesions}" if label.lesions else UNDEFINED for label in totals
+        ],
+        "false positives per scan": [f"{label.false_positives_per_scan:.2f}" for label in totals],
+    }
+
+
+def patient_rows(totals: Sequence[LabelTotals]) -> dict[str, list[str]]:
+    """Return what is scored from probabilities, by title; empty without any."""
+    curves = [label.voxel_curve for label in totals]
+    if all(curve is None for curve in curves):
+        return {}
+    return {
+        "AP of voxels": [score_text(curve.average_precision if curve else math.nan) for curve in curves],
+        "AUROC of patients": [score_text(label.patient_auroc) for label in totals],
+        "AP of patients": [score_text(label.patient_average_precision) for label in totals],
+    }
 
 
 def _ratio(spread: SummaryStatistics) -> str:

@@ -1,10 +1,11 @@
-"""Charts of a training and its scores as SVG that reads on a light page and on a dark one."""
+"""Charts of trainings and scores as SVG, legible on light and on dark pages."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from typing import Literal
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,15 +17,16 @@ from matplotlib.ticker import MaxNLocator
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.pages.pictures import Chart
 
-# No grey is 4.5 to 1 on a white page and on a black one too, so that text has one for each.
+# No grey has a contrast of 4.5 on both white and black, so text has one for each.
 INK, INK_ON_DARK = "#5a636d", "#9aa4ae"
 INK_STYLE = (
     f"<style>:root{{--ink:{INK}}}@media (prefers-color-scheme:dark){{:root{{--ink:{INK_ON_DARK}}}}}</style>"
 )
-# Of middling lightness, so that neither page swallows them.
+# Of medium lightness, visible on both pages.
 COLOURS = ("#2b8fb3", "#d9792b", "#4f9d4a", "#b0589b", "#c0504d", "#8a7fd1", "#9b8237", "#4aa39a")
 SHADE = "#8088901f"
 WIDTH_IN, LEGEND_ROW_IN = 5.2, 0.2
+BOX = 0.4  # height, in rows
 TIMES, INFINITE = "\N{MULTIPLICATION SIGN}", "\N{INFINITY}"
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -37,9 +39,9 @@ def line_chart(
     bands: Sequence[tuple[float, float, str]] = (),
     unit_square: bool = False,
 ) -> Chart:
-    """Return the chart of curves (x and y values) by name; where x are ranges, whole numbers stand below it.
+    """Draw curves (x and y values) by name; ticks are whole numbers where every x is a range.
 
-    `bands` are named stretches of x, shaded in turns.
+    `bands` are named intervals of x, every second one shaded.
     """
     columns = _legend_columns(list(curves))
     legend_in = LEGEND_ROW_IN * math.ceil(len(curves) / columns) if len(curves) > 1 else 0.0
@@ -71,55 +73,97 @@ def line_chart(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(curves) > 1:
         _legend(figure, columns)
-    said = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
-    return Chart(svg=_svg(figure), text="; ".join(said))
+    words = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
+    return Chart(svg=_svg(figure), text="; ".join(words))
 
 
 def precision_recall_chart(curves: Mapping[str, PrecisionRecall]) -> Chart | None:
-    """Return the precision-recall curves by name, each with its AP; None where no curve has a point."""
-    shown: dict[str, Curve] = {
+    """Draw precision-recall curves by name, each with its AP; None where no curve has a point."""
+    points: dict[str, Curve] = {
         f"{name}, AP {curve.average_precision:.3f}": (curve.recall.tolist(), curve.precision.tolist())
         for name, curve in curves.items()
         if len(curve.recall)
     }
-    return line_chart(shown, x_label="recall", y_label="precision", unit_square=True) if shown else None
+    return line_chart(points, x_label="recall", y_label="precision", unit_square=True) if points else None
 
 
 def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> Chart:
-    """Return each group as a row: a box from the first to the third quartile, the median, and every value.
+    """Draw the values of each group in a row: the quartiles as a box, median, mean and every value.
 
-    Infinite values are counted on the right, undefined ones left out.
+    Infinite values are counted on the right, undefined ones omitted.
     """
-    figure, axes = _axes(width_in=WIDTH_IN, height_in=0.7 + 0.55 * len(groups))
-    rng = np.random.default_rng(0)
-    counts = [sum(map(math.isinf, values)) for values in groups.values()]
-    for index, values in enumerate(groups.values()):
+    figure, axes = _rows(list(groups), x_label=x_label)
+    for row, values in enumerate(groups.values()):
         finite = np.array([value for value in values if math.isfinite(value)])
-        row, colour = len(groups) - 1 - index, COLOURS[index % len(COLOURS)]
+        colour, infinite = COLOURS[row % len(COLOURS)], sum(map(math.isinf, values))
         if len(finite):
             first, middle, third = np.percentile(finite, (25, 50, 75))
-            axes.barh(row, third - first, left=first, height=0.55, color=colour, alpha=0.25)
-            axes.plot([middle, middle], [row - 0.28, row + 0.28], color=colour, linewidth=2.2)
-            axes.scatter(finite, row + rng.uniform(-0.17, 0.17, len(finite)), s=13, color=colour, alpha=0.8)
-    axes.set_yticks(range(len(groups)), list(groups)[::-1])
-    for text in axes.get_yticklabels():
-        text.set_parse_math(False)
-    axes.set_ylim(-0.6, len(groups) - 0.4)
-    for index, count in enumerate(counts):
-        if count:
+            axes.barh(row, third - first, left=first, height=BOX, color=colour, alpha=0.25)
+            axes.plot([middle, middle], [row - BOX / 2, row + BOX / 2], color=colour, linewidth=2.2)
+            # A fixed pattern, so that equal values do not hide each other.
+            offsets = 0.15 * np.sin(2.4 * np.arange(len(finite)))
+            axes.scatter(finite, row + offsets, s=13, color=colour, alpha=0.8)
+            axes.plot(finite.mean(), row, marker="D", markersize=5, color=INK)
+        if infinite:
             axes.text(
-                1.01, len(groups) - 1 - index, f"{count} {TIMES} {INFINITE}",
-                transform=axes.get_yaxis_transform(), va="center", fontsize=9, color=INK,
+                1, row, f"{infinite} {TIMES} {INFINITE}", ha="right", va="center",
+                transform=axes.get_yaxis_transform(), fontsize=9, color=INK,
             )  # fmt: skip
     if in_unit:
         axes.set_xlim(-0.02, 1.02)
+    elif any(math.isinf(value) for values in groups.values() for value in values):
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, high + 0.15 * (high - low))
+    words = (_range(name, values, with_mean=True) for name, values in groups.items())
+    return Chart(svg=_svg(figure), text="; ".join(words))
+
+
+def difference_chart(
+    differences: Mapping[str, tuple[float, tuple[float, float]]], *, x_label: str
+) -> Chart | None:
+    """Draw each mean difference (first) with its interval (second) in a row, beside a line at 0.
+
+    Returns None where no difference is defined.
+    """
+    if not any(math.isfinite(mean) for mean, _ in differences.values()):
+        return None
+    figure, axes = _rows(list(differences), x_label=x_label)
+    axes.axvline(0, color=INK, linestyle="dashed", linewidth=1)
+    words = []
+    for row, (name, (mean, interval)) in enumerate(differences.items()):
+        if not math.isfinite(mean):
+            words.append(f"{name}: undefined")
+            continue
+        words.append(f"{name}: {mean:+.3g}")
+        if all(map(math.isfinite, interval)):
+            words[-1] += f", interval {interval[0]:+.3g} to {interval[1]:+.3g}"
+            axes.plot(interval, [row, row], color=INK, linewidth=2.2)
+        axes.plot(mean, row, marker="D", markersize=8, color=COLOURS[0])
+    return Chart(svg=_svg(figure), text="; ".join(words))
+
+
+def _rows(names: Sequence[str], *, x_label: str) -> tuple[Figure, Axes]:
+    """Axes with a row below each name, which has a line of its own however long it is."""
+    height_in = 0.3 + 0.55 * len(names) + (0.2 if x_label else 0)
+    # Fixed margins: a layout engine would take most of the time.
+    figure, axes = _axes(width_in=WIDTH_IN, height_in=height_in, layout=None)
+    bottom = 1 - (0.05 + 0.55 * len(names)) / height_in
+    axes.set_position((0.03, bottom, 0.94, 0.55 * len(names) / height_in))
+    axes.set_ylim(len(names) - 0.5, -0.6)
+    axes.set_yticks([])
     axes.set_xlabel(x_label)
-    axes.grid(axis="y", visible=False)
-    return Chart(svg=_svg(figure), text="; ".join(_range(name, values) for name, values in groups.items()))
+    for row, name in enumerate(names):
+        axes.text(
+            0, row - 0.28, name, transform=axes.get_yaxis_transform(), va="bottom", fontsize=9,
+            color=INK, parse_math=False,
+        )  # fmt: skip
+    return figure, axes
 
 
-def _axes(*, width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="none")
+def _axes(
+    *, width_in: float, height_in: float, layout: Literal["constrained"] | None = "constrained"
+) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width_in, height_in), layout=layout, facecolor="none")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     axes.set_facecolor("none")
@@ -134,20 +178,21 @@ def _axes(*, width_in: float, height_in: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _range(name: str, values: Sequence[float]) -> str:
+def _range(name: str, values: Sequence[float], *, with_mean: bool = False) -> str:
+    """Describe a group in words."""
     finite = [value for value in values if math.isfinite(value)]
     infinite = sum(map(math.isinf, values))
-    told = []
+    words = []
     if finite:
-        middle = float(np.median(finite))
-        told.append(f"{min(finite):.3g} to {max(finite):.3g}, median {middle:.3g}")
+        mean = f", mean {np.mean(finite):.3g}" if with_mean else ""
+        words.append(f"{min(finite):.3g} to {max(finite):.3g}, median {np.median(finite):.3g}{mean}")
     if infinite:
-        told.append(f"{infinite} infinite")
-    return f"{name}: {' and '.join(told) or 'no values'}"
+        words.append(f"{infinite} infinite")
+    return f"{name}: {' and '.join(words) or 'no values'}"
 
 
 def _legend_columns(names: Sequence[str]) -> int:
-    """How many names, with a piece of line each, stand beside one another below a chart."""
+    """Return how many legend entries fit in one line below a chart."""
     entry_in = 0.55 + 0.068 * max(map(len, names), default=0)
     return max(1, min(len(names), int(WIDTH_IN / entry_in)))
 
@@ -163,8 +208,7 @@ def _legend(figure: Figure, columns: int) -> None:
 
 def _svg(figure: Figure) -> str:
     out = StringIO()
-    # Text stays text: it is smaller, can be searched, and takes a font of the reader's machine.
+    # Text stays text: smaller, searchable, and in the reader's font.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nnunet_pancext"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    drawn = out.getvalue().replace(INK, "var(--ink)")
-    return drawn.replace("<defs>", f"{INK_STYLE}<defs>", 1)
+    return out.getvalue().replace(INK, "var(--ink)").replace("<defs>", f"{INK_STYLE}<defs>", 1)

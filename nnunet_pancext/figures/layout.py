@@ -1,12 +1,19 @@
-"""The sheet of an overlay picture: a title, two by two panels, room for a legend."""
+"""The sheet of a figure: a title, two by two panels, a legend, and its PNG file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from nnunet_pancext.figures.panel import INK
 from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, Plane
+from nnunet_pancext.io.files import atomic_path
 
 BACKGROUND = "#101214"
 PIXELS_PER_INCH = 170
@@ -16,11 +23,11 @@ PANEL_WIDTH_IN, GAP_IN, TITLE_IN, LEGEND_ROW_IN = 3.4, 0.25, 0.7, 0.22
 def four_panels(
     shape: tuple[int, ...], spacing_mm: tuple[float, float, float], *, title: str, legend_rows: int
 ) -> tuple[Figure, list[Axes]]:
-    """A titled figure with panels for two axial pictures above a coronal and a sagittal one.
+    """Return a titled figure with two axial panels above a coronal and a sagittal one.
 
     `shape` and `spacing_mm` are those of the volume (slice, row, column). A row is as high as its lower
-    picture, so that the coronal and the sagittal one end together and have one scale; it is never higher than
-    a panel is wide.
+    plane, so that the coronal and the sagittal one have the same scale, and at most as high as a panel is
+    wide.
     """
 
     def height_in(plane: Plane) -> float:
@@ -36,22 +43,26 @@ def four_panels(
     for row_in in rows_in:
         for column in range(2):
             left_in = GAP_IN + column * (PANEL_WIDTH_IN + GAP_IN)
-            place = (
-                left_in / width_in,
-                (top_in - row_in) / full_in,
-                PANEL_WIDTH_IN / width_in,
-                row_in / full_in,
-            )
-            panels.append(figure.add_axes(place, anchor="NW"))
+            corner = (left_in / width_in, (top_in - row_in) / full_in)
+            size = (PANEL_WIDTH_IN / width_in, row_in / full_in)
+            panels.append(figure.add_axes((*corner, *size), anchor="NW"))
         top_in -= row_in + GAP_IN
     figure.text(
-        GAP_IN / width_in,
-        1 - GAP_IN / 2 / full_in,
-        title,
-        color=INK,
-        fontsize=14,
-        weight="bold",
-        va="top",
-        parse_math=False,
-    )
+        GAP_IN / width_in, 1 - GAP_IN / 2 / full_in, title, va="top",
+        color=INK, fontsize=14, weight="bold", parse_math=False,
+    )  # fmt: skip
     return figure, panels
+
+
+def write_figure(
+    target: Path, figure: Figure, *, legend: Sequence[Line2D] = (), columns: int = 1, **options: Any
+) -> None:
+    """Write a PNG atomically, with a legend below; `options` are those of matplotlib's legend."""
+    if legend:
+        drawn = figure.legend(
+            handles=legend, loc="lower center", ncols=columns, frameon=False, labelcolor=INK, **options
+        )
+        for text in drawn.get_texts():
+            text.set_parse_math(False)
+    with atomic_path(target) as partial:
+        FigureCanvasAgg(figure).print_png(partial)

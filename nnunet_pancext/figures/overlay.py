@@ -1,4 +1,4 @@
-"""One picture of a case: CT slices in three planes with the contours of truth and prediction."""
+"""The figure of a case: CT slices in three planes with the contours of ground truth and prediction."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.layout import four_panels
+from nnunet_pancext.figures.layout import four_panels, write_figure
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
-    INK,
     LineStyle,
     brightness_range,
     draw_contour,
@@ -27,7 +25,6 @@ from nnunet_pancext.figures.panel import (
     zoom_box,
 )
 from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
-from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.io.label_maps import (
     foreground_labels,
     read_label_map,
@@ -35,12 +32,12 @@ from nnunet_pancext.io.label_maps import (
     require_same_grid,
 )
 
-# One shade per label, in the order of values: red, orange, pink for truth; green, cyan, lime for prediction.
-# Shades, not dashes, tell labels apart, because a dashed lesion vanishes on the solid border of its organ.
+# One shade per label, in the order of values: ground truth red, orange, pink; prediction green, cyan, lime.
+# Not dashes: a dashed lesion vanishes on the solid border of its organ.
 TRUTH_COLOURS = ("#ff3b3b", "#ffb02e", "#ff8ad8")
 PREDICTION_COLOURS = ("#2bdc5a", "#35d0ff", "#d4ff5c")
 LINE_STYLES: tuple[LineStyle, ...] = ("solid", "dashed", "dotted")
-# Truth is drawn first and wider, so that both lines show where they coincide.
+# Ground truth is drawn first and wider, so that both lines show where they coincide.
 TRUTH_WIDTH, PREDICTION_WIDTH = 2.4, 1.0
 LEGEND_COLUMNS = 3
 
@@ -60,19 +57,16 @@ def write_overlay(
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same enlarged, coronal and sagittal.
 
-    The slices go through the middle of the label of highest value that the truth holds, which is the lesion
-    where pancreas is 1 and lesion 2; without a truth or in an empty one, that of the prediction; else through
-    the centre of the image. The CT (in HU) is shown in the window 40 / 400, an image that is none from its
-    darkest to its brightest hundredth, with patient right on the left and feet down whatever the orientation
-    of the files. The label of lowest value is red in the truth and
-    green in the prediction, the next one orange and cyan.
+    The slices pass through the centre of the highest label (the lesion where pancreas is 1 and lesion 2) of
+    the ground truth, or of the prediction if the ground truth is missing or empty, or of the image. The
+    window is 40 / 400 HU for CT, else the 1st to the 99th percentile. Patient right is on the left and feet
+    are down, whatever the orientation of the files.
 
-    With `by_voxel` label maps are laid onto the image voxel by voxel, wherever their headers place them, and
-    there may be none.
+    With `by_voxel` label maps are aligned by voxel index, whatever their headers say, and both may be None.
 
     Raises:
-        PancextError: a file is missing or unreadable, or the three do not share one grid; or there is neither
-            truth nor prediction.
+        PancextError: a file is missing or unreadable, the files do not share one grid, or there is neither
+            ground truth nor prediction.
     """
     foreground = foreground_labels(labels)
     values = tuple(foreground.values())
@@ -81,12 +75,12 @@ def write_overlay(
     predicted = (
         None if prediction is None else read_on_grid(prediction, ct, role="prediction", by_voxel=by_voxel)
     )
-    true = None if truth is None else read_on_grid(truth, ct, role="truth", by_voxel=by_voxel)
+    true = None if truth is None else read_on_grid(truth, ct, role="ground truth", by_voxel=by_voxel)
     shown = predicted if true is None or (predicted is not None and not np.isin(true, values).any()) else true
     if shown is None and by_voxel:
         shown = np.zeros(ct_hu.shape, bool)
     if shown is None:
-        raise PancextError(f"There is neither truth nor prediction to draw on {image}. Give one of them.")
+        raise PancextError(f"Neither ground truth nor prediction to draw on {image}. Give one of them.")
     window = ABDOMEN_HU if is_ct else brightness_range(ct_hu)
     centre = central_voxel(highest_label(shown, values))
 
@@ -124,23 +118,11 @@ def write_overlay(
     enlarged.set_ylim(box[3], box[2])
     for axes in panels:
         draw_scale_bar(axes)
-    texts = figure.legend(
-        handles=legend,
-        loc="lower center",
-        ncols=columns,
-        frameon=False,
-        labelcolor=INK,
-        fontsize=10,
-        labelspacing=0.3,
-    ).get_texts()
-    for text in texts:
-        text.set_parse_math(False)
-    with atomic_path(target) as partial:
-        FigureCanvasAgg(figure).print_png(partial)
+    write_figure(target, figure, legend=legend, columns=columns, fontsize=10, labelspacing=0.3)
 
 
 def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Mask of the highest of the ascending `values` that `label_map` holds; empty where it holds none."""
+    """Return the mask of the highest of the ascending `values` in `label_map`; empty if it has none."""
     for value in reversed(values):
         mask = label_map == value
         if mask.any():
@@ -151,10 +133,8 @@ def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> ND
 def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = False) -> NDArray[np.generic]:
     """Return a label map (slice, row, column) as displayed.
 
-    With `by_voxel` a label map of the image's size lies on its voxels, whatever its header says.
-
     Raises:
-        PancextError: its grid is another.
+        PancextError: its grid differs from that of `ct`; with `by_voxel`, its size.
     """
     label_map = read_label_map(path)
     if by_voxel and label_map.GetSize() == ct.GetSize():
@@ -176,7 +156,7 @@ def draw_labels(
     values: Sequence[int],
     pixel_mm: tuple[float, float],
 ) -> None:
-    """Draw the contour of each label value of both label maps (row, column), those that are there."""
+    """Draw the contours of each label value in both label maps (row, column), either of which may be None."""
     for label_map, colours, linewidth in (
         (truth, TRUTH_COLOURS, TRUTH_WIDTH),
         (prediction, PREDICTION_COLOURS, PREDICTION_WIDTH),
@@ -195,7 +175,7 @@ def draw_labels(
 
 
 def line_style(index: int) -> LineStyle:
-    """The line of the label of this place: labels beyond the colours take other strokes."""
+    """Return the line style of a label by its position; labels beyond the colours change the style."""
     return LINE_STYLES[index // len(TRUTH_COLOURS) % len(LINE_STYLES)]
 
 
@@ -205,11 +185,11 @@ def legend_lines(
     truth: NDArray[np.generic] | None,
     prediction: NDArray[np.generic] | None,
 ) -> list[Line2D]:
-    """Lines that name each label's colours; a label map that is not drawn is None."""
+    """Return legend entries of each label's colours; a label map that is not drawn is None."""
     lines = []
     for index, (label, value) in enumerate(foreground.items()):
         for role, label_map, colours in (
-            ("truth", truth, TRUTH_COLOURS),
+            ("ground truth", truth, TRUTH_COLOURS),
             ("prediction", prediction, PREDICTION_COLOURS),
         ):
             if label_map is None:

@@ -1,4 +1,4 @@
-"""Drawing one plane of a CT: the grey picture and its directions, contours, a scale bar."""
+"""Drawing one plane of a CT: the slice and its directions, contours, a scale bar."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ HALO = [withStroke(linewidth=2, foreground="#101214")]
 WINDOW_LEVEL_HU = 40
 WINDOW_WIDTH_HU = 400
 ABDOMEN_HU = (WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2, WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2)
-# A contour follows a mask refined by this factor and blurred by this part of a voxel:
-# enough to round the voxel steps, too little to lose a structure of one voxel.
+# Masks are refined by this factor and blurred by this part of a voxel before contouring:
+# enough to smooth the voxel steps, too little to lose a structure of one voxel.
 CONTOUR_REFINEMENT = 6
 CONTOUR_BLUR_VOXELS = 0.4
 
@@ -25,7 +25,7 @@ SCALE_BARS_MM = (1, 2, 5, 10, 20, 50)
 
 LineStyle = Literal["solid", "dashed", "dotted"]
 Box = tuple[float, float, float, float]
-"""Left, right, top and bottom in mm from the top left corner of the picture."""
+"""Left, right, top and bottom in mm from the top left corner of the slice."""
 
 
 def draw_picture(
@@ -59,20 +59,13 @@ def draw_picture(
     )
     for letter, (x, y, horizontal, vertical) in zip(edges, places, strict=True):
         axes.text(
-            x,
-            y,
-            letter,
-            transform=axes.transAxes,
-            ha=horizontal,
-            va=vertical,
-            color=INK,
-            fontsize=9,
-            path_effects=HALO,
-        )
+            x, y, letter, transform=axes.transAxes, ha=horizontal, va=vertical,
+            color=INK, fontsize=9, path_effects=HALO,
+        )  # fmt: skip
 
 
 def brightness_range(volume: NDArray[np.generic]) -> tuple[float, float]:
-    """Return what to show black and white of an image whose values have no unit."""
+    """Return the window of an image whose values have no unit: its 1st and 99th percentile."""
     finite = volume[np.isfinite(volume)]
     low, high = np.percentile(finite, (1, 99)).tolist() if finite.size else (0.0, 1.0)
     return low, max(high, low + 1e-6)
@@ -87,7 +80,7 @@ def draw_contour(
     linestyle: LineStyle,
     linewidth: float,
 ) -> None:
-    """Draw the outline of a mask (row, column) on a picture of the same size; nothing where it is empty."""
+    """Draw the outline of a mask (row, column) on a slice of the same size; nothing if it is empty."""
     box = bounding_box(mask)
     if box is None:
         return
@@ -108,7 +101,7 @@ def draw_contour(
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """First row, row past the last, first column, column past the last of a mask; None where it is empty."""
+    """Return first row, row past the last, first column, column past the last of a mask; None if empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return None
@@ -118,10 +111,10 @@ def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
 def zoom_box(
     mask: NDArray[np.bool_], *, pixel_mm: tuple[float, float], margin_mm: float, least_mm: float
 ) -> Box:
-    """The part of a picture around `mask` (row, column), with a margin, in the picture's proportions.
+    """Return the region around `mask` (row, column), with a margin, in the proportions of the slice.
 
-    It lies within the picture and its longer side is at least `least_mm`, or the whole side where that is
-    shorter. Around an empty mask it lies in the middle of the picture.
+    It is within the slice, and its longer side is at least `least_mm`, or that of the slice if shorter. For
+    an empty mask it is in the centre.
     """
     size = np.array(mask.shape) * pixel_mm
     box = bounding_box(mask)
@@ -137,7 +130,7 @@ def zoom_box(
 
 
 def draw_zoom_frame(axes: Axes, box: Box) -> None:
-    """Mark on the whole picture which part an enlarged one shows."""
+    """Mark the enlarged region on the whole slice."""
     left, right, top, bottom = box
     axes.add_patch(
         Rectangle(
@@ -147,19 +140,13 @@ def draw_zoom_frame(axes: Axes, box: Box) -> None:
 
 
 def draw_scale_bar(axes: Axes) -> None:
-    """Draw a bar of a round length in the bottom left corner of what `axes` shows."""
+    """Draw a bar of a round length in the bottom left corner."""
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     length_mm = max((length for length in SCALE_BARS_MM if length <= (right - left) / 4), default=1)
     x, y = left + 0.03 * (right - left), bottom + 0.03 * (top - bottom)
     axes.plot([x, x + length_mm], [y, y], color=INK, linewidth=2, solid_capstyle="butt", path_effects=HALO)
     axes.text(
-        x + length_mm / 2,
-        y + 0.012 * (top - bottom),
-        f"{length_mm / 10:g} cm",
-        color=INK,
-        fontsize=8,
-        ha="center",
-        va="bottom",
-        path_effects=HALO,
-    )
+        x + length_mm / 2, y + 0.012 * (top - bottom), f"{length_mm / 10:g} cm", ha="center", va="bottom",
+        color=INK, fontsize=8, path_effects=HALO,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Cutting a volume into the planes that a reader of CT knows."""
+"""Axial, coronal and sagittal slices of a volume."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 # Columns run to the left, rows to the back, slices to the feet: drawn as stored, every plane follows the
-# radiological convention (patient right on the left of the picture, feet down).
+# radiological convention (patient right on the left, feet down).
 DISPLAY_ORIENTATION = "LPI"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """A cut of an array (slice, row, column) at right angles to `axis`.
+    """A slice of an array (slice, row, column) perpendicular to `axis`.
 
-    `edges` are the directions at the left, right, top and bottom of the picture.
+    `edges` are the directions at its left, right, top and bottom.
     """
 
     name: str
@@ -25,11 +25,11 @@ class Plane:
     edges: str
 
     def cut(self, volume: NDArray[np.generic], centre: tuple[int, int, int]) -> NDArray[np.generic]:
-        """The 2D picture (row, column) of this plane through the voxel `centre`."""
+        """Return the slice (row, column) through the voxel `centre`."""
         return np.moveaxis(volume, self.axis, 0)[centre[self.axis]]
 
     def pixel_mm(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:
-        """Height and width of a picture element, from the spacing along (slice, row, column)."""
+        """Return height and width of a pixel, from the spacing along (slice, row, column)."""
         height, width = (spacing_mm[axis] for axis in range(3) if axis != self.axis)
         return height, width
 
@@ -40,16 +40,16 @@ SAGITTAL = Plane(name="Sagittal", axis=2, edges="APSI")
 
 
 def display_array(image: sitk.Image) -> tuple[NDArray[np.generic], tuple[float, float, float]]:
-    """Array (slice, row, column) of `image` as displayed, and its spacing in mm along these axes."""
+    """Return the array (slice, row, column) of `image` as displayed, and its spacing in mm."""
     oriented = sitk.DICOMOrient(image, DISPLAY_ORIENTATION)
     across, down, along = oriented.GetSpacing()
     return sitk.GetArrayFromImage(oriented), (along, down, across)
 
 
 def central_voxel(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """The voxel of `mask` nearest to its centre of mass; the centre of the array where `mask` is empty.
+    """Return the voxel of `mask` nearest to its centre of mass, or the centre of the array if it is empty.
 
-    The centre of mass itself may lie outside a curved organ, and a slice through it may show nothing.
+    The centre of mass itself may be outside a curved organ.
     """
     voxels = np.argwhere(mask)
     if len(voxels) == 0:

@@ -1,4 +1,4 @@
-"""What a model's network attends to in its median case."""
+"""The attention maps of a model's median case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.model_report.gallery import image_files
 from nnunet_pancext.model_report.validation import Validation
 from nnunet_pancext.nnunet_files.model_folder import Fold, ModelFolder
-from nnunet_pancext.pages.pictures import Shown
+from nnunet_pancext.pages.pictures import CaseFigure
 
 if TYPE_CHECKING:
     from nnunet_pancext.attention.model import TrainedModel
@@ -26,14 +26,14 @@ NO_CHECKPOINT = "There are no attention maps: no fold has a checkpoint."
 
 
 def why_no_attention(model: ModelFolder) -> str | None:
-    """Say why no map can be drawn; None where one can. It takes seconds, the scores that follow take hours.
+    """Return why no map can be drawn, or None. Called before the scoring, which may take hours.
 
     Raises:
-        PancextError: a checkpoint is not one of this model, or the model is one that cannot be drawn.
+        PancextError: a checkpoint is not of this model, or the model cannot be opened.
     """
     from nnunet_pancext.attention.maps import WITH_MAPS, has_attention
 
-    fold = next((one for one in model.folds if one.checkpoint is not None), None)
+    fold = next((fold for fold in model.folds if fold.checkpoint is not None), None)
     if fold is None:
         return NO_CHECKPOINT
     if not has_attention(_open(model, fold).network):
@@ -43,14 +43,14 @@ def why_no_attention(model: ModelFolder) -> str | None:
 
 def draw_attention(
     model: ModelFolder, validation: Validation, *, folder: Path
-) -> tuple[list[Shown], list[str]]:
-    """Draw the maps of the median case by the fold that predicted it; return them and what is to be noted.
+) -> tuple[list[CaseFigure], list[str]]:
+    """Draw the maps of the median case by the fold that predicted it; return them and notes.
 
-    A non-local block is asked what the centre of the true label attends to, where there is no truth that of
-    the prediction.
+    For a non-local block the query voxel is the centre of the true label, or of the predicted one where the
+    ground truth is empty.
 
     Raises:
-        PancextError: an image is missing or unreadable, or a checkpoint is not one of this model.
+        PancextError: an image is missing or unreadable, or a checkpoint is not of this model.
     """
     from nnunet_pancext.attention.maps import needs_voxel, read_attention
     from nnunet_pancext.attention.write import write_maps
@@ -60,22 +60,22 @@ def draw_attention(
     name = chosen.get("median") or next(iter(chosen.values()), None)
     if model.images is None or name is None:
         return [], []
-    fold = next(one for one in model.folds if one.name == validation.fold_of[name])
+    fold = next(fold for fold in model.folds if fold.name == validation.fold_of[name])
     if fold.checkpoint is None:
         return [], [
             f"Fold {fold.name}, which predicted {name}, has no checkpoint: there are no attention maps."
         ]
     trained = _open(model, fold)
     image = trained.prepare(image_files(model, name))
-    scores = next(one for one in evaluation.scores if one.case == name)
+    scores = next(scores for scores in evaluation.scores if scores.case == name)
     voxel = _centre(scores, evaluation) if needs_voxel(trained.network) else None
     maps = read_attention(trained, image, voxel)
     write_maps(maps, reference=image.reference, folder=folder, case=name, voxel=voxel, is_ct=trained.is_ct)
-    seen_from = "" if voxel is None else f", from voxel {' '.join(map(str, voxel))}"
+    query = "" if voxel is None else f", from voxel {' '.join(map(str, voxel))}"
     return [
-        Shown(
+        CaseFigure(
             case=name,
-            why=path.stem.removeprefix(f"{name}_").replace("_", " ") + f", fold {fold.name}{seen_from}",
+            why=path.stem.removeprefix(f"{name}_").replace("_", " ") + f", fold {fold.name}{query}",
             picture=path,
         )
         for path in sorted(folder.glob("*.png"))
@@ -94,7 +94,7 @@ def _open(model: ModelFolder, fold: Fold) -> TrainedModel:
 
 
 def _centre(case: CaseScores, evaluation: Evaluation) -> tuple[int, int, int]:
-    """Return the middle (slice, row, column) of the highest label, as in the pictures of cases."""
+    """Return the centre (slice, row, column) of the highest label, as in the figures of cases."""
     targets = evaluation.targets
     values = tuple(sorted({value for name in targets.declared for value in targets.regions[name]}))
     for file in filter(None, (case.truth_file, case.prediction_file)):

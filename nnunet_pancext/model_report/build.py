@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.charts import precision_recall_chart
+from nnunet_pancext.evaluation.folder import Evaluation
+from nnunet_pancext.evaluation.scores import METRICS, metric_values
+from nnunet_pancext.evaluation.totals import total
+from nnunet_pancext.figures.charts import precision_recall_chart, strip_chart
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
-from nnunet_pancext.model_report.charts import distribution_charts, voxel_curves
 from nnunet_pancext.model_report.gallery import draw_gallery
 from nnunet_pancext.model_report.page import model_page
 from nnunet_pancext.model_report.validation import (
@@ -24,15 +26,17 @@ from nnunet_pancext.model_report.validation import (
 )
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
-from nnunet_pancext.pages.pictures import Shown
+from nnunet_pancext.pages.pictures import CaseFigure, Chart
 from nnunet_pancext.trainers import list_trainers
 
-NO_IMAGES = "There are no pictures: the images are not in nnUNet_raw. Give their folder with --images."
+DISTRIBUTIONS = ("dice", "nsd_2mm", "hd95_mm", "volume_error_ml")
+NO_IMAGES = "There are no figures: the images are not in nnUNet_raw. Give their folder with --images."
+NO_REGIONS = "There are no figures: regions of several values cannot be drawn."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReport:
-    """What was scored, and what the page says first of it."""
+    """The scores, and the notes at the top of the page."""
 
     validation: Validation
     notes: list[str]
@@ -53,8 +57,8 @@ def write_model_report(
     Raises:
         PancextError: a case cannot be scored or drawn, a checkpoint read, or the page written.
     """
-    found = [read_training_record(fold.folder) for fold in model.folds]
-    records = [record for record in found if record is not None]
+    read = (read_training_record(fold.folder) for fold in model.folds)
+    records = [record for record in read if record is not None]
     no_attention = why_no_attention(model) if attention else None
     validation = score_validations(model, jobs=jobs, show_progress=show_progress)
     evaluation = validation.evaluation
@@ -66,12 +70,12 @@ def write_model_report(
     if no_attention is not None:
         notes.append(no_attention)
     with tempfile.TemporaryDirectory() as folder:
-        gallery: list[Shown] = []
-        maps: list[Shown] = []
+        gallery: list[CaseFigure] = []
+        maps: list[CaseFigure] = []
         if drawable.keys() == labels.keys():
             gallery = draw_gallery(model, evaluation.scores, drawable, folder=Path(folder))
         else:
-            notes.append("There are no pictures: regions of several values cannot be drawn.")
+            notes.append(NO_REGIONS)
         if attention and no_attention is None:
             maps, missing = draw_attention(model, validation, folder=Path(folder) / "maps")
             notes += missing
@@ -81,9 +85,9 @@ def write_model_report(
             facts=_facts(model, validation, records),
             fold_of=validation.fold_of,
             gallery=gallery,
-            distributions=distribution_charts(evaluation),
+            distributions=_distribution_charts(evaluation),
             training=training_charts(records),
-            precision_recall=precision_recall_chart(voxel_curves(evaluation)),
+            precision_recall=_precision_recall_chart(evaluation),
             maps=maps,
             notes=notes,
             attention_hint="" if attention else _attention_hint(model),
@@ -98,12 +102,12 @@ def write_model_report(
 
 
 def _attention_hint(model: ModelFolder) -> str:
-    """Say how maps are had; nothing for trainers of others, whose networks cannot be asked for any."""
+    """Say how to get maps; empty for other trainers, whose networks have none."""
     if model.trainer.split("_")[0] not in list_trainers():
         return ""
     return (
-        "Maps of attention are not drawn unless asked for, since they take a prediction: "
-        "pancext report with --attention adds those of the median case, where the network has any."
+        "Attention maps need a prediction and are optional: "
+        "pancext report with --attention adds those of the median case, if the network has any."
     )
 
 
@@ -112,8 +116,8 @@ def _facts(
 ) -> list[tuple[str, str]]:
     facts = [
         ("trainer", model.trainer),
-        ("plans", model.plans),
-        ("configuration", model.configuration),
+        ("plans", model.name.plans),
+        ("configuration", model.name.configuration),
         ("dataset", model.dataset_name),
         ("folds", ", ".join(fold.name for fold in model.folds)),
         ("cases", cases_text(model, validation.fold_of)),
@@ -121,12 +125,28 @@ def _facts(
     for record in records:
         seconds = record.seconds
         if seconds:
-            told = f"{record.epochs} epochs in {duration_text(sum(seconds))}"
-            facts.append((f"fold {record.fold}", told))
+            facts.append((f"fold {record.fold}", f"{record.epochs} epochs in {duration_text(sum(seconds))}"))
     facts.append(("folder", str(model.folder)))
     return facts
 
 
 def _without_record(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
     read = {record.fold for record in records}
-    return [f"Fold {fold.name} has no log of its training." for fold in model.folds if fold.name not in read]
+    return [f"Fold {fold.name} has no training log." for fold in model.folds if fold.name not in read]
+
+
+def _distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
+    """Draw each metric over the cases, a row per label, by title."""
+    charts = {}
+    for name in DISTRIBUTIONS:
+        groups = {
+            label: metric_values(evaluation.scores, label, name) for label in evaluation.targets.regions
+        }
+        charts[METRICS[name].title] = strip_chart(groups, x_label="", in_unit=name in ("dice", "nsd_2mm"))
+    return charts
+
+
+def _precision_recall_chart(evaluation: Evaluation) -> Chart | None:
+    """Draw the precision-recall curve of all voxels by label; None where no probabilities were scored."""
+    curves = {label: total(evaluation.scores, label).voxel_curve for label in evaluation.targets.regions}
+    return precision_recall_chart({label: curve for label, curve in curves.items() if curve is not None})

@@ -1,4 +1,4 @@
-"""Pictures of a model's worst, median and best cases."""
+"""Figures of a model's worst, median and best cases."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from nnunet_pancext.evaluation.choose_cases import choose_cases
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
-from nnunet_pancext.pages.pictures import Shown
+from nnunet_pancext.pages.pictures import CaseFigure
 
 
 def draw_gallery(
     model: ModelFolder, scores: Sequence[CaseScores], labels: dict[str, int], *, folder: Path
-) -> list[Shown]:
-    """Draw the chosen cases of each label into `folder`; none without images.
+) -> list[CaseFigure]:
+    """Draw the worst, median and best case of each label into `folder`, each once; none without images.
 
     Raises:
         PancextError: an image is missing or does not fit its label map.
     """
     if model.images is None:
         return []
-    by_case = {one.case: one for one in scores}
-    pictures: dict[str, Path] = {}
-    shown = []
-    for label in by_case[scores[0].case].labels:
-        for word, case in choose_cases(scores, label).items():
-            if case not in pictures:
-                pictures[case] = _draw(model, by_case[case], labels, folder=folder)
-            shown.append(Shown(case=case, why=f"{word}, {label}", picture=pictures[case]))
-    return _merged(shown)
+    by_case = {case.case: case for case in scores}
+    reasons: dict[str, list[str]] = {}
+    for label in scores[0].labels:
+        for rank, case in choose_cases(scores, label).items():
+            reasons.setdefault(case, []).append(f"{rank}, {label}")
+    return [
+        CaseFigure(case=case, why="; ".join(why), picture=_draw(model, by_case[case], labels, folder=folder))
+        for case, why in reasons.items()
+    ]
 
 
 def image_files(model: ModelFolder, case: str) -> list[Path]:
-    """Return the image of a case, a file for each channel; none where there is no folder of images.
+    """Return the image files of a case, one per channel; none without a folder of images.
 
     Raises:
         PancextError: a file is missing.
@@ -64,14 +64,3 @@ def _draw(model: ModelFolder, case: CaseScores, labels: dict[str, int], *, folde
         is_ct=model.dataset.is_ct,
     )
     return target
-
-
-def _merged(shown: Sequence[Shown]) -> list[Shown]:
-    """Show each case once, with every reason to show it."""
-    reasons: dict[str, list[Shown]] = {}
-    for one in shown:
-        reasons.setdefault(one.case, []).append(one)
-    return [
-        Shown(case=case, why="; ".join(one.why for one in several), picture=several[0].picture)
-        for case, several in reasons.items()
-    ]

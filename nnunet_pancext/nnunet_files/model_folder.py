@@ -1,52 +1,102 @@
-"""What `nnUNetv2_train` left of a model, and where the images and labels of its cases are."""
+"""The folder of a trained model, as `nnUNetv2_train` writes it: its name, its folds, its dataset's cases."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
+from nnunet_pancext.nnunet_files.folders import RAW, nnunet_folder
 from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
 
+SEPARATOR = "__"  # nnU-Net's, in the name of the folder
 ALL = "all"  # nnU-Net's name of the fold that trains on every case, and is validated on the same
 FLAT = (".png", ".bmp", ".jpg", ".jpeg")
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 
 
+class ModelName(NamedTuple):
+    """TRAINER__PLANS__CONFIGURATION, the name of a trained model's folder."""
+
+    trainer: str
+    plans: str
+    configuration: str
+
+    @classmethod
+    def parse(cls, text: str) -> ModelName | None:
+        """Read a folder's name; None where it does not have three parts."""
+        parts = text.split(SEPARATOR)
+        return cls(*parts) if len(parts) == 3 and all(parts) else None
+
+    def __str__(self) -> str:
+        return SEPARATOR.join(self)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """A fold of a model; `validation` and `checkpoint` are None until there is something of them.
+    """A fold of a trained model; `ending` is the suffix of its predictions."""
 
-    `is_validated` says that the validation came to its end: nnU-Net writes its summary last.
-    """
-
-    name: str
     folder: Path
-    validation: Path | None
-    is_validated: bool
-    checkpoint: Path | None
+    ending: str
+
+    @property
+    def name(self) -> str:
+        """The fold's number, or `all`."""
+        return self.folder.name.removeprefix("fold_")
+
+    @property
+    def validation(self) -> Path:
+        """Where nnU-Net writes the predictions of the validation cases."""
+        return self.folder / "validation"
+
+    @property
+    def summary(self) -> Path:
+        """The summary that nnU-Net writes at the end of the validation."""
+        return self.validation / "summary.json"
+
+    @cached_property
+    def cases(self) -> set[str]:
+        """The predicted validation cases. nnU-Net creates the folder before the first prediction."""
+        return find_cases(self.validation, self.ending)
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the validation is complete."""
+        return self.summary.is_file()
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The final checkpoint, else the latest, else the best."""
+        return next((path for name in CHECKPOINTS if (path := self.folder / name).is_file()), None)
 
     @property
     def is_of_training_cases(self) -> bool:
-        """Whether its validation cases are the ones that it trained on."""
+        """Whether the validation cases are the training cases."""
         return self.name == ALL
+
+    def prediction(self, case: str) -> Path:
+        """The predicted label map of a validation case."""
+        return self.validation / f"{case}{self.ending}"
+
+    def probabilities(self, case: str) -> Path:
+        """The predicted probabilities of a validation case."""
+        return self.validation / f"{case}.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFolder:
-    """A trained model, the true label maps of its dataset, and its images where they are at hand.
+    """A trained model, the ground truth of its dataset, and its images where they are available.
 
-    `folds` are those to report, `left_out` the other ones that are there and were not chosen away.
+    `folds` are those to report, `left_out` those that the user did not exclude but that are omitted.
     """
 
     folder: Path
-    trainer: str
-    plans: str
-    configuration: str
+    name: ModelName
     dataset: DatasetJson
     folds: list[Fold]
     left_out: list[Fold]
@@ -54,86 +104,73 @@ class ModelFolder:
     images: Path | None
 
     @property
+    def trainer(self) -> str:
+        """The name of the trainer."""
+        return self.name.trainer
+
+    @property
     def dataset_name(self) -> str:
-        """The dataset's folder name, as Dataset007_Pancreas."""
+        """The folder name of the dataset, such as Dataset007_Pancreas."""
         return self.folder.parent.name
 
 
 def open_model_folder(
     folder: Path, *, folds: Sequence[str] = (), truth: Path | None = None, images: Path | None = None
 ) -> ModelFolder:
-    """Look what is there: every fold, or those named, with their validation.
+    """Find the folds of a model, or those named, with their validation.
 
-    Fold `all`, whose validation cases are its training cases, is left out beside a validated fold with a
-    number. The truth is in nnUNet_preprocessed or nnUNet_raw and the images in nnUNet_raw unless they are
-    given.
+    Fold `all`, validated on its training cases, is omitted where a numbered fold is validated. By default the
+    ground truth is in nnUNet_preprocessed or nnUNet_raw and the images are in nnUNet_raw.
 
     Raises:
-        PancextError: the folder is no trained model, its images are no volumes, a fold is not there, `all`
-            is named with others, none was validated, or the truth is not found.
+        PancextError: the folder is not a trained model, its images are not volumes, a fold does not exist,
+            `all` is named with others, none was validated, or the ground truth is not found.
     """
     folder = folder.resolve()
-    parts = folder.name.split("__")
-    if len(parts) != 3 or not (folder / "dataset.json").is_file():
+    name = ModelName.parse(folder.name)
+    if name is None or not (folder / "dataset.json").is_file():
         raise PancextError(
-            f"{folder} is no trained model. Give a folder as nnUNetv2_train writes it: "
+            f"{folder} is not a trained model. Give a folder as nnUNetv2_train writes it: "
             "$nnUNet_results/Dataset007_Pancreas/TRAINER__PLANS__CONFIGURATION."
         )
     dataset = read_dataset_json(folder / "dataset.json")
     if dataset.file_ending in FLAT:
         raise PancextError(
-            f"{folder} was trained on {dataset.file_ending} pictures. A report is of volumes, with distances "
-            "in mm; nnU-Net's own scores of pictures are in fold_*/validation/summary.json."
+            f"{folder} was trained on {dataset.file_ending} images. Reports need volumes, for distances in "
+            "mm; nnU-Net's own scores are in fold_*/validation/summary.json."
         )
-    found = {
-        path.name.removeprefix("fold_"): read_fold(path, ending=dataset.file_ending)
-        for path in sorted(folder.glob("fold_*"))
-    }
-    unknown = [name for name in folds if name not in found]
+    trained = {fold.name: fold for fold in find_folds(folder, ending=dataset.file_ending)}
+    unknown = [name for name in folds if name not in trained]
     if unknown:
-        there = ", ".join(found) or "none"
         raise PancextError(
-            f"{folder} has no fold {', '.join(unknown)}; there are: {there}. Train them first."
+            f"{folder} has no fold {', '.join(unknown)}. Trained folds: {', '.join(trained) or 'none'}."
         )
     if ALL in folds and len(set(folds)) > 1:
         raise PancextError(
             f"--folds {' '.join(folds)}: fold {ALL} trained on the cases of every other fold. "
             "Report it alone."
         )
-    named = [fold for name, fold in found.items() if name in folds or not folds]
+    named = [fold for name, fold in trained.items() if name in folds or not folds]
     numbered = [fold for fold in named if not fold.is_of_training_cases]
-    kept = numbered if any(fold.validation for fold in numbered) else named
-    if not any(fold.validation for fold in kept):
+    kept = numbered if any(fold.cases for fold in numbered) else named
+    if not any(fold.cases for fold in kept):
         raise PancextError(
-            f"No fold of {folder} has a validation. Let nnUNetv2_train end, or run it with --val."
+            f"No fold of {folder} has a validation. Finish nnUNetv2_train, or run it with --val."
         )
+    raw = nnunet_folder(RAW)
+    if images is None and raw is not None and (raw / folder.parent.name / "imagesTr").is_dir():
+        images = raw / folder.parent.name / "imagesTr"
     return ModelFolder(
         folder=folder,
-        trainer=parts[0],
-        plans=parts[1],
-        configuration=parts[2],
+        name=name,
         dataset=dataset,
         folds=kept,
         left_out=[fold for fold in named if fold not in kept],
         truth=truth or find_ground_truth(folder.parent.name),
-        images=images or _below("nnUNet_raw", f"{folder.parent.name}/imagesTr"),
+        images=images,
     )
 
 
-def read_fold(path: Path, *, ending: str) -> Fold:
-    """Look what is there of a fold; `ending` is that of its label maps."""
-    # nnU-Net makes the folder before the first prediction.
-    validation = path / "validation"
-    checkpoints = [path / name for name in CHECKPOINTS if (path / name).is_file()]
-    return Fold(
-        name=path.name.removeprefix("fold_"),
-        folder=path,
-        validation=validation if find_cases(validation, ending) else None,
-        is_validated=(validation / "summary.json").is_file(),
-        checkpoint=checkpoints[0] if checkpoints else None,
-    )
-
-
-def _below(variable: str, folder: str) -> Path | None:
-    root = os.environ.get(variable)
-    return Path(root) / folder if root and (Path(root) / folder).is_dir() else None
+def find_folds(folder: Path, *, ending: str) -> list[Fold]:
+    """Return the folds of a model that a training has begun."""
+    return [Fold(folder=path, ending=ending) for path in sorted(folder.glob("fold_*")) if path.is_dir()]

@@ -10,27 +10,29 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
-
-SEPARATOR = "__"  # nnU-Net's, in the folder's name
+from nnunet_pancext.nnunet_files.model_folder import SEPARATOR, Fold, ModelName
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: what it was trained with, and its folder, which holds the folds.
+    """A trained model: its folder, and what it was trained with.
 
-    `name` is how the tables call it: the trainer, with plans or configuration where these differ.
+    `name` identifies it in tables: the trainer, with plans or configuration where these differ.
     """
 
     name: str
-    trainer: str
-    plans: str
-    configuration: str
+    trained_as: ModelName
     folder: Path
     dataset_json: dict[str, Any]
 
-    def validation(self, fold: int) -> Path:
-        """Return where nnU-Net writes the predictions of the fold's validation cases."""
-        return self.folder / f"fold_{fold}" / "validation"
+    @property
+    def ending(self) -> str:
+        """The suffix of its predictions."""
+        return str(self.dataset_json.get("file_ending", ".nii.gz"))
+
+    def fold(self, fold: int | str) -> Fold:
+        """Return a fold, which need not exist."""
+        return Fold(folder=self.folder / f"fold_{fold}", ending=self.ending)
 
 
 def find_dataset_results(dataset: str) -> Path:
@@ -40,51 +42,47 @@ def find_dataset_results(dataset: str) -> Path:
         PancextError: nnUNet_results is not set, or holds no such dataset or several.
     """
     root = existing_folder(RESULTS)
-    number = f"Dataset{int(dataset):03d}_" if dataset.isdecimal() else None
-    found = [
+    prefix = f"Dataset{int(dataset):03d}_" if dataset.isdecimal() else None
+    matches = [
         path
         for path in sorted(root.iterdir())
-        if path.is_dir() and (path.name == dataset if number is None else path.name.startswith(number))
+        if path.is_dir() and (path.name == dataset if prefix is None else path.name.startswith(prefix))
     ]
-    if len(found) != 1:
-        known = ", ".join(sorted(path.name for path in root.glob("Dataset*"))) or "none"
-        which = "no" if not found else "more than one"
+    if len(matches) != 1:
+        existing = ", ".join(sorted(path.name for path in root.glob("Dataset*"))) or "none"
+        number = "more than one" if matches else "no"
         raise PancextError(
-            f"There is {which} dataset {dataset!r} in nnUNet_results ({root}); there are: {known}. "
+            f"There is {number} dataset {dataset!r} in nnUNet_results ({root}); there are: {existing}. "
             "Give its number or its name."
         )
-    return found[0]
+    return matches[0]
 
 
 def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plans: str) -> list[Model]:
     """Return the models of a dataset's results, in the order of `names`.
 
-    A name is a trainer's, trained with `plans` and `configuration`, or TRAINER__PLANS__CONFIGURATION.
+    A name is TRAINER, trained with `plans` and `configuration`, or TRAINER__PLANS__CONFIGURATION.
 
     Raises:
-        PancextError: there are fewer than two names, one is given twice, was never trained, or its folder
-            lacks dataset.json.
+        PancextError: fewer than two names, one given twice or never trained, or a model without
+            dataset.json.
     """
-    wanted = [split_name(name, configuration=configuration, plans=plans) for name in names]
+    wanted = [model_name(name, configuration=configuration, plans=plans) for name in names]
     for index, parts in enumerate(wanted):
         if parts in wanted[:index]:
             raise PancextError(f"{names[index]} is given twice. Name each trainer once.")
     if len(wanted) < 2:
         raise PancextError("A comparison needs at least two trainers. Name them all after --trainers.")
-    # a trainer's name is always told, plans and configuration where not all models share them
-    told = [True, *(len({parts[place] for parts in wanted}) > 1 for place in (1, 2))]
+    differing = [True, *(len({parts[index] for parts in wanted}) > 1 for index in (1, 2))]
     models = []
     for parts in wanted:
-        folder = dataset / SEPARATOR.join(parts)
+        folder = dataset / str(parts)
         if not folder.is_dir():
             raise PancextError(_never_trained(folder, dataset))
-        trainer, plans_name, configuration_name = parts
         models.append(
             Model(
-                name=SEPARATOR.join(part for part, is_told in zip(parts, told, strict=True) if is_told),
-                trainer=trainer,
-                plans=plans_name,
-                configuration=configuration_name,
+                name=SEPARATOR.join(part for part, differs in zip(parts, differing, strict=True) if differs),
+                trained_as=parts,
                 folder=folder,
                 dataset_json=read_json(folder / "dataset.json", expect=dict),
             )
@@ -92,18 +90,18 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
     return models
 
 
-def split_name(name: str, *, configuration: str, plans: str) -> tuple[str, str, str]:
-    """Return trainer, plans and configuration of a name as `find_models` takes it.
+def model_name(name: str, *, configuration: str, plans: str) -> ModelName:
+    """Read a name as `find_models` takes it.
 
     Raises:
         PancextError: the name has two parts, or more than three, or an empty one.
     """
-    parts = name.split(SEPARATOR)
-    if len(parts) == 1 and name:
-        return name, plans, configuration
-    if len(parts) != 3 or not all(parts):
+    if name and SEPARATOR not in name:
+        return ModelName(name, plans, configuration)
+    parsed = ModelName.parse(name)
+    if parsed is None:
         raise PancextError(f"{name!r} is neither TRAINER nor TRAINER__PLANS__CONFIGURATION.")
-    return parts[0], parts[1], parts[2]
+    return parsed
 
 
 def reference_of(models: Sequence[Model], name: str | None, *, configuration: str, plans: str) -> Model:
@@ -114,9 +112,9 @@ def reference_of(models: Sequence[Model], name: str | None, *, configuration: st
     """
     if name is None:
         return models[0]
-    wanted = split_name(name, configuration=configuration, plans=plans)
+    wanted = model_name(name, configuration=configuration, plans=plans)
     for model in models:
-        if (model.trainer, model.plans, model.configuration) == wanted:
+        if model.trained_as == wanted:
             return model
     raise PancextError(
         f"The reference {name} is not among the trainers compared: {', '.join(m.name for m in models)}. "
@@ -125,26 +123,25 @@ def reference_of(models: Sequence[Model], name: str | None, *, configuration: st
 
 
 def shared_ending(models: Sequence[Model]) -> str:
-    """Return the file ending of all models' label maps.
+    """Return the suffix of all models' label maps.
 
     Raises:
         PancextError: they differ.
     """
-    endings = {model.name: str(model.dataset_json.get("file_ending", ".nii.gz")) for model in models}
-    first = endings[models[0].name]
-    if set(endings.values()) != {first}:
-        said = ", ".join(f"{name} {ending!r}" for name, ending in endings.items())
+    endings = {model.name: model.ending for model in models}
+    if len(set(endings.values())) > 1:
+        listed = ", ".join(f"{name} {ending!r}" for name, ending in endings.items())
         raise PancextError(
-            f"The file endings of the label maps differ: {said} in dataset.json. Only models of files of one "
+            f"The file endings of the label maps differ: {listed} in dataset.json. Only models of one file "
             "format can be compared: train them on the same raw dataset."
         )
-    return first
+    return models[0].ending
 
 
 def _never_trained(folder: Path, dataset: Path) -> str:
-    known = sorted(path.name for path in dataset.iterdir() if path.is_dir() and SEPARATOR in path.name)
-    listed = "\n  ".join(known) or "none"
+    trained = sorted(path.name for path in dataset.iterdir() if path.is_dir() and SEPARATOR in path.name)
+    listed = "\n  ".join(trained) or "none"
     return (
-        f"There is no trained model {folder.name} in {dataset}. Found are:\n  {listed}\n"
+        f"There is no trained model {folder.name} in {dataset}. Trained models:\n  {listed}\n"
         "Name one of these, with --plans and --configuration or in full as TRAINER__PLANS__CONFIGURATION."
     )

@@ -1,4 +1,4 @@
-"""How scores are written for people."""
+"""Scores and volumes formatted for readers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import math
 
 UNDEFINED = "\N{EN DASH}"
 UNDEFINED_MEANING = (
-    "the label is in neither the prediction nor the truth, so its Dice is undefined and left out of means."
+    "the label is in neither the prediction nor the ground truth, so its Dice is undefined and excluded "
+    "from means."
 )
 
 
 def score_text(value: float) -> str:
-    """A score with three decimals; a dash where it is nan."""
+    """Format a score with three decimals, nan as a dash."""
     return UNDEFINED if math.isnan(value) else f"{value:.3f}"
 
 
 def volume_text(volume_ml: float) -> str:
-    """A volume with one decimal, below 1 mL with three, so that a small lesion does not read as none."""
+    """Format a volume with one decimal, or three below 1 mL so that small lesions do not read as 0.0."""
     return f"{volume_ml:.{amount_decimals(volume_ml)}f}"
 
 
 def amount_decimals(amount: float) -> int:
-    """Decimals of a volume or a distance, and of the standard deviation beside it."""
+    """Return the decimals of a volume or distance, and of its standard deviation."""
     return 3 if 0 < abs(amount) < 1 else 1

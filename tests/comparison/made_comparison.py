@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +18,7 @@ from nnunet_pancext.comparison.output.page import write_comparison_page
 from nnunet_pancext.comparison.paired import compare_rows, fold_rows
 from nnunet_pancext.comparison.remarks import statistics_remarks
 from nnunet_pancext.comparison.scored_cases import ScoredCases
-from nnunet_pancext.comparison.strata import default_cuts, stratum_rows
+from nnunet_pancext.comparison.strata import default_stratifications, stratum_rows
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 
 NAN, INF = math.nan, math.inf
@@ -63,7 +65,7 @@ def compared(values, *, label="tumour", **changes) -> Comparison:
     }
     folds = tuple(0 if index < number / 2 else 1 for index in range(number))
     scored = ScoredCases(cases=names, folds=folds, patients=names, scores=scores)
-    cuts = default_cuts(scored, dataset_json={"labels": {"background": 0, label: 1}})
+    cuts = default_stratifications(scored, dataset_json={"labels": {"background": 0, label: 1}})
     rows = compare_rows(scored, reference=models[0], family=metrics, seed=0, resamples=200)
     made = Comparison(
         dataset="Dataset007_Pancreas",
@@ -110,7 +112,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        if tag not in ("meta", "wbr", "input", "br"):
+        if tag not in ("meta", "wbr", "input", "br", "img"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -121,6 +123,13 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+def charts_of(content: str) -> list[str]:
+    """The SVG of each chart on a page."""
+    return [
+        b64decode(chart).decode() for chart in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", content)
+    ]
 
 
 def page(tmp_path: Path, one: Comparison) -> str:

@@ -170,12 +170,12 @@ def test_a_refusal_has_no_traceback_and_writes_nothing(trained, tmp_path, capsys
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_an_output_that_cannot_be_written_is_said_before_the_work(trained, tmp_path, capsys, place):
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(trained, tmp_path, capsys, place):
     (tmp_path / "file").write_text("in the way")
     assert compare(tmp_path / place) == 1
-    said = capsys.readouterr().err
-    assert f"Cannot write to {tmp_path / place}" in said
-    assert "scoring" not in said
+    stderr = capsys.readouterr().err
+    assert f"Cannot write to {tmp_path / place}" in stderr
+    assert "scoring" not in stderr
 
 
 @pytest.mark.parametrize(
@@ -184,19 +184,21 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(trained, tmp_p
         (["--strata", "tumor=20,40mm"], "names no label; there are: foreground, pancreas, tumour"),
         (["--seed", "-1"], "--seed must be 0 or above, got -1"),
         (["--jobs", "0"], "--jobs must be at least 1, got 0"),
-        (["--metrics", "dise"], "There is no metric 'dise'. Give some of: dice, iou"),
+        (["--metrics", "dise"], "There is no metric 'dise'. Choose from: dice, iou"),
         (
             ["--metrics", "dice", "average_precision"],
             "average_precision cannot be compared. No trainer has probabilities: nnUNetv2_train with --val",
         ),
     ],
 )
-def test_mistakes_in_the_arguments_are_said_before_the_work(trained, tmp_path, capsys, arguments, message):
+def test_mistakes_in_the_arguments_are_reported_before_the_work(
+    trained, tmp_path, capsys, arguments, message
+):
     assert compare(tmp_path / "deep" / "out", *arguments) == 1
-    said = capsys.readouterr().err
-    assert message in said
-    assert "Traceback" not in said
-    assert "scoring" not in said
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert "Traceback" not in stderr
+    assert "scoring" not in stderr
     assert not (tmp_path / "deep").exists()
 
 

@@ -43,7 +43,7 @@ def test_an_epoch_that_was_run_twice_counts_as_it_was_run_last(tree):
     assert cost.seconds_per_epoch == 40.0
 
 
-def test_without_a_log_the_reason_is_told(tree):
+def test_without_a_log_the_reason_is_reported(tree):
     add_model(tree, "A")
     add_model(tree, "B")
     for path in tree.model("A").rglob("training_log_*.txt"):
@@ -52,7 +52,7 @@ def test_without_a_log_the_reason_is_told(tree):
     assert cost.epochs == cost.seconds_per_epoch == cost.hours == "no epoch in training_log_*.txt"
 
 
-def test_peak_memory_and_device_are_read_where_they_are_told(tree):
+def test_peak_memory_and_device_are_read_where_they_are_reported(tree):
     add_model(tree, "A", device="cuda:0", debug={"gpu_name": "NVIDIA H200"})
     add_model(tree, "B")
     with (tree.model("A") / "fold_1" / "training_log_2026_11_20_10_00_00.txt").open("a") as log:
@@ -64,7 +64,7 @@ def test_peak_memory_and_device_are_read_where_they_are_told(tree):
     assert "different devices and do not compare: A on NVIDIA H200; B on cpu" in remark
 
 
-def test_different_numbers_of_epochs_are_told(tree):
+def test_different_numbers_of_epochs_are_reported(tree):
     add_model(tree, "A", epochs=3)
     add_model(tree, "B", epochs=5)
     assert "different numbers of epochs: A 3, B 5" in cost_remarks(costs(tree, "A", "B"))[0]
@@ -88,7 +88,7 @@ def test_the_parameters_of_nnunets_own_network(tree):
     assert others.seconds_per_epoch == 10.0
 
 
-def test_a_trainer_that_is_not_here_is_told_though_its_name_is_similar_to_one_of_ours(tree):
+def test_a_trainer_that_is_not_here_is_reported_though_its_name_is_similar_to_one_of_ours(tree):
     add_model(tree, "nnUNetTrainer")
     add_model(tree, "SegResNetNLXTrainer")
     _, unknown = costs(tree, "nnUNetTrainer", "SegResNetNLXTrainer")

@@ -12,6 +12,7 @@ from made_comparison import (
     DASH,
     INF,
     Page,
+    charts_of,
     compared,
     comparison,
     false_lesions,
@@ -173,14 +174,14 @@ def test_no_mean_is_best_that_leaves_infinite_distances_out(tmp_path):
     [_, row] = body_of(differences)
     assert row.startswith(r"B & 20 & -3.00 (+14 $\infty$) & ")
     assert row.endswith(r" & $<$0.001 & -0.80 & 6/0/14 \\")
-    assert ">B (+14 \N{INFINITY})</text>" in page(tmp_path, one)  # beside the drawn difference
+    assert ">B (+14 \N{INFINITY})</text>" in charts_of(page(tmp_path, one))[1]  # beside the drawn difference
     found = Page(page(tmp_path, one)).text
     assert re.search(r"-3\.00 \(\+14 \N{INFINITY}\), p <0\.001, r -0\.80", found)
     assert "-3.00 (+14 \N{INFINITY})" in format_comparison(one)
     assert "Distances are infinite" in means
 
 
-def test_cases_that_only_one_trainer_has_are_told_wherever_they_count(tmp_path):
+def test_cases_that_only_one_trainer_has_are_reported_wherever_they_count(tmp_path):
     one = false_lesions()
     means, intervals, differences, folds, *_ = tables_of(latex(tmp_path, one))
     assert r"\textbf" not in means

@@ -10,20 +10,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from contracts.chromium import open_page
-from made_comparison import DASH, INF, NAN, Page, compared, comparison, cost, latex, page
+from made_comparison import DASH, INF, NAN, Page, charts_of, compared, comparison, cost, latex, page
 
 from nnunet_pancext.comparison.output import files as comparison_files
 from nnunet_pancext.comparison.output.cells import p_text, value_text
 from nnunet_pancext.comparison.output.console import format_comparison
 from nnunet_pancext.comparison.output.files import WRITERS, write_comparison
-from nnunet_pancext.comparison.output.plot import difference_plot, strip_plot
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.charts import line_chart
+from nnunet_pancext.figures.charts import difference_chart, line_chart, strip_chart
 from nnunet_pancext.pages.soft_wrap import soft_wrap
 
 
-def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
-    found = Page(page(tmp_path, comparison()))
+@pytest.fixture(scope="module")
+def plain_page(tmp_path_factory):
+    """The page of two trainers."""
+    folder = tmp_path_factory.mktemp("plain")
+    page(folder, comparison())
+    return folder / "page.html"
+
+
+@pytest.fixture(scope="module")
+def content(plain_page):
+    return plain_page.read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_holds_all_parts(content):
+    found = Page(content)
     for heading in (
         "How to read the tables",
         "By size of the label",
@@ -36,37 +48,35 @@ def test_the_page_is_well_formed_and_holds_all_parts(tmp_path):
     assert "Look here first." in found.text
     assert "+0.100, p <0.001, r +1.00" in found.text
     assert "0.425 ± 0.094median 0.425" in found.text  # fold 0
-    assert "1 \N{MULTIPLICATION SIGN} \N{INFINITY}" in found.text
     assert f"{DASH} in parameters, GMAC, time, peak: not here (Better_50epochs)" in found.text
-    assert found.tags.count("svg") == 4
+    assert found.tags.count("img") == 4
+    assert ["1 \N{MULTIPLICATION SIGN} \N{INFINITY}<" in chart for chart in charts_of(content)] == [
+        *(False, False, True, False)
+    ]
 
 
-def test_the_page_lets_run_its_own_script_only(tmp_path):
-    content = page(tmp_path, comparison())
+def test_the_page_allows_only_its_own_script(content):
     [script] = re.findall("<script>(.*?)</script>", content, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
         in content
     )
-    assert not re.search(r"https?://|url\(|@import|\bsrc=", content)
+    assert not re.search(r"https?://|url\(|@import|\bsrc=(?!\"data:)", content)
 
 
-def test_the_case_table_sorts_by_numbers(tmp_path):
-    content = page(tmp_path, comparison())
+def test_the_case_table_sorts_by_numbers(content):
     table = content.split('class="sortable"')[1]
     assert table.count("<tr>") == 1 + 12
     assert re.search(r'case_00</th><td data-value="0.0">0</td><td>tumour</td>', table)
     assert re.search(r'data-value="0.3\d*">0.300</td><td data-value="0.4\d*">0.400</td>', table)
 
 
-def test_the_page_in_a_browser(tmp_path):
-    page(tmp_path, comparison())
-
+def test_the_page_in_a_browser(plain_page):
     def first(column: int) -> str:
         return f"document.querySelector('.sortable tbody tr').cells[{column}].textContent"
 
-    with open_page(tmp_path / "page.html") as shown:
+    with open_page(plain_page) as shown:
         assert shown.errors == []
         assert shown.run(first(0)) == "case_00"
         sort = "document.querySelectorAll('.sortable thead button')[4].click()"
@@ -74,7 +84,7 @@ def test_the_page_in_a_browser(tmp_path):
         assert shown.run(first(4)) == "0.300"
         shown.run(sort)
         assert shown.run(first(4)) == "0.850"
-        assert shown.run("document.querySelectorAll('svg').length") == 4
+        assert shown.run("document.images.length") == 4
         assert shown.errors == []
 
 
@@ -128,16 +138,19 @@ def test_long_names_may_break_between_their_words():
     assert soft_wrap("a<b") == "a&lt;b"
 
 
-def test_nothing_finite_draws_nothing():
-    values = [("A", np.array([NAN, INF])), ("B", np.array([NAN]))]
-    assert strip_plot(values, metric="hd95_mm", text="") == ""
-    assert difference_plot([], metric="dice", text="") == ""
+def test_nothing_finite_draws_nothing(tmp_path):
+    assert difference_chart({}, x_label="") is None
+    assert difference_chart({"A": (NAN, (NAN, NAN))}, x_label="") is None
+    content = page(tmp_path, compared({"A": {"hd95_mm": [NAN, INF]}, "B": {"hd95_mm": [NAN, INF]}}))
+    assert [chart for chart in charts_of(content) if "HD95" not in chart] == charts_of(content)
+    assert "HD95, mm, by case" not in content
 
 
 def test_one_value_for_all_is_drawn():
-    picture = strip_plot([("A", np.array([0.5] * 3))], metric="dice", text="three equal")
-    assert picture.count("h0") == 3
-    assert "nan" not in picture
+    chart = strip_chart({"A": [0.5] * 3}, x_label="Dice")
+    assert chart.text == "A: 0.5 to 0.5, median 0.5, mean 0.5"
+    assert len(re.findall("<use [^>]*fill: #2b8fb3", chart.svg)) == 3
+    assert "nan" not in chart.svg
 
 
 def test_files_are_whole_or_absent(tmp_path, monkeypatch):
@@ -167,8 +180,8 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(name, tmp_path):
     assert not list(tmp_path.glob(".partial-*"))
 
 
-@pytest.fixture
-def wide_page(tmp_path):
+@pytest.fixture(scope="module")
+def wide_page(tmp_path_factory):
     """The page of six trainers with long names that end alike."""
     dice = np.linspace(0.3, 0.85, 12)
     distances = [*np.linspace(20, 140, 10), INF, INF]
@@ -179,8 +192,9 @@ def wide_page(tmp_path):
         }
         for letter, shift in zip("ABCDEF", np.linspace(0, 0.1, 6), strict=True)
     }
-    page(tmp_path, compared(values))
-    return tmp_path / "page.html"
+    folder = tmp_path_factory.mktemp("wide")
+    page(folder, compared(values))
+    return folder / "page.html"
 
 
 WIDTHS = "[{}].map(part => [part.scrollWidth, part.clientWidth])"
@@ -214,11 +228,8 @@ def test_a_comparison_is_read_in_light_and_dark(wide_page, scheme):
     with open_page(wide_page) as shown:
         shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         paper = shown.run("getComputedStyle(document.body).backgroundColor")
-        # text of the page, of a table and of a picture
-        inks = shown.run(
-            "[['h2', 'color'], ['td', 'color'], ['.plot text:not(.tick)', 'fill']]"
-            ".map(([name, kind]) => getComputedStyle(document.querySelector(name))[kind])"
-        )
+        # text of the page and of a table; tests/figures/test_charts.py is about that of charts
+        inks = shown.run("['h2', 'td'].map(name => getComputedStyle(document.querySelector(name)).color)")
     paper, *inks = (sum(map(int, re.findall(r"\d+", one)[:3])) / 3 for one in (paper, *inks))
     assert all((ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink) for ink in inks)
 
@@ -233,10 +244,10 @@ def test_the_filter_of_a_comparison_hides_other_cases(wide_page):
         assert shown.run(f"{rows}.map(row => row.cells[0].textContent)") == ["case_07"]
 
 
-def test_a_shared_suffix_is_said_once(wide_page):
+def test_a_shared_suffix_is_reported_once(wide_page):
     text = Page(wide_page.read_text(encoding="utf-8")).text
-    said = "All trainers have the suffix _50epochs_100iterations, which their names here leave out."
-    assert said in text
+    sentence = "All trainers have the suffix _50epochs_100iterations, which their names here omit."
+    assert sentence in text
     assert text.count("_100iterations") == 1
 
 

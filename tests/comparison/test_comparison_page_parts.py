@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from contracts.chromium import open_page
-from made_results import DATASET, ENDING, SHAPE, SPACING, add_model
+from made_results import DATASET, ENDING, SHAPE, SPACING, add_model, make_tree
 from sklearn.metrics import average_precision_score
 
 from nnunet_pancext.cli.main import main
@@ -18,12 +18,12 @@ from nnunet_pancext.comparison.output.cases_and_training import mean_curve
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord
 
 MODELS = ("A", "B")
+VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]
 
 
-@pytest.fixture
-def trained(tree):
-    """Two models with the logs of their trainings, and images."""
+def with_models(tree):
+    """Add two models with the logs of their trainings, and images."""
     add_model(tree, "A", shift=SHIFTS)
     add_model(tree, "B", shift=[one - 1 for one in SHIFTS])
     for number, name in enumerate(MODELS):
@@ -48,14 +48,32 @@ def trained(tree):
     return tree
 
 
+@pytest.fixture
+def trained(tree):
+    """Two trained models and images."""
+    return with_models(tree)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """The output folder of a comparison of the two models, for tests that only look at it."""
+    root = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in VARIABLES:
+            (root / name).mkdir()
+            patch.setenv(name, str(root / name))
+        with_models(make_tree(root))
+        compare(root / "out")
+    return root / "out"
+
+
 def compare(out, *options):
     assert main(["compare", "7", "--trainers", *MODELS, "-o", str(out), "--jobs", "1", *options]) == 0
     return (out / "comparison.html").read_text(encoding="utf-8")
 
 
-def test_the_page_shows_cases_and_trainings(trained, tmp_path):
-    out = tmp_path / "out"
-    page = compare(out)
+def test_the_page_shows_cases_and_trainings(compared):
+    page = (compared / "comparison.html").read_text(encoding="utf-8")
     assert "Worst, median and best case of A" in page
     assert re.findall(r"</b> · (\w+) by the Dice of foreground: A [\d.]+, B [\d.]+<", page) == [
         "worst", "median", "best",
@@ -63,7 +81,7 @@ def test_the_page_shows_cases_and_trainings(trained, tmp_path):
     # the mean of both folds: 1.5, 1.0 and 0.25
     assert "Loss of training patches. loss by epoch; A: 0.25 to 1.5, median 1; B: 0.25 to 1.5" in page
     assert "Pseudo Dice of validation patches. Dice, moving average by epoch; A: 0 to 0.095" in page
-    with open_page(out / "comparison.html") as shown:
+    with open_page(compared / "comparison.html") as shown:
         assert shown.errors == []
         sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(sizes) >= 6
@@ -115,13 +133,13 @@ def test_curves_need_the_probabilities_of_every_case(with_probabilities, tmp_pat
     assert "average_precision cannot be compared. B has probabilities of 7 of 8" in capsys.readouterr().err
 
 
-def test_damaged_probabilities_are_told_by_model_fold_and_case(with_probabilities, tmp_path, capsys):
+def test_damaged_probabilities_are_reported_by_model_fold_and_case(with_probabilities, tmp_path, capsys):
     case = with_probabilities.folds[1][0]
     with_probabilities.prediction("B", case).with_name(f"{case}.npz").write_bytes(b"no zip")
     assert main(["compare", "7", "--trainers", *MODELS, "-o", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().err
-    assert f"B, fold 1: Case {case!r}: Cannot read the probabilities" in said
-    assert "Traceback" not in said
+    stderr = capsys.readouterr().err
+    assert f"B, fold 1: Case {case!r}: Cannot read the probabilities" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_the_first_metric_chooses_the_cases(trained, tmp_path):
@@ -134,24 +152,23 @@ def test_the_first_metric_chooses_the_cases(trained, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["no image", "no log"])
-def test_what_cannot_be_shown_is_said_and_the_scores_stand(trained, tmp_path, damage):
+def test_what_cannot_be_shown_is_reported_and_the_scores_stand(trained, tmp_path, damage):
     if damage == "no image":
         for path in (trained.root / "nnUNet_raw" / DATASET / "imagesTr").iterdir():
             path.unlink()
-        said = "There are no pictures. "
+        sentence = "There are no figures. "
     else:
         for path in trained.results.rglob("training_log_*.txt"):
             path.unlink()
-        said = "There are no curves of the training"
+        sentence = "There are no curves of the training"
     page = compare(tmp_path / "out")
-    assert said in page
+    assert sentence in page
     assert "mean ± SD" in page
 
 
-def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
-    out = tmp_path / "out"
-    page = compare(out)
-    capsys.readouterr()
+def test_report_prints_the_path_of_a_comparisons_page(compared, tmp_path, capsys):
+    out = compared
+    page = (out / "comparison.html").read_text(encoding="utf-8")
     assert main(["report", str(out)]) == 0
     assert capsys.readouterr().out == f"report    {out / 'comparison.html'}\n"
     copy = tmp_path / "deep" / "copy.html"
@@ -161,18 +178,18 @@ def test_report_tells_the_page_of_a_comparison(trained, tmp_path, capsys):
     assert "Cannot write" in capsys.readouterr().err
 
 
-def test_report_refuses_what_a_written_comparison_cannot_follow(trained, tmp_path, capsys):
+def test_report_refuses_options_that_cannot_change_a_written_comparison(tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
     (out / "comparison.html").write_text("page")
     assert main(["report", str(out), "--folds", "0", "--attention", "-o", str(tmp_path / "copy.html")]) == 1
-    said = capsys.readouterr().err
-    assert f"--folds, --attention: {out} is a comparison, whose page is written already." in said
+    stderr = capsys.readouterr().err
+    assert f"--folds, --attention: {out} is a comparison, whose page is already written." in stderr
     assert not (tmp_path / "copy.html").exists()
 
 
-def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, tmp_path):
-    assert "Loss weights" not in compare(tmp_path / "before")
+def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, compared, tmp_path):
+    assert "Loss weights" not in (compared / "comparison.html").read_text(encoding="utf-8")
     for log in trained.model("B").rglob("training_log_2026_11_21_*.txt"):
         told = log.read_text()
         for epoch, phase in enumerate("SIJ"):
@@ -187,8 +204,8 @@ def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, tmp_
     assert "B, cross-entropy: 0.4 to 0.4" in page
     assert "Letters above the curves are the phases of B." in page
     charts = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", page)
-    lettered = [">J</text>" in b64decode(chart).decode() for chart in charts]
-    assert lettered == [True] * 4
+    curves = [text for chart in charts if ">epoch</text>" in (text := b64decode(chart).decode())]
+    assert [">J</text>" in curve for curve in curves] == [True] * 4
 
 
 def test_spans_of_phases_meet_half_way_between_epochs():

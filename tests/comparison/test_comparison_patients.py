@@ -1,4 +1,4 @@
-"""Whom a case shows."""
+"""The patient of each case."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_frames_of_one_name_are_of_one_patient_and_others_of_their_own():
     assert found == ("patient001", "patient001", "pancreas_001")
 
 
-def test_a_converted_dataset_tells_its_patients(tree):
+def test_a_converted_dataset_records_its_patients(tree):
     raw = tree.root / "nnUNet_raw" / DATASET
     raw.mkdir()
     (raw / "split.json").write_text(json.dumps({"patients": {"pancreas_000": "p7", "pancreas_001": "p7"}}))
@@ -30,6 +30,6 @@ def test_the_users_expression_goes_before(tree):
 
 
 @pytest.mark.parametrize("expression", ["(", "(z)", "a", "(z*)"])
-def test_an_expression_that_tells_no_patient_is_refused(expression):
+def test_an_expression_without_a_patient_is_refused(expression):
     with pytest.raises(PancextError, match="--patient-regex"):
         find_patients(DATASET, ["a_1"], patient_regex=expression)

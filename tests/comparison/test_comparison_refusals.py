@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from made_results import add_model, make_tree, truth_array, write_map
 
-from nnunet_pancext.comparison import compare_models
+from nnunet_pancext.comparison import compare_models, open_results
 from nnunet_pancext.errors import PancextError
 
 
@@ -23,7 +23,11 @@ def trained(tree):
 
 
 def compare(*trainers, dataset="7", **options):
-    return compare_models(dataset, trainers or ("A", "B"), show_progress=False, resamples=50, **options)
+    found_by = {
+        name: options.pop(name) for name in ("folds", "reference", "configuration") if name in options
+    }
+    results = open_results(dataset, trainers or ("A", "B"), **found_by)
+    return compare_models(results, show_progress=False, resamples=50, **options)
 
 
 def refusal(*trainers, **options) -> str:
@@ -47,7 +51,7 @@ def test_results_that_are_not_set(trained, monkeypatch):
     assert "export nnUNet_results=" in message
 
 
-def test_results_that_are_no_folder(trained, monkeypatch):
+def test_results_that_are_not_a_folder(trained, monkeypatch):
     monkeypatch.setenv("nnUNet_results", "/no/such/folder")
     assert "nnUNet_results is /no/such/folder, which is not a folder" in refusal()
 
@@ -90,7 +94,7 @@ def test_a_reference_that_is_not_compared(trained):
 
 
 def test_an_unknown_metric(trained):
-    assert "There is no metric 'dise'. Give some of: dice, iou" in refusal(metrics=["dise"])
+    assert "There is no metric 'dise'. Choose from: dice, iou" in refusal(metrics=["dise"])
 
 
 def test_different_folds(trained):
@@ -105,7 +109,10 @@ def test_a_training_on_all_cases_alone(trained):
         shutil.rmtree(trained.model(name) / "fold_1")
         (trained.model(name) / "fold_0").rename(trained.model(name) / "fold_all")
     message = refusal()
-    assert "A, B only fold_all was trained: a model trained on all cases has none to be tested on" in message
+    assert (
+        "A, B: only fold_all was trained, and a model trained on all cases has none to be tested on"
+        in message
+    )
     assert "No fold" not in message
 
 
@@ -121,7 +128,7 @@ def test_folds_that_nobody_has(trained):
         (["0", "1", "0"], "--folds 0 1 0 names a fold twice"),
     ],
 )
-def test_folds_that_are_none(trained, folds, message):
+def test_invalid_folds(trained, folds, message):
     assert message in refusal(folds=folds)
 
 
@@ -151,8 +158,8 @@ def test_a_fold_validated_on_a_former_split(trained):
     moved = splits[0]["val"].pop()
     trained.splits.write_text(json.dumps(splits))
     message = refusal()
-    assert f"A, fold 0 was validated on case {moved} too" in message
-    assert "put the former one back, or train anew" in message
+    assert f"A, fold 0 was also validated on case {moved}" in message
+    assert "restore the former one, or train again" in message
 
 
 def test_different_cases_without_a_split(trained):
@@ -196,7 +203,9 @@ def test_a_truth_that_changed_since_the_training(trained, monkeypatch):
     write_map(trained.truths / "pancreas_003.nii.gz", array)
     monkeypatch.setattr("nnunet_pancext.comparison.compare.score_models", None)  # told before all is scored
     message = refusal()
-    assert "A, fold 1 was validated on another truth: in case 'pancreas_003' label 'pancreas'" in message
+    assert (
+        "A, fold 1 was validated on another ground truth: in case 'pancreas_003' label 'pancreas'" in message
+    )
     assert "had 408 voxels, now it has 406" in message
 
 
@@ -216,7 +225,7 @@ def test_a_summary_that_is_not_nnunets(trained, content):
     path = trained.model("B") / "fold_1" / "validation" / "summary.json"
     path.write_text(content)
     message = refusal()
-    assert message.startswith(f"{path} is no summary of nnU-Net's")
+    assert message.startswith(f"{path} is not a summary of nnU-Net")
     assert "--val" in message
 
 
@@ -226,7 +235,7 @@ def test_a_summary_that_is_not_nnunets(trained, content):
 )
 def test_a_split_that_is_not_nnunets(trained, content):
     trained.splits.write_text(content)
-    assert f"{trained.splits} is not nnU-Net's: it is no list of folds" in refusal()
+    assert f"{trained.splits} is not nnU-Net's: it is not a list of folds" in refusal()
 
 
 def test_different_file_endings(trained):
@@ -252,7 +261,7 @@ def test_models_without_nnunets_summary_are_compared(trained):
 def test_a_case_without_truth(trained):
     (trained.truths / "pancreas_003.nii.gz").unlink()
     message = refusal()
-    assert "No true label map in" in message
+    assert "No ground truth in" in message
     assert "for 1 of 8 cases: pancreas_003" in message
 
 
@@ -302,4 +311,4 @@ def test_labels_that_no_case_holds(tmp_path, monkeypatch):
             path.unlink()
     for path in tree.truths.iterdir():
         write_map(path, 0 * truth_array(0))
-    assert "no label is in any truth or prediction" in refusal()
+    assert "no label is in any ground truth or prediction" in refusal()

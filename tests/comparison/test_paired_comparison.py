@@ -191,7 +191,7 @@ def test_six_patients_can_in_one_test_but_not_in_two():
     assert "With 6 patients and 2 tests the smallest p after Holm's correction is 0.062: 7 patients" in remark
 
 
-def test_missing_folds_shared_patients_and_infinite_distances_are_told():
+def test_missing_folds_shared_patients_and_infinite_distances_are_reported():
     assert "1 of 5 folds are compared (0)" in remarks_of(20, num_folds=5)[0]
     shared = remarks_of(20, patients=[f"p{index // 2}" for index in range(20)])
     assert "20 cases are of 10 patients" in shared[0]
@@ -199,14 +199,14 @@ def test_missing_folds_shared_patients_and_infinite_distances_are_told():
     assert infinite[0].endswith("There are some in tumour (HD95, mm).")
 
 
-def test_pairs_that_are_left_out_are_told():
+def test_pairs_that_are_left_out_are_reported():
     one = scored(**FALSE_LESIONS)
     rows = list(rows_of(one).values())
     [unpaired, infinite] = statistics_remarks(
         one, rows, reference="A", family=["dice", "hd95_mm"], folds=[0], num_folds=1
     )
     assert "in 8 of 15 cases only B has a value (tumour: Dice and HD95, mm)" in unpaired
-    assert "a false lesion in a case without any" in unpaired
+    assert "A false lesion in a case without lesions" in unpaired
     assert "--metrics false_positives" in unpaired
     assert "There are some in tumour (HD95, mm)" in infinite
 
@@ -232,8 +232,8 @@ def test_patients_are_counted_in_each_test():
     assert "With 4 patients in tumour (Dice) the smallest p that Wilcoxon's test can give is 0.125" in remark
 
 
-def test_no_patient_at_all_is_told():
+def test_no_patient_at_all_is_reported():
     one = scored(A={"dice": [0.5, NAN]}, B={"dice": [NAN, 0.5]})
     rows = list(rows_of(one, family=["dice"]).values())
     remarks = statistics_remarks(one, rows, reference="A", family=["dice"], folds=[0], num_folds=1)
-    assert remarks[0] == "No patient can be compared: in no case have both trainers a value."
+    assert remarks[0] == "No patient can be compared: in no case do both trainers have a value."

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from nnunet_pancext.comparison.scored_cases import ScoredCases
-from nnunet_pancext.comparison.strata import default_cuts, diameter_mm, parse_cut, stratum_rows
+from nnunet_pancext.comparison.strata import (
+    default_stratifications,
+    diameter_mm,
+    parse_stratification,
+    stratum_rows,
+)
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 
@@ -40,7 +45,7 @@ def test_the_diameter_is_that_of_the_sphere():
 def test_lesions_are_cut_at_the_stages_of_tnm():
     diameters = [0.0, 12.0, 19.9, 20.1, 39.9, 40.1, 70.0]
     one = scored({"tumour": [sphere_ml(one) for one in diameters]}, [0.0, 0.1, 0.3, 0.4, 0.6, 0.7, 0.9])
-    cuts = default_cuts(one, dataset_json={"labels": {"background": 0, "tumour": 1}})
+    cuts = default_stratifications(one, dataset_json={"labels": {"background": 0, "tumour": 1}})
     rows = stratum_rows(one, cuts, ["dice"])
     assert [(row.stratum, row.spread.n) for row in rows] == [
         ("up to 20 mm (T1)", 2),
@@ -53,7 +58,7 @@ def test_lesions_are_cut_at_the_stages_of_tnm():
 def test_organs_are_cut_into_terciles_and_the_union_is_not_cut():
     volumes = [60.0, 70, 80, 90, 100, 110, 0]
     one = scored({"foreground": volumes, "pancreas": volumes}, [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.9])
-    cuts = default_cuts(one, dataset_json={"labels": {"background": 0, "pancreas": 1}})
+    cuts = default_stratifications(one, dataset_json={"labels": {"background": 0, "pancreas": 1}})
     rows = stratum_rows(one, cuts, ["dice"])
     assert {row.label for row in rows} == {"pancreas"}
     assert [row.spread.n for row in rows] == [2, 2, 2]  # a case without the organ is in none
@@ -62,8 +67,11 @@ def test_organs_are_cut_into_terciles_and_the_union_is_not_cut():
 
 def test_dataset_json_may_say_which_label_is_the_lesion():
     one = scored({"pancreas": [60.0, 70, 80], "label_2": [1.0, 2, 3]}, [0.1] * 3)
-    said = {"labels": {"background": 0, "pancreas": 1, "label_2": 2}, "pancext": {"organ": 1, "lesion": 2}}
-    assert [(cut.label, cut.unit) for cut in default_cuts(one, dataset_json=said)] == [
+    declared = {
+        "labels": {"background": 0, "pancreas": 1, "label_2": 2},
+        "pancext": {"organ": 1, "lesion": 2},
+    }
+    assert [(cut.label, cut.unit) for cut in default_stratifications(one, dataset_json=declared)] == [
         ("pancreas", "mL"),
         ("label_2", "mm"),
     ]
@@ -71,13 +79,13 @@ def test_dataset_json_may_say_which_label_is_the_lesion():
 
 def test_sizes_that_do_not_differ_are_not_cut():
     one = scored({"pancreas": [70.0] * 5}, [0.1] * 5)
-    assert default_cuts(one, dataset_json={"labels": {"pancreas": 1}}) == []
+    assert default_stratifications(one, dataset_json={"labels": {"pancreas": 1}}) == []
 
 
 def test_the_user_may_cut_elsewhere():
-    cut = parse_cut("tumour=10,20.5mm", ["tumour"])
+    cut = parse_stratification("tumour=10,20.5mm", ["tumour"])
     assert (cut.label, cut.edges, cut.unit) == ("tumour", (10.0, 20.5), "mm")
-    cut = parse_cut("pancreas=60,90ML", ["pancreas"])
+    cut = parse_stratification("pancreas=60,90ML", ["pancreas"])
     groups = cut.groups(np.array([60.0, 60.1, 91]))
     assert [(title, chosen.tolist()) for title, chosen in groups] == [
         ("up to 60 mL", [True, False, False]),
@@ -99,4 +107,4 @@ def test_the_user_may_cut_elsewhere():
 )
 def test_refuses_other_cuts(text, message):
     with pytest.raises(PancextError, match=message):
-        parse_cut(text, ["tumour"])
+        parse_stratification(text, ["tumour"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import matplotlib.image
@@ -23,10 +24,10 @@ def write(path, pixels):
     sitk.WriteImage(sitk.GetImageFromArray(pixels.astype(np.uint8)), str(path))
 
 
-@pytest.fixture
-def slices(tmp_path):
+@pytest.fixture(scope="module")
+def made_slices(tmp_path_factory):
     """Twelve slices of 40 x 60 with a square of 12 x 12, empty in the third."""
-    folder = tmp_path / "Dataset101_Slices"
+    folder = tmp_path_factory.mktemp("slices") / "Dataset101_Slices"
     for number in range(12):
         pixels = np.random.default_rng(number).integers(0, 100, (40, 60))
         label = np.zeros((40, 60))
@@ -37,6 +38,18 @@ def slices(tmp_path):
     declared = {"channel_names": {"0": "grey"}, "labels": {"background": 0, "pancreas": 1}}
     (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}))
     return folder
+
+
+@pytest.fixture
+def slices(made_slices, tmp_path):
+    """A copy of the slices that a test may change."""
+    return shutil.copytree(made_slices, tmp_path / made_slices.name)
+
+
+@pytest.fixture(scope="module")
+def checked(made_slices, tmp_path_factory):
+    """The check of the unchanged slices."""
+    return check(made_slices, tmp_path_factory.mktemp("checked"))
 
 
 def check(dataset, tmp_path):
@@ -72,10 +85,10 @@ class Table(HTMLParser):
             self.rows[-1][-1] += text
 
 
-def test_every_slice_is_drawn_with_its_label(slices, tmp_path):
-    result = check(slices, tmp_path)
+def test_every_slice_is_drawn_with_its_label(checked):
+    result = checked
     assert result.is_sound
-    pictures = {path.stem: path for path in (tmp_path / "check" / "pictures").iterdir()}
+    pictures = {path.stem: path for path in (result.report.parent / "pictures").iterdir()}
     assert sorted(pictures) == sorted(result.findings)
     assert result.report.read_text(encoding="utf-8").count("data:image/png;base64") == 12
     rows, columns = red_pixels(pictures["p_1"]).T
@@ -101,8 +114,8 @@ def test_the_table_sorts_by_numbers(slices, tmp_path):
     assert {row[0]: row[8] for row in rows}["p_2"] == ""  # no mean without a label: sorts last
 
 
-def test_nothing_but_the_sorting_script_may_run(slices, tmp_path):
-    page = check(slices, tmp_path).report.read_text(encoding="utf-8")
+def test_nothing_but_the_sorting_script_may_run(checked):
+    page = checked.report.read_text(encoding="utf-8")
     (policy,) = re.findall(r'content="(default-src [^"]*)"', page)
     assert re.fullmatch(
         r"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-[^' ]{44}'", policy
@@ -117,7 +130,7 @@ def test_only_the_worst_of_very_many_cases_are_drawn(slices, tmp_path, monkeypat
     drawn = {path.stem for path in (tmp_path / "check" / "pictures").iterdir()}
     assert drawn == set(list(result.findings)[:3])
     assert "p_7" in drawn
-    assert "Without a picture: 9 case(s)." in result.report.read_text(encoding="utf-8")
+    assert "Without a figure: 9 case(s)." in result.report.read_text(encoding="utf-8")
 
 
 def unreadable(slices):
@@ -138,7 +151,7 @@ def test_a_slice_whose_label_cannot_be_drawn_is_drawn_alone(slices, tmp_path, da
     result = check(slices, tmp_path)
     assert next(iter(result.findings)) == "p_4"
     assert len(red_pixels(tmp_path / "check" / "pictures" / "p_4.png")) == 0
-    assert "Without a picture" not in result.report.read_text(encoding="utf-8")
+    assert "Without a figure" not in result.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("channel", ["CT", "MR"])
@@ -160,7 +173,7 @@ def test_an_image_that_is_no_ct_is_shown_in_its_own_range(tmp_path, monkeypatch,
     assert bright > 0.5 if channel == "CT" else bright < 0.1
 
 
-def test_a_slice_and_a_label_of_another_size_are_told(tmp_path):
+def test_a_slice_and_a_label_of_another_size_are_reported(tmp_path):
     write(tmp_path / "image.png", np.zeros((4, 5)))
     write(tmp_path / "label.png", np.zeros((4, 6)))
     with pytest.raises(PancextError, match=r"has \(6, 4\) pixels, .* has \(5, 4\). Give a label drawn on it"):

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from nnunet_pancext.demo import page as html
 from nnunet_pancext.demo.page import write_report
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.nnunet_commands.runner import CommandRecord
+from nnunet_pancext.pages import page
 from nnunet_pancext.pages.numbers import volume_text
 from nnunet_pancext.pages.pictures import Chart
 
@@ -89,7 +89,7 @@ def test_table_shows_dice_and_volumes(tmp_path: Path, arguments: dict[str, Any])
 def test_undefined_dice_is_an_explained_dash(tmp_path: Path, arguments: dict[str, Any]) -> None:
     content = report(tmp_path, arguments)
     assert '<td class="dice">\N{EN DASH}</td><td>0.0</td><td>0.0</td>' in content
-    assert "\N{EN DASH}: the label is in neither the prediction nor the truth" in content
+    assert "\N{EN DASH}: the label is in neither the prediction nor the ground truth" in content
     assert ">nan<" not in content
 
 
@@ -161,7 +161,7 @@ def test_a_missing_picture_leaves_the_old_report(tmp_path: Path, arguments: dict
     target = tmp_path / "report.html"
     target.write_text("old")
     arguments["overlays"] = {"case_1": tmp_path / "absent.png"}
-    with pytest.raises(PancextError, match=r"There is no picture at .*absent\.png"):
+    with pytest.raises(PancextError, match=r"The image .*absent\.png does not exist"):
         write_report(target, **arguments)
     assert target.read_text() == "old"
 
@@ -172,7 +172,7 @@ def test_a_failed_write_leaves_the_old_report_and_no_partial_one(
     target = tmp_path / "report.html"
     target.write_text("old")
 
-    monkeypatch.setattr(html, "render_page", lambda **_: "\ud800")  # cannot be encoded
+    monkeypatch.setattr(page, "render_page", lambda *_, **__: "\ud800")  # cannot be encoded
     with pytest.raises(UnicodeEncodeError):
         write_report(target, **arguments)
     assert target.read_text() == "old"
@@ -181,7 +181,7 @@ def test_a_failed_write_leaves_the_old_report_and_no_partial_one(
 
 def test_refuses_unknown_pictures(tmp_path: Path, arguments: dict[str, Any]) -> None:
     arguments["overlays"] = {"case_1": tmp_path / "case_1.pdf"}
-    with pytest.raises(PancextError, match=r"case_1\.pdf .* ending '\.pdf' is not one of \.png"):
+    with pytest.raises(PancextError, match=r"case_1\.pdf .* suffix '\.pdf' is not one of \.png"):
         report(tmp_path, arguments)
 
 

@@ -10,8 +10,8 @@ def test_table_is_aligned(scores: list[CaseScores], labels: dict[str, int]) -> N
         "case_2       0.938     0.938       –",  # noqa: RUF001
         "------------------------------------",
         "mean         0.875     0.844   0.250",
-        "–: the label is in neither the prediction nor the truth, so its Dice is undefined "  # noqa: RUF001
-        "and left out of means.",
+        "–: the label is in neither the prediction nor the ground truth, so its Dice is "  # noqa: RUF001
+        "undefined and excluded from means.",
     ]
 
 

@@ -24,7 +24,7 @@ def luminance(colour):
 def test_the_text_of_charts_is_read_by_weak_eyes(ink, paper):
     dark, light = sorted((luminance(ink), luminance(paper)))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
-    assert f"--page: {paper}" in STYLE
+    assert f"--page: {paper}" in STYLE.read_text()
     chart = line_chart({"a": ([0, 1], [0, 1])}, x_label="epoch", y_label="loss").svg
     assert f"--ink:{ink}" in chart
     assert "fill: var(--ink)" in chart
@@ -38,11 +38,11 @@ def test_epochs_are_whole_numbers():
 
 def test_infinite_distances_are_counted():
     chart = strip_chart({"organ": [1.0, 2.0, 3.0], "tumour": [math.inf] * 14, "none": [math.nan]}, x_label="")
-    assert chart.text == "organ: 1 to 3, median 2; tumour: 14 infinite; none: no values"
+    assert chart.text == "organ: 1 to 3, median 2, mean 2; tumour: 14 infinite; none: no values"
     assert ">14 \N{MULTIPLICATION SIGN} \N{INFINITY}<" in chart.svg
     assert chart.svg.count("\N{INFINITY}<") == 1
     both = strip_chart({"tumour": [1.0, math.inf]}, x_label="").text
-    assert both == "tumour: 1 to 1, median 1 and 1 infinite"
+    assert both == "tumour: 1 to 1, median 1, mean 1 and 1 infinite"
 
 
 def test_the_precision_recall_chart_has_recall_across_and_precision_up(monkeypatch):

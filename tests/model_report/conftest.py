@@ -11,9 +11,20 @@ import SimpleITK as sitk
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
+from nnunet_pancext.figures import layout
 from nnunet_pancext.phantom import write_phantom_dataset
 
 EPOCHS = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_figures():
+    """Draw figures with few pixels: these tests look at pages, those in tests/figures at figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "PIXELS_PER_INCH", 40)
+        yield
+
+
 LOG = """\
 2026-11-21 10:00:00.000000: Epoch {epoch}{blank}
 2026-11-21 10:00:00.000000: Current learning rate: {lrs}{blank}

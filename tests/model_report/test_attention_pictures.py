@@ -103,7 +103,7 @@ def test_a_non_local_block_is_asked_from_the_truths_highest_label(trained, tmp_p
     assert truth[tuple(map(int, voxel))] == truth.max()
 
 
-def test_a_fold_without_its_checkpoint_is_told(trained, tmp_path):
+def test_a_fold_without_its_checkpoint_is_reported(trained, tmp_path):
     folder = trained(SegResNetNLTrainer)
     case, fold = median_case(folder)
     (folder / f"fold_{fold}" / "checkpoint_final.pth").unlink()
@@ -111,15 +111,15 @@ def test_a_fold_without_its_checkpoint_is_told(trained, tmp_path):
     assert f"Fold {fold}, which predicted {case}, has no checkpoint: there are no attention maps." in page
 
 
-def test_a_network_without_attention_is_told_before_anything_is_scored(
+def test_a_network_without_attention_is_reported_before_anything_is_scored(
     trained, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(SegResNetNLTrainer, "network_options", {"num_non_local_blocks": 0, "init_filters": 8})
     folder = trained(SegResNetNLTrainer)
     page = report(folder, tmp_path, "--attention")
-    said = "There are no attention maps of the network of SegResNetNLTrainer. Maps are written of"
-    assert said in page
-    assert said in capsys.readouterr().err
+    sentence = "There are no attention maps of the network of SegResNetNLTrainer. Maps are written of"
+    assert sentence in page
+    assert sentence in capsys.readouterr().err
 
 
 def test_a_model_that_cannot_be_drawn_is_refused_before_anything_is_scored(
@@ -134,5 +134,5 @@ def test_a_model_that_cannot_be_drawn_is_refused_before_anything_is_scored(
     assert "it has no plans.json" in capsys.readouterr().err
 
 
-def test_the_page_says_how_maps_are_had(trained, tmp_path):
+def test_the_page_says_how_to_get_maps(trained, tmp_path):
     assert "pancext report with --attention adds those" in report(trained(SegResNetNLTrainer), tmp_path)

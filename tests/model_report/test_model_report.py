@@ -74,7 +74,7 @@ def test_a_printed_page_has_every_column(page_file):
     assert all(needed <= there for needed, there in sizes)
 
 
-def test_charts_are_told_in_words(page_file):
+def test_charts_are_reported_in_words(page_file):
     with open_page(page_file) as page:
         words = page.run("[...document.querySelectorAll('.charts img')].map(i => i.alt)")
     (loss,) = (text for text in words if text.startswith("Loss. "))
@@ -207,23 +207,23 @@ def damaged(model, tmp_path):
 
 def refused(capsys, *arguments):
     assert main(["report", *map(str, arguments)]) == 1
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    return said.splitlines()[-1]
+    stderr = capsys.readouterr().err
+    assert "Traceback" not in stderr
+    return stderr.splitlines()[-1]
 
 
-def test_refuses_what_is_no_model(tmp_path, capsys):
-    assert "is no trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
+def test_refuses_other_folders(tmp_path, capsys):
+    assert "is not a trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
 
 
 def test_refuses_a_model_of_pictures(damaged, capsys):
     content = json.loads((damaged / "dataset.json").read_text())
     (damaged / "dataset.json").write_text(json.dumps({**content, "file_ending": ".png"}))
-    assert "was trained on .png pictures. A report is of volumes" in refused(capsys, damaged)
+    assert "was trained on .png images. Reports need volumes" in refused(capsys, damaged)
 
 
 def test_refuses_unknown_folds(model, capsys):
-    assert "has no fold 4; there are: 0, 1" in refused(capsys, model, "--folds", "4")
+    assert "has no fold 4. Trained folds: 0, 1." in refused(capsys, model, "--folds", "4")
 
 
 def test_refuses_a_model_without_validation(damaged, capsys):
@@ -238,7 +238,7 @@ def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     assert main(["report", str(damaged), "-o", str(tmp_path / "r.html")]) == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Fold 1 has no validation yet." in page
-    assert "Fold 1 has no log of its training." in page
+    assert "Fold 1 has no training log." in page
 
 
 def report(model, target, *options):
@@ -262,7 +262,7 @@ def test_training_cases_are_left_out_beside_held_out_ones(with_all, tmp_path):
     page = report(with_all, tmp_path / "r.html")
     assert HELD_OUT in page
     assert TRAINED_ON not in page
-    assert "Fold all is left out: its validation cases are its training cases." in page
+    assert "Fold all is omitted: its validation cases are its training cases." in page
 
 
 @pytest.mark.parametrize("options", [["--folds", "all"], []])
@@ -272,13 +272,13 @@ def test_training_cases_are_not_called_held_out(with_all, tmp_path, options):
             shutil.rmtree(with_all / f"fold_{number}")
     page = report(with_all, tmp_path / "r.html", *options)
     assert f"4 {TRAINED_ON}" in page
-    assert "these scores say nothing of cases that the model has not seen" in page
+    assert "these scores say nothing about unseen cases" in page
     assert "did not train on it" not in page
 
 
 def test_refuses_training_cases_beside_held_out_ones(with_all, capsys):
-    said = refused(capsys, with_all, "--folds", "0", "all")
-    assert "fold all trained on the cases of every other fold. Report it alone." in said
+    sentence = refused(capsys, with_all, "--folds", "0", "all")
+    assert "fold all trained on the cases of every other fold. Report it alone." in sentence
 
 
 def test_a_half_validated_fold_is_noted(damaged, tmp_path):
@@ -286,7 +286,10 @@ def test_a_half_validated_fold_is_noted(damaged, tmp_path):
     (validation / "summary.json").unlink()
     next(validation.glob("*.nii.gz")).unlink()
     page = report(damaged, tmp_path / "r.html")
-    assert "The validation of fold 1 has not ended: it has no summary.json, and only the 1 case" in page
+    assert (
+        "The validation of fold 1 is incomplete: it has no summary.json, and only the 1 predicted case can"
+        in page
+    )
     assert "The validation of fold 0" not in page
 
 
@@ -298,12 +301,14 @@ def test_a_fold_without_a_prediction_yet_is_noted(damaged, tmp_path):
     assert "2, each predicted by" in page
 
 
-@pytest.mark.parametrize(("kept", "said"), [(3, "only 3 of 4 cases have"), (0, "no case has")])
-def test_curves_of_some_cases_are_not_shown_as_those_of_all(damaged, tmp_path, capsys, kept, said):
+@pytest.mark.parametrize(("kept", "sentence"), [(3, "only 3 of 4 cases have"), (0, "no case has")])
+def test_curves_of_some_cases_are_not_shown_as_those_of_all(damaged, tmp_path, capsys, kept, sentence):
     for path in sorted(damaged.rglob("*.npz"))[kept:]:
         path.unlink()
     page = report(damaged, tmp_path / "r.html")
-    assert f"There are no precision-recall curves: {said} probabilities. nnUNetv2_train with --val" in page
+    assert (
+        f"There are no precision-recall curves: {sentence} probabilities. nnUNetv2_train with --val" in page
+    )
     assert "Precision and recall of voxels" not in page
     assert "AP of voxels" not in capsys.readouterr().out
 
@@ -326,9 +331,9 @@ def test_refuses_a_missing_truth(model, tmp_path, capsys, monkeypatch):
 def test_the_advice_on_a_missing_truth_is_one_that_can_be_followed(made, model, tmp_path, capsys):
     truths = shutil.copytree(open_model_folder(model).truth, tmp_path / "truths")
     sorted(truths.glob("*.nii.gz"))[0].unlink()
-    said = refused(capsys, model, "--truth", truths)
-    assert "No ground truth for 1 predictions in" in said
-    assert "--keep-going" not in said
+    sentence = refused(capsys, model, "--truth", truths)
+    assert "No ground truth for 1 predictions in" in sentence
+    assert "--keep-going" not in sentence
 
 
 def test_refuses_a_missing_image(model, tmp_path, capsys):

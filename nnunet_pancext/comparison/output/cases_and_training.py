@@ -1,26 +1,25 @@
-"""The parts of a comparison's page that show cases, voxels and trainings: contours side by side, curves."""
+"""The cases, voxels and trainings on a comparison's page: contours side by side, and curves."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cells import value_text
 from nnunet_pancext.comparison.output.names import short_names
+from nnunet_pancext.comparison.output.page import CasesAndTraining, write_comparison_page
 from nnunet_pancext.comparison.output.side_by_side import write_side_by_side
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.choose_cases import choose_cases
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores
 from nnunet_pancext.figures.charts import Curve, line_chart, precision_recall_chart
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
-from nnunet_pancext.nnunet_files.folders import existing_folder
+from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
-from nnunet_pancext.pages.page import section
-from nnunet_pancext.pages.pictures import Chart, charts_html, picture_html
+from nnunet_pancext.pages.pictures import CaseFigure, Chart
 
 CURVES = {
     "Loss of training patches": ("train_losses", "loss"),
@@ -28,104 +27,101 @@ CURVES = {
     "Pseudo Dice of validation patches": ("ema_fg_dice", "Dice, moving average"),
 }
 WEIGHTS = {"Dice": "loss_weight_dice", "cross-entropy": "loss_weight_ce"}
-OF_FOLDS = "Means over the folds, up to the last epoch that every fold has. Losses of different kinds have "
-OF_FOLDS += "different scales: only a curve's own course can be read."
+FOLD_MEANS = (
+    "Means over the folds, up to the last epoch that every fold has. Different losses have different scales: "
+    "compare only the course of each curve."
+)
 
 
-def case_and_training_sections(comparison: Comparison) -> str:
-    """Return the worst, median and best case of the reference as every model predicts it, and the training.
+def write_page_with_cases(path: Path, comparison: Comparison) -> None:
+    """Write the page with the worst, median and best case of the reference, and the training of every model.
 
-    What cannot be shown is said in its place: the scores stand without it.
+    What cannot be shown is replaced by the reason; the scores do not depend on it.
     """
-    heading = f"Worst, median and best case of {short_names(comparison)[comparison.reference]}"
-    return (
-        section(heading, gallery_html(comparison))
-        + section("Precision and recall of voxels", precision_recall_html(comparison))
-        + section("Training", training_html(comparison))
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        no_cases = ""
+        try:
+            cases = case_figures(comparison, Path(folder))
+        except PancextError as error:
+            cases, no_cases = [], f"There are no figures. {error}"
+        training, training_note = training_charts(comparison)
+        no_curves = comparison.no_probabilities
+        further = CasesAndTraining(
+            cases=cases,
+            no_cases=no_cases,
+            curves={} if no_curves else precision_recall_charts(comparison),
+            no_curves=f"There are no curves. {no_curves}" if no_curves else "",
+            training=training,
+            training_note=training_note,
+        )
+        write_comparison_page(path, comparison, further=further)
 
 
-def gallery_html(comparison: Comparison) -> str:
-    """Return a picture of each case chosen by the first metric of the first label, a row for each model."""
+def case_figures(comparison: Comparison, folder: Path) -> list[CaseFigure]:
+    """Draw the cases chosen by the first metric of the first label, with a row for each model."""
     scored = comparison.scored
     names = short_names(comparison)
-    by_case = {names[model]: {one.case: one for one in scores} for model, scores in scored.scores.items()}
+    by_case = {names[model]: {case.case: case for case in scores} for model, scores in scored.scores.items()}
     label, metric = scored.labels[0], comparison.metrics[0]
     figures = []
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for why, case in choose_cases(scored.scores[comparison.reference], label, metric).items():
-                picture = Path(folder) / f"{case}.png"
-                found = {model: cases[case] for model, cases in by_case.items()}
-                _draw(picture, found, dataset=comparison.dataset)
-                values = ", ".join(
-                    f"{model} {value_text(getattr(one.labels[label], metric), metric)}"
-                    for model, one in found.items()
-                )
-                shown = picture_html(picture, text=f"Slices of {case} with the contours of each model")
-                figures.append(
-                    f"<figure>\n{shown}\n"
-                    f"<figcaption><b>{escape(case)}</b> · {why} by the {METRICS[metric].title} of "
-                    f"{escape(label)}: {escape(values)}</figcaption>\n</figure>"
-                )
-    except PancextError as error:
-        return f'<p class="soft">There are no pictures. {escape(str(error))}</p>'
-    body = "\n".join(figures)
-    # One below the other: a picture has several panels already.
-    return f'<div class="gallery" style="grid-template-columns:1fr">\n{body}\n</div>' if figures else ""
+    for rank, case in choose_cases(scored.scores[comparison.reference], label, metric).items():
+        picture = folder / f"{case}.png"
+        scores = {name: cases[case] for name, cases in by_case.items()}
+        _draw(picture, scores, dataset=comparison.dataset)
+        values = ", ".join(
+            f"{name} {value_text(getattr(of_model.labels[label], metric), metric)}"
+            for name, of_model in scores.items()
+        )
+        why = f"{rank} by the {METRICS[metric].title} of {label}: {values}"
+        figures.append(CaseFigure(case=case, why=why, picture=picture))
+    return figures
 
 
-def precision_recall_html(comparison: Comparison) -> str:
-    """Return a chart for each label with a curve for each model, over the voxels of all cases."""
-    if comparison.no_probabilities:
-        return f'<p class="soft">There are no curves. {escape(comparison.no_probabilities)}</p>'
+def precision_recall_charts(comparison: Comparison) -> dict[str, Chart]:
+    """Draw a chart for each label with a curve for each model, over the voxels of all cases."""
     names = short_names(comparison)
-    charts = {}
-    for label, curves in comparison.scored.curves.items():
-        # Cases are scored in any order; the colours are those of the trainings' curves.
-        chart = precision_recall_chart({names[model]: curves[model] for model in names})
-        if chart is not None:
-            charts[label] = chart
-    return _gallery(charts)
+    charts = {
+        # In the order of the models, so that colours agree with those of the training curves.
+        label: precision_recall_chart({name: curves[model] for model, name in names.items()})
+        for label, curves in comparison.scored.curves.items()
+    }
+    return {label: chart for label, chart in charts.items() if chart is not None}
 
 
-def training_html(comparison: Comparison) -> str:
-    """Return a chart of each logged column with a curve for each model, and one of the weights of the losses.
+def training_charts(comparison: Comparison) -> tuple[dict[str, Chart], str]:
+    """Draw each logged column with a curve for each model, and the weights of the losses; return a note too.
 
-    Where there are phases, and no two models with other ones, every chart shows them.
+    The charts show training phases if no two models differ in them.
     """
     names = short_names(comparison)
-    records = {names[model]: _records(found) for model, found in comparison.scored.scores.items()}
-    charts: dict[str, Chart] = {}
-    phased = {model: found[0].phase_spans for model, found in records.items() if found and found[0].phases}
-    alike = all(spans == next(iter(phased.values())) for spans in phased.values())
-    bands = next(iter(phased.values()), []) if alike else []
-
-    def add(title: str, y_label: str, curves: dict[str, Curve]) -> None:
-        shown = {name: curve for name, curve in curves.items() if len(curve[1])}
-        if shown:
-            charts[title] = line_chart(shown, x_label="epoch", y_label=y_label, bands=bands)
-
-    for title, (column, y_label) in CURVES.items():
-        add(title, y_label, {model: mean_curve(found, column) for model, found in records.items()})
-    weights = {
-        f"{model}, {term}": mean_curve(found, column)
-        for model, found in records.items()
+    records = {names[model]: _records(scores) for model, scores in comparison.scored.scores.items()}
+    phases = {name: of_model[0].phase_spans for name, of_model in records.items() if of_model}
+    phases = {name: spans for name, spans in phases.items() if spans}
+    bands = next(iter(phases.values()), [])
+    if any(spans != bands for spans in phases.values()):
+        bands = []
+    curves = {
+        (title, y_label): {name: mean_curve(of_model, column) for name, of_model in records.items()}
+        for title, (column, y_label) in CURVES.items()
+    }
+    curves["Loss weights", "weight"] = {
+        f"{name}, {term}": mean_curve(of_model, column)
+        for name, of_model in records.items()
         for term, column in WEIGHTS.items()
     }
-    add("Loss weights", "weight", weights)
+    charts = {}
+    for (title, y_label), by_name in curves.items():
+        logged = {name: curve for name, curve in by_name.items() if len(curve[1])}
+        if logged:
+            charts[title] = line_chart(logged, x_label="epoch", y_label=y_label, bands=bands)
     if not charts:
-        return '<p class="soft">There are no curves of the training: no fold has a log.</p>'
-    phases = f" Letters above the curves are the phases of {', '.join(phased)}." if bands else ""
-    return f'{_gallery(charts)}\n<p class="soft">{escape(OF_FOLDS + phases)}</p>'
-
-
-def _gallery(charts: Mapping[str, Chart]) -> str:
-    return charts_html(charts).replace('class="charts"', 'class="gallery"')
+        return {}, "There are no curves of the training: no fold has a log."
+    note = f" Letters above the curves are the phases of {', '.join(phases)}." if bands else ""
+    return charts, FOLD_MEANS + note
 
 
 def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
-    """Return the mean over the folds of a column, epoch by epoch; empty where no fold has it."""
+    """Return the mean of a column over the folds, epoch by epoch; empty if no fold has it."""
     logged = [record.columns[column] for record in records if record.columns.get(column)]
     values = [
         sum(epoch) / len(epoch) if all(map(math.isfinite, epoch)) else math.nan
@@ -135,24 +131,22 @@ def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
 
 
 def _records(scores: Sequence[CaseScores]) -> list[TrainingRecord]:
-    folders = {one.prediction_file.parent.parent for one in scores if one.prediction_file is not None}
-    found = [read_training_record(folder) for folder in sorted(folders)]
-    return [record for record in found if record is not None]
+    folds = {case.prediction_file.parent.parent for case in scores if case.prediction_file is not None}
+    return [record for record in map(read_training_record, sorted(folds)) if record is not None]
 
 
-def _draw(target: Path, found: dict[str, CaseScores], *, dataset: str) -> None:
-    first = next(iter(found.values()))
-    predictions = {model: one.prediction_file for model, one in found.items() if one.prediction_file}
-    if first.truth_file is None or len(predictions) < len(found):
-        raise PancextError(f"The files of {first.case} are not known. Compare trained models.")
+def _draw(target: Path, scores: dict[str, CaseScores], *, dataset: str) -> None:
+    first = next(iter(scores.values()))
+    predictions = {name: case.prediction_file for name, case in scores.items() if case.prediction_file}
+    if first.truth_file is None or len(predictions) < len(scores):
+        raise PancextError(f"The files of {first.case} are unknown. Compare trained models.")
     declared = read_dataset_json(next(iter(predictions.values())).parents[2] / "dataset.json")
     labels = {name: value for name, value in declared.labels.items() if isinstance(value, int)}
     if len(labels) < len(declared.labels):
         raise PancextError("Regions of several values cannot be drawn.")
-    images = existing_folder("nnUNet_raw") / dataset / "imagesTr"
     write_side_by_side(
         target,
-        image=images / f"{first.case}_0000{declared.file_ending}",
+        image=existing_folder(RAW) / dataset / "imagesTr" / f"{first.case}_0000{declared.file_ending}",
         truth=first.truth_file,
         predictions=predictions,
         labels=labels,

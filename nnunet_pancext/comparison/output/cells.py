@@ -1,25 +1,34 @@
-"""The cells of a comparison's tables, as text, page and LaTeX share them."""
+"""The cells of a comparison's tables, shared by console, page and LaTeX."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
 from nnunet_pancext.comparison.paired import Difference, Row
 from nnunet_pancext.comparison.statistics import Interval
+from nnunet_pancext.comparison.strata import StratumRow
+from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
 from nnunet_pancext.pages.numbers import UNDEFINED
 
 INFINITE = "\N{INFINITY}"
 MINUS = "-"
+DESCRIPTION_HEADINGS = ["n", "mean ± SD", "95 % CI", "median"]
+DIFFERENCE_HEADINGS = ["difference", "95 % CI", "p Holm", "r", "win/tie/loss"]
+COST_HEADINGS = ["parameters, M", "GMAC", "epochs", "s/epoch", "h/fold", "peak GB", "device"]
+COST_MEANING = (
+    "Parameters exclude deep supervision heads. GMAC: 10^9 multiply-adds of convolutions and matrix products "
+    "for one patch forward. s/epoch: median over all epochs; h/fold: mean over the folds."
+)
 
 
 def value_text(value: float, metric: str, *, signed: bool = False) -> str:
-    """A value with three decimals, one with a unit with two; a dash where it is nan."""
+    """Format a value with three decimals, one with a unit with two; nan as a dash."""
     if math.isnan(value):
         return UNDEFINED
     if math.isinf(value):
@@ -30,7 +39,7 @@ def value_text(value: float, metric: str, *, signed: bool = False) -> str:
 
 
 def interval_text(interval: Interval, metric: str, *, signed: bool = False) -> str:
-    """Both ends of an interval; a dash where there is none."""
+    """Format an interval; an undefined one as a dash."""
     if math.isnan(interval[0]):
         return UNDEFINED
     low, high = (value_text(end, metric, signed=signed) for end in interval)
@@ -38,12 +47,12 @@ def interval_text(interval: Interval, metric: str, *, signed: bool = False) -> s
 
 
 def infinite_text(number: int) -> str:
-    """How many infinite values a mean leaves out, to stand behind it; nothing where there is none."""
+    """Return the suffix of a mean that excludes infinite values; empty if it excludes none."""
     return f" (+{number} {INFINITE})" if number else ""
 
 
 def mean_text(spread: SummaryStatistics, metric: str) -> str:
-    """Mean, standard deviation and the number of infinite values; the mean alone of a single case."""
+    """Format mean, standard deviation and number of infinite values; a single case has no deviation."""
     text = value_text(spread.mean, metric)
     if not math.isnan(spread.sd):
         text += f" ± {value_text(spread.sd, metric)}"
@@ -51,57 +60,97 @@ def mean_text(spread: SummaryStatistics, metric: str) -> str:
 
 
 def n_text(row: Row) -> str:
-    """How many cases have a value, and how many of them the difference is of where that is not the same."""
-    one = row.difference
-    alike = one is None or not (one.only_model or one.only_reference)
-    return f"{row.spread.n}" if one is None or alike else f"{row.spread.n} ({one.pairs} paired)"
+    """Return the number of cases with a value, and of those in the difference if that is another one."""
+    paired = row.difference
+    if paired is None or not (paired.only_model or paired.only_reference):
+        return str(row.spread.n)
+    return f"{row.spread.n} ({paired.pairs} paired)"
 
 
 def numbers_text(numbers: Sequence[int]) -> str:
-    """A number of cases that is the same everywhere once, others in turn."""
+    """Return a number of cases once if it is the same everywhere, else all of them."""
     texts = list(map(str, numbers))
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
 def change_text(difference: Difference, metric: str) -> str:
-    """The mean difference with its sign, and the number of pairs that are left out as infinite."""
+    """Return the signed mean difference, and the number of infinite pairs that it excludes."""
     return value_text(difference.mean, metric, signed=True) + infinite_text(difference.infinite)
 
 
-def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
-    """The models of the best mean; none where all are alike, of different cases, or leave infinite ones out.
+def description_cells(row: Row) -> list[str]:
+    """Return the cells below `DESCRIPTION_HEADINGS`."""
+    return [
+        n_text(row),
+        mean_text(row.spread, row.metric),
+        interval_text(row.interval, row.metric),
+        value_text(row.spread.median, row.metric),
+    ]
 
-    A model that misses lesions may have the smallest mean distance, of those that it found.
+
+def difference_cells(difference: Difference, metric: str) -> list[str]:
+    """Return the cells below `DIFFERENCE_HEADINGS`."""
+    return [
+        change_text(difference, metric),
+        interval_text(difference.interval, metric, signed=True),
+        p_text(difference.p_holm),
+        effect_text(difference),
+        f"{difference.wins}/{difference.ties}/{difference.losses}",
+    ]
+
+
+def verdict(row: Row) -> str:
+    """Summarize the difference to the reference. Its direction is that of r: a mean excludes infinity."""
+    difference = row.difference
+    if difference is None:
+        return ""
+    if math.isnan(difference.p):
+        return "no pair of cases"
+    p, r = p_text(difference.p_holm), effect_text(difference)
+    return f"{change_text(difference, row.metric)}, p {p}, r {r}"
+
+
+def worst_text(comparison: Comparison, model: str, label: str, *, number: int, value: str = "({})") -> str:
+    """List the worst cases of a model by the first metric, each with its value; a dash if there are none."""
+    metric = comparison.metrics[0]
+    worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:number]
+    listed = (f"{case.case} {value.format(value_text(case.value, metric))}" for case in worst)
+    return ", ".join(listed) or UNDEFINED
+
+
+def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
+    """Return the models of the best mean; none where all are equal or means exclude different cases.
+
+    A model that misses lesions may have the smallest mean distance over those that it detected.
     """
-    direction = METRICS[metric].higher_is_better
-    spreads = {model: comparison.row(model, label, metric).spread for model in comparison.scored.models}
-    differ = any(
-        row.difference is not None and (row.difference.only_model or row.difference.only_reference)
-        for row in (comparison.row(model, label, metric) for model in spreads)
+    rows = [comparison.row(model, label, metric) for model in comparison.scored.models]
+    is_higher_better = METRICS[metric].higher_is_better
+    unpaired = any(
+        row.difference and (row.difference.only_model or row.difference.only_reference) for row in rows
     )
-    if direction is None or differ or any(one.infinite or not one.n for one in spreads.values()):
+    if is_higher_better is None or unpaired or any(row.spread.infinite or not row.spread.n for row in rows):
         return []
-    best = (max if direction else min)(one.mean for one in spreads.values())
-    models = [model for model, one in spreads.items() if one.mean == best]
-    return models if len(models) < len(spreads) else []
+    best = (max if is_higher_better else min)(row.spread.mean for row in rows)
+    models = [row.model for row in rows if row.spread.mean == best]
+    return models if len(models) < len(rows) else []
 
 
 def p_text(p: float) -> str:
-    """A p with three decimals, <0.001 below; a dash where nothing was tested."""
+    """Format p with three decimals, or as <0.001; a dash where nothing was tested."""
     if math.isnan(p):
         return UNDEFINED
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def effect_text(difference: Difference) -> str:
-    """The rank-biserial correlation with its sign."""
+    """Format the signed rank-biserial correlation."""
     r = difference.rank_biserial
     return UNDEFINED if math.isnan(r) else "0.00" if r == 0 else f"{r:+.2f}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One metric of one label in a part of the cases, by model."""
+    """One metric of one label in a subset of the cases, by model."""
 
     label: str
     metric: str
@@ -110,43 +159,36 @@ class Group:
 
     @property
     def n_text(self) -> str:
-        """The number of cases, of each model where it is not the same."""
-        return numbers_text([one.n for one in self.spreads.values()])
+        """The number of cases, of each model where it differs."""
+        return numbers_text([spread.n for spread in self.spreads.values()])
 
 
 def fold_groups(comparison: Comparison) -> list[Group]:
-    """The metrics of the tables in each fold."""
-    rows = [row for row in comparison.by_fold if row.metric in comparison.metrics]
-    return _grouped(
-        comparison, [(row.label, row.metric, f"fold {row.fold}", row.model, row.spread) for row in rows]
-    )
+    """Return the metrics of the tables in each fold."""
+    return _grouped(comparison, [(row, f"fold {row.fold}") for row in comparison.by_fold])
 
 
 def size_groups(comparison: Comparison) -> list[Group]:
-    """The metrics of the tables by true size."""
-    return _grouped(
-        comparison,
-        [(row.label, row.metric, row.stratum, row.model, row.spread) for row in comparison.strata],
-    )
+    """Return the metrics of the tables by true size."""
+    return _grouped(comparison, [(row, row.stratum) for row in comparison.strata])
 
 
-def _grouped(
-    comparison: Comparison, rows: Sequence[tuple[str, str, str, str, SummaryStatistics]]
-) -> list[Group]:
-    """Groups in the order label, metric, and then as they come."""
-    found: dict[tuple[str, str, str], dict[str, SummaryStatistics]] = {}
-    for label, metric, title, model, spread in rows:
-        found.setdefault((label, metric, title), {})[model] = spread
+def _grouped(comparison: Comparison, rows: Sequence[tuple[Row | StratumRow, str]]) -> list[Group]:
+    """Group rows with their titles by label and metric, in the order of the tables."""
     labels, metrics = comparison.scored.labels, comparison.metrics
-    ordered = sorted(found.items(), key=lambda item: (labels.index(item[0][0]), metrics.index(item[0][1])))
-    return [
-        Group(label=label, metric=metric, title=title, spreads=spreads)
-        for (label, metric, title), spreads in ordered
+    spreads: dict[tuple[str, str, str], dict[str, SummaryStatistics]] = {}
+    for row, title in rows:
+        if row.metric in metrics:
+            spreads.setdefault((row.label, row.metric, title), {})[row.model] = row.spread
+    groups = [
+        Group(label=label, metric=metric, title=title, spreads=by_model)
+        for (label, metric, title), by_model in spreads.items()
     ]
+    return sorted(groups, key=lambda group: (labels.index(group.label), metrics.index(group.metric)))
 
 
 def cost_cells(cost: Cost) -> list[str]:
-    """The cells of the columns `COST_HEADINGS`."""
+    """Return the cells below `COST_HEADINGS`."""
 
     def cell(value: float | str, factor: float, decimals: int) -> str:
         return UNDEFINED if isinstance(value, str) else f"{value / factor:.{decimals}f}"
@@ -162,24 +204,20 @@ def cost_cells(cost: Cost) -> list[str]:
     ]
 
 
-COST_HEADINGS = ["parameters, M", "GMAC", "epochs", "s/epoch", "h/fold", "peak GB", "device"]
-COST_MEANING = (
-    "Parameters without the heads of deep supervision. GMAC: 10^9 multiply-adds of convolutions and matrix "
-    "products for one patch forward. s/epoch: median over all epochs; h/fold: mean over the folds."
-)
-
-
-def cost_reasons(costs: Sequence[Cost]) -> list[str]:
-    """Why a cell of the costs is a dash, each reason once with the models that it is of."""
+def cost_reasons(comparison: Comparison, names: Mapping[str, str] | None = None) -> list[str]:
+    """Explain the dashes of the cost table, each reason once with its models."""
     titles = {"parameters": "parameters", "multiply_adds": "GMAC", "epochs": "time", "peak_gb": "peak"}
-    found: dict[tuple[str, ...], dict[str, list[str]]] = {}  # models by reason and by what it is of
-    for cost in costs:
-        values = {title: getattr(cost, name) for name, title in titles.items()}
-        for reason in dict.fromkeys(value for value in values.values() if isinstance(value, str)):
-            dashes = tuple(title for title, value in values.items() if value == reason)
-            found.setdefault(dashes, {}).setdefault(reason, []).append(cost.model)
+    models: dict[str, dict[str, list[str]]] = {}  # by columns and by reason
+    for cost in comparison.costs:
+        columns: dict[str, list[str]] = {}  # by reason
+        for column, title in titles.items():
+            if isinstance(value := getattr(cost, column), str):
+                columns.setdefault(value, []).append(title)
+        for reason, dashes in columns.items():
+            by_reason = models.setdefault(", ".join(dashes), {})
+            by_reason.setdefault(reason, []).append(names[cost.model] if names else cost.model)
     return [
-        f"{UNDEFINED} in {', '.join(dashes)}: {reason} ({', '.join(models)})"
-        for dashes, reasons in found.items()
-        for reason, models in reasons.items()
+        f"{UNDEFINED} in {dashes}: {reason} ({', '.join(without)})"
+        for dashes, by_reason in models.items()
+        for reason, without in by_reason.items()
     ]

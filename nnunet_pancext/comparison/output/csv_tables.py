@@ -1,89 +1,96 @@
-"""A comparison as tables for other programs."""
+"""A comparison as tables for other programs: nan and inf are written, what does not apply is empty."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.comparison.compare import Comparison
-from nnunet_pancext.comparison.paired import Row
+from nnunet_pancext.comparison.paired import Difference, Row
+from nnunet_pancext.comparison.strata import StratumRow
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.io.files import atomic_path
 
-ALL_FOLDS = "all"
-STATISTICS = (
-    *("trainer", "label", "metric", "fold", "n", "infinite", "mean", "sd", "median", "ci_low", "ci_high"),
-    *("reference", "pairs", "patients", "difference", "difference_ci_low", "difference_ci_high"),
-    *("p", "p_holm", "rank_biserial", "wins", "ties", "losses"),
-)
+COSTS = ("parameters", "multiply_adds", "epochs", "seconds_per_epoch", "hours", "peak_gb", "device")
+TESTS = ("p", "p_holm", "rank_biserial", "wins", "ties", "losses")
 
 
-def write_cases_csv(path: Path, comparison: Comparison) -> None:
-    """Write a row for each trainer, case and label, with a column for each metric, atomically."""
-    scored = comparison.scored
-    rows = (
-        [model, fold, one.case, label, *(_number(getattr(values, name)) for name in METRICS)]
-        for model, scores in scored.scores.items()
-        for fold, one in zip(scored.folds, scores, strict=True)
-        for label, values in one.labels.items()
+def case_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
+    """Yield a row for each trainer, case and label, with a column for each metric."""
+    for model, scores in comparison.scored.scores.items():
+        for fold, case in zip(comparison.scored.folds, scores, strict=True):
+            for label, values in case.labels.items():
+                keys = {"trainer": model, "fold": fold, "case": case.case, "label": label}
+                yield keys | {metric: getattr(values, metric) for metric in METRICS}
+
+
+def statistics_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
+    """Yield a row for each trainer, label and metric over all folds, then one for each fold."""
+    for row in [*comparison.rows, *comparison.by_fold]:
+        low, high = row.interval if row.fold is None else ("", "")
+        yield {
+            "trainer": row.model,
+            "label": row.label,
+            "metric": row.metric,
+            "fold": "all" if row.fold is None else row.fold,
+            **_spread(row),
+            "ci_low": low,
+            "ci_high": high,
+            **_tests(row.difference, comparison.reference),
+        }
+
+
+def strata_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
+    """Yield a row for each trainer, label, size and metric."""
+    for row in comparison.strata:
+        keys = {"trainer": row.model, "label": row.label, "size": row.stratum, "metric": row.metric}
+        yield keys | _spread(row)
+
+
+def cost_rows(comparison: Comparison) -> Iterable[dict[str, Any]]:
+    """Yield a row for each trainer; a number that is not known is replaced by the reason."""
+    for cost in comparison.costs:
+        yield {"trainer": cost.model} | {name: getattr(cost, name) for name in COSTS}
+
+
+def _spread(row: Row | StratumRow) -> dict[str, Any]:
+    return {name: getattr(row.spread, name) for name in ("n", "infinite", "mean", "sd", "median")}
+
+
+def _tests(difference: Difference | None, reference: str) -> dict[str, Any]:
+    if difference is None:
+        columns = ("reference", "pairs", "patients", "difference", "difference_ci_low", "difference_ci_high")
+        return dict.fromkeys([*columns, *TESTS], "")
+    return {
+        "reference": reference,
+        "pairs": difference.pairs,
+        "patients": difference.patients,
+        "difference": difference.mean,
+        "difference_ci_low": difference.interval[0],
+        "difference_ci_high": difference.interval[1],
+        **{name: getattr(difference, name) for name in TESTS},
+    }
+
+
+def _write(
+    path: Path, comparison: Comparison, *, rows: Callable[[Comparison], Iterable[Mapping[str, Any]]]
+) -> None:
+    from pandas import DataFrame
+
+    texts = [
+        {name: f"{value:.10g}" if isinstance(value, float) else value for name, value in row.items()}
+        for row in rows(comparison)
+    ]
+    columns = (
+        None if texts else ["trainer", "label", "size", "metric", "n", "infinite", "mean", "sd", "median"]
     )
-    _write(path, ["trainer", "fold", "case", "label", *METRICS], rows)
+    with atomic_path(path) as partial_path:
+        DataFrame(texts, columns=columns).to_csv(partial_path, index=False, lineterminator="\n")
 
 
-def write_statistics_csv(path: Path, comparison: Comparison) -> None:
-    """Write a row for each trainer, label and metric over all folds, then one for each fold, atomically.
-
-    What does not apply is empty: a test of the reference with itself, an interval of one fold.
-    """
-    rows = [*comparison.rows, *comparison.by_fold]
-    _write(path, STATISTICS, (_statistics(row, comparison.reference) for row in rows))
-
-
-def write_strata_csv(path: Path, comparison: Comparison) -> None:
-    """Write a row for each trainer, label, size and metric, atomically."""
-    rows = (
-        [row.model, row.label, row.stratum, row.metric, row.spread.n, row.spread.infinite]
-        + [_number(value) for value in (row.spread.mean, row.spread.sd, row.spread.median)]
-        for row in comparison.strata
-    )
-    heading = ["trainer", "label", "size", "metric", "n", "infinite", "mean", "sd", "median"]
-    _write(path, heading, rows)
-
-
-def write_costs_csv(path: Path, comparison: Comparison) -> None:
-    """Write a row for each trainer, atomically; in place of a number that is not known stands the reason."""
-    names = ("parameters", "multiply_adds", "epochs", "seconds_per_epoch", "hours", "peak_gb", "device")
-    rows = (
-        [cost.model]
-        + [_number(value) if isinstance(value, float) else value for value in _fields(cost, names)]
-        for cost in comparison.costs
-    )
-    _write(path, ["trainer", *names], rows)
-
-
-def _statistics(row: Row, reference: str) -> list[object]:
-    spread, one = row.spread, row.difference
-    described: list[object] = [row.model, row.label, row.metric]
-    described += [ALL_FOLDS if row.fold is None else row.fold, spread.n, spread.infinite]
-    described += [_number(value) for value in (spread.mean, spread.sd, spread.median)]
-    described += [""] * 2 if row.fold is not None else [_number(end) for end in row.interval]
-    if one is None:
-        return described + [""] * (len(STATISTICS) - len(described))
-    tested = [_number(value) for value in (one.mean, *one.interval, one.p, one.p_holm, one.rank_biserial)]
-    return [*described, reference, one.pairs, one.patients, *tested, one.wins, one.ties, one.losses]
-
-
-def _fields(owner: object, names: Sequence[str]) -> list[object]:
-    return [getattr(owner, name) for name in names]
-
-
-def _number(value: float) -> str:
-    return f"{value:.10g}"
-
-
-def _write(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(heading)
-        writer.writerows(rows)
+write_cases_csv = partial(_write, rows=case_rows)
+write_statistics_csv = partial(_write, rows=statistics_rows)
+write_strata_csv = partial(_write, rows=strata_rows)
+write_costs_csv = partial(_write, rows=cost_rows)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
-from nnunet_pancext.comparison.output.cases_and_training import case_and_training_sections
+from nnunet_pancext.comparison.output.cases_and_training import write_page_with_cases
 from nnunet_pancext.comparison.output.csv_tables import (
     write_cases_csv,
     write_costs_csv,
@@ -14,7 +14,6 @@ from nnunet_pancext.comparison.output.csv_tables import (
     write_strata_csv,
 )
 from nnunet_pancext.comparison.output.latex import write_comparison_latex
-from nnunet_pancext.comparison.output.page import write_comparison_page
 from nnunet_pancext.io.files import cannot_write
 
 PAGE_NAME = "comparison.html"
@@ -24,9 +23,7 @@ WRITERS: dict[str, Callable[[Path, Comparison], None]] = {
     "strata.csv": write_strata_csv,
     "cost.csv": write_costs_csv,
     "comparison.tex": write_comparison_latex,
-    PAGE_NAME: lambda path, comparison: write_comparison_page(
-        path, comparison, further=case_and_training_sections(comparison)
-    ),
+    PAGE_NAME: write_page_with_cases,
 }
 
 

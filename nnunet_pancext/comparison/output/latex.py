@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
@@ -12,35 +12,33 @@ from nnunet_pancext.comparison.output.cells import (
     INFINITE,
     Group,
     best_models,
-    change_text,
     cost_cells,
     cost_reasons,
-    effect_text,
+    difference_cells,
     fold_groups,
     infinite_text,
     interval_text,
     mean_text,
     numbers_text,
-    p_text,
     size_groups,
     value_text,
+    worst_text,
 )
 from nnunet_pancext.comparison.output.latex_table import PACKAGES, latex_row, latex_table, latex_text
-from nnunet_pancext.comparison.output.names import left_out_text, short_names
+from nnunet_pancext.comparison.output.names import omitted_text, short_names
 from nnunet_pancext.comparison.statistics import ALPHA
-from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.pages.numbers import UNDEFINED
 
 HEAD = f"% Needs \\usepackage{{{','.join(PACKAGES)}}}. Include it with \\input.\n"
-WORST_SHOWN = 5
+WORST_LISTED = 5
 MARK = r"\rlap{$^*$}"
 CASES_COLUMN = r">{\raggedright\arraybackslash}p{0.6\linewidth}"
 BOLD = (
-    "Bold: the best mean, where all means are of the same cases and none leaves infinite distances out. "
-    f"(+k {INFINITE}): k infinite distances, of a label that only one of prediction and truth has, are not "
-    "in the mean before it."
+    "Bold: the best mean, where all means are of the same cases and none excludes infinite distances. "
+    f"(+k {INFINITE}): the mean before it excludes k infinite distances, of a label that only one of "
+    "prediction and ground truth has."
 )
 DIFFERENCES = (
     "Difference: mean over the paired cases, trainer minus reference, with its 95 % bootstrap interval. "
@@ -50,7 +48,7 @@ DIFFERENCES = (
 
 
 def write_comparison_latex(path: Path, comparison: Comparison) -> None:
-    """Write for each label its means, tests, folds, sizes and worst cases, then the costs, atomically."""
+    """Write each label's means, tests, folds, sizes and worst cases, then the costs, atomically."""
     tables = []
     for label in comparison.scored.labels:
         tables += [
@@ -67,7 +65,7 @@ def write_comparison_latex(path: Path, comparison: Comparison) -> None:
 
 
 def means_table(comparison: Comparison, label: str) -> str:
-    """One label: mean ± SD of each metric; the best is bold, what differs significantly has a star."""
+    """Tabulate mean ± SD of each metric; the best is bold, significant differences have a star."""
     rows = []
     for model, name in short_names(comparison).items():
         cells = [latex_text(name)]
@@ -85,7 +83,7 @@ def means_table(comparison: Comparison, label: str) -> str:
         f"*: p < {ALPHA:g} against {comparison.reference}, Wilcoxon signed-rank test with Holm's correction."
     )
     return latex_table(
-        caption=caption + _left_out(comparison),
+        caption=f"{caption} {omitted_text(comparison)}",
         columns="l" + "r" * len(comparison.metrics),
         head=[_text_row(["trainer", *(METRICS[metric].title for metric in comparison.metrics)])],
         rows=rows,
@@ -94,123 +92,119 @@ def means_table(comparison: Comparison, label: str) -> str:
 
 
 def intervals_table(comparison: Comparison, label: str) -> str:
-    """One label, metric after metric: how many cases, the mean with its interval, and the median."""
-    headings = ["trainer", "n", "mean", "95 % CI", "median"]
-    rows = []
-    for metric in comparison.metrics:
-        rows.append(_group_row(METRICS[metric].title, len(headings)))
-        for model, name in short_names(comparison).items():
-            row = comparison.row(model, label, metric)
-            mean = value_text(row.spread.mean, metric) + infinite_text(row.spread.infinite)
-            median = value_text(row.spread.median, metric)
-            rows.append(
-                _text_row([name, str(row.spread.n), mean, interval_text(row.interval, metric), median])
-            )
-    return latex_table(
-        caption=f"{comparison.dataset}: {label}. n: cases with a value. CI: bootstrap interval of the mean."
-        + _left_out(comparison),
-        columns="l" + "r" * (len(headings) - 1),
-        head=[_text_row(headings)],
-        rows=rows,
+    """Tabulate cases, mean with interval, and median, metric by metric."""
+
+    def cells(model: str, metric: str) -> list[str]:
+        row = comparison.row(model, label, metric)
+        mean = value_text(row.spread.mean, metric) + infinite_text(row.spread.infinite)
+        median = value_text(row.spread.median, metric)
+        return [str(row.spread.n), mean, interval_text(row.interval, metric), median]
+
+    return _grouped_table(
+        comparison,
+        f"{comparison.dataset}: {label}. n: cases with a value. CI: bootstrap interval of the mean.",
+        headings=["trainer", "n", "mean", "95 % CI", "median"],
+        groups={
+            METRICS[metric].title: {model: cells(model, metric) for model in comparison.scored.models}
+            for metric in comparison.metrics
+        },
     )
 
 
 def differences_table(comparison: Comparison, label: str) -> str:
-    """One label, metric after metric: the differences to the reference and their tests; empty without any."""
-    headings = ["trainer", "pairs", "difference", "95 % CI", "p", "r", "win/tie/loss"]
-    rows = []
+    """Tabulate the differences to the reference and their tests, metric by metric; empty without any."""
+    groups: dict[str, dict[str, list[str]]] = {METRICS[metric].title: {} for metric in comparison.metrics}
     for metric in comparison.metrics:
-        rows.append(_group_row(METRICS[metric].title, len(headings)))
-        for model, name in short_names(comparison).items():
-            one = comparison.row(model, label, metric).difference
-            if one is not None:
-                cells = [
-                    str(one.pairs),
-                    change_text(one, metric),
-                    interval_text(one.interval, metric, signed=True),
-                    p_text(one.p_holm),
-                    effect_text(one),
-                    f"{one.wins}/{one.ties}/{one.losses}",
-                ]
-                rows.append(_text_row([name, *cells]))
-    if len(rows) == len(comparison.metrics):
+        for model in comparison.scored.models:
+            difference = comparison.row(model, label, metric).difference
+            if difference is not None:
+                cells = [str(difference.pairs), *difference_cells(difference, metric)]
+                groups[METRICS[metric].title][model] = cells
+    if not any(groups.values()):
         return ""
-    return latex_table(
-        caption=f"{comparison.dataset}: {label}, against {comparison.reference}. {DIFFERENCES}"
-        + _left_out(comparison),
-        columns="l" + "r" * (len(headings) - 1),
-        head=[_text_row(headings)],
-        rows=rows,
+    return _grouped_table(
+        comparison,
+        f"{comparison.dataset}: {label}, against {comparison.reference}. {DIFFERENCES}",
+        headings=["trainer", "pairs", "difference", "95 % CI", "p", "r", "win/tie/loss"],
+        groups=groups,
     )
 
 
 def groups_table(comparison: Comparison, label: str, groups: Sequence[Group], *, heading: str) -> str:
-    """One label: mean, standard deviation and median of each trainer by group; empty without groups."""
+    """Tabulate mean, standard deviation and median of each trainer by group; empty without groups."""
     by_title: dict[str, dict[str, Group]] = {}  # by metric
     for group in groups:
         if group.label == label:
             by_title.setdefault(group.title, {})[group.metric] = group
     if not by_title:
         return ""
-    metrics = comparison.metrics
-    rows = []
-    for title, by_metric in by_title.items():
-        rows.append(_group_row(title, 2 + len(metrics)))
-        for model, name in short_names(comparison).items():
-            spreads = {metric: by_metric[metric].spreads[model] for metric in metrics}
-            cells = [
-                f"{mean_text(spread, metric)} [{value_text(spread.median, metric)}]"
-                if spread.n
-                else UNDEFINED
-                for metric, spread in spreads.items()
-            ]
-            numbers = numbers_text([spread.n for spread in spreads.values()])
-            rows.append(_text_row([name, numbers, *cells]))
-    return latex_table(
-        caption=f"{comparison.dataset}: {label} by {heading}. Mean ± SD [median]; "
-        f"n: cases with a value, of each metric in turn where it differs.{_left_out(comparison)}",
-        columns="l" + "r" * (1 + len(metrics)),
-        head=[_text_row(["trainer", "n", *(METRICS[metric].title for metric in metrics)])],
-        rows=rows,
+
+    def cells(model: str, by_metric: Mapping[str, Group]) -> list[str]:
+        spreads = {metric: by_metric[metric].spreads[model] for metric in comparison.metrics}
+        texts = [
+            f"{mean_text(spread, metric)} [{value_text(spread.median, metric)}]" if spread.n else UNDEFINED
+            for metric, spread in spreads.items()
+        ]
+        return [numbers_text([spread.n for spread in spreads.values()]), *texts]
+
+    return _grouped_table(
+        comparison,
+        f"{comparison.dataset}: {label} by {heading}. Mean ± SD [median]; "
+        "n: cases with a value, of each metric where it differs.",
+        headings=["trainer", "n", *(METRICS[metric].title for metric in comparison.metrics)],
+        groups={
+            title: {model: cells(model, by_metric) for model in comparison.scored.models}
+            for title, by_metric in by_title.items()
+        },
     )
 
 
 def worst_table(comparison: Comparison, label: str) -> str:
-    """The worst cases of each trainer by the first metric."""
-    metric = comparison.metrics[0]
-    rows = []
-    for model, name in short_names(comparison).items():
-        worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:WORST_SHOWN]
-        said = ", ".join(f"{one.case} ({value_text(one.value, metric)})" for one in worst)
-        rows.append(_text_row([name, said or UNDEFINED]))
+    """Tabulate the worst cases of each trainer by the first metric."""
+    title = METRICS[comparison.metrics[0]].title
+    caption = f"{comparison.dataset}: worst cases of {label} by {title}, worst first."
     return latex_table(
-        caption=f"{comparison.dataset}: worst cases of {label} by {METRICS[metric].title}, the worst first."
-        + _left_out(comparison),
+        caption=f"{caption} {omitted_text(comparison)}",
         columns="l" + CASES_COLUMN,
         head=[_text_row(["trainer", "cases"])],
-        rows=rows,
+        rows=[
+            _text_row([name, worst_text(comparison, model, label, number=WORST_LISTED)])
+            for model, name in short_names(comparison).items()
+        ],
     )
 
 
 def cost_table(comparison: Comparison) -> str:
-    """What each trainer costs."""
+    """Tabulate the cost of each trainer."""
     names = short_names(comparison)
     return latex_table(
-        caption=f"{comparison.dataset}: cost. {COST_MEANING}{_left_out(comparison)}",
+        caption=f"{comparison.dataset}: cost. {COST_MEANING} {omitted_text(comparison)}",
         columns="l" + "r" * (len(COST_HEADINGS) - 1) + "l",
         head=[_text_row(["trainer", *COST_HEADINGS])],
         rows=[_text_row([names[cost.model], *cost_cells(cost)]) for cost in comparison.costs],
-        notes=cost_reasons(comparison.costs),
+        notes=cost_reasons(comparison),
     )
 
 
-def _left_out(comparison: Comparison) -> str:
-    said = left_out_text(comparison)
-    return f" {said}" if said else ""
-
-
-def _group_row(title: str, columns: int) -> str:
-    return f"\\multicolumn{{{columns}}}{{l}}{{\\textit{{{latex_text(title)}}}}} \\\\"
+def _grouped_table(
+    comparison: Comparison,
+    caption: str,
+    *,
+    headings: Sequence[str],
+    groups: Mapping[str, Mapping[str, Iterable[str]]],
+) -> str:
+    """Return a table with a title above the rows of each group, which are cells by model."""
+    names = short_names(comparison)
+    rows = []
+    for title, cells_by_model in groups.items():
+        rows.append(f"\\multicolumn{{{len(headings)}}}{{l}}{{\\textit{{{latex_text(title)}}}}} \\\\")
+        rows += [_text_row([names[model], *cells]) for model, cells in cells_by_model.items()]
+    return latex_table(
+        caption=f"{caption} {omitted_text(comparison)}",
+        columns="l" + "r" * (len(headings) - 1),
+        head=[_text_row(headings)],
+        rows=rows,
+    )
 
 
 def _text_row(cells: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 PACKAGES = ("booktabs", "array", "adjustbox")
 SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    # At the start of a row these two would be read as arguments of the \\ before.
+    # At the start of a row these two would be read as arguments of the preceding \\.
     **{sign: f"{{{sign}}}" for sign in "[*"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -23,23 +23,23 @@ SPECIAL = {
 
 
 def latex_text(text: str) -> str:
-    """Text with every sign escaped that LaTeX would take for something else."""
+    """Escape text for LaTeX."""
     escaped = re.sub("-(?=-)", "-{}", "".join(SPECIAL.get(sign, sign) for sign in text))
     return escaped.replace("\N{EN DASH}", "--")
 
 
 def latex_row(cells: Sequence[str]) -> str:
-    """A row of cells that are LaTeX already."""
+    """Join cells, LaTeX already, to a row."""
     return " & ".join(cells) + r" \\"
 
 
 def latex_table(
     *, caption: str, columns: str, head: Sequence[str], rows: Sequence[str], notes: Sequence[str] = ()
 ) -> str:
-    """A floating table; `head` and `rows` are lines of LaTeX, caption and notes are plain text.
+    """Return a floating table; `head` and `rows` are lines of LaTeX, caption and notes are plain text.
 
-    It shrinks to the width of the text and the height of the page where it is larger. The notes stand
-    below it, each a paragraph. The document must load `PACKAGES`.
+    It shrinks to the width of the text and the height of the page. The notes are paragraphs below it. The
+    document must load `PACKAGES`.
     """
     below = []
     if notes:
@@ -53,7 +53,7 @@ def latex_table(
         [
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{latex_text(caption)}}}",
+            f"\\caption{{{latex_text(caption.strip())}}}",
             r"\par\smallskip",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{4pt}",

@@ -1,33 +1,26 @@
-"""Names of a comparison's trainers, short enough for tables and pictures."""
+"""Names of a comparison's trainers, short enough for tables and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import takewhile
 
 from nnunet_pancext.comparison.compare import Comparison
 
 
 def short_names(comparison: Comparison) -> dict[str, str]:
-    """Trainers by name without the suffixes that all share."""
-    models = comparison.scored.models
-    cut = len(_shared_suffix(models))
-    return {model: model[: len(model) - cut] for model in models}
+    """Return the trainers by name without the suffixes that all share."""
+    cut = len(_shared_suffix(comparison.scored.models))
+    return {model: model[: len(model) - cut] for model in comparison.scored.models}
 
 
-def left_out_text(comparison: Comparison) -> str:
-    """Say what the short names leave out; empty where that is nothing."""
+def omitted_text(comparison: Comparison) -> str:
+    """Say what the short names omit; empty if nothing."""
     suffix = _shared_suffix(comparison.scored.models)
-    return f"All trainers have the suffix {suffix}, which their names here leave out." if suffix else ""
+    return f"All trainers have the suffix {suffix}, which their names here omit." if suffix else ""
 
 
-def _shared_suffix(models: Sequence[str]) -> str:
-    """The parts from an underscore on with which all of several names end."""
-    if len(models) < 2:
-        return ""
-    suffixes = [model.split("_")[1:] for model in models]
-    shared: list[str] = []
-    for parts in zip(*(reversed(suffix) for suffix in suffixes), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.insert(0, parts[0])
-    return "".join(f"_{part}" for part in shared)
+def _shared_suffix(models: list[str]) -> str:
+    """Return the parts from an underscore on that all names end with; the first part never counts."""
+    endings = (model.split("_")[:0:-1] for model in models) if len(models) > 1 else ()
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*endings, strict=False))
+    return "".join(f"_{parts[0]}" for parts in reversed(list(shared)))

@@ -1,4 +1,4 @@
-"""One picture of a case in three planes with the contours of several predictions, a row for each."""
+"""The figure of a case in three planes with the contours of several predictions, a row for each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH
+from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH, write_figure
 from nnunet_pancext.figures.overlay import (
     ZOOM_LEAST_MM,
     ZOOM_MARGIN_MM,
@@ -28,7 +27,6 @@ from nnunet_pancext.figures.panel import (
     draw_scale_bar,
 )
 from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
-from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.io.label_maps import foreground_labels, read_volume
 
 PLANES = (AXIAL, CORONAL, SAGITTAL)
@@ -46,10 +44,10 @@ def write_side_by_side(
     labels: Mapping[str, int],
     is_ct: bool = True,
 ) -> None:
-    """Write a PNG of three planes through the true label of highest value, a row for each prediction.
+    """Write a PNG of three planes through the highest true label, a row for each prediction.
 
-    Every row shows the same part, around the truth and all predictions, and all planes have one scale. The
-    colours are `write_overlay`'s.
+    Every row shows the same region, around ground truth and predictions, at one scale, in the colours of
+    `write_overlay`.
 
     Raises:
         PancextError: a file is missing or unreadable, or is not on the image's grid.
@@ -58,10 +56,10 @@ def write_side_by_side(
     values = tuple(foreground.values())
     volume = read_volume(image)
     grey, spacing_mm = display_array(volume)
-    true = read_on_grid(truth, volume, role="truth")
+    true = read_on_grid(truth, volume, role="ground truth")
     predicted = {name: read_on_grid(path, volume, role="prediction") for name, path in predictions.items()}
-    shown = next((one for one in (true, *predicted.values()) if np.isin(one, values).any()), true)
-    centre = central_voxel(highest_label(shown, values))
+    centred = next((labels for labels in (true, *predicted.values()) if np.isin(labels, values).any()), true)
+    centre = central_voxel(highest_label(centred, values))
     part_mm = _part_mm([true, *predicted.values()], values, centre=centre, spacing_mm=spacing_mm)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
     legend = legend_lines(foreground, truth=true, prediction=np.stack(list(predicted.values())))
@@ -88,18 +86,7 @@ def write_side_by_side(
             axes.set_xlim(*across)
             axes.set_ylim(*reversed(down))
             draw_scale_bar(axes)
-    texts = figure.legend(
-        handles=legend,
-        loc="lower center",
-        ncols=LEGEND_COLUMNS,
-        frameon=False,
-        labelcolor=INK,
-        fontsize=7,
-    ).get_texts()
-    for text in texts:
-        text.set_parse_math(False)
-    with atomic_path(target) as partial:
-        FigureCanvasAgg(figure).print_png(partial)
+    write_figure(target, figure, legend=legend, columns=LEGEND_COLUMNS, fontsize=7)
 
 
 def _part_mm(
@@ -109,19 +96,19 @@ def _part_mm(
     centre: tuple[int, int, int],
     spacing_mm: Sequence[float],
 ) -> list[tuple[float, float]]:
-    """Start and end along (slice, row, column) of what the planes show: the labels in them, and a margin.
+    """Return start and end along (slice, row, column) of the labels in the planes, with a margin.
 
-    Each side is at least `ZOOM_LEAST_MM`, or the whole volume's where that is shorter.
+    Each side is at least `ZOOM_LEAST_MM`, or that of the volume if shorter.
     """
     shape: tuple[int, ...] = label_maps[0].shape
-    found = np.zeros(shape, bool)
+    labelled = np.zeros(shape, bool)
     for plane in PLANES:
         cut = tuple(centre[axis] if axis == plane.axis else slice(None) for axis in range(3))
         for label_map in label_maps:
-            found[cut] |= np.isin(label_map[cut], values)
+            labelled[cut] |= np.isin(label_map[cut], values)
     part = []
     for axis, (count, size_mm) in enumerate(zip(shape, spacing_mm, strict=True)):
-        places = np.flatnonzero(found.any(axis=tuple(other for other in range(3) if other != axis)))
+        places = np.flatnonzero(labelled.any(axis=tuple(other for other in range(3) if other != axis)))
         first, last = (places[0], places[-1] + 1) if len(places) else (count / 2, count / 2)
         whole_mm = count * size_mm
         length_mm = min(whole_mm, max(ZOOM_LEAST_MM, (last - first) * size_mm + 2 * ZOOM_MARGIN_MM))
@@ -133,13 +120,13 @@ def _part_mm(
 def _rows(
     lengths_mm: Sequence[float], *, number: int, legend_entries: int
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with rows of an axial, a coronal and a sagittal panel of one scale.
+    """Return a figure with rows of an axial, a coronal and a sagittal panel at one scale.
 
-    `lengths_mm` are those of the part shown, along (slice, row, column).
+    `lengths_mm` are those of the displayed region, along (slice, row, column).
     """
     along, down, across = lengths_mm
     widths_mm, heights_mm = (across, across, down), (down, along, along)
-    inches = min((WIDTH_IN - 4 * GAP_IN) / sum(widths_mm), MOST_ROW_IN / max(heights_mm))  # a mm
+    inches = min((WIDTH_IN - 4 * GAP_IN) / sum(widths_mm), MOST_ROW_IN / max(heights_mm))  # per mm
     row_in = TITLE_IN + max(heights_mm) * inches
     legend_in = LEGEND_IN + LEGEND_ROW_IN * -(-legend_entries // LEGEND_COLUMNS)
     height_in = number * row_in + GAP_IN + legend_in
