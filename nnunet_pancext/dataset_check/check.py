@@ -17,9 +17,9 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
+from nnunet_pancext.nnunet_files.raw_dataset import file_ending
 from nnunet_pancext.raw_cases.case_checks import CaseFindings, find_duplicates
 from nnunet_pancext.raw_cases.source import Problem, SourceCase
-from nnunet_pancext.splits.of_dataset import file_ending
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from statistics import median
 
 from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.raw_cases.case_checks import rounded
-from nnunet_pancext.raw_cases.orientation import Turn
+from nnunet_pancext.raw_cases.orientation import Reorientation
 
 ERROR, WARNING = "error", "warning"
 WEIGHT = {ERROR: 100.0, WARNING: 10.0}
@@ -83,7 +83,7 @@ def _hu_findings(one: CaseMeasure) -> list[Finding]:
 
 def _place_findings(one: CaseMeasure) -> list[Finding]:
     seen = one.orientation
-    if seen is None or seen.turn == Turn() or not seen.is_clear:
+    if seen is None or seen.turn == Reorientation() or not seen.is_clear:
         return []
     message = f"the label lies on its image only with {seen} (as it is {seen.as_it_is:.2f})"
     return [Finding(ERROR, "label turned", f"{message}. Convert with --check-orientation.")]

@@ -33,13 +33,13 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFindings:
-    """What the checks say of one case: no problems means usable."""
+    """The result of the checks of one case; without problems it is usable."""
 
     case_id: str
-    problems: tuple[Problem, ...]
-    image_hash: str | None
-    size: tuple[int, ...] | None
-    spacing_mm: tuple[float, ...] | None
+    problems: tuple[Problem, ...] = ()
+    image_hash: str | None = None
+    size: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
 
 
 def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:

@@ -13,9 +13,9 @@ from pathlib import Path
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress, planning_progress
+from nnunet_pancext.nnunet_files.splits_final import holds
 from nnunet_pancext.reproduction.places import path
 from nnunet_pancext.reproduction.protocol import Dataset
-from nnunet_pancext.splits.in_place import holds
 
 PLANS = "nnUNetPlans"
 ENDING = ".nii.gz"

@@ -64,11 +64,11 @@ def write_4d(path: Path) -> None:
 BAD_CASES = {
     "image unreadable": [
         (lambda t: cut(t.image(BAD)), "imagesTr/pancreas_007.nii.gz is cut short"),
-        (lambda t: t.image(BAD).write_text("hello"), "is not a sound gzip file (no gzip header)"),
+        (lambda t: t.image(BAD).write_text("hello"), "is not a gzip file"),
         (lambda t: t.image(BAD).write_bytes(b""), "is empty (0 bytes)"),
         (lambda t: t.image(BAD).write_bytes(gzip.compress(b"x" * 400)), "is not a single-file NIfTI-1 image"),
-        (lambda t: t.image(BAD).write_bytes(gzip.compress(b"short")), "has 5 bytes inside"),
-        (lambda t: flip_a_bit(t.image(BAD)), "is not a sound gzip file (Incorrect checksum found)"),
+        (lambda t: t.image(BAD).write_bytes(gzip.compress(b"short")), "holds 5 bytes"),
+        (lambda t: flip_a_bit(t.image(BAD)), "is a damaged gzip file (CRC check failed"),
         (lambda t: cut_before_compressing(t.image(BAD)), "100 bytes of voxels are missing"),
     ],
     "label unreadable": [(lambda t: cut(t.label(BAD)), "labelsTr/pancreas_007.nii.gz is cut short")],

@@ -204,9 +204,7 @@ def test_old_preprocessed_data_is_mentioned(
     former = tmp_path / "preprocessed" / "Dataset007_Pancreas"
     former.mkdir(parents=True)
     (former / "nnUNetPlans.json").write_text("{}")
-    assert any(
-        "remove it, or nnU-Net trains on that" in note for note in convert(task.folder, raw_root).notes
-    )
+    assert any("remove it, or nnU-Net trains on it" in note for note in convert(task.folder, raw_root).notes)
 
 
 @pytest.mark.parametrize(

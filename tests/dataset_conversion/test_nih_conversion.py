@@ -15,7 +15,7 @@ from made_dicom import edit, write_with_pydicom
 from made_nih import SPACING, MadeDownload, made_ct, write_label
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion import case_steps
+from nnunet_pancext.dataset_conversion import case_steps, conversion
 from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
 from nnunet_pancext.errors import PancextError
 
@@ -67,7 +67,7 @@ def test_images_are_hu_and_labels_lie_on_them_as_their_headers_say(download, raw
     assert declared["channel_names"] == {"0": "CT"}
     assert declared["licence"] == "CC BY 3.0"
     report = json.loads(result.report_path.read_text())
-    assert report["orientation_of_labels"]["PANCREAS_0001"].startswith("as it is: score 1.00, next best 0.")
+    assert report["orientation_of_labels"]["PANCREAS_0001"].startswith("as stored: score 1.00, next best 0.")
 
 
 @pytest.mark.parametrize("flipped", list(product((False, True), repeat=3)), ids=str)
@@ -220,12 +220,16 @@ def tilted(download):
         (label_four_dimensional, "label not 3D", "label0002.nii.gz has 4 dimensions"),
         (label_of_values, "label value not declared", "holds 255, declared are 0, 1"),
         (label_not_a_number, "label has NaN or Inf", "label0002.nii.gz has 3 voxels that are NaN"),
-        (label_anywhere, "orientation unclear", "label0002.nii.gz does not tell from the image"),
+        (
+            label_anywhere,
+            "orientation unclear",
+            "the orientation of .*label0002.nii.gz cannot be determined",
+        ),
         (label_twice, "duplicate id", "are labels of one patient"),
         (label_missing, "label missing", "there is no label0002.nii.gz"),
-        (slice_missing, "slices missing", r"2.00 mm lie between .*PANCREAS_0002/.*dcm"),
+        (slice_missing, "slices missing", r"PANCREAS_0002/.*dcm are 2.00 mm apart"),
         (slice_of_another_series, "mixed series", "2 series in one folder"),
-        (slice_is_text, "not DICOM", "1-999.dcm is no DICOM file"),
+        (slice_is_text, "not DICOM", "1-999.dcm is not a DICOM file"),
         (tilted, "gantry tilt", "a gantry tilt of 11.3 degrees"),
     ],
 )
@@ -248,34 +252,31 @@ def test_folders_given_the_wrong_way_round_are_told(download, raw_root):
     assert not list(raw_root.iterdir())
 
 
-def fail(*arguments, **options):
-    raise PancextError("the power is gone")
+def stop(*arguments, **options):
+    raise PancextError("the disk is full")
 
 
-def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monkeypatch):
+def test_a_second_run_continues_but_reads_a_changed_series_again(download, raw_root, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(case_steps, "check_cases", fail)
-        with pytest.raises(PancextError, match="the power is gone"):
-            convert(download, raw_root)
-    with monkeypatch.context() as patched:
-        patched.setattr(case_steps, "prepare_case", fail)
-        result = convert(download, raw_root)
-    for number in (1, 2, 13):
-        check_case(result, number)
-    assert not list(raw_root.glob(".*"))
-
-
-def test_a_series_that_changed_is_read_again(download, raw_root, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(case_steps, "check_cases", fail)
-        with pytest.raises(PancextError, match="the power is gone"):
+        patched.setattr(conversion, "write_cases", stop)
+        with pytest.raises(PancextError, match="the disk is full"):
             convert(download, raw_root)
     hu, _ = made_ct(2)
     shutil.rmtree(download.series(2))
     write_with_pydicom(download.series(2), hu + 7, spacing_mm=SPACING)
+    prepared, prepare = [], case_steps.prepare_case
+    monkeypatch.setattr(
+        case_steps,
+        "prepare_case",
+        lambda case, **how: (prepared.append(case.case_id), prepare(case, **how))[1],
+    )
     result = convert(download, raw_root)
+    assert prepared == ["PANCREAS_0002"]
     image, _ = written(result, 2)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), hu + 7)
+    check_case(result, 1)
+    check_case(result, 13)
+    assert not list(raw_root.glob(".*"))
 
 
 def test_the_command(download, raw_root, capsys):

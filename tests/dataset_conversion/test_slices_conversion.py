@@ -66,7 +66,10 @@ def test_names_that_tell_one_patient_get_no_folds(tmp_path, raw_root):
     result = convert(make(tmp_path / "pngs", pattern="slice_{:d}{:03d}"), raw_root)
     document = json.loads((result.folder / "split.json").read_text())
     assert "folds" not in document
-    assert "all 18 training cases are of one patient, slice, so no fold" in document["folds_note"]
+    assert (
+        "all 18 training cases are of one patient, slice, and cannot be split into folds"
+        in document["folds_note"]
+    )
     assert document["folds_note"] in result.notes
 
 

@@ -13,7 +13,7 @@ from made_msd_task import write_volume
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.splits.in_place import place_folds
+from nnunet_pancext.nnunet_files.splits_final import place_folds
 from nnunet_pancext.splits.published import PUBLISHED
 
 
@@ -158,7 +158,7 @@ def test_patients_that_are_not_there_are_told_by_name(folders, capsys):
     (folder / "split.json").write_text(json.dumps({"patients": {case: case[-4:] for case in cases}}))
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 0
     told = capsys.readouterr().err
-    assert "the list of mcnet-62/20 is not all there: train lacks 0070, 0071; test lacks 0025" in told
+    assert "the list of mcnet-62/20 is incomplete: train lacks 0070, 0071; test lacks 0025" in told
 
 
 def test_no_folds_are_lost(folders):
@@ -195,7 +195,7 @@ def test_an_image_that_cannot_be_read_is_no_all_clear(dataset, capsys):
     assert main(["splits", "check", "5"]) == 1
     shown = capsys.readouterr()
     assert "imagesTr/pancreas_003_0000.nii.gz is cut short" in shown.err
-    assert "1 image(s) cannot be read, so whether they leak is unknown" in shown.err
+    assert "1 image(s) cannot be read, so their leakage is unknown" in shown.err
     assert "on both sides" not in shown.out
 
 
@@ -243,7 +243,7 @@ def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, 
         ("dataset.json", "[]", r"dataset.json is not an object, \{…\}, but \[\]. Correct"),
         ("dataset.json", '{"file_ending": null}', "has the file_ending null; expected is one like .nii.gz"),
         ("split.json", "[]", "split.json is not an object"),
-        ("split.json", '{"patients": ["a"]}', "has no names by case as patients"),
+        ("split.json", '{"patients": ["a"]}', '"patients" in .*split.json must map cases to names'),
         ("splits_final.json", "null", r"splits_final.json is not a list, \[…\], but null"),
         ("splits_final.json", "{}", "splits_final.json is not a list"),
         ("splits_final.json", "[]", "splits_final.json holds no folds; expected is a list like"),
@@ -277,9 +277,9 @@ def test_folds_of_another_shape_are_not_put_in_place(dataset, capsys):
         (["check", "/"], "no dataset '/'"),
         (["check", ".."], "holds no dataset.json"),
         (["check", "5", "--jobs", "0"], "--jobs must be at least 1, got 0"),
-        (["apply", "5"], "tells of no folds. Name a split with --split"),
+        (["apply", "5"], "has no folds. Name a split with --split"),
         (["apply", "5", "--split", "mine"], "no split 'mine'. There are: nnunet-5fold, transunet-18/12"),
-        (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
+        (["apply", "5", "--split", "transunet-18/12"], "is for synapse, with patients like 0001"),
         (["check", "5", "--patient-regex", "(p"], "is no regular expression"),
         (["check", "5", "--patient-regex", "(x)"], "finds no patient in the case 'pancreas_001'"),
         (["check", "5", "--patient-regex", "pan"], "finds no patient in the case 'pancreas_001'"),
@@ -291,7 +291,7 @@ def test_mistakes_are_told(dataset, capsys, words, message):
 
 
 def test_a_dataset_without_images_is_told(dataset):
-    from nnunet_pancext.splits.of_dataset import read_dataset
+    from nnunet_pancext.nnunet_files.raw_dataset import read_dataset
 
     shutil.rmtree(dataset / "imagesTr")
     with pytest.raises(PancextError, match="Is this an nnU-Net raw dataset"):
