@@ -101,23 +101,29 @@ def convert_source(
     target: RawTarget,
     layout: str,
     labels: str,
-    split: str,
-    jobs: int | None,
-    strict: bool,
-    overwrite: bool,
-    copy: bool,
-    show_progress: bool,
+    split: str = "nnunet",
+    jobs: int | None = None,
     check_orientation: bool = False,
+    strict: bool = False,
+    overwrite: bool = False,
+    copy: bool = False,
+    show_progress: bool = True,
 ) -> ConversionResult:
     """Convert `sources`, folders or archives that `read` understands, to `target`.
 
-    `layout` is the source's name in `pancext convert`; `read` is called with the folders. Labels of DICOM
-    series, and with `check_orientation` all labels, are reoriented by the image's intensities. Files that
-    need no change are hard-linked where the file system allows, unless `copy`. The dataset appears at the
-    target when it is complete. A killed conversion is continued by the same call.
+    The dataset appears at the target when it is complete. A killed conversion is continued by the same call.
+
+    Args:
+        read: is called with the folders.
+        layout: the source's name in `pancext convert`.
+        split: 'nnunet' (all labelled cases train), 'A/B' (A patients for training, B for testing), or the
+            name of a published one.
+        check_orientation: reorient all labels by the image's intensities, not only those of DICOM series.
+        copy: hard-link no file to the source.
 
     Raises:
-        PancextError: for anything the user can correct, including bad cases if `strict`.
+        PancextError: for anything the user can correct, including bad cases if `strict`; nothing is then left
+            at the target.
     """
     conversion = Conversion(
         sources=sources,

@@ -136,7 +136,7 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
     """Return the label map; raises _Refused for one that is not whole."""
     name = name_of(path, root)
     if not path.is_file():
-        raise _Refused("label missing", f"{name} does not exist. {FETCH_AGAIN}")
+        raise _Refused("label missing", f"{name} is not there. {FETCH_AGAIN}")
     try:
         scan = scan_nifti(path, collect_values=True)
         label = read_image(path)

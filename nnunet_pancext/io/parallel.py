@@ -1,4 +1,4 @@
-"""The same work on many cases at once, with progress."""
+"""Processing many cases in parallel, with progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Outcome = TypeVar("Outcome")
 
 
 def default_jobs() -> int:
-    """Return how many cases to work on at once when the user does not say."""
+    """Return the default number of cases processed at once."""
     return min(4, os.cpu_count() or 1)
 
 

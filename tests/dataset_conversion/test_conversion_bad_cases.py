@@ -120,7 +120,7 @@ BAD_CASES = {
     "duplicate id": [
         (
             lambda t: t.image(BAD).with_suffix("").write_bytes(gzip.decompress(t.image(BAD).read_bytes())),
-            "imagesTr/pancreas_007.nii stands beside imagesTr/pancreas_007.nii.gz",
+            "imagesTr/pancreas_007.nii exists beside imagesTr/pancreas_007.nii.gz",
         ),
     ],
     "label of another case": [
@@ -230,7 +230,7 @@ class TestListAgainstDisk:
         result = convert(task, raw_root)
         assert [str(problem) for problem in result.left_out] == [
             "pancreas_007: listed but not on disk: dataset.json lists imagesTr/pancreas_007.nii.gz, "
-            "which is not there. Extract the whole archive."
+            "which does not exist. Extract the whole archive."
         ]
 
     def test_on_disk_but_not_listed_is_converted_with_a_warning(self, task: MadeTask, raw_root: Path) -> None:

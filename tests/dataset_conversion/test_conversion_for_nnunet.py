@@ -42,14 +42,10 @@ def test_nnunet_accepts_the_dataset(tmp_path: Path, raw_root: Path, accepted, la
 @pytest.mark.parametrize(
     ("layout", "options"),
     [
-        ("nih", {}),
         ("nih", {"split": "3/2"}),
-        ("synapse", {}),
         ("synapse", {"organs": 8}),
-        ("acdc", {}),
         ("acdc", {"split": "4/2", "copy": True}),
         ("slices", {}),
-        ("slices", {"split": "4/2"}),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value.values())),
 )

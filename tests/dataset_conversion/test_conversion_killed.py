@@ -35,22 +35,23 @@ CHANGES = [(os, name) for name in ("replace", "rename", "link", "unlink", "mkdir
 
 
 def run(source: Path, raw_root: Path, environment: dict[str, str], kill_at: int, **options: Any) -> None:
-    """Convert, and die before the file system is changed for the `kill_at`-th time; never at 0."""
+    """Convert, and die before the file system is changed for the `kill_at`-th time; never at -1."""
     os.environ.update(environment)
-    changes = count(1)
+    changes: list[str] = []
 
-    def counted(original):
+    def logged(name: str, original):
         def change(*arguments: Any, **keywords: Any) -> Any:
-            if next(changes) == kill_at:
+            if len(changes) == kill_at:
                 os._exit(KILLED)
+            changes.append(name)
             return original(*arguments, **keywords)
 
         return change
 
     for module, name in CHANGES:
-        setattr(module, name, counted(getattr(module, name)))
+        setattr(module, name, logged(name, getattr(module, name)))
     convert(source, raw_root, **options)
-    (raw_root.parent / "changes").write_text(str(next(changes)))
+    (raw_root.parent / "changes").write_text(" ".join(changes))
 
 
 def convert(source: Path, raw_root: Path, **options: Any):
@@ -116,7 +117,7 @@ def test_killed_at_random_moments_and_run_again(archive: Path, tmp_path: Path, o
             target.mkdir()
             (target / "dataset.json").write_text("earlier")
 
-    def run_once(kill_at: int = 0) -> int:
+    def run_once(kill_at: int = -1) -> int:
         environment = {"nnUNet_preprocessed": str(preprocessed)}
         options = {"labels": "pancreas", "split": "nnunet-5fold", "check_orientation": True, "jobs": 2}
         return run_in_child(archive, raw, environment, kill_at, overwrite=overwrite, **options)
@@ -126,18 +127,23 @@ def test_killed_at_random_moments_and_run_again(archive: Path, tmp_path: Path, o
     undisturbed = content(raw, preprocessed)
     whole = content(target)
     assert any(name.endswith("splits_final.json") for name in undisturbed)
-    changes = int((tmp_path / "changes").read_text())
+    changes = (tmp_path / "changes").read_text().split()
     random = np.random.default_rng(20)
-    moments = {int(part + random.random() * changes / 12) for part in np.linspace(1, changes - 1, 12)}
-    for moment in sorted(moments | set(range(changes - 10, changes))):  # all of the publication
+    moments = {int(number) for number in (np.arange(6) + random.random(6)) / 6 * len(changes)}
+    renames = [number for number, name in enumerate(changes) if name == "rename"]  # the publication
+    assert len(renames) == 1 + overwrite
+    for moment in sorted({*moments, *renames, renames[-1] + 1, len(changes) - 1}):
         start_over()
-        for kill_at in (moment, moment // 2 + 1):
-            if run_once(kill_at) != KILLED:
+        status = KILLED
+        for kill_at in (moment, moment // 2, -1):
+            before = inodes(build / "dataset")
+            status = run_once(kill_at)
+            if status != KILLED:
                 break
             left = content(target) if target.exists() else content(build / "replaced")
-            assert left in (earlier, whole) or (not overwrite and not left)
-        before = inodes(build / "dataset")
-        assert run_once() == 0, moment
+            left = {name.replace("replaced/", f"{FOLDER}/"): data for name, data in left.items()}
+            assert left in (earlier, whole)
+        assert status == 0, moment
         assert content(raw, preprocessed) == undisturbed, moment
         after = inodes(target)
         assert {name: after[name] for name in before} == before, moment

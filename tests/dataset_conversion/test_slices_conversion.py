@@ -82,7 +82,7 @@ def test_blank_slices_of_two_patients_are_no_copies(tmp_path, raw_root):
 
 def test_an_expression_tells_the_patient(tmp_path, raw_root):
     folder = make(tmp_path / "pngs", pattern="img{:d}of{:d}")
-    with pytest.raises(PancextError, match=r"img1of0.png does not tell its patient. Give --patient-regex"):
+    with pytest.raises(PancextError, match=r"--patient-regex finds no patient in img1of0.png. Give one with"):
         convert(folder, raw_root)
     result = convert(folder, raw_root, patient_regex=r"(img\d+)of")
     assert len(set(json.loads((result.folder / "split.json").read_text())["patients"].values())) == 6
@@ -130,8 +130,8 @@ def twice(folder):
         (image_missing, "image missing", r"label pancreas_002_1.png has no image of the same name"),
         (other_size, "size differs", r"has size \(20, 14\), its image \(20, 16\)"),
         (grey_mask, "label value not declared", "holds 128, declared are 0, 255"),
-        (colours, "image unreadable", "has 3 values per pixel; a grey picture has one"),
-        (cut, "image unreadable", "is no whole .png"),
+        (colours, "image unreadable", "has 3 values per pixel; a greyscale image has one"),
+        (cut, "image unreadable", "is not a whole .png"),
         (same_picture, "duplicate image", "has the same voxels as image/pancreas_001_0.png"),
         (twice, "duplicate id", "image/pancreas_002_1.png and images2/pancreas_002_1.png have the same name"),
     ],
@@ -148,7 +148,7 @@ def test_a_bad_slice_is_left_out_by_name(tmp_path, raw_root, damage, kind, words
     ("options", "message"),
     [
         ({"classes": ("pancreas", "pancreas")}, "--classes must be different names"),
-        ({"patient_regex": "(p"}, "is no regular expression"),
+        ({"patient_regex": "(p"}, "is not a regular expression"),
     ],
 )
 def test_bad_options_are_told(tmp_path, raw_root, options, message):
