@@ -132,11 +132,7 @@ def add_slices(layouts: argparse._SubParsersAction) -> None:
         "2D dataset. Masks hold 0 and 255, or the numbers of the classes.",
     )
     parser.add_argument(
-        "--classes",
-        nargs="+",
-        default=["pancreas"],
-        metavar="NAME",
-        help="names of the mask values 1, 2, …",
+        "--classes", nargs="+", default=["pancreas"], metavar="NAME", help="names of the mask values 1, 2, …"
     )
     parser.add_argument(
         "--patient-regex",

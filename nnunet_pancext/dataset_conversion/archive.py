@@ -159,10 +159,7 @@ def tar_members(archive: Path) -> Iterator[list[Member]]:
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.10.12, 3.11.4 and later
         yield [
             Member(
-                name=info.name,
-                size=info.size,
-                is_regular=info.isfile(),
-                extract=partial(tar.extract, info),
+                name=info.name, size=info.size, is_regular=info.isfile(), extract=partial(tar.extract, info)
             )
             for info in infos
         ]

@@ -68,7 +68,7 @@ def prepare_case(
             return _prepare_label(case, root=root, folder=folder, ending=ending)
     except _Refused as refusal:
         kind, message = refusal.args
-        problem = Problem(case_id=case.case_id, kind=kind, message=message)
+        problem = Problem(case.case_id, kind, message)
         return ExaminedCase(case_id=case.case_id, problems=(problem,))
     return ExaminedCase(case_id=case.case_id)
 
@@ -176,9 +176,9 @@ def _orient(
     if orientation.turn == Reorientation():
         return label, orientation, ()
     warning = Problem(
-        case_id=case.case_id,
-        kind="label turned",
-        message=f"{name} matches its image only with {orientation} (as stored {orientation.as_it_is:.2f}). "
+        case.case_id,
+        "label turned",
+        f"{name} matches its image only with {orientation} (as stored {orientation.as_it_is:.2f}). "
         "The corrected label was written.",
         leaves_out=False,
     )

@@ -44,10 +44,7 @@ class ConversionResult:
 
         def problems(name: str, *, leaves_out: bool) -> tuple[Problem, ...]:
             entries = report[name]
-            return tuple(
-                Problem(case_id=e["case"], kind=e["kind"], message=e["message"], leaves_out=leaves_out)
-                for e in entries
-            )
+            return tuple(Problem(e["case"], e["kind"], e["message"], leaves_out=leaves_out) for e in entries)
 
         return cls(
             folder=folder,

@@ -21,12 +21,7 @@ def default_jobs() -> int:
 
 
 def for_each(
-    work: Callable[[Item], Outcome],
-    items: Sequence[Item],
-    *,
-    jobs: int,
-    title: str,
-    show_progress: bool,
+    work: Callable[[Item], Outcome], items: Sequence[Item], *, jobs: int, title: str, show_progress: bool
 ) -> list[Outcome]:
     """Return `work(item)` for every item, in order; `jobs` items are in memory at a time.
 

@@ -61,7 +61,7 @@ def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) 
                 problems.pop("label empty", None)
     return CaseFindings(
         case_id=case.case_id,
-        problems=tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in problems.items()),
+        problems=tuple(Problem(case.case_id, k, m) for k, m in problems.items()),
         image_hash=image_scan.voxel_hash if image_scan else None,
         size=image_geometry.size if image_geometry else None,
         spacing_mm=image_geometry.spacing_mm if image_geometry else None,
@@ -184,9 +184,9 @@ def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[st
         if first != finding.case_id:
             problems.append(
                 Problem(
-                    case_id=finding.case_id,
-                    kind="duplicate image",
-                    message=f"{image_names[finding.case_id]} has the same voxels as {image_names[first]}; "
+                    finding.case_id,
+                    "duplicate image",
+                    f"{image_names[finding.case_id]} has the same voxels as {image_names[first]}; "
                     f"{first} is kept. Find out which label belongs to the image and remove the other case.",
                 )
             )

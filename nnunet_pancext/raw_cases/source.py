@@ -28,7 +28,7 @@ class SourceCase:
         return (*images, self.label) if self.label is not None else images
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Problem:
     """Something wrong with one case.
 

@@ -132,9 +132,7 @@ PUBLISHED = {
             name="mcnet-62/20",
             layout="nih",
             source="MC-Net, github.com/ycwu1997/MC-Net at fee453ca, data/Pancreas",
-            train=numbered(
-                "2-3 7 10-20 22-24 26-36 38 41-45 47-49 52-53 55-58 61-66 68-72 75-82",
-            ),
+            train=numbered("2-3 7 10-20 22-24 26-36 38 41-45 47-49 52-53 55-58 61-66 68-72 75-82"),
             test=numbered("1 4-6 8-9 21 25 37 39-40 46 50-51 54 59-60 67 73-74"),
             remark="the list names 0025 (test) and 0070 (train), whose images were withdrawn; "
             "if they repeat 0002 (train), its published results suffer from leakage",

@@ -233,6 +233,6 @@ def test_the_help_tells_of_its_own_split(capsys):
     with pytest.raises(SystemExit):
         main(["convert", "acdc", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "nnunet (default): training trains, testing is held out" in shown
+    assert "nnunet (default): the source's own training and testing sets" in shown
     first, second = re.search(r"A/B, e.g. ([0-9]+)/([0-9]+)", shown).groups()
     assert int(first) + int(second) == 150  # all of its patients

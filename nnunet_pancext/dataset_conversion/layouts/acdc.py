@@ -28,12 +28,7 @@ PROVENANCE = {
 
 
 def convert_acdc(
-    source: Path,
-    *,
-    raw_root: Path,
-    dataset_id: int = 27,
-    name: str = "ACDC",
-    **options: Any,
+    source: Path, *, raw_root: Path, dataset_id: int = 27, name: str = "ACDC", **options: Any
 ) -> ConversionResult:
     """Convert ACDC's database, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
@@ -72,7 +67,7 @@ def read_acdc(folder: Path) -> SourceDataset:
         if len(patient_folders) > 1:
             listed = " and ".join(path.relative_to(folder).as_posix() for path in patient_folders)
             message = f"{listed} are folders of one patient. Remove the one that is wrong."
-            problems.append(Problem(case_id=patient, kind="duplicate id", message=message))
+            problems.append(Problem(patient, "duplicate id", message))
             continue
         new_cases, new_problems = read_patient(patient_folders[0], root=folder)
         cases += new_cases
@@ -100,16 +95,16 @@ def read_patient(folder: Path, *, root: Path) -> tuple[list[SourceCase], list[Pr
     except OSError:
         return [], [
             Problem(
-                case_id=patient,
-                kind="Info.cfg missing",
-                message=f"{folder.relative_to(root).as_posix()} holds no readable Info.cfg, which names "
+                patient,
+                "Info.cfg missing",
+                f"{folder.relative_to(root).as_posix()} holds no readable Info.cfg, which names "
                 "the frames at end-diastole and end-systole. Extract the whole archive.",
             )
         ]
     missing = [phase for phase in PHASES if phase not in frames]
     if missing:
         message = f"{(folder / INFO).relative_to(root).as_posix()} names no frame for {', '.join(missing)}."
-        return [], [Problem(case_id=patient, kind="Info.cfg incomplete", message=message)]
+        return [], [Problem(patient, "Info.cfg incomplete", message)]
     cases = []
     for phase in PHASES:
         name = f"{patient}_frame{frames[phase]:02d}"

@@ -127,9 +127,9 @@ def pair_training(
     problems = [*image_problems, *label_problems, *compare_with_list(found, listed, folder="imagesTr")]
     problems += [
         Problem(
-            case_id=case_id(image),
-            kind="label of another case",
-            message=f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name.",
+            case_id(image),
+            "label of another case",
+            f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name.",
         )
         for image, label in labels_listed.items()
         if image in found
@@ -151,9 +151,9 @@ def find_unlabelled(
     problems += compare_with_list(found, listed, folder="imagesTs")
     problems += [
         Problem(
-            case_id=case_id(n),
-            kind="duplicate id",
-            message=f"imagesTs/{n} has the name of a training case. Rename or remove one of the two.",
+            case_id(n),
+            "duplicate id",
+            f"imagesTs/{n} has the name of a training case. Rename or remove one of the two.",
         )
         for n in sorted(found)
         if case_id(n) in training_ids
@@ -174,9 +174,9 @@ def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
         where = f"{folder.name}/{path.name}"
         problems.append(
             Problem(
-                case_id=case_id(twin),
-                kind="duplicate id" if twin in names else "not compressed",
-                message=f"{where} exists beside {folder.name}/{twin}. Remove the wrong one."
+                case_id(twin),
+                "duplicate id" if twin in names else "not compressed",
+                f"{where} exists beside {folder.name}/{twin}. Remove the wrong one."
                 if twin in names
                 else f"{where} is not a {ENDING}. Compress it: gzip {where}",
             )
@@ -189,17 +189,17 @@ def compare_with_list(found: set[str], listed: list[str], *, folder: str) -> lis
     listed = [name for name in listed if not name.startswith(".")]
     problems = [
         Problem(
-            case_id=case_id(name),
-            kind="listed but not on disk",
-            message=f"dataset.json lists {folder}/{name}, which does not exist. Extract the whole archive.",
+            case_id(name),
+            "listed but not on disk",
+            f"dataset.json lists {folder}/{name}, which does not exist. Extract the whole archive.",
         )
         for name in sorted(set(listed) - found)
     ]
     problems += [
         Problem(
-            case_id=case_id(name),
-            kind="duplicate id",
-            message=f"dataset.json lists {folder}/{name} {count} times. Correct the list.",
+            case_id(name),
+            "duplicate id",
+            f"dataset.json lists {folder}/{name} {count} times. Correct the list.",
             leaves_out=False,
         )
         for name, count in sorted(Counter(listed).items())
@@ -207,9 +207,9 @@ def compare_with_list(found: set[str], listed: list[str], *, folder: str) -> lis
     ]
     problems += [
         Problem(
-            case_id=case_id(name),
-            kind="on disk but not listed",
-            message=f"{folder}/{name} is not in dataset.json. List it, or remove it if it does not belong.",
+            case_id(name),
+            "on disk but not listed",
+            f"{folder}/{name} is not in dataset.json. List it, or remove it if it does not belong.",
             leaves_out=False,
         )
         for name in sorted(found - set(listed))

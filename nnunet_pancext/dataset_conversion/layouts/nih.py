@@ -74,9 +74,9 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
     ]
     problems += [
         Problem(
-            case_id=case_id(number),
-            kind="label missing",
-            message=f"there is no label{number}.nii.gz. Download the labels again, or remove the images.",
+            case_id(number),
+            "label missing",
+            f"there is no label{number}.nii.gz. Download the labels again, or remove the images.",
         )
         for number in sorted(set(series) - set(label_files))
     ]
@@ -127,9 +127,9 @@ def find_series(root: Path) -> tuple[dict[str, list[Path]], list[Problem], list[
         )
         problems.append(
             Problem(
-                case_id=case_id(number),
-                kind="several series",
-                message=f"{len(series_folders)} folders of DICOM files: {listed}. "
+                case_id(number),
+                "several series",
+                f"{len(series_folders)} folders of DICOM files: {listed}. "
                 "Keep the one on which the label was drawn.",
             )
         )
@@ -144,9 +144,9 @@ def find_labels(root: Path) -> tuple[dict[str, Path], list[Problem]]:
             labels[match[1]].append(path)
     problems = [
         Problem(
-            case_id=case_id(number),
-            kind="duplicate id",
-            message=f"{' and '.join(name_of(path, root) for path in paths)} are labels of one patient. "
+            case_id(number),
+            "duplicate id",
+            f"{' and '.join(name_of(path, root) for path in paths)} are labels of one patient. "
             "Remove the wrong one.",
         )
         for number, paths in labels.items()
@@ -159,9 +159,9 @@ def missing_images(number: str) -> Problem:
     """Return the problem of a label without images."""
     remedy = " They were withdrawn by the archive." if number in WITHOUT_IMAGES else " Download them again."
     return Problem(
-        case_id=case_id(number),
-        kind="images missing",
-        message=f"label{number}.nii.gz has no usable folder of images PANCREAS_{number}.{remedy}",
+        case_id(number),
+        "images missing",
+        f"label{number}.nii.gz has no usable folder of images PANCREAS_{number}.{remedy}",
     )
 
 

@@ -65,7 +65,7 @@ def read_slices(folder: Path, *, classes: Sequence[str], patient_regex: re.Patte
     for stem in sorted(set(images) ^ set(labels)):
         present, missing = ("label", "image") if stem in labels else ("image", "label")
         message = f"{present} {stem}{PNG} has no {missing} of the same name. Add it, or remove the {present}."
-        problems.append(Problem(case_id=stem, kind=f"{missing} missing", message=message))
+        problems.append(Problem(stem, f"{missing} missing", message))
     cases = []
     for stem in sorted(set(images) & set(labels)):
         match = patient_regex.match(stem)
@@ -107,7 +107,7 @@ def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[st
         if first != path:
             names = " and ".join(file.relative_to(folder).as_posix() for file in (first, path))
             message = f"{names} have the same name. Convert one of the folders at a time."
-            problems.append(Problem(case_id=path.stem, kind="duplicate id", message=message))
+            problems.append(Problem(path.stem, "duplicate id", message))
     return images, labels, ignored, problems
 
 

@@ -89,10 +89,9 @@ def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
             first = files[match[1]].relative_to(folder).as_posix()
             problems.append(
                 Problem(
-                    case_id=case_id(match[1]),
-                    kind="duplicate id",
-                    message=f"{path.relative_to(folder).as_posix()} has the name of {first}. "
-                    "Remove the wrong one.",
+                    case_id(match[1]),
+                    "duplicate id",
+                    f"{path.relative_to(folder).as_posix()} has the name of {first}. Remove the wrong one.",
                 )
             )
         files.setdefault(match[1], path)
@@ -104,9 +103,9 @@ def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
         missing_file, present = (image, label) if number in labels else (label, image)
         problems.append(
             Problem(
-                case_id=case_id(number),
-                kind="image missing" if number in labels else "label missing",
-                message=f"{present} exists, {missing_file} does not. Extract the whole archive.",
+                case_id(number),
+                "image missing" if number in labels else "label missing",
+                f"{present} exists, {missing_file} does not. Extract the whole archive.",
             )
         )
     target_labels, mapping = target_labels_of(organs)
