@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_msd_task import MadeTask, make_msd_task, tree, write_volume
-from made_nih import made_ct
+from synthetic_msd_task import SyntheticTask, make_msd_task, tree, write_volume
+from synthetic_nih import synthetic_ct
 
 from nnunet_pancext.dataset_conversion import case_steps, raw_dataset
 from nnunet_pancext.dataset_conversion.build_folder import locked_build_folder
@@ -92,7 +92,7 @@ def archive(tmp_path: Path) -> Path:
     for path in task.folder.glob("*Tr/pancreas_*"):
         path.unlink()
     for index, number in enumerate(NUMBERS):
-        hu, mask = made_ct(index)
+        hu, mask = synthetic_ct(index)
         write_volume(task.image(number), hu)
         write_volume(task.label(number), np.ascontiguousarray(mask[::-1]) if number == 4 else mask)
     task.edit_json(lambda declared: declared.pop("training"))
@@ -129,7 +129,7 @@ def test_killed_at_random_moments_and_run_again(archive: Path, tmp_path: Path, o
     assert any(name.endswith("splits_final.json") for name in undisturbed)
     changes = (tmp_path / "changes").read_text().split()
     random = np.random.default_rng(20)
-    moments = {int(number) for number in (np.arange(6) + random.random(6)) / 6 * len(changes)}
+    moments = {int(number) for number in (np.arange(4) + random.random(4)) / 4 * len(changes)}
     renames = [number for number, name in enumerate(changes) if name == "rename"]  # the publication
     assert len(renames) == 1 + overwrite
     for moment in sorted({*moments, *renames, renames[-1] + 1, len(changes) - 1}):
@@ -154,7 +154,7 @@ def stop(*arguments: Any, **options: Any) -> None:
 
 
 @pytest.fixture
-def interrupted(task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> MadeTask:
+def interrupted(task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> SyntheticTask:
     """A task whose conversion stopped after three files were written."""
     place, calls = raw_dataset.place, count(1)
     with monkeypatch.context() as patched:
@@ -167,7 +167,7 @@ def interrupted(task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_finished_cases_are_neither_read_nor_written_again(
-    interrupted: MadeTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    interrupted: SyntheticTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = inodes(raw_root / f".{FOLDER}.partial" / "dataset")
     assert len(before) == 3
@@ -177,12 +177,14 @@ def test_finished_cases_are_neither_read_nor_written_again(
     assert tree(result.folder) == tree(convert_elsewhere(interrupted, tmp_path, monkeypatch))
 
 
-def convert_elsewhere(task: MadeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options) -> Path:
+def convert_elsewhere(
+    task: SyntheticTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options
+) -> Path:
     monkeypatch.undo()
     return convert(task.folder, tmp_path / "elsewhere", **options).folder
 
 
-def test_a_case_that_changed_since_is_read_again(interrupted: MadeTask, raw_root: Path) -> None:
+def test_a_case_that_changed_since_is_read_again(interrupted: SyntheticTask, raw_root: Path) -> None:
     interrupted.image(1).write_text("damaged since")
     result = convert(interrupted.folder, raw_root)
     assert [problem.case_id for problem in result.left_out] == ["pancreas_001"]
@@ -191,7 +193,7 @@ def test_a_case_that_changed_since_is_read_again(interrupted: MadeTask, raw_root
 
 @pytest.mark.parametrize("change", ["options", "source", "record", "version"])
 def test_work_that_does_not_fit_is_not_used(
-    interrupted: MadeTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+    interrupted: SyntheticTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     options = {"labels": "pancreas"} if change == "options" else {}
     if change == "source":
@@ -210,7 +212,9 @@ def test_work_that_does_not_fit_is_not_used(
     assert [path.name for path in raw_root.iterdir()] == [FOLDER]
 
 
-def test_a_publication_killed_half_way_is_undone_by_another_command(task: MadeTask, raw_root: Path) -> None:
+def test_a_publication_killed_half_way_is_undone_by_another_command(
+    task: SyntheticTask, raw_root: Path
+) -> None:
     folder = convert(task.folder, raw_root).folder
     before = tree(folder)
     (raw_root / f".{FOLDER}.partial" / "dataset").mkdir(parents=True)
@@ -221,7 +225,7 @@ def test_a_publication_killed_half_way_is_undone_by_another_command(task: MadeTa
 
 
 def test_a_run_killed_after_the_publication_is_finished_by_its_own_command_only(
-    task: MadeTask, raw_root: Path
+    task: SyntheticTask, raw_root: Path
 ) -> None:
     result = convert(task.folder, raw_root, labels="pancreas")
     (raw_root / f".{FOLDER}.lock").touch()
@@ -234,7 +238,7 @@ def test_a_run_killed_after_the_publication_is_finished_by_its_own_command_only(
         convert(task.folder, raw_root, labels="pancreas")
 
 
-def test_two_conversions_to_one_target_do_not_mix(task: MadeTask, raw_root: Path) -> None:
+def test_two_conversions_to_one_target_do_not_mix(task: SyntheticTask, raw_root: Path) -> None:
     raw_root.mkdir()
     with (
         locked_build_folder(raw_root / FOLDER),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, make_msd_task
+from synthetic_msd_task import SyntheticTask, make_msd_task
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
@@ -16,7 +16,7 @@ from nnunet_pancext.splits.make import make_split
 MSD_LIKE = [f"pancreas_{n:03d}" for n in range(1, 282)]
 
 
-def convert(task: MadeTask, raw_root: Path, **options):
+def convert(task: SyntheticTask, raw_root: Path, **options):
     return convert_msd(task.folder, raw_root=raw_root, show_progress=False, **options)
 
 
@@ -64,7 +64,7 @@ def test_other_counts_are_refused_with_what_fits(count: int, left_out: int, mess
         make_split([f"c{n:03d}" for n in range(count)], name="257/24", left_out=left_out)
 
 
-def test_held_out_cases_keep_their_labels(task: MadeTask, raw_root: Path) -> None:
+def test_test_cases_keep_their_labels(task: SyntheticTask, raw_root: Path) -> None:
     result = convert(task, raw_root, split="4/2")
     assert len(result.training) == 4
     assert len(result.test) == 2
@@ -84,7 +84,7 @@ def test_held_out_cases_keep_their_labels(task: MadeTask, raw_root: Path) -> Non
     assert document["test"] == list(result.test)
 
 
-def test_split_json_holds_the_folds_nnunet_will_make(task: MadeTask, raw_root: Path) -> None:
+def test_split_json_holds_the_folds_nnunet_will_make(task: SyntheticTask, raw_root: Path) -> None:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     result = convert(task, raw_root)
@@ -104,7 +104,7 @@ def test_too_few_cases_for_folds_are_mentioned(tmp_path: Path, raw_root: Path) -
     assert any("4 training cases are too few" in note for note in result.notes)
 
 
-def test_too_few_cases_are_refused_before_they_are_read(task: MadeTask, raw_root: Path) -> None:
+def test_too_few_cases_are_refused_before_they_are_read(task: SyntheticTask, raw_root: Path) -> None:
     for path in (task.folder / "imagesTr").iterdir():
         path.write_text("would be found bad if it were read")
     with pytest.raises(PancextError, match=r"257/24 needs 281 usable cases, there are 6. With these"):
@@ -118,7 +118,7 @@ def preprocessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def published_task(tmp_path: Path) -> MadeTask:
+def published_task(tmp_path: Path) -> SyntheticTask:
     """Cases 001, 004, 010, 012, 016, 021 of the real task, one or two of each fold, and one of no list."""
     task = make_msd_task(tmp_path / "Task07_Pancreas")
     for old, new in ((7, 21), (13, 12)):
@@ -129,7 +129,7 @@ def published_task(tmp_path: Path) -> MadeTask:
 
 
 def test_nnunets_folds_stay_the_published_ones(
-    published_task: MadeTask, raw_root: Path, preprocessed: Path
+    published_task: SyntheticTask, raw_root: Path, preprocessed: Path
 ) -> None:
     result = convert(published_task, raw_root, split="nnunet-5fold")
     folds = json.loads((preprocessed / "splits_final.json").read_text())
@@ -143,7 +143,7 @@ def test_nnunets_folds_stay_the_published_ones(
     assert "pancreas_012" not in gaps
 
 
-def test_strict_refuses_an_incomplete_list(published_task: MadeTask, raw_root: Path) -> None:
+def test_strict_refuses_an_incomplete_list(published_task: SyntheticTask, raw_root: Path) -> None:
     published_task.edit_json(
         lambda content: content.update(
             training=[
@@ -157,7 +157,7 @@ def test_strict_refuses_an_incomplete_list(published_task: MadeTask, raw_root: P
     assert convert(published_task, raw_root, strict=True).training
 
 
-def test_older_folds_are_kept(published_task: MadeTask, raw_root: Path, preprocessed: Path) -> None:
+def test_older_folds_are_kept(published_task: SyntheticTask, raw_root: Path, preprocessed: Path) -> None:
     preprocessed.mkdir(parents=True)
     (preprocessed / "splits_final.json").write_text('[{"train": ["mine"], "val": ["yours"]}]')
     result = convert(published_task, raw_root, split="nnunet-5fold")

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_dicom import edit, write_with_pydicom, write_with_simpleitk
+from synthetic_dicom import edit, write_with_pydicom, write_with_simpleitk
 
 from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_series
 
@@ -225,12 +225,12 @@ def test_rows_and_columns_at_another_angle_are_refused(tmp_path, hu):
         open_series(files, root=tmp_path)
 
 
-def test_one_slice_is_no_volume(tmp_path, hu):
+def test_one_slice_is_not_a_volume(tmp_path, hu):
     with pytest.raises(BadSeries, match="is the only slice"):
         open_series(write_with_pydicom(tmp_path, hu[:1]), root=tmp_path)
 
 
-def test_slices_without_pixels_are_told(tmp_path, hu):
+def test_slices_without_pixels_are_refused(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu)
     without_pixels(files[3])
     with pytest.raises(BadSeries, match="the pixels cannot be read"):
