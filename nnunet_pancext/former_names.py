@@ -29,7 +29,7 @@ dataset_conversion.case_checks raw_cases.case_checks
 dataset_conversion.dicom_series raw_cases.dicom_series
 dataset_conversion.disk io.disk
 dataset_conversion.files_below io.files
-dataset_conversion.folds_in_place splits.in_place
+dataset_conversion.folds_in_place nnunet_files.splits_final
 dataset_conversion.image_scan raw_cases.image_scan
 dataset_conversion.msd dataset_conversion.layouts.msd
 dataset_conversion.msd_declaration dataset_conversion.layouts.msd_declaration

@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Check a raw dataset and print the summary."""
     from nnunet_pancext.dataset_check.check import check_dataset, summary
-    from nnunet_pancext.splits.of_dataset import find_dataset
+    from nnunet_pancext.nnunet_files.raw_dataset import find_dataset
 
     folder = find_dataset(parsed.dataset)
     out = parsed.out or Path(f"{folder.resolve().name}_check")

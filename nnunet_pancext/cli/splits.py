@@ -1,4 +1,4 @@
-"""`pancext splits`: published splits, folds where nnU-Net reads them, and leaks between them."""
+"""`pancext splits`: published splits, the folds nnU-Net reads, and leakage between them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add `splits` with its three actions."""
     parser = commands.add_parser(
         "splits",
-        help="published splits; folds by patient; leaks between train and test",
+        help="published splits; folds by patient; leakage between training and test",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the published splits, and where they come from")
+    listing = actions.add_parser("list", help="the published splits and their sources")
     listing.set_defaults(run=run_list)
     applying = actions.add_parser("apply", help="write splits_final.json where nnU-Net reads it")
-    applying.add_argument("dataset", help="number, name or folder of the raw dataset")
-    applying.add_argument("--split", metavar="NAME", help="a published one (default: that of its conversion)")
-    applying.add_argument(
-        "--overwrite", action="store_true", help="replace other folds; they are kept beside the new ones"
-    )
     applying.set_defaults(run=run_apply)
     checking = actions.add_parser(
         "check",
-        help="look for a patient, or an image's content, on both sides; exit code 1 if there is one, "
-        "or an image cannot be read",
+        help="detect leakage: patients or identical images shared between training and validation or test; "
+        "exit code 1 on leakage, or if an image cannot be read",
     )
-    checking.add_argument("dataset", help="number, name or folder of the raw dataset")
-    checking.add_argument("--jobs", type=int, help="images read at once (default 4, at most the CPUs)")
     checking.set_defaults(run=run_check)
-    for one in (applying, checking):
-        one.add_argument(
-            "--patient-regex", metavar="REGEX", help="finds the patient in a case's name, as its first group"
+    for action in (applying, checking):
+        action.add_argument("dataset", help="number, name or folder of the raw dataset")
+    applying.add_argument(
+        "--split", metavar="NAME", help="a published split (default: that of the conversion)"
+    )
+    applying.add_argument(
+        "--overwrite", action="store_true", help="replace existing folds, which are kept beside the new ones"
+    )
+    checking.add_argument("--jobs", type=int, help="images read at once (default 4, at most the CPUs)")
+    for action in (applying, checking):
+        action.add_argument(
+            "--patient-regex", metavar="REGEX", help="its first group is the patient in a case's name"
         )
 
 
@@ -54,8 +56,7 @@ def run_list(parsed: argparse.Namespace) -> int:
         if split.folds:
             parts = f"{len(split.folds)} folds of " + ", ".join(str(len(fold)) for fold in split.folds)
         else:
-            sizes = {"train": split.train, "val": split.val, "test": split.test}
-            parts = ", ".join(f"{len(patients)} {part}" for part, patients in sizes.items() if patients)
+            parts = ", ".join(f"{len(patients)} {part}" for part, patients in split.parts.items())
         print(f"{split.name}\n    convert {split.layout}; patients: {parts}\n    {split.source}")
         if split.remark:
             print(f"    note: {split.remark}")
@@ -64,7 +65,8 @@ def run_list(parsed: argparse.Namespace) -> int:
 
 def run_apply(parsed: argparse.Namespace) -> int:
     """Write the folds."""
-    from nnunet_pancext.splits.of_dataset import apply_split, find_dataset, read_dataset
+    from nnunet_pancext.nnunet_files.raw_dataset import find_dataset, read_dataset
+    from nnunet_pancext.splits.of_dataset import apply_split
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
     target, remarks = apply_split(dataset, name=parsed.split, overwrite=parsed.overwrite)
@@ -75,27 +77,22 @@ def run_apply(parsed: argparse.Namespace) -> int:
 
 
 def run_check(parsed: argparse.Namespace) -> int:
-    """Print the leaks."""
-    from nnunet_pancext.splits.of_dataset import (
-        current_folds,
-        find_dataset,
-        find_leaks,
-        read_dataset,
-    )
+    """Print any leakage."""
+    from nnunet_pancext.nnunet_files.raw_dataset import find_dataset, read_dataset
+    from nnunet_pancext.splits.of_dataset import current_folds, find_leakage
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
-    leaks, unreadable = find_leaks(dataset, jobs=parsed.jobs)
-    people = len(set(dataset.patients.values()))
+    leakage, unreadable = find_leakage(dataset, jobs=parsed.jobs)
     print(
-        f"{len(dataset.training)} training and {len(dataset.test)} test cases of {people} patients, "
-        f"{len(current_folds(dataset))} folds"
+        f"{len(dataset.training)} training and {len(dataset.test)} test cases of "
+        f"{len(set(dataset.patients.values()))} patients, {len(current_folds(dataset))} folds"
     )
-    for leak in leaks:
+    for leak in leakage:
         print(f"leak      {leak}", file=sys.stderr)
     for image in unreadable:
         print(f"unread    {image}", file=sys.stderr)
     if unreadable:
-        print(f"{len(unreadable)} image(s) cannot be read, so whether they leak is unknown", file=sys.stderr)
-    elif not leaks:
+        print(f"{len(unreadable)} image(s) cannot be read, so their leakage is unknown", file=sys.stderr)
+    elif not leakage:
         print("no patient and no image is on both sides")
-    return 1 if leaks or unreadable else 0
+    return 1 if leakage or unreadable else 0

@@ -9,7 +9,7 @@ from statistics import median
 
 from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.raw_cases.case_checks import rounded
-from nnunet_pancext.raw_cases.orientation import Turn
+from nnunet_pancext.raw_cases.orientation import Reorientation
 
 ERROR, WARNING = "error", "warning"
 WEIGHT = {ERROR: 100.0, WARNING: 10.0}
@@ -60,7 +60,7 @@ def _findings(one: CaseMeasure, *, is_ct: bool) -> Iterator[Finding]:
     if message := _implausible_hu(one):
         yield Finding(WARNING, "implausible HU", message)
     fit = one.orientation
-    if fit is not None and fit.turn != Turn() and fit.is_clear:
+    if fit is not None and fit.turn != Reorientation() and fit.is_clear:
         message = f"the label matches its image only with {fit} (as stored {fit.as_it_is:.2f})"
         yield Finding(ERROR, "label turned", f"{message}. Convert with --check-orientation.")
 

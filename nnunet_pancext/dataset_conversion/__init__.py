@@ -1,5 +1,5 @@
 """From a downloaded dataset to an nnU-Net raw dataset.
 
-One module per source layout (`msd`) returns a `source.SourceDataset`; `conversion` does the rest, the same
-for all sources: checks every case, splits, writes, reports.
+One module per source layout returns a `raw_cases.source.SourceDataset`; `conversion` does the rest, the same
+for all sources: it checks every case, splits, writes and reports.
 """

@@ -1,38 +1,55 @@
-"""Opening a source: a folder as it is, an archive extracted safely for as long as it is needed."""
+"""Opening a source: a folder as it is, an archive safely extracted for the time of the conversion."""
 
 from __future__ import annotations
 
-import hashlib
+import gzip
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import stat
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
-from nnunet_pancext.dataset_conversion.archive_formats import (
-    DAMAGE,
-    DamagedArchive,
-    Member,
-    list_members_of,
-    pieces,
-)
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
-from nnunet_pancext.io.files import atomic_path
 
-COPY_BYTES = 1 << 20
 FORMATS = ".tar, .tar.gz or .zip"
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile),
+    *(EOFError, zlib.error, NotImplementedError),
+)
+ENCRYPTED = 1  # bit of a zip member's flags
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedSource:
-    """A folder to read from; so many `hidden_members` of its archive were not extracted."""
+    """A folder to read from; `hidden_members` of its archive were not extracted."""
 
     folder: Path
     hidden_members: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A file in an archive, of `size` bytes; `extract` writes it below a folder."""
+
+    name: str
+    size: int
+    is_regular: bool
+    extract: Callable[[Path], None]
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its name, or that of a folder above it, starts with a dot."""
+        return any(part.startswith(".") for part in PurePosixPath(self.name).parts)
 
 
 def require_source(source: Path) -> None:
@@ -42,10 +59,10 @@ def require_source(source: Path) -> None:
     if source.is_dir():
         return
     try:
-        known = list_members_of(source)
+        is_archive = archive_members(source) is not None
     except OSError as error:
         raise PancextError(f"cannot read {source}: {error.strerror}. Check its permissions.") from error
-    if known is None:
+    if not is_archive:
         raise PancextError(
             f"{source} is neither a folder nor a readable {FORMATS}. "
             "If it is another kind of archive, unpack it and give the folder; "
@@ -57,107 +74,132 @@ def require_source(source: Path) -> None:
 def opened_sources(
     sources: Sequence[Path], *, extract_under: Path, show_progress: bool
 ) -> Iterator[list[OpenedSource]]:
-    """Yield the folders of `sources`, extracting archives below `extract_under` and removing that afterwards.
-
-    What a killed run had extracted from the same archive is used again.
-    """
-    folders = {source: extraction_folder(source, under=extract_under) for source in sources}
-    for stale in extract_under.glob("extracted-*"):
-        if stale not in folders.values():
-            shutil.rmtree(stale, ignore_errors=True)
+    """Yield the folders of `sources`; archives are extracted below `extract_under` and removed afterwards."""
+    extracted = extract_under / "extracted"
+    shutil.rmtree(extracted, ignore_errors=True)  # by a killed run
     try:
         yield [
-            opened_source(source, folder=folders[source], show_progress=show_progress) for source in sources
+            OpenedSource(folder=source, hidden_members=0)
+            if source.is_dir()
+            else extract(source, folder=extracted / str(number), show_progress=show_progress)
+            for number, source in enumerate(sources)
         ]
     finally:
-        for folder in folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(extracted, ignore_errors=True)
 
 
-def extraction_folder(source: Path, *, under: Path) -> Path:
-    """Return where an archive of this name, size and time is extracted."""
-    status = source.stat()
-    identity = f"{source.resolve()} {status.st_size} {status.st_mtime_ns}"
-    return under / f"extracted-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+def extract(archive: Path, *, folder: Path, show_progress: bool) -> OpenedSource:
+    """Write the regular files of `archive` that are not hidden into `folder`, with their modification times.
 
-
-def opened_source(source: Path, *, folder: Path, show_progress: bool) -> OpenedSource:
-    """Return the source if it is a folder, else what was extracted from it to `folder`."""
-    if source.is_dir():
-        return OpenedSource(folder=source, hidden_members=0)
-    hidden = extract(source, folder=folder, show_progress=show_progress)
-    return OpenedSource(folder=folder, hidden_members=hidden)
-
-
-def extract(archive: Path, *, folder: Path, show_progress: bool) -> int:
-    """Write the regular files of `archive` under `folder`; return how many hidden members were left alone.
-
-    Every member is judged before the first is written: paths that leave the folder, links and devices
-    refuse the whole archive. Files that are there with the member's size and time are not written again.
+    Raises:
+        PancextError: a member is a link, a device or outside the folder, and nothing is written; or the
+            archive is damaged or encrypted, or the disk too small.
     """
-    listed = list_members_of(archive)
-    if listed is None:
-        raise PancextError(f"{archive} is no readable {FORMATS}. Download it again.")
+    opened = archive_members(archive)
+    if opened is None:
+        raise PancextError(f"{archive} is not a readable {FORMATS}. Download it again.")
+    name = ""
     with write_errors_as_pancext(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with listed(archive) as members:
-            for member in members:
-                refuse_unsafe(member, archive=archive)
-            wanted = [member for member in members if not is_hidden(member)]
-            missing = [member for member in wanted if not is_extracted(member, folder=folder)]
-            needed = sum(member.size for member in missing)
-            require_free_space(folder, needed_bytes=needed)
-            with tqdm(
-                total=needed, desc="extracting", unit="B", unit_scale=True, disable=not show_progress
-            ) as bar:
-                for member in missing:
-                    write_member(member, folder=folder)
-                    bar.update(member.size)
-            return len(members) - len(wanted)
-    except (*DAMAGE, DamagedArchive) as error:
-        raise PancextError(
-            f"{archive} is damaged: {error or type(error).__name__}. Download it again and compare its size "
-            "or checksum with the publisher's."
-        ) from error
+        folder.mkdir(parents=True)
+        try:
+            with opened(archive) as members:
+                for member in members:
+                    refuse_unsafe(member, archive=archive)
+                visible = [member for member in members if not member.is_hidden]
+                total = sum(member.size for member in visible)
+                require_free_space(folder, needed_bytes=total)
+                with tqdm(
+                    total=total, desc="extracting", unit="B", unit_scale=True, disable=not show_progress
+                ) as bar:
+                    for member in visible:
+                        name = f"{member.name}: "
+                        member.extract(folder)
+                        bar.update(member.size)
+                return OpenedSource(folder=folder, hidden_members=len(members) - len(visible))
+        except DAMAGE as error:
+            raise PancextError(
+                f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
+                "its size or checksum with the publisher's."
+            ) from error
 
 
 def refuse_unsafe(member: Member, *, archive: Path) -> None:
-    """Raise PancextError for a member that is no regular file or would land outside the folder."""
+    """Raise PancextError for a member that is not a regular file or would be written outside the folder."""
     if not member.is_regular:
-        raise PancextError(
-            f"{archive} holds {member.name!r}, a link or device, which a dataset does not need. "
-            "Nothing was extracted. Download the archive from its publisher."
-        )
-    for path in (PurePosixPath(member.name), PureWindowsPath(member.name)):
-        if path.is_absolute() or path.anchor or ".." in path.parts:
-            raise PancextError(
-                f"{archive} holds {member.name!r}, which would be written outside the target folder. "
-                "Nothing was extracted. Download the archive from its publisher."
-            )
+        problem = "a link or device, which a dataset does not need"
+    elif any(
+        path.is_absolute() or path.anchor or ".." in path.parts
+        for path in (PurePosixPath(member.name), PureWindowsPath(member.name))
+    ):
+        problem = "which would be written outside the target folder"
+    else:
+        return
+    raise PancextError(
+        f"{archive} holds {member.name!r}, {problem}. "
+        "Nothing was extracted. Download the archive from its publisher."
+    )
 
 
-def is_hidden(member: Member) -> bool:
-    """Say whether the member or a folder above it has a name that starts with a dot."""
-    return any(part.startswith(".") for part in PurePosixPath(member.name).parts)
-
-
-def is_extracted(member: Member, *, folder: Path) -> bool:
-    """Say whether an earlier run has written this member."""
+def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]] | None:
+    """Return the context manager that lists the archive's files, None for an unknown format."""
     try:
-        status = (folder / member.name).stat()
-    except OSError:
-        return False
-    return status.st_size == member.size and int(status.st_mtime) == member.time
+        if tarfile.is_tarfile(archive):
+            return tar_members
+    except (EOFError, zlib.error):  # a compressed file that ends before the first member does
+        return None
+    return zip_members if zipfile.is_zipfile(archive) else None
 
 
-def write_member(member: Member, *, folder: Path) -> None:
-    """Write one regular member with its modification time, so that a later run knows it again."""
-    target = folder / member.name
-    with write_errors_as_pancext(target, needed_bytes=member.size):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as partial:
-            with partial.open("wb") as output:
-                for piece in pieces(member, piece_bytes=COPY_BYTES):
-                    output.write(piece)
-            os.utime(partial, (member.time, member.time))
+@contextmanager
+def tar_members(archive: Path) -> Iterator[list[Member]]:
+    """Yield the members that are not folders."""
+    with tarfile.open(archive) as tar:
+        infos = [info for info in tar.getmembers() if not info.isdir()]
+        _require_end_mark(tar)
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.10.12, 3.11.4 and later
+        yield [
+            Member(
+                name=info.name, size=info.size, is_regular=info.isfile(), extract=partial(tar.extract, info)
+            )
+            for info in infos
+        ]
+
+
+def _require_end_mark(tar: tarfile.TarFile) -> None:
+    """Raise tarfile.ReadError unless the listing ended at the end mark: tarfile stops at any bad header."""
+    if tar.fileobj is None:
+        raise tarfile.ReadError("it was closed while being read")
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"it breaks off at byte {tar.offset}")
+
+
+@contextmanager
+def zip_members(archive: Path) -> Iterator[list[Member]]:
+    """Yield the members that are not folders."""
+    with zipfile.ZipFile(archive) as packed:
+        infos = [info for info in packed.infolist() if not info.is_dir()]
+        for info in infos:
+            if info.flag_bits & ENCRYPTED:
+                raise zipfile.BadZipFile(f"{info.filename} is encrypted")
+        yield [
+            Member(
+                name=info.filename,
+                size=info.file_size,
+                is_regular=stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG),
+                extract=partial(_extract_from_zip, packed, info),
+            )
+            for info in infos
+        ]
+
+
+def _extract_from_zip(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
+    """Write a member with its modification time; zipfile reads no more than the declared size."""
+    target = folder / info.filename
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with packed.open(info) as content, target.open("wb") as output:
+        shutil.copyfileobj(content, output)
+    if target.stat().st_size < info.file_size:
+        raise zipfile.BadZipFile("it is cut short")
+    modified = time.mktime((*info.date_time, 0, 0, -1))
+    os.utime(target, (modified, modified))

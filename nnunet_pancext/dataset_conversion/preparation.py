@@ -1,9 +1,11 @@
-"""Cases that cannot be taken as they lie: DICOM series, and labels that lie the wrong way round."""
+"""Files written anew before the checks: volumes of DICOM series, and labels in another orientation."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -12,9 +14,9 @@ from nnunet_pancext.dataset_conversion.raw_dataset import write_image
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti
-from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
-from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_volume
-from nnunet_pancext.raw_cases.orientation import Orientation, Turn, find_orientation
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, CaseFindings
+from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_series
+from nnunet_pancext.raw_cases.orientation import Orientation, Reorientation, find_orientation
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 ENDING = ".nii.gz"
@@ -22,18 +24,20 @@ AXIS_TOLERANCE = 0.1  # of direction cosines: how far two axes that count as one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """What became of a case.
+class ExaminedCase(CaseFindings):
+    """The findings of a case, and the paths of files written in place of the source's.
 
-    `image` and `label` are new files, None where the source's serve. `orientation` tells how the label lies
-    on the image, where that was looked at.
+    `orientation` describes how the label fits the image, where that was determined.
     """
 
-    case_id: str
     image: str | None = None
     label: str | None = None
     orientation: str | None = None
-    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> ExaminedCase:
+        """Return what `asdict` and JSON made the record of."""
+        return cls(**{**record, "problems": tuple(Problem(**problem) for problem in record["problems"])})
 
     def apply(self, case: SourceCase) -> SourceCase:
         """Return the case with the new files in place of the source's."""
@@ -50,14 +54,12 @@ class _Refused(Exception):
 
 def prepare_case(
     case: SourceCase, *, root: Path, folder: Path, check_orientation: bool, ending: str = ENDING
-) -> Preparation:
-    """Write what must be written anew to `folder`, and say how the label lies on the image.
+) -> ExaminedCase:
+    """Write to `folder` what must be written anew, and determine the orientation of the label.
 
-    A DICOM series becomes a NIfTI file in HU, and its label is laid onto it: first as the headers have it,
-    then as the image's intensities do, if these are clear. A NIfTI image stays as it is; with
-    `check_orientation` its label is looked at in the same way.
-
-    A bad case is no error: `problems` tells.
+    A DICOM series becomes a NIfTI file in HU, and its label is reoriented to it: first by the headers, then
+    by the intensities of the image if these are clear. A NIfTI image stays; with `check_orientation` its
+    label is reoriented by the intensities alone. A bad case is not an error but has `problems`.
     """
     try:
         if case.series:
@@ -66,38 +68,41 @@ def prepare_case(
             return _prepare_label(case, root=root, folder=folder, ending=ending)
     except _Refused as refusal:
         kind, message = refusal.args
-        problem = Problem(case_id=case.case_id, kind=kind, message=message)
-        return Preparation(case_id=case.case_id, problems=(problem,))
-    return Preparation(case_id=case.case_id)
+        problem = Problem(case.case_id, kind, message)
+        return ExaminedCase(case_id=case.case_id, problems=(problem,))
+    return ExaminedCase(case_id=case.case_id)
 
 
-def header_turn(image: sitk.Image, label: sitk.Image) -> Turn | None:
-    """Return the turn that the two headers ask for; None where the axes are not the same three lines."""
-    shares = np.reshape(image.GetDirection(), (3, 3)).T @ np.reshape(label.GetDirection(), (3, 3))
-    axes = np.abs(shares).argmax(axis=1)
-    signs = shares[np.arange(3), axes]
+def header_reorientation(image: sitk.Image, label: sitk.Image) -> Reorientation | None:
+    """Return the reorientation that the two headers ask for; None where their axes are not parallel."""
+    cosines = np.reshape(image.GetDirection(), (3, 3)).T @ np.reshape(label.GetDirection(), (3, 3))
+    axes = np.abs(cosines).argmax(axis=1)
+    signs = cosines[np.arange(3), axes]
     if sorted(axes) != [0, 1, 2] or (np.abs(signs) < 1 - AXIS_TOLERANCE).any():
         return None
     # SimpleITK counts axes as x, y, z, arrays as z, y, x.
-    return Turn(tuple(int(2 - axis) for axis in axes[::-1]), tuple(bool(sign < 0) for sign in signs[::-1]))
+    return Reorientation(
+        tuple(int(2 - axis) for axis in axes[::-1]), tuple(bool(sign < 0) for sign in signs[::-1])
+    )
 
 
-def _prepare_series(case: SourceCase, *, root: Path, folder: Path, ending: str) -> Preparation:
+def _prepare_series(case: SourceCase, *, root: Path, folder: Path, ending: str) -> ExaminedCase:
     try:
-        volume = read_volume(open_series(case.series, root=root))
+        volume = read_series(open_series(case.series, root=root))
     except BadSeries as error:
         raise _Refused(error.kind, str(error)) from error
     image = folder / f"image{ending}"
     if case.label is None:
         write_image(volume, image, read_back=False)
-        return Preparation(case_id=case.case_id, image=str(image))
+        return ExaminedCase(case_id=case.case_id, image=str(image))
     label = _read_label(case.label, root=root)
-    turn = header_turn(volume, label) or Turn()
-    array, orientation, problems = _lay(case, volume, turn.apply(sitk.GetArrayFromImage(label)), root=root)
+    by_header = header_reorientation(volume, label) or Reorientation()
+    stored = by_header.apply(sitk.GetArrayFromImage(label))
+    oriented, orientation, problems = _orient(case, volume, stored, root=root)
     write_image(volume, image, read_back=False)
     target = folder / f"label{ending}"
-    write_image(_like(array, volume), target)
-    return Preparation(
+    write_image(_with_geometry(oriented, volume), target)
+    return ExaminedCase(
         case_id=case.case_id,
         image=str(image),
         label=str(target),
@@ -106,30 +111,29 @@ def _prepare_series(case: SourceCase, *, root: Path, folder: Path, ending: str) 
     )
 
 
-def _prepare_label(case: SourceCase, *, root: Path, folder: Path, ending: str) -> Preparation:
+def _prepare_label(case: SourceCase, *, root: Path, folder: Path, ending: str) -> ExaminedCase:
+    unchanged = ExaminedCase(case_id=case.case_id)  # the checks that follow find missing and damaged files
     if case.label is None or not case.label.is_file() or not case.image.is_file():
-        return Preparation(case_id=case.case_id)  # the checks that follow tell what is missing
+        return unchanged
     try:
         scan_nifti(case.image, collect_values=False)
         volume = read_image(case.image)
         label = _read_label(case.label, root=root)
     except (UnreadableImage, RuntimeError, _Refused):
-        return Preparation(case_id=case.case_id)  # and what cannot be read
-    before = sitk.GetArrayFromImage(label)
-    if volume.GetDimension() != 3 or before.ndim != 3 or not before.any():
-        return Preparation(case_id=case.case_id)
-    array, orientation, problems = _lay(case, volume, before, root=root)
+        return unchanged
+    stored = sitk.GetArrayFromImage(label)
+    if volume.GetDimension() != 3 or stored.ndim != 3 or not stored.any():
+        return unchanged
+    oriented, orientation, problems = _orient(case, volume, stored, root=root)
     if not problems:
-        return Preparation(case_id=case.case_id, orientation=str(orientation))
+        return replace(unchanged, orientation=str(orientation))
     target = folder / f"label{ending}"
-    write_image(_like(array, volume), target)
-    return Preparation(
-        case_id=case.case_id, label=str(target), orientation=str(orientation), problems=problems
-    )
+    write_image(_with_geometry(oriented, volume), target)
+    return replace(unchanged, label=str(target), orientation=str(orientation), problems=problems)
 
 
 def _read_label(path: Path, *, root: Path) -> sitk.Image:
-    """Return the label; refuses one that is not whole."""
+    """Return the label map; raises _Refused for one that is not whole."""
     name = name_of(path, root)
     if not path.is_file():
         raise _Refused("label missing", f"{name} is not there. {FETCH_AGAIN}")
@@ -140,8 +144,8 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
         raise _Refused("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise _Refused("label unreadable", f"{name} is refused by SimpleITK ({reason}).") from error
-    if scan.non_finite_voxels:  # which SimpleITK reads as background
+        raise _Refused("label unreadable", f"SimpleITK cannot read {name} ({reason}).") from error
+    if scan.non_finite_voxels:  # SimpleITK reads them as background
         raise _Refused(
             "label has NaN or Inf",
             f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
@@ -152,10 +156,10 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
     return label
 
 
-def _lay(
+def _orient(
     case: SourceCase, volume: sitk.Image, label: np.ndarray, *, root: Path
 ) -> tuple[np.ndarray, Orientation, tuple[Problem, ...]]:
-    """Return the label as it lies on the image, how sure that is, and a warning where it had to be turned."""
+    """Return the label as it fits the image, its orientation, and a warning where it was changed."""
     name = name_of(case.label or case.image, root)
     try:
         orientation = find_orientation(sitk.GetArrayViewFromImage(volume), label)
@@ -165,24 +169,24 @@ def _lay(
     if not orientation.is_clear:
         raise _Refused(
             "orientation unclear",
-            f"{name} does not tell from the image which way round it lies: best {orientation} "
-            f"(as it is {orientation.as_it_is:.2f}). Look at both in a viewer and correct the label, "
+            f"the orientation of {name} cannot be determined from the image (best candidate {orientation}; "
+            f"as stored {orientation.as_it_is:.2f}). Compare both in a viewer and correct the label, "
             "or remove the case.",
         )
-    if orientation.turn == Turn():
+    if orientation.turn == Reorientation():
         return label, orientation, ()
     warning = Problem(
-        case_id=case.case_id,
-        kind="label turned",
-        message=f"{name} lies on its image only with {orientation} (as it is {orientation.as_it_is:.2f}). "
-        "It was written so.",
+        case.case_id,
+        "label turned",
+        f"{name} matches its image only with {orientation} (as stored {orientation.as_it_is:.2f}). "
+        "The corrected label was written.",
         leaves_out=False,
     )
     return orientation.turn.apply(label), orientation, (warning,)
 
 
-def _like(array: np.ndarray, volume: sitk.Image) -> sitk.Image:
-    """Return the array as an image with the volume's geometry."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+def _with_geometry(voxels: np.ndarray, volume: sitk.Image) -> sitk.Image:
+    """Return the voxels as an image with the volume's geometry."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
     image.CopyInformation(volume)
     return image

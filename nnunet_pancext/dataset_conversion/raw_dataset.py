@@ -1,4 +1,4 @@
-"""An nnU-Net raw dataset: where it lies, its files, its dataset.json."""
+"""Writing an nnU-Net raw dataset: its folder, its images and labels, its dataset.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONVERTED_BY = f"nnunet-pancext {__version__}"
 
 @dataclass(frozen=True, kw_only=True)
 class RawTarget:
-    """The place `DatasetXXX_Name` under the raw root; PancextError for an id or name nnU-Net refuses."""
+    """The folder `DatasetXXX_Name` under the raw root; PancextError for an id or name nnU-Net refuses."""
 
     raw_root: Path
     dataset_id: int
@@ -40,12 +40,15 @@ class RawTarget:
         """The dataset's folder."""
         return self.raw_root / f"Dataset{self.dataset_id:03d}_{self.name}"
 
-    def require_free(self, *, source: Path, overwrite: bool) -> None:
-        """Raise PancextError when the name or the id is taken, or replacing it would remove the source."""
+    def require_usable_root(self) -> None:
+        """Raise PancextError when the raw root is a file."""
         if self.raw_root.exists() and not self.raw_root.is_dir():
             raise PancextError(
                 f"{self.raw_root} is a file, not the folder of raw datasets. Give another --out."
             )
+
+    def require_free(self, *, source: Path, overwrite: bool) -> None:
+        """Raise PancextError when the name or the id is taken, or replacing it would remove the source."""
         same_id = f"Dataset{self.dataset_id:03d}_"
         others = [p.name for p in self.raw_root.glob(f"{same_id}*") if p.name != self.folder.name]
         if others:
@@ -68,6 +71,11 @@ class RawTarget:
             )
 
 
+def case_files(case_id: str, *, subset: str, ending: str) -> tuple[str, str]:
+    """Return the relative paths of a case's image and label; `subset` is 'Tr' or 'Ts'."""
+    return f"images{subset}/{case_id}_0000{ending}", f"labels{subset}/{case_id}{ending}"
+
+
 def write_case(
     case: SourceCase,
     *,
@@ -77,32 +85,34 @@ def write_case(
     ending: str,
     may_link: Callable[[Path], bool],
 ) -> dict[str, str]:
-    """Put a case into `folder` as 'Tr' or 'Ts'; return each file's relative path and how it came there.
+    """Put the case's image and label into `folder`; return each relative path, and how the file was made.
 
-    'linked' and 'copied' files are the source's bytes; 're-encoded' labels had values to map. `may_link` says
-    of a file whether to try a hard link before a copy.
+    'linked' and 'copied' files are the source's bytes; 're-encoded' labels had values to map. `may_link`
+    decides whether to try a hard link of a file before a copy. Files that exist are whole and are kept.
     """
-    image = f"images{subset}/{case.case_id}_0000{ending}"
+    image, label = case_files(case.case_id, subset=subset, ending=ending)
     made = {image: place(case.image, folder / image, may_link=may_link(case.image))}
     if case.label is not None:
-        label = f"labels{subset}/{case.case_id}{ending}"
         if mapping is None:
             made[label] = place(case.label, folder / label, may_link=may_link(case.label))
         else:
-            remap_label(case.label, folder / label, mapping=mapping)
+            if not (folder / label).exists():
+                remap_label(case.label, folder / label, mapping=mapping)
             made[label] = "re-encoded"
     return made
 
 
 def place(source: Path, target: Path, *, may_link: bool = True) -> str:
-    """Hard-link or copy a file, making its folder; return which, 'linked' or 'copied'."""
+    """Hard-link or copy a file unless it is there, creating its folder; return 'linked' or 'copied'."""
+    if target.exists():
+        return "linked" if target.samefile(source) else "copied"
     with write_errors_as_pancext(target, needed_bytes=source.stat().st_size):
         target.parent.mkdir(parents=True, exist_ok=True)
         return link_or_copy(source, target, may_link=may_link)
 
 
 def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> None:
-    """Write the label with mapped values as uint8 with the same geometry, and read it back to be sure."""
+    """Write the label with mapped values as uint8, in the same geometry."""
     image = read_image(source)
     values = sitk.GetArrayFromImage(image)
     mapped = np.zeros(values.shape, np.uint8)
@@ -114,10 +124,10 @@ def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> No
 
 
 def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> None:
-    """Write a compressed image, atomically, making its folder.
+    """Write a compressed image, atomically, creating its folder.
 
-    ITK may ignore a full disk and leave a cut file, hence the reading back. Only what is scanned anyway
-    may go without.
+    It is read back, since ITK may ignore a full disk and leave a truncated file; unnecessary for a file that
+    is scanned afterwards.
     """
     size = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
     with write_errors_as_pancext(target, needed_bytes=size):
@@ -127,16 +137,16 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
                 write_compressed(image, partial)
                 written = read_image(partial) if read_back else image
             except RuntimeError as error:
-                raise not_written(target) from error
+                raise write_error(target) from error
             if not np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image)):
-                raise not_written(target)
+                raise write_error(target)
 
 
-def not_written(target: Path) -> PancextError:
-    """Return the error for an image that could not be written whole."""
+def write_error(target: Path) -> PancextError:
+    """Return the error for an image that was not written whole."""
     return PancextError(
         f"could not write {target} whole; {megabytes(free_bytes(target))} are free on its disk. "
-        "Free some space and run the same command again (it goes on where it stopped)."
+        "Free some space and run the same command again (it continues where it stopped)."
     )
 
 

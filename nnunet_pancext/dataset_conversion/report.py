@@ -1,14 +1,15 @@
-"""What a conversion did: the result, conversion_report.json and the summary on the console."""
+"""The result of a conversion, its conversion_report.json and the summary on the console."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.folders import nnunet_folder
 from nnunet_pancext.raw_cases.source import Problem, SourceDataset
 from nnunet_pancext.splits.make import Split
@@ -21,9 +22,9 @@ MOST_LINES = 20
 class ConversionResult:
     """A finished dataset in `folder`.
 
-    `test` are the cases of imagesTs, labelled or not. `left_out` are cases that are not in the dataset and
-    why, `warnings` problems of cases that are; `notes` are remarks on the whole. `file_counts` counts the
-    files by how they were made: linked, copied, extracted, converted or re-encoded.
+    `test` are the cases of imagesTs, labelled or not. `left_out` are the problems of excluded cases,
+    `warnings` those of converted cases, `notes` remarks on the whole dataset. `file_counts` counts the files
+    by how they were made: linked, copied, extracted, converted or re-encoded.
     """
 
     folder: Path
@@ -35,18 +36,26 @@ class ConversionResult:
     notes: tuple[str, ...]
     file_counts: dict[str, int]
 
-    def document(self) -> dict[str, Any]:
-        """Return the result as JSON can hold it."""
-        return {**asdict(self), "folder": str(self.folder)}
-
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> ConversionResult:
-        """Return what `document` was made of."""
-        lists = {name: tuple(document[name]) for name in ("training", "test", "notes")}
-        problems = {
-            name: tuple(Problem(**problem) for problem in document[name]) for name in ("left_out", "warnings")
-        }
-        return cls(**{**document, **lists, **problems, "folder": Path(document["folder"])})
+    def from_report(cls, folder: Path, *, dataset_id: int) -> ConversionResult:
+        """Return the result of the conversion that wrote the report in `folder`."""
+        report = read_json(folder / REPORT_NAME, expect=dict)
+        written = report["written"]
+
+        def problems(name: str, *, leaves_out: bool) -> tuple[Problem, ...]:
+            entries = report[name]
+            return tuple(Problem(e["case"], e["kind"], e["message"], leaves_out=leaves_out) for e in entries)
+
+        return cls(
+            folder=folder,
+            dataset_id=dataset_id,
+            training=tuple(written["training"]),
+            test=tuple(written["test"]),
+            left_out=problems("left_out", leaves_out=True),
+            warnings=problems("warnings", leaves_out=False),
+            notes=tuple(report["notes"]),
+            file_counts=written["file_counts"],
+        )
 
     @property
     def report_path(self) -> Path:
@@ -58,7 +67,7 @@ def report_document(
     result: ConversionResult,
     *,
     source: SourceDataset,
-    source_paths: Sequence[Path],
+    source_path: str,
     options: Mapping[str, Any],
     split: Split,
     files: Mapping[str, str],
@@ -66,14 +75,14 @@ def report_document(
 ) -> dict[str, Any]:
     """Return the content of conversion_report.json.
 
-    `files` are the files written, by path, and how; `orientations` say of each case how its label lies on its
-    image, where that was looked at.
+    `files` maps each path to how the file was made, `orientations` each case to the orientation of its
+    label, where that was determined.
     """
     return {
         "converted_by": CONVERTED_BY,
         "source": {
             "dataset": source.title,
-            "path": " and ".join(str(path.resolve()) for path in source_paths),
+            "path": source_path,
             "labels": source.declared_labels,
             "hidden_files_ignored": source.hidden_files,
             "other_files_ignored": list(source.ignored_files),
@@ -100,12 +109,12 @@ def problem_entry(problem: Problem) -> dict[str, str]:
 
 
 def count_files(files: Mapping[str, str]) -> dict[str, int]:
-    """Return how many files were made in each way."""
+    """Count the files by how they were made."""
     return dict(sorted(Counter(files.values()).items()))
 
 
 def summary(result: ConversionResult) -> str:
-    """Return what the user wants to read at the end: where, how many, what is missing, what next."""
+    """Return the console summary: where, how many, what was left out, what comes next."""
     counts = ", ".join(f"{count} {how}" for how, count in result.file_counts.items())
     lines = [
         f"dataset   {result.folder}",
@@ -121,7 +130,7 @@ def summary(result: ConversionResult) -> str:
 
 
 def problem_lines(problems: Sequence[Problem], *, title: str) -> list[str]:
-    """Return a titled list of problems, cut where it would flood the console; empty without problems."""
+    """Return a titled list of the first problems; empty without any."""
     if not problems:
         return []
     lines = [title, *(f"  warning: {problem}" for problem in problems[:MOST_LINES])]
@@ -131,7 +140,7 @@ def problem_lines(problems: Sequence[Problem], *, title: str) -> list[str]:
 
 
 def next_command(result: ConversionResult) -> str:
-    """Return the nnU-Net command that comes next, with the variable it needs where that is not set so."""
+    """Return the next nnU-Net command, with nnUNet_raw where its value differs."""
     command = f"nnUNetv2_plan_and_preprocess -d {result.dataset_id} --verify_dataset_integrity"
     raw_root = result.folder.parent
     current = nnunet_folder("nnUNet_raw")

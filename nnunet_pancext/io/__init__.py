@@ -1,1 +1,1 @@
-"""Files: reading whole, writing atomically; NIfTI, parallel work."""
+"""Reading files completely and writing them atomically; NIfTI; parallel work."""

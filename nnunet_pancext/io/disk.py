@@ -1,4 +1,4 @@
-"""Room on the target's disk, and what to tell when a write fails."""
+"""Free space on the target's disk, and messages for failed writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def require_free_space(folder: Path, *, needed_bytes: int) -> None:
 
 
 def can_link(file: Path, *, folder: Path) -> bool:
-    """Say whether `file` can be hard-linked into `folder`, by trying."""
+    """Whether `file` can be hard-linked into `folder`, found by trying."""
     probe = folder / f".partial-{os.getpid()}-link-probe"
     try:
         os.link(file.resolve(), probe)
@@ -44,7 +44,7 @@ def can_link(file: Path, *, folder: Path) -> bool:
 
 @contextmanager
 def write_errors_as_pancext(target: Path, *, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn an OSError of the block into a PancextError that names `target` and says what to do."""
+    """Turn an OSError of the block into a PancextError that names `target` and the remedy."""
     try:
         yield
     except OSError as error:
@@ -52,7 +52,7 @@ def write_errors_as_pancext(target: Path, *, needed_bytes: int | None = None) ->
             need = "" if needed_bytes is None else f"{megabytes(needed_bytes)} are needed, "
             raise PancextError(
                 f"disk full: could not write {target}: {need}{megabytes(free_bytes(target))} are free. "
-                "Free some space and run the same command again (it goes on where it stopped), "
+                "Free some space and run the same command again (it continues where it stopped), "
                 "or convert to another disk with --out."
             ) from error
         if error.errno in NOT_ALLOWED:

@@ -1,4 +1,4 @@
-"""How durations are written for people."""
+"""Durations as text."""
 
 
 def duration_text(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Writing files so that a killed run leaves either the old state or the new one."""
+"""Writing files atomically: a killed run leaves either the old file or the new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTIAL_PREFIX = ".partial-"
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target` that replaces it when the block ends without an error.
 
-    The temporary name keeps the ending of `target`, because image writers choose the format by it.
+    The temporary name keeps the ending of `target`, by which image writers choose the format.
     """
     with scratch_path(target) as partial:
         yield partial
@@ -28,7 +28,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`, with its ending; what lies there is removed afterwards."""
+    """Yield a temporary path beside `target`, with its ending; a file there is removed afterwards."""
     scratch = target.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{target.name}")
     try:
         yield scratch
@@ -38,14 +38,14 @@ def scratch_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """Make the folder of a long work's results before the work, so that a wrong one is told at once.
+    """Create the output folder before a long computation, so that an unusable one fails at once.
 
-    Folders that were made for nothing, because the block ends in an error, are removed.
+    Folders created in vain, because the block ends in an error, are removed.
 
     Raises:
         PancextError: no file can be written there.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -55,14 +55,14 @@ def output_folder(path: Path) -> Iterator[Path]:
             raise cannot_write(path, error) from error
         yield path
     except BaseException:
-        with suppress(OSError):  # something is in it
-            for folder in made:
+        with suppress(OSError):  # not empty
+            for folder in created:
                 folder.rmdir()
         raise
 
 
 def cannot_write(folder: Path, error: OSError) -> PancextError:
-    """Return what to say when the results cannot be written."""
+    """Return the error for results that cannot be written."""
     return PancextError(f"Cannot write to {folder}: {error.strerror}. Give another folder with -o.")
 
 
@@ -93,7 +93,7 @@ def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or re
 def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link `source` to `target`, or copy it; return 'linked' or 'copied'.
 
-    Without `may_link`, and where the file system has no links, it is a copy.
+    It is a copy without `may_link`, and where the file system does not support links.
     """
     with atomic_path(target) as partial:
         if may_link:
@@ -101,13 +101,13 @@ def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
                 os.link(source.resolve(), partial)
                 return "linked"
             except OSError:
-                pass  # another file system, or one without links
+                pass  # another file system, or no support for links
         shutil.copyfile(source, partial)
         return "copied"
 
 
 def walk_visible_files(root: Path) -> Iterator[Path]:
-    """Yield the files below `root`, but none that is hidden or in a hidden folder."""
+    """Yield the files below `root` that are neither hidden nor in a hidden folder."""
     for path in root.rglob("*"):
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
             yield path

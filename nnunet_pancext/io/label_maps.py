@@ -29,7 +29,7 @@ def read_volume(path: Path) -> sitk.Image:
 
 
 def read_label_map(path: Path) -> sitk.Image:
-    """Read a label map, the same kind of image as `read_volume` gives, with whole numbers as values.
+    """Read a label map: an image as `read_volume` returns, with whole numbers as values.
 
     Raises:
         PancextError: as `read_volume`, or a value is not a whole number.
@@ -42,7 +42,7 @@ def read_label_map(path: Path) -> sitk.Image:
     if non_finite:
         raise PancextError(
             f"The label map {path} holds {non_finite} voxel{'' if non_finite == 1 else 's'} of NaN or "
-            "infinity, which is no label. Predict or write it again."
+            "infinity, which are not labels. Predict or write it again."
         )
     if is_float and not np.array_equal(values, np.rint(values)):
         raise PancextError(
@@ -53,7 +53,7 @@ def read_label_map(path: Path) -> sitk.Image:
 
 
 def foreground_labels(labels: dict[str, int]) -> dict[str, int]:
-    """The labels of `labels` without background (value 0), in the order of their values.
+    """Return the labels without background (value 0), in the order of their values.
 
     Raises:
         PancextError: there is none, or one is a region (several values) or nnU-Net's 'ignore' label.
@@ -90,9 +90,9 @@ def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, re
 
 
 def _read(path: Path) -> tuple[sitk.Image, int]:
-    """Return the image, and how many voxels are NaN or infinite in the file though not in the image.
+    """Return the image, and the number of NaN or infinite voxels in the file.
 
-    ITK's reader of NIfTI reads a truncated file without an error, and makes zeros of these voxels.
+    ITK reads a truncated NIfTI file without an error, and replaces these voxels by zero.
     """
     if not path.is_file():
         raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
@@ -120,7 +120,7 @@ def _rounded(values: tuple[float, ...]) -> str:
 
 
 def find_cases(folder: Path, file_ending: str) -> set[str]:
-    """Return the cases of a folder of label maps; none where there is no such folder."""
+    """Return the cases of a folder of label maps; empty if the folder does not exist."""
     return {
         path.name.removesuffix(file_ending)
         for path in (folder.iterdir() if folder.is_dir() else ())

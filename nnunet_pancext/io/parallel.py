@@ -1,4 +1,4 @@
-"""The same work on many cases at once, with progress."""
+"""Processing many cases in parallel, with progress."""
 
 from __future__ import annotations
 
@@ -16,17 +16,12 @@ Outcome = TypeVar("Outcome")
 
 
 def default_jobs() -> int:
-    """Return how many cases to work on at once when the user does not say."""
+    """Return the default number of cases processed at once."""
     return min(4, os.cpu_count() or 1)
 
 
 def for_each(
-    work: Callable[[Item], Outcome],
-    items: Sequence[Item],
-    *,
-    jobs: int,
-    title: str,
-    show_progress: bool,
+    work: Callable[[Item], Outcome], items: Sequence[Item], *, jobs: int, title: str, show_progress: bool
 ) -> list[Outcome]:
     """Return `work(item)` for every item, in order; `jobs` items are in memory at a time.
 

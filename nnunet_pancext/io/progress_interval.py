@@ -1,4 +1,4 @@
-"""How often a training says how far it is: `PANCEXT_PROGRESS_SECONDS`, by default once a minute."""
+"""How often a training reports its progress: `PANCEXT_PROGRESS_SECONDS`, by default once a minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_INTERVAL_S = 60.0
 
 
 def interval_from_environment() -> float:
-    """Return the least seconds between two lines: `PANCEXT_PROGRESS_SECONDS`, or 60.
+    """Return the minimum number of seconds between two lines: `PANCEXT_PROGRESS_SECONDS`, or 60.
 
     Raises:
         NNUNetCommandError: it is not a number above 0.

@@ -1,4 +1,4 @@
-"""A hash that is the same for the same numbers, whatever type and byte order they are stored in."""
+"""A hash of numbers that does not depend on the type and byte order in which they are stored."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 LARGEST_EXACT = 2**53  # integers up to here are exact in double precision
-GLANCE = 1024
+SAMPLE = 1024
 
 
 class VoxelHash:
-    """Takes an image of this size piece by piece; equal images must be cut into equal pieces."""
+    """Hashes an image of this size piece by piece; equal images must be divided into equal pieces."""
 
     def __init__(self, size: Sequence[int]) -> None:
         self.digest = hashlib.blake2b(repr(tuple(size)).encode())  # faster than SHA-256, as good for equality
@@ -20,23 +20,23 @@ class VoxelHash:
         self.is_constant = True
 
     def add(self, piece: np.ndarray) -> None:
-        """Take the next numbers."""
+        """Add the next numbers."""
         if self.first is None:
             self.first = piece[0]
         self.is_constant = self.is_constant and bool((piece == self.first).all())
-        alike = in_common_type(piece)
-        self.digest.update(alike.dtype.str.encode())
-        self.digest.update(np.ascontiguousarray(alike).data)
+        converted = in_common_type(piece)
+        self.digest.update(converted.dtype.str.encode())
+        self.digest.update(np.ascontiguousarray(converted).data)
 
     def result(self) -> str | None:
-        """Return the hash; None for an image of one value alone, which does not tell whom it shows."""
+        """Return the hash; None for a constant image, which does not identify a patient."""
         return None if self.is_constant else self.digest.hexdigest()
 
 
 def in_common_type(piece: np.ndarray) -> np.ndarray:
     """Return the numbers in the first of int16, int32, float32 and float64 that holds them all exactly.
 
-    int16, which CTs are usually stored in, is returned as it is; so are integers that none of them holds.
+    int16, the usual type of CT, is returned unchanged; so are integers that none of them holds.
     """
     if piece.dtype == np.dtype("<i2"):
         return piece
@@ -56,8 +56,8 @@ def _floats_in_common_type(piece: np.ndarray) -> np.ndarray:
     for name in ("<i2", "<i4", "<f4"):
         if piece.dtype == np.float32 and name == "<f4":
             return piece.astype(name, copy=False)
-        glance = piece[:GLANCE]  # spares the work on all where there are fractions
-        if _holds(glance.astype(name), glance):
+        sample = piece[:SAMPLE]  # usually enough to find fractions
+        if _holds(sample.astype(name), sample):
             narrow = piece.astype(name)
             if _holds(narrow, piece):
                 return narrow
@@ -65,6 +65,6 @@ def _floats_in_common_type(piece: np.ndarray) -> np.ndarray:
 
 
 def _holds(narrow: np.ndarray, piece: np.ndarray) -> bool:
-    """Say whether the numbers are the same; NaN is NaN among numbers with fractions alone."""
+    """Whether the numbers are the same; NaN equals NaN in floating-point types."""
     same = narrow == piece
     return bool((same | np.isnan(piece)).all()) if narrow.dtype.kind == "f" else bool(same.all())

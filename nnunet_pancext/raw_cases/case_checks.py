@@ -23,7 +23,7 @@ ON_ONE_GRID = "Resample the label onto the image's grid, or remove the case."
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where the voxels lie: size in voxels x, y, z; the rest as SimpleITK gives it, in mm."""
+    """Size in voxels x, y, z; spacing, origin and direction as SimpleITK gives them, in mm."""
 
     size: tuple[int, ...]
     spacing_mm: tuple[float, ...]
@@ -33,36 +33,35 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFindings:
-    """What the checks say of one case: no problems means usable."""
+    """The result of the checks of one case; without problems it is usable."""
 
     case_id: str
-    problems: tuple[Problem, ...]
-    image_hash: str | None
-    size: tuple[int, ...] | None
-    spacing_mm: tuple[float, ...] | None
+    problems: tuple[Problem, ...] = ()
+    image_hash: str | None = None
+    size: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
 
 
 def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:
-    """Read all of a case's image and label and return what is wrong with them.
+    """Read a case's image and label completely and return their problems; raises nothing for a bad file.
 
-    Messages name files relative to `root`. `declared_values` are the label values the dataset declares,
-    0 for background included. A slice without foreground is fine, a volume is not. Raises nothing for a bad
-    file: that is a finding.
+    Messages name files relative to `root`. `declared_values` are the label values of the dataset, including
+    0 for background. A slice may lack foreground, a volume may not.
     """
-    found: dict[str, str] = {}
-    image_scan, image_geometry = inspect(case.image, "image", root=root, found=found)
+    problems: dict[str, str] = {}
+    image_scan, image_geometry = inspect(case.image, "image", root=root, found=problems)
     if case.label is not None:
-        label_scan, label_geometry = inspect(case.label, "label", root=root, found=found)
+        label_scan, label_geometry = inspect(case.label, "label", root=root, found=problems)
         label_name = name_of(case.label, root)
         if image_geometry and label_geometry:
-            found.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
+            problems.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
         if label_scan:
-            found.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
+            problems.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
             if len(label_scan.size) == 2:
-                found.pop("label empty", None)
+                problems.pop("label empty", None)
     return CaseFindings(
         case_id=case.case_id,
-        problems=tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in found.items()),
+        problems=tuple(Problem(case.case_id, k, m) for k, m in problems.items()),
         image_hash=image_scan.voxel_hash if image_scan else None,
         size=image_geometry.size if image_geometry else None,
         spacing_mm=image_geometry.spacing_mm if image_geometry else None,
@@ -72,7 +71,7 @@ def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) 
 def inspect(
     path: Path, role: str, *, root: Path, found: dict[str, str]
 ) -> tuple[VoxelScan | None, Geometry | None]:
-    """Scan one file, put its problems into `found`, return scan and geometry of a sound volume."""
+    """Scan one file, add its problems to `found`, and return its scan and geometry if they can be read."""
     name = name_of(path, root)
     if not path.is_file():
         found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
@@ -98,15 +97,12 @@ def inspect(
         return scan, read_geometry(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        found[f"{role} unreadable"] = f"{name} is refused by SimpleITK ({reason}). {FETCH_AGAIN}"
+        found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({reason}). {FETCH_AGAIN}"
         return scan, None
 
 
 def read_geometry(path: Path) -> Geometry:
-    """Return the geometry SimpleITK reads from the header; raises RuntimeError as SimpleITK does.
-
-    A picture has none but its size.
-    """
+    """Return the geometry in the header, for a PNG only the size; raises RuntimeError as SimpleITK does."""
     reader = read_header(path)
     if not has_geometry(path):
         axes = reader.GetDimension()
@@ -127,56 +123,57 @@ def read_geometry(path: Path) -> Geometry:
 def compare_geometry(
     image: Geometry, label: Geometry, *, label_name: str, remedy: str = ON_ONE_GRID
 ) -> dict[str, str]:
-    """Return a message for each of size, spacing, direction and origin in which the two differ."""
-    found = {}
+    """Return a message for each of size, spacing, direction and origin that differs."""
+    problems = {}
     if image.size != label.size:
-        found["size differs"] = f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
-        return found
+        problems["size differs"] = (
+            f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
+        )
+        return problems
     if not np.allclose(label.spacing_mm, image.spacing_mm, rtol=SPACING_TOLERANCE, atol=0):
-        found["spacing differs"] = (
+        problems["spacing differs"] = (
             f"{label_name} has spacing {rounded(label.spacing_mm)}, its image {rounded(image.spacing_mm)} mm "
             f"(tolerance {SPACING_TOLERANCE:g} relative). {remedy}"
         )
     if not np.allclose(label.direction, image.direction, rtol=0, atol=DIRECTION_TOLERANCE):
-        found["direction differs"] = (
+        problems["direction differs"] = (
             f"{label_name} has direction {rounded(label.direction)}, its image {rounded(image.direction)} "
             f"(tolerance {DIRECTION_TOLERANCE:g}). {remedy}"
         )
     shift_voxels = np.abs(np.subtract(label.origin_mm, image.origin_mm)) / min(image.spacing_mm)
     if shift_voxels.max() > ORIGIN_TOLERANCE_VOXELS:
-        found["origin differs"] = (
+        problems["origin differs"] = (
             f"{label_name} has origin {rounded(label.origin_mm)}, its image {rounded(image.origin_mm)} mm "
             f"(tolerance {ORIGIN_TOLERANCE_VOXELS:g} of the smallest spacing). {remedy}"
         )
-    return found
+    return problems
 
 
 def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[int]) -> dict[str, str]:
-    """Return a message for label values that are no integers or not declared, and for an empty label."""
-    found = {}
+    """Return a message for fractional values, for undeclared values and for an empty label."""
+    problems = {}
     fractions = [value for value in scan.values if not value.is_integer()]
     undeclared = [int(v) for v in scan.values if v.is_integer() and int(v) not in declared_values]
     if fractions:
-        found["label value not an integer"] = (
+        problems["label value not an integer"] = (
             f"{label_name} holds {listed(fractions)}. "
             "Resample labels with nearest neighbour, or remove the case."
         )
     if undeclared:
-        found["label value not declared"] = (
+        problems["label value not declared"] = (
             f"{label_name} holds {listed(undeclared)}, declared are {listed(sorted(declared_values))}. "
-            "Correct the label, or remove the case, or declare the value where the source has a dataset.json."
+            "Correct the label, remove the case, or declare the value in the source's dataset.json, if any."
         )
     if set(scan.values) <= {0.0}:
-        found["label empty"] = f"{label_name} has no foreground voxel. Annotate it, or remove the case."
-    return found
+        problems["label empty"] = f"{label_name} has no foreground voxel. Annotate it, or remove the case."
+    return problems
 
 
 def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[str, str]) -> list[Problem]:
     """Return a problem for every image whose voxels equal those of an earlier one.
 
-    Equal means the same size and values; the type that they are stored in and the geometry in the header do
-    not count, because re-exported copies differ there. Images of one value alone are not compared: those of
-    different patients are alike.
+    Only size and values count, since re-exported copies differ in number type and geometry. Constant images
+    are not compared, because those of different patients are equal.
     """
     first_with: dict[str, str] = {}
     problems = []
@@ -187,9 +184,9 @@ def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[st
         if first != finding.case_id:
             problems.append(
                 Problem(
-                    case_id=finding.case_id,
-                    kind="duplicate image",
-                    message=f"{image_names[finding.case_id]} has the same voxels as {image_names[first]}; "
+                    finding.case_id,
+                    "duplicate image",
+                    f"{image_names[finding.case_id]} has the same voxels as {image_names[first]}; "
                     f"{first} is kept. Find out which label belongs to the image and remove the other case.",
                 )
             )
@@ -197,11 +194,11 @@ def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[st
 
 
 def rounded(numbers: Sequence[float]) -> tuple[float, ...]:
-    """Return the numbers short enough for a message."""
+    """Return the numbers rounded for a message."""
     return tuple(float(f"{number:.6g}") + 0.0 for number in numbers)  # + 0.0 turns -0.0 into 0.0
 
 
 def listed(numbers: Sequence[float], *, most: int = 8) -> str:
-    """Return the first `most` numbers as text and how many more there are."""
+    """Return the first `most` numbers as text, and the count of the others."""
     more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
     return ", ".join(f"{number:g}" for number in numbers[:most]) + more

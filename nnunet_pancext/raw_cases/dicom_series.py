@@ -1,4 +1,4 @@
-"""One CT volume out of the DICOM files of a series: ordered by position, checked, in HU."""
+"""One CT volume from the DICOM files of a series: ordered by position, checked, in HU."""
 
 from __future__ import annotations
 
@@ -18,22 +18,6 @@ from nnunet_pancext.io.images import DICOM_FORMAT, only_thread_in_itk
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry
 from nnunet_pancext.raw_cases.source import name_of
 
-TAGS = [
-    "SeriesInstanceUID",
-    "Modality",
-    "ImageType",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PhotometricInterpretation",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "BitsStored",
-    "PixelRepresentation",
-]
 NEEDED_TAGS = [
     "SeriesInstanceUID",
     "Modality",
@@ -43,11 +27,25 @@ NEEDED_TAGS = [
     "ImageOrientationPatient",
     "ImagePositionPatient",
 ]
+OPTIONAL_TAGS = [
+    "ImageType",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "BitsStored",
+    "PixelRepresentation",
+]
 GREY = "MONOCHROME2"
-# Of everything in mm; positions are written with few digits.
-POSITION_TOLERANCE_MM = 0.02
+POSITION_TOLERANCE_MM = 0.02  # positions are written with few digits
 SPACING_TOLERANCE = 1e-2  # relative, of the distance between slices
 DIRECTION_TOLERANCE = 1e-3  # of direction cosines
+# What the slices of a series share: attribute, relative and absolute tolerance, values in a message, remedy.
+SHARED = (
+    ("size", 0, 0, "{} pixels", FETCH_AGAIN),
+    ("spacing_mm", 1e-5, 0, "spacing {} mm", FETCH_AGAIN),
+    ("orientation", 0, DIRECTION_TOLERANCE, "orientation {}", "Put each series into a folder of its own."),
+)
 
 
 class BadSeries(Exception):
@@ -60,7 +58,7 @@ class BadSeries(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class DicomSlice:
-    """What the header of one file says. Positions in mm, in DICOM's patient coordinates as SimpleITK's."""
+    """The header of one file. Positions in mm, in DICOM's patient coordinates, as SimpleITK has them."""
 
     path: Path
     series: str
@@ -70,82 +68,78 @@ class DicomSlice:
     orientation: tuple[float, ...]  # of a row, then of a column
     position_mm: tuple[float, ...]
     rescaling: tuple[float, float]  # slope and intercept from stored values to HU
-    stored: tuple[Any, Any]  # bits, and whether they have a sign
+    stored: tuple[Any, Any]  # bits, and whether signed
 
     @property
     def normal(self) -> np.ndarray:
-        """The direction across the slice."""
+        """The direction perpendicular to the slice."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
 
 @dataclass(frozen=True, kw_only=True)
 class DicomSeries:
-    """The files of one volume in the order of their positions, and where it lies."""
+    """The files of one volume in the order of their positions, and its geometry."""
 
     files: tuple[Path, ...]
     geometry: Geometry
-    is_stored_alike: bool  # all slices have one number type and one way to HU
+    is_stored_alike: bool  # all slices have the same number type and rescaling to HU
 
 
 def open_series(files: Sequence[Path], *, root: Path) -> DicomSeries:
-    """Read the headers of `files` and return the volume that they make.
+    """Read the headers of `files` and return the volume they form.
 
     Messages name files relative to `root`.
 
     Raises:
-        BadSeries: the files are not one CT series; or slices differ in size, spacing or orientation, lie
-            twice at one position, are missing or tilted.
+        BadSeries: the files are not one CT series; or slices differ in size, spacing or orientation, share a
+            position, are missing or tilted.
     """
-    slices = [read_header(path, root=root) for path in files]
+    slices = [read_slice_header(path, root=root) for path in files]
     require_one_series(slices, root=root)
     if len(slices) < 2:
         raise BadSeries("too few slices", f"{name_of(files[0], root)} is the only slice. {FETCH_AGAIN}")
-    first = slices[0]
-    normal = first.normal
-    along = {one.path: float(np.dot(one.position_mm, normal)) for one in slices}
-    slices.sort(key=lambda one: along[one.path])
+    normal = slices[0].normal
+    along = {slice_.path: float(np.dot(slice_.position_mm, normal)) for slice_ in slices}
+    slices.sort(key=lambda slice_: along[slice_.path])
     require_even_spacing(slices, along, root=root)
     require_no_tilt(slices, normal)
     first, last = slices[0], slices[-1]
-    across = (along[last.path] - along[first.path]) / (len(slices) - 1)
+    slice_spacing = (along[last.path] - along[first.path]) / (len(slices) - 1)
     row, column = np.reshape(first.orientation, (2, 3))
     return DicomSeries(
-        files=tuple(one.path for one in slices),
+        files=tuple(slice_.path for slice_ in slices),
         geometry=Geometry(
             size=(*first.size, len(slices)),
-            spacing_mm=(*first.spacing_mm, across),
+            spacing_mm=(*first.spacing_mm, slice_spacing),
             origin_mm=first.position_mm,
             direction=tuple(np.stack([row, column, normal], axis=1).ravel().tolist()),
         ),
-        is_stored_alike=len({(one.rescaling, one.stored) for one in slices}) == 1,
+        is_stored_alike=len({(slice_.rescaling, slice_.stored) for slice_ in slices}) == 1,
     )
 
 
-def read_header(path: Path, *, root: Path) -> DicomSlice:
-    """Return what one file's header says; BadSeries for a file that is no CT slice."""
+def read_slice_header(path: Path, *, root: Path) -> DicomSlice:
+    """Return one file's header; BadSeries for a file that is not a CT slice."""
     name = name_of(path, root)
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        header = dcmread(path, stop_before_pixels=True, specific_tags=NEEDED_TAGS + OPTIONAL_TAGS)
         return slice_of(header, path=path, name=name)
     except BadSeries:
         raise
     except InvalidDicomError as error:
-        raise BadSeries("not DICOM", f"{name} is no DICOM file. Remove it from the series.") from error
-    except Exception as error:  # pydicom reads a field when it is asked for, and has no one error for it
+        raise BadSeries("not DICOM", f"{name} is not a DICOM file. Remove it from the series.") from error
+    except Exception as error:  # pydicom parses a field on access and has no common error class
         reason = str(error) or type(error).__name__
         raise BadSeries("unreadable slice", f"{name} cannot be read ({reason}). {FETCH_AGAIN}") from error
 
 
 def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
-    """Return the fields of a header, which messages call `name`; BadSeries if it is not of a CT slice.
-
-    A field that holds anything else than it should raises what pydicom or the conversion to a number does.
-    """
+    """Return the fields of a header; BadSeries if it is not a CT slice, any error for a malformed field."""
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise BadSeries(
             "multi-frame DICOM",
             f"{name} holds {header.NumberOfFrames} frames in one file. "
-            "Export the series as one file for each slice.",
+            "Export the series as one file per slice.",
         )
     if "LOCALIZER" in (header.get("ImageType") or []):
         raise BadSeries("localizer", f"{name} is a scout image (localizer). Remove it from the series.")
@@ -153,14 +147,13 @@ def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
     if missing:
         raise BadSeries(
             "incomplete header",
-            f"{name} has no {', '.join(missing)}. Without them its place is unknown. {FETCH_AGAIN}",
+            f"{name} lacks {', '.join(missing)}, which its position depends on. {FETCH_AGAIN}",
         )
     kind = header.get("PhotometricInterpretation") or GREY
     if kind != GREY:
         raise BadSeries(
             f"not {GREY}",
-            f"{name} holds {kind} pixels; those of a CT in HU are {GREY}. Export the series as {GREY}, or "
-            "remove the case.",
+            f"{name} holds {kind} pixels, but CT in HU is {GREY}. Export it as {GREY}, or remove the case.",
         )
     rows, columns = map(float, header.PixelSpacing)
     slice_ = DicomSlice(
@@ -180,81 +173,71 @@ def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
         raise BadSeries(
             "incomplete header",
             f"{name} has spacing {slice_.spacing_mm}, orientation {slice_.orientation} and position "
-            f"{slice_.position_mm}, which place no slice. {FETCH_AGAIN}",
+            f"{slice_.position_mm}, which do not define a slice. {FETCH_AGAIN}",
         )
     if not np.isfinite(slice_.rescaling).all() or slice_.rescaling[0] == 0:
         slope, intercept = slice_.rescaling
         raise BadSeries(
             "incomplete header",
-            f"{name} has the rescale slope {slope:g} and intercept {intercept:g}, which give no HU. "
+            f"{name} has the rescale slope {slope:g} and intercept {intercept:g}, which do not give HU. "
             f"{FETCH_AGAIN}",
         )
     return slice_
 
 
 def present(header: Any, tag: str) -> bool:
-    """Say whether the header holds a value for the tag."""
+    """Whether the header holds a value for the tag."""
     value = header.get(tag)
     return value is not None and value != ""
 
 
-def number_in(header: Any, tag: str, otherwise: float) -> float:
-    """Return the number under the tag."""
-    return float(header.get(tag)) if present(header, tag) else otherwise
+def number_in(header: Any, tag: str, default: float) -> float:
+    """Return the number of the tag, or the default."""
+    return float(header.get(tag)) if present(header, tag) else default
 
 
 def require_one_series(slices: Sequence[DicomSlice], *, root: Path) -> None:
-    """Raise BadSeries unless all slices are of one CT series and alike in all but their position."""
-    counts = Counter(one.series for one in slices)
-    if len(counts) > 1:
+    """Raise BadSeries unless all slices belong to one CT series and differ only in position."""
+    counts = Counter(slice_.series for slice_ in slices)
+    (largest, _), *others = counts.most_common()
+    if others:
         listed = ", ".join(f"{series} ({count} files)" for series, count in counts.most_common(3))
-        other = next(one for one in slices if one.series != counts.most_common(1)[0][0])
+        stray = next(slice_ for slice_ in slices if slice_.series != largest)
         raise BadSeries(
             "mixed series",
-            f"{len(counts)} series in one folder: {listed}; {name_of(other.path, root)} is of another than "
-            "most. Put each series into a folder of its own.",
+            f"{len(counts)} series in one folder: {listed}; "
+            f"{name_of(stray.path, root)} is not of the largest. "
+            "Put each series into a folder of its own.",
         )
     first = slices[0]
-    normal_length = float(np.linalg.norm(first.normal))
+    name = name_of(first.path, root)
     if first.modality != "CT":
-        raise BadSeries(
-            "not CT", f"{name_of(first.path, root)} is of modality {first.modality}. Give the CT series."
-        )
-    if abs(normal_length - 1) > DIRECTION_TOLERANCE:
+        raise BadSeries("not CT", f"{name} has modality {first.modality}. Give the CT series.")
+    if abs(float(np.linalg.norm(first.normal)) - 1) > DIRECTION_TOLERANCE:
         raise BadSeries(
             "bad orientation",
-            f"{name_of(first.path, root)} has the orientation {first.orientation}, whose rows and columns "
-            f"are not at a right angle. {FETCH_AGAIN}",
+            f"{name} has the orientation {first.orientation}, whose rows and columns are not perpendicular. "
+            f"{FETCH_AGAIN}",
         )
-    for one in slices[1:]:
-        name = name_of(one.path, root)
-        if one.size != first.size:
-            raise BadSeries(
-                "slices differ in size",
-                f"{name} has {one.size} pixels, {first.path.name} {first.size}. {FETCH_AGAIN}",
-            )
-        if not np.allclose(one.spacing_mm, first.spacing_mm, rtol=1e-5, atol=0):
-            raise BadSeries(
-                "slices differ in spacing",
-                f"{name} has spacing {one.spacing_mm}, {first.path.name} {first.spacing_mm} mm. "
-                f"{FETCH_AGAIN}",
-            )
-        if not np.allclose(one.orientation, first.orientation, rtol=0, atol=DIRECTION_TOLERANCE):
-            raise BadSeries(
-                "slices differ in orientation",
-                f"{name} has orientation {one.orientation}, {first.path.name} {first.orientation}. "
-                "Put each series into a folder of its own.",
-            )
+    for slice_ in slices[1:]:
+        for attribute, relative, absolute, values, remedy in SHARED:
+            actual, expected = getattr(slice_, attribute), getattr(first, attribute)
+            if not np.allclose(actual, expected, rtol=relative, atol=absolute):
+                raise BadSeries(
+                    f"slices differ in {attribute.removesuffix('_mm')}",
+                    f"{name_of(slice_.path, root)} has {values.format(actual)}, {first.path.name} "
+                    f"{values.format(expected)}. {remedy}",
+                )
 
 
 def require_even_spacing(slices: Sequence[DicomSlice], along: dict[Path, float], *, root: Path) -> None:
-    """Raise BadSeries where a slice is missing or there twice."""
+    """Raise BadSeries where a slice is missing or two share a position."""
     gaps = [along[after.path] - along[before.path] for before, after in pairwise(slices)]
     for (before, after), gap in zip(pairwise(slices), gaps, strict=True):
         if gap < POSITION_TOLERANCE_MM:
             raise BadSeries(
                 "two slices at one position",
-                f"{name_of(before.path, root)} and {after.path.name} both lie at "
+                f"{name_of(before.path, root)} and {after.path.name} are both at "
                 f"{along[after.path]:.2f} mm. Remove the one that does not belong.",
             )
     spacing = float(np.median(gaps))
@@ -262,13 +245,13 @@ def require_even_spacing(slices: Sequence[DicomSlice], along: dict[Path, float],
         if abs(gap - spacing) > max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * spacing):
             raise BadSeries(
                 "slices missing",
-                f"{gap:.2f} mm lie between {name_of(before.path, root)} and {after.path.name}, "
-                f"{spacing:.2f} mm between others. {FETCH_AGAIN}",
+                f"{name_of(before.path, root)} and {after.path.name} are {gap:.2f} mm apart, "
+                f"other slices {spacing:.2f} mm. {FETCH_AGAIN}",
             )
 
 
 def require_no_tilt(slices: Sequence[DicomSlice], normal: np.ndarray) -> None:
-    """Raise BadSeries where slices are shifted against each other: a volume of them would be sheared."""
+    """Raise BadSeries where slices are shifted in plane, so that their volume would be sheared."""
     steps = np.subtract(slices[-1].position_mm, slices[0].position_mm)
     shift = float(np.linalg.norm(steps - np.dot(steps, normal) * normal))
     if shift > max(POSITION_TOLERANCE_MM, 0.1 * min(slices[0].spacing_mm)):
@@ -280,8 +263,8 @@ def require_no_tilt(slices: Sequence[DicomSlice], normal: np.ndarray) -> None:
         )
 
 
-def read_volume(series: DicomSeries) -> sitk.Image:
-    """Return the volume in HU (rescale slope and intercept applied slice by slice) with its geometry.
+def read_series(series: DicomSeries) -> sitk.Image:
+    """Return the volume in HU, with rescale slope and intercept applied per slice.
 
     Raises:
         BadSeries: the pixels of a file cannot be read.
@@ -290,7 +273,7 @@ def read_volume(series: DicomSeries) -> sitk.Image:
     reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])
     if not series.is_stored_alike:
-        # ITK would force all slices into the number type that the first one needs.
+        # ITK would force all slices into the number type of the first.
         reader.SetOutputPixelType(sitk.sitkFloat64)
     try:
         with only_thread_in_itk():
@@ -301,7 +284,7 @@ def read_volume(series: DicomSeries) -> sitk.Image:
     if volume.GetSize() != series.geometry.size:
         raise BadSeries(
             "unreadable slice",
-            f"the pixels have size {volume.GetSize()}, the headers say {series.geometry.size}. {FETCH_AGAIN}",
+            f"the pixels have size {volume.GetSize()}, by the headers {series.geometry.size}. {FETCH_AGAIN}",
         )
     if not series.is_stored_alike:
         volume = narrowed(volume)

@@ -1,4 +1,4 @@
-"""One look at an image file of any format that a dataset may have."""
+"""Reading all voxels of an image file in any format that a dataset may have."""
 
 from __future__ import annotations
 
@@ -14,39 +14,36 @@ from nnunet_pancext.io.voxel_hash import VoxelHash
 PNG = ".png"
 NIFTI = (".nii.gz", ".nii")
 SLICES = (PNG, ".bmp")
-PAGES = (".tif", ".tiff")  # one slice, or with several pages a volume
+PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
 
 
 def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
-    """Return size, values and hash of an image; UnreadableImage for one that is not whole.
-
-    With `collect_values` the distinct values are told, and no hash.
-    """
+    """Return what `scan_nifti` does, for an image of any format."""
     if path.name.lower().endswith(NIFTI):
         return scan_nifti(path, collect_values=collect_values)
     return scan_with_itk(path, collect_values=collect_values)
 
 
 def axes_of(path: Path) -> tuple[int, ...]:
-    """Return how many axes an image of this format may have."""
+    """Return the numbers of axes that an image of this format may have."""
     ending = path.suffix.lower()
     return (2,) if ending in SLICES else (2, 3) if ending in PAGES else (3,)
 
 
 def has_geometry(path: Path) -> bool:
-    """Say whether the format tells where the image lies."""
+    """Whether the format stores spacing, origin and direction."""
     return path.suffix.lower() not in (*SLICES, *PAGES)
 
 
 def scan_with_itk(path: Path, *, collect_values: bool) -> VoxelScan:
-    """Return what is in a file of any format that SimpleITK reads. Its size is in the order x, y, z."""
+    """Scan a file of any format that SimpleITK reads; the size is in the order x, y, z."""
     try:
         image = read_image(path)
     except RuntimeError as error:
-        raise UnreadableImage(f"is no whole {path.suffix}") from error
+        raise UnreadableImage(f"is not a whole {path.suffix} file") from error
     if image.GetNumberOfComponentsPerPixel() != 1:
-        colours = image.GetNumberOfComponentsPerPixel()
-        raise UnreadableImage(f"has {colours} values per pixel; a grey picture has one")
+        channels = image.GetNumberOfComponentsPerPixel()
+        raise UnreadableImage(f"has {channels} values per pixel; a greyscale image has one")
     pixels = sitk.GetArrayViewFromImage(image).ravel()
     finite = np.isfinite(pixels)
     values: tuple[float, ...] = ()

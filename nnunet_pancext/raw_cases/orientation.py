@@ -1,8 +1,8 @@
-"""Which way round a label lies on its image, told by the image's own intensities.
+"""The orientation of a label relative to its image, determined from the image's intensities.
 
-Headers of labels that were drawn in another program are often wrong, and an overlap of shapes tells
-nothing. But an organ is brighter than the fat around it: with the label in its place, a voxel inside is
-brighter than one just outside; in any other place, inside and outside look alike.
+Headers of labels drawn in another program are often wrong, and the overlap of shapes proves nothing. But an
+organ is brighter than the fat around it: with the label in its place, a voxel inside is brighter than one
+just outside; in any other place, the two look alike.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from scipy import ndimage
 from nnunet_pancext.errors import PancextError
 
 AXES = "zyx"
-RIM_VOXELS = 2  # width of the rim, in plane
+SHELL_VOXELS = 2  # width of the shell around the organ, in plane
 LEAST_SCORE = 0.65
 LEAST_MARGIN = 0.1
 MOST_BINS = 1 << 16
-LEAST_VOXELS = 50  # fewer have a good score in some place by chance
+LEAST_VOXELS = 50  # fewer reach a good score somewhere by chance
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A way to lay a label (z, y, x) onto an image: first the order of its axes, then the flipped ones."""
+class Reorientation:
+    """A permutation of a label's axes (z, y, x), and then a flip of some."""
 
     axes: tuple[int, ...] = (0, 1, 2)
     flipped: tuple[bool, ...] = (False, False, False)
 
     def apply(self, label: NDArray) -> NDArray:
-        """Return a view of the label, turned."""
+        """Return a view of the label, reoriented."""
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
         return label.transpose(self.axes)[steps]
 
@@ -44,19 +44,19 @@ class Turn:
         flipped = [name for name, flip in zip(AXES, self.flipped, strict=True) if flip]
         if flipped:
             words.append(f"{' and '.join(flipped)} flipped")
-        return "; ".join(words) or "as it is"
+        return "; ".join(words) or "as stored"
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """The turn with the best score, that score, the next best, and that of the label as it is.
+    """The reorientation with the best score, that score, the next best, and that of the label as stored.
 
-    A score is the probability that a voxel of the label is brighter than one of its rim: 1 for an organ in
-    fat, 0.5 where the label has nothing to do with the image. `as_it_is` is nan where the label's shape is
-    not the image's. `voxels` are the labelled ones.
+    A score is the probability that a voxel of the label is brighter than one of the shell around it: 1 for an
+    organ in fat, 0.5 where label and image are unrelated. `as_it_is` is the score of the label as stored, nan
+    where its shape is not the image's; `voxels` counts the labelled ones.
     """
 
-    turn: Turn
+    turn: Reorientation
     score: float
     runner_up: float
     as_it_is: float
@@ -64,12 +64,12 @@ class Orientation:
 
     @property
     def margin(self) -> float:
-        """How far the best is ahead."""
+        """The lead of the best score over the next."""
         return self.score - self.runner_up
 
     @property
     def is_clear(self) -> bool:
-        """Say whether the evidence suffices to act on."""
+        """Whether the evidence suffices."""
         enough = self.voxels >= LEAST_VOXELS
         return enough and self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
 
@@ -78,57 +78,61 @@ class Orientation:
 
 
 def find_orientation(image: NDArray, label: NDArray) -> Orientation:
-    """Score every turn of the label that fits the image.
+    """Score every reorientation of the label that fits the image.
 
     Args:
-        image: intensities, (z, y, x); CT, or any in which the labelled organs outshine what is around them.
+        image: intensities, (z, y, x); CT, or any with organs brighter than their surroundings.
         label: 0 for background, in any order and direction of axes.
 
     Raises:
-        PancextError: the label has no foreground, or fits the image in no order of its axes.
+        PancextError: the label has no foreground, or no permutation of its axes fits the image.
     """
-    turns = list(fitting_turns(image.shape, label.shape))
-    if not turns:
+    candidates = list(fitting_reorientations(image.shape, label.shape))
+    if not candidates:
         raise PancextError(
-            f"the label's size {label.shape[::-1]} fits the image's {image.shape[::-1]} in no order of axes"
+            f"the label's size {label.shape[::-1]} does not fit the image's {image.shape[::-1]} "
+            "in any order of axes"
         )
     if not label.any():
         raise PancextError("the label has no foreground voxel")
-    scores = dict(score_turns(image, label, turns))
+    scores = dict(score_reorientations(image, label, candidates))
     best = max(scores, key=scores.__getitem__)
-    others = [score for turn, score in scores.items() if turn != best]
     return Orientation(
         turn=best,
         score=scores[best],
-        runner_up=max(others, default=0.5),
-        as_it_is=scores.get(Turn(), float("nan")),
+        runner_up=max((score for other, score in scores.items() if other != best), default=0.5),
+        as_it_is=scores.get(Reorientation(), float("nan")),
         voxels=int(np.count_nonzero(label)),
     )
 
 
-def fitting_turns(image_shape: tuple[int, ...], label_shape: tuple[int, ...]) -> Iterator[Turn]:
-    """Yield the turns after which the label has the image's shape."""
+def fitting_reorientations(
+    image_shape: tuple[int, ...], label_shape: tuple[int, ...]
+) -> Iterator[Reorientation]:
+    """Yield those after which the label has the image's shape."""
     for axes in permutations(range(3)):
         if tuple(label_shape[axis] for axis in axes) == tuple(image_shape):
             for flipped in product((False, True), repeat=3):
-                yield Turn(axes, flipped)
+                yield Reorientation(axes, flipped)
 
 
-def score_turns(image: NDArray, label: NDArray, turns: list[Turn]) -> Iterator[tuple[Turn, float]]:
-    """Yield each turn with its score. Turns that lay the label onto the same voxels count as one."""
-    box = bounding_box(label, margin=RIM_VOXELS)
+def score_reorientations(
+    image: NDArray, label: NDArray, candidates: list[Reorientation]
+) -> Iterator[tuple[Reorientation, float]]:
+    """Yield each candidate with its score, but only the first of those that give the same placement."""
+    box = bounding_box(label, margin=SHELL_VOXELS)
     seen: set[tuple] = set()
-    for turn in turns:
-        where = turned_box(box, label.shape, turn)
-        mask = turn.apply(label[box]) > 0
-        key = (tuple((part.start, part.stop) for part in where), mask.tobytes())
+    for candidate in candidates:
+        target_box = reoriented_box(box, label.shape, candidate)
+        mask = candidate.apply(label[box]) > 0
+        key = (tuple((part.start, part.stop) for part in target_box), mask.tobytes())
         if key not in seen:
             seen.add(key)
-            yield turn, separation(image[where], mask)
+            yield candidate, separation(image[target_box], mask)
 
 
 def bounding_box(label: NDArray, *, margin: int) -> tuple[slice, ...]:
-    """Return the box of the foreground, widened where there is room."""
+    """Return the box of the foreground, widened by `margin` within the array."""
     box = []
     for axis, length in enumerate(label.shape):
         others = tuple(other for other in range(3) if other != axis)
@@ -137,36 +141,39 @@ def bounding_box(label: NDArray, *, margin: int) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def turned_box(box: tuple[slice, ...], shape: tuple[int, ...], turn: Turn) -> tuple[slice, ...]:
-    """Return where the box of a label of `shape` lies after the turn."""
-    turned = []
-    for axis, flip in zip(turn.axes, turn.flipped, strict=True):
+def reoriented_box(
+    box: tuple[slice, ...], shape: tuple[int, ...], reorientation: Reorientation
+) -> tuple[slice, ...]:
+    """Return where the box of a label of `shape` lies after the reorientation."""
+    target = []
+    for axis, flip in zip(reorientation.axes, reorientation.flipped, strict=True):
         part, length = box[axis], shape[axis]
-        turned.append(slice(length - part.stop, length - part.start) if flip else part)
-    return tuple(turned)
+        target.append(slice(length - part.stop, length - part.start) if flip else part)
+    return tuple(target)
 
 
 def separation(image: NDArray, mask: NDArray) -> float:
-    """Return the probability that a voxel of the mask is brighter than one of its rim, ties counting half.
+    """Return the probability that a voxel of the mask is brighter than one of its shell, ties counting half.
 
-    That is the area under the ROC curve. The rim lies in plane: slices are often thicker than organs are far
-    apart. 0.5 where there is no rim.
+    That is the area under the ROC curve. The shell lies in plane, because slices are often thicker than the
+    gap between organs. 0.5 where there is no shell.
     """
     in_plane = np.zeros((3, 3, 3), bool)
     in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    rim = ndimage.binary_dilation(mask, in_plane, iterations=RIM_VOXELS) & ~mask
-    inside, outside = image[mask], image[rim]
+    shell = ndimage.binary_dilation(mask, in_plane, iterations=SHELL_VOXELS) & ~mask
+    inside, outside = image[mask], image[shell]
     if not inside.size or not outside.size:
         return 0.5
     if image.dtype.kind in "iu":
-        low, high = (int(of([of(inside), of(outside)])) for of in (np.min, np.max))
+        low = min(int(inside.min()), int(outside.min()))
+        high = max(int(inside.max()), int(outside.max()))
         if high - low < MOST_BINS:  # counting beats sorting
-            here, there = (
-                np.bincount(part.astype(np.int64) - low, minlength=high - low + 1)
-                for part in (inside, outside)
+            inside_counts, outside_counts = (
+                np.bincount(values.astype(np.int64) - low, minlength=high - low + 1)
+                for values in (inside, outside)
             )
-            return float((here * (np.cumsum(there) - there / 2)).sum() / inside.size / outside.size)
+            below = np.cumsum(outside_counts) - outside_counts / 2
+            return float((inside_counts * below).sum() / inside.size / outside.size)
     outside = np.sort(outside)
-    below = np.searchsorted(outside, inside, side="left")
-    not_above = np.searchsorted(outside, inside, side="right")
-    return float((below + not_above).mean() / 2 / outside.size)
+    ranks = np.searchsorted(outside, inside, side="left") + np.searchsorted(outside, inside, side="right")
+    return float(ranks.mean() / 2 / outside.size)

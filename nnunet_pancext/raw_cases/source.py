@@ -1,4 +1,4 @@
-"""What a source layout reader finds: cases, labels, and what is wrong with the layout itself."""
+"""A dataset as it was downloaded: its cases, its labels and the problems of its layout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCase:
-    """One image, and its label unless the case is unlabelled. A file may be missing on disk.
+    """One image, and its label unless the case is unlabelled. Files may be missing on disk.
 
-    `series` are the DICOM files of the image, in any order; `image` is then the folder that they lie in.
-    `patient` is who it shows, where that is not told by the id; `held_out` says that the source itself tests
-    on the case.
+    `series` are the DICOM files of the image, in any order; `image` is then their folder. `patient` is empty
+    where each case is a patient; `held_out` marks a case of the source's own test set.
     """
 
     case_id: str
@@ -24,17 +23,17 @@ class SourceCase:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that the case is made of."""
+        """All files of the case."""
         images = self.series or (self.image,)
         return (*images, self.label) if self.label is not None else images
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Problem:
     """Something wrong with one case.
 
-    `kind` is a short fixed name; `message` says which file, the values met, and what to do. A case whose
-    problem has `leaves_out` false is converted all the same.
+    `kind` is a short fixed name; `message` names the file, the values and what to do. With `leaves_out`
+    false the case is converted nevertheless.
     """
 
     case_id: str
@@ -47,7 +46,7 @@ class Problem:
 
 
 def name_of(path: Path, root: Path) -> str:
-    """Return the file's path below `root` for a message; with its folder's name if it lies elsewhere."""
+    """Return the file's path below `root` for a message, or folder and name if it is elsewhere."""
     if path.is_relative_to(root):
         return path.relative_to(root).as_posix()
     return f"{path.parent.name}/{path.name}"
@@ -55,9 +54,9 @@ def name_of(path: Path, root: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceDataset:
-    """A dataset as it lies in `root`, with the labels it declares and those the target shall have.
+    """A dataset in the folder `root`, with the labels it declares and those of the target.
 
-    `label_mapping` gives the target value of each declared value, None where labels stay as they are.
+    `label_mapping` maps each declared value to the target's, None where no value changes.
     `layout_problems` are those found without opening an image: files missing, unlisted, listed twice.
     """
 
@@ -74,3 +73,8 @@ class SourceDataset:
     provenance: dict[str, str] = field(default_factory=dict)
     hidden_files: int = 0
     ignored_files: tuple[str, ...] = ()
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """The patient of each labelled case: the case itself where the source has no other."""
+        return {case.case_id: case.patient or case.case_id for case in self.cases}

@@ -14,8 +14,8 @@ from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress, planning_progress
 from nnunet_pancext.nnunet_files.folders import expand
+from nnunet_pancext.nnunet_files.splits_final import holds
 from nnunet_pancext.reproduction.protocol import Dataset
-from nnunet_pancext.splits.in_place import holds
 
 PLANS = "nnUNetPlans"
 ENDING = ".nii.gz"

@@ -1,1 +1,1 @@
-"""Training, validation and test cases: made, published, and where nnU-Net reads them."""
+"""Training, validation and test cases: drawn, published, and in the files nnU-Net reads."""

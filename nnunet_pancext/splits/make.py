@@ -1,34 +1,38 @@
-"""Which cases train and which are held out, always the same for the same cases, and never half a patient."""
+"""Which cases train and which are for testing: reproducible, and never with a patient on both sides."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_files.splits_final import Folds
+from nnunet_pancext.splits.folds import (
+    FOLDS,
+    SPLIT_SEED,
+    cases_of,
+    is_one_case_each,
+    nnunet_folds,
+    patient_folds,
+    published_folds,
+)
 from nnunet_pancext.splits.published import PUBLISHED, PublishedSplit, names_for
 
-SPLIT_SEED = 12345
-FOLDS = 5
 NNUNET_SPLIT = "nnunet"
 PUBLISHED_COUNTS = {"257/24", "216/65"}
-SPLITS_FILE = Path("splits_final.json")
-
-Folds = list[dict[str, list[str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Case ids, sorted. `name` is what the user asked for, `source` says where the assignment comes from.
+    """Case ids, sorted. `name` is what the user asked for, `source` explains the assignment.
 
-    `folds` are those of the training cases that nnU-Net would not make by itself, each with its cases under
-    "train" and "val"; None where it does, or where there can be none. `remarks` are what the user should
-    know, `gaps` which patients of a published list are not there.
+    `folds` are those of the training cases where nnU-Net would not make the same by itself; None otherwise,
+    and where there can be none. `remarks` are for the user, `gaps` lists missing patients of a published
+    split.
     """
 
     name: str
@@ -42,14 +46,14 @@ class Split:
 
 def parse_split(text: str, *, layout: str = "msd") -> tuple[int, int] | None:
     """Return (training, test) counts of 'A/B', None for a name; PancextError for anything else."""
-    known = names_for(layout)
-    if text in (NNUNET_SPLIT, *known):
+    names = (NNUNET_SPLIT, *names_for(layout))
+    if text in names:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or min(map(int, match.groups())) < 1:
-        names = " or ".join(repr(name) for name in (NNUNET_SPLIT, *known))
+        listed = " or ".join(map(repr, names))
         raise PancextError(
-            f"--split must be {names} or two counts like 257/24 (training/test), got {text!r}."
+            f"--split must be {listed} or two counts like 257/24 (training/test), got {text!r}."
         )
     return int(match[1]), int(match[2])
 
@@ -61,83 +65,80 @@ def make_split(
     left_out: int = 0,
     layout: str = "msd",
     patients: Mapping[str, str] | None = None,
-    held_out: Collection[str] = (),
+    test_cases: Collection[str] = (),
 ) -> Split:
     """Return the split called `name` of the usable labelled cases.
 
     Args:
         case_ids: all usable labelled cases.
         name: 'nnunet', two counts of patients, or one published for the `layout`.
-        left_out: how many cases were bad, for errors only.
+        left_out: number of bad cases, for messages.
         layout: the source, as `pancext convert` calls it.
         patients: of each case; None where each case is a patient.
-        held_out: cases that the source itself tests on; only 'nnunet' asks.
+        test_cases: the source's own test set, which only 'nnunet' respects.
 
     Raises:
-        PancextError: the counts do not fit, or no case is one of the published split's.
+        PancextError: the counts do not fit, or no case is in the published split.
     """
-    ids = sorted(case_ids)
-    of = {one: (patients or {}).get(one, one) for one in ids}
+    patients = {case: (patients or {}).get(case, case) for case in sorted(case_ids)}
     counts = parse_split(name, layout=layout)
     if name in PUBLISHED:
-        return _published(PUBLISHED[name], of)
+        return _published_split(PUBLISHED[name], patients)
     if counts is None:
-        training = tuple(one for one in ids if one not in held_out)
-        if not training:  # the source's test folder alone was given
-            training, held_out = tuple(ids), ()
-        folds = patient_folds(training, of)
-        source = "the source's training cases train" if held_out else "all labelled cases train"
-        if _one_case_each(of):
-            source += "; nnU-Net cross-validates over its own five folds"
-        elif folds:
-            source += f"; {len(folds)} folds by patient, made as nnU-Net makes its own"
-        return Split(
-            name=name,
-            source=source,
-            training=training,
-            test=tuple(one for one in ids if one in held_out),
-            folds=folds,
-        )
-    everyone = sorted(set(of.values()))
-    one_each = _one_case_each(of)
-    require_count(len(everyone), counts=counts, left_out=left_out, what="cases" if one_each else "patients")
-    # RandomState's stream is frozen by NumPy's compatibility promise, that of newer generators is not.
+        return _nnunet_split(patients, test_cases=test_cases)
+    what = "cases" if is_one_case_each(patients) else "patients"
+    require_count(len(set(patients.values())), counts=counts, left_out=left_out, what=what)
+    return _drawn_split(name, patients, test_count=counts[1])
+
+
+def _nnunet_split(patients: Mapping[str, str], *, test_cases: Collection[str]) -> Split:
+    """All labelled cases train except the source's own test set."""
+    training = tuple(case for case in patients if case not in test_cases)
+    if not training:  # only the source's test folder was given
+        training, test_cases = tuple(patients), ()
+    folds = patient_folds(training, patients)
+    source = "the source's training cases train" if test_cases else "all labelled cases train"
+    if is_one_case_each(patients):
+        source += "; nnU-Net cross-validates over its own five folds"
+    elif folds:
+        source += f"; {len(folds)} folds by patient, made as nnU-Net makes its own"
+    test = tuple(case for case in patients if case in test_cases)
+    return Split(name=NNUNET_SPLIT, source=source, training=training, test=test, folds=folds)
+
+
+def _drawn_split(name: str, patients: Mapping[str, str], *, test_count: int) -> Split:
+    """The test patients are drawn with a fixed seed."""
+    everyone = sorted(set(patients.values()))
+    # NumPy guarantees the stream of RandomState, but not of its newer generators.
     order = np.random.RandomState(SPLIT_SEED).permutation(len(everyone))
-    tested = {everyone[index] for index in order[: counts[1]]}
-    training = tuple(one for one in ids if of[one] not in tested)
+    test = cases_of([everyone[index] for index in order[:test_count]], patients)
+    training = tuple(case for case in patients if case not in set(test))
     origin = "published by count only, without case ids; " if name in PUBLISHED_COUNTS else ""
-    drawn_from = "case ids" if one_each else "patients"
-    source = (
-        f"{origin}drawn by numpy RandomState({SPLIT_SEED}).permutation over the sorted {drawn_from}, "
-        f"first {counts[1]} held out"
-    )
+    drawn_from = "case ids" if is_one_case_each(patients) else "patients"
     return Split(
         name=name,
-        source=source,
+        source=f"{origin}drawn by numpy RandomState({SPLIT_SEED}).permutation over the sorted {drawn_from}, "
+        f"the first {test_count} for testing",
         training=training,
-        test=tuple(one for one in ids if of[one] in tested),
-        folds=patient_folds(training, of),
+        test=tuple(test),
+        folds=patient_folds(training, patients),
     )
 
 
-def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
-    """Return the published split of the cases that there are."""
+def _published_split(split: PublishedSplit, patients: Mapping[str, str]) -> Split:
+    """The published assignment, of the cases present."""
     remarks = [split.remark] if split.remark else []
-    there = set(of.values())
-    tested = there & set(split.test)  # none where the source's test cases have no labels
-    gaps = split.gaps(there if tested else {*there, *split.test})
+    present = set(patients.values())
+    has_test = present & set(split.test)  # not where the source's test cases have no labels
+    gaps = split.gaps(present if has_test else {*present, *split.test})
     if gaps:
-        remarks.append(f"{gaps}. What is measured with it is not comparable with what was published")
-    unlisted = sorted(one for one, patient in of.items() if patient not in split.patients)
+        remarks.append(f"{gaps}. Results on it are not comparable with published ones")
+    unlisted = [case for case, patient in patients.items() if patient not in split.patients]
     if unlisted:
         remarks.append(
             f"{len(unlisted)} labelled case(s) are not in the list and are left out: {', '.join(unlisted)}"
         )
-
-    def cases(patients: Collection[str]) -> list[str]:
-        return [one for one, patient in of.items() if patient in patients]
-
-    training = cases(split.patients if split.folds else {*split.train, *split.val})
+    training = cases_of(split.patients if split.folds else {*split.train, *split.val}, patients)
     if not training:
         raise PancextError(
             f"--split {split.name}: none of the dataset's cases is in the list. Is this the right dataset?"
@@ -146,101 +147,36 @@ def _published(split: PublishedSplit, of: Mapping[str, str]) -> Split:
         name=split.name,
         source=split.source,
         training=tuple(training),
-        test=tuple(cases(split.test)),
-        folds=published_folds(split, of) or patient_folds(training, of),
+        test=tuple(cases_of(split.test, patients)),
+        folds=published_folds(split, patients) or patient_folds(training, patients),
         remarks=tuple(remarks),
         gaps=gaps,
     )
 
 
-def published_folds(split: PublishedSplit, of: Mapping[str, str]) -> Folds:
-    """Return a published split's folds of the cases, whose patients are `of`; empty where it names none.
-
-    Raises:
-        PancextError: there is no case to train on, or none to validate on, in one of them.
-    """
-
-    def cases(patients: Collection[str]) -> list[str]:
-        return [one for one, patient in of.items() if patient in patients]
-
-    if split.folds:
-        folds = [{"train": cases(split.patients - set(fold)), "val": cases(fold)} for fold in split.folds]
-    elif split.val:
-        folds = [{"train": cases(split.train), "val": cases(split.val)}]
-    else:
-        folds = []
-    require_whole_folds(folds, split=split, patients=of.values())
-    return folds
-
-
-def require_whole_folds(folds: Folds, *, split: PublishedSplit, patients: Collection[str]) -> None:
-    """Raise PancextError where a fold has nothing to train on, or nothing to validate on."""
-    for number, fold in enumerate(folds):
-        empty = [part for part in ("train", "val") if not fold[part]]
-        if empty:
-            raise PancextError(
-                f"the split {split.name} is of {split.layout}, with patients like {min(split.patients)}; of "
-                f"fold {number} no case for {empty[0]} is there, the patients that are there are like "
-                f"{min(patients, default='none')}. Download what is missing, or take another split."
-            )
-
-
-def _one_case_each(of: Mapping[str, str]) -> bool:
-    return len(set(of.values())) == len(of)
-
-
 def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0, what: str = "cases") -> None:
-    """Raise PancextError unless so many usable cases (or `what` else) are what the two counts add up to."""
+    """Raise PancextError unless the two counts add up to the number of usable cases (or `what` else)."""
     training, test = counts
     if usable == training + test:
         return
-    fits = f"--split {usable - test}/{test}" if usable > test else f"--split {NNUNET_SPLIT}"
+    alternative = f"--split {usable - test}/{test}" if usable > test else f"--split {NNUNET_SPLIT}"
     missing = f" ({left_out} left out as bad)" if left_out else ""
     raise PancextError(
         f"--split {training}/{test} needs {training + test} usable {what}, there are {usable}{missing}. "
-        f"With these {what} {fits} fits."
+        f"With these {what} {alternative} fits."
     )
 
 
-def five_folds(training_ids: Sequence[str]) -> Folds | None:
-    """Return the folds nnU-Net makes by default of these cases, None when they are too few for five."""
-    return _folds_of(training_ids, count=FOLDS) if len(training_ids) >= FOLDS else None
-
-
-def _folds_of(ids: Collection[str], *, count: int) -> Folds:
-    from nnunetv2.utilities.crossval_split import generate_crossval_split
-
-    folds = generate_crossval_split(sorted(ids), seed=SPLIT_SEED, n_splits=count)
-    return [{part: [str(one) for one in fold[part]] for part in ("train", "val")} for fold in folds]
-
-
-def patient_folds(training_ids: Sequence[str], of: Mapping[str, str]) -> Folds | None:
-    """Return nnU-Net's folds made of patients instead of cases: five, or as many as there are patients.
-
-    None where each case is a patient, so that nnU-Net makes them by itself, and where there is one patient.
-    """
-    people = {of[one] for one in training_ids}
-    if _one_case_each(of) or len(people) < 2:
-        return None
-    return [
-        {part: [one for one in training_ids if of[one] in set(fold[part])] for part in ("train", "val")}
-        for fold in _folds_of(people, count=min(FOLDS, len(people)))
-    ]
-
-
 def why_no_folds(split: Split, *, patients: Mapping[str, str]) -> str:
-    """Tell why the training cases have no folds; empty where they have some.
-
-    `patients` are those of each case.
-    """
+    """Return why the training cases have no folds, as a note; empty where they have some."""
     count = len(split.training)
-    people = {patients.get(one, one) for one in split.training}
+    trained_on = {patients.get(case, case) for case in split.training}
     if split.folds:
         return ""
-    if len(people) == 1 < count:
+    if len(trained_on) == 1 < count:
         return (
-            f"all {count} training cases are of one patient, {people.pop()}, so no fold may be made of them; "
-            "train with fold 'all'"
+            f"all {count} training cases are of one patient, {trained_on.pop()}, and cannot be split into "
+            "folds; train with fold 'all'"
         )
     if count < FOLDS:
         return f"{count} training cases are too few for {FOLDS} folds; train with fold 'all'"
@@ -248,10 +184,7 @@ def why_no_folds(split: Split, *, patients: Mapping[str, str]) -> str:
 
 
 def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of split.json, which tells of the folds also where nnU-Net needs no file.
-
-    `patients` are those of each case; they are listed where they are not the cases.
-    """
+    """Return the content of split.json, with the folds even where nnU-Net makes the same by itself."""
     document: dict[str, Any] = {
         "name": split.name,
         "source": split.source,
@@ -259,11 +192,12 @@ def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, An
         "training": list(split.training),
         "test": list(split.test),
     }
-    named = {one: patients[one] for one in (*split.training, *split.test) if patients.get(one, one) != one}
+    cases = (*split.training, *split.test)
+    named = {case: patients[case] for case in cases if patients.get(case, case) != case}
     if named:
         document["patients"] = named
     if note := why_no_folds(split, patients=patients):
         document["folds_note"] = note
     else:
-        document["folds"] = split.folds or five_folds(split.training)
+        document["folds"] = split.folds or nnunet_folds(split.training)
     return document

@@ -1,4 +1,4 @@
-"""Splits whose patients were published, by name."""
+"""Splits with published lists of patients, by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSplit:
-    """Patients by their part. Either `train` with `val` and `test`, or `folds`: who is validated on in each.
+    """Patients by part: either `train` with `val` and `test`, or `folds`, the validation patients of each.
 
-    `layout` is the source that it belongs to, as `pancext convert` calls it; `source` where it was published;
-    `remark` what a user should know.
+    `layout` is the dataset, as `pancext convert` calls it; `source` where it was published; `remark` a note
+    for users.
     """
 
     name: str
@@ -25,27 +25,28 @@ class PublishedSplit:
 
     @property
     def patients(self) -> set[str]:
-        """All patients that it names."""
-        return {one for part in self.parts.values() for one in part}
+        """All patients of all parts."""
+        return {patient for part in self.parts.values() for patient in part}
 
     @property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """The lists by name, those that there are."""
+        """The lists that are not empty, by name."""
         named = {"train": self.train, "val": self.val, "test": self.test}
         named |= {f"fold {number}": fold for number, fold in enumerate(self.folds)}
         return {name: patients for name, patients in named.items() if patients}
 
-    def gaps(self, there: Collection[str]) -> str:
-        """Tell which of its patients are not among those that are `there`; empty where all are."""
+    def gaps(self, present: Collection[str]) -> str:
+        """Return which of its patients are not `present`, as a message; empty where all are."""
         lacking = {
-            part: [one for one in patients if one not in there] for part, patients in self.parts.items()
+            part: [patient for patient in patients if patient not in present]
+            for part, patients in self.parts.items()
         }
-        told = [f"{part} lacks {', '.join(missing)}" for part, missing in lacking.items() if missing]
-        return f"the list of {self.name} is not all there: {'; '.join(told)}" if told else ""
+        parts = [f"{part} lacks {', '.join(missing)}" for part, missing in lacking.items() if missing]
+        return f"the list of {self.name} is incomplete: {'; '.join(parts)}" if parts else ""
 
 
 def numbered(ranges: str, pattern: str = "{:04d}") -> tuple[str, ...]:
-    """Return the patients of numbers like "1-3 7"."""
+    """Return the patients of number ranges like "1-3 7"."""
     numbers: list[int] = []
     for part in ranges.split():
         first, _, last = part.partition("-")
@@ -62,7 +63,7 @@ PUBLISHED = {
         PublishedSplit(
             name="nnunet-5fold",
             layout="msd",
-            source="the five folds that nnU-Net makes of all 281 cases by default, as in the results of "
+            source="nnU-Net's five default folds of all 281 cases, as in the results of "
             "github.com/automl/AutoNNUnet at 7c9d676f",
             folds=tuple(
                 numbered(ranges, MSD_CASE)
@@ -84,7 +85,7 @@ PUBLISHED = {
                     "375-376 380 382 389 399 402 404 411 414 418-419",
                 )
             ),
-            remark="by default nnU-Net makes the same, but other ones as soon as a case is left out",
+            remark="the same as nnU-Net's default folds, which change as soon as a case is left out",
         ),
         PublishedSplit(
             name="transunet-18/12",
@@ -131,12 +132,10 @@ PUBLISHED = {
             name="mcnet-62/20",
             layout="nih",
             source="MC-Net, github.com/ycwu1997/MC-Net at fee453ca, data/Pancreas",
-            train=numbered(
-                "2-3 7 10-20 22-24 26-36 38 41-45 47-49 52-53 55-58 61-66 68-72 75-82",
-            ),
+            train=numbered("2-3 7 10-20 22-24 26-36 38 41-45 47-49 52-53 55-58 61-66 68-72 75-82"),
             test=numbered("1 4-6 8-9 21 25 37 39-40 46 50-51 54 59-60 67 73-74"),
             remark="the list names 0025 (test) and 0070 (train), whose images were withdrawn; "
-            "if they repeat 0002 (train), its figures are of a leak",
+            "if they repeat 0002 (train), its published results suffer from leakage",
         ),
         PublishedSplit(
             name="organsegrstn-4fold",
@@ -149,5 +148,5 @@ PUBLISHED = {
 
 
 def names_for(layout: str) -> list[str]:
-    """Return the names of the splits that were published for a source."""
+    """Return the names of the splits published for a layout."""
     return [name for name, split in PUBLISHED.items() if split.layout == layout]

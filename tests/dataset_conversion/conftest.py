@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, make_msd_task
+from synthetic_msd_task import SyntheticTask, make_msd_task
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> MadeTask:
+def task(tmp_path: Path) -> SyntheticTask:
     """Six labelled cases pancreas_001, _004, … _016 and two test images, AppleDouble files included."""
     return make_msd_task(tmp_path / "download" / "Task07_Pancreas")
 

@@ -8,9 +8,9 @@ import shutil
 
 import numpy as np
 import pytest
-from made_acdc import add_patient
-from made_msd_task import write_volume
-from made_nih import made_ct
+from synthetic_acdc import add_patient
+from synthetic_msd_task import write_volume
+from synthetic_nih import synthetic_ct
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.layouts.acdc import convert_acdc
@@ -98,12 +98,12 @@ def test_a_published_fold_without_a_patient_is_refused_before_reading(database, 
         path.write_text("would be found bad if it were read")
     for number in (2, 19):  # all of the list's patients to validate on that there are here
         shutil.rmtree(database / "training" / f"patient{number:03d}", ignore_errors=True)
-    with pytest.raises(PancextError, match=r"of fold 0 no case for val is there.*take another split"):
+    with pytest.raises(PancextError, match=r"Fold 0 has no case for val.*choose another"):
         convert(database, raw_root, split="ssl4mis-70/10/20")
 
 
 @pytest.mark.parametrize("name", ["testing", "training"])
-def test_the_name_of_the_download_tells_nothing(tmp_path, raw_root, name):
+def test_the_name_of_the_download_does_not_matter(tmp_path, raw_root, name):
     for number, part in ((1, "training"), (2, "training"), (101, "testing"), (102, "testing/testing")):
         add_patient(tmp_path / name / part, number)
     result = convert(tmp_path / name, raw_root)
@@ -213,15 +213,15 @@ def test_labels_can_be_laid_onto_their_images(tmp_path, raw_root, capsys):
                 / f"patient{number:03d}"
                 / f"patient{number:03d}_frame{frame}"
             )
-            hu, mask = made_ct(2 * number + (frame == "09"))
+            hu, mask = synthetic_ct(2 * number + (frame == "09"))
             write_volume(stem.with_name(f"{stem.name}.nii.gz"), hu)
             turned = mask[::-1] if (number, frame) == (2, "09") else mask
             write_volume(stem.with_name(f"{stem.name}_gt.nii.gz"), np.ascontiguousarray(turned))
     words = ["convert", "acdc", str(tmp_path / "database"), "--out", str(raw_root), "--check-orientation"]
     assert main(words) == 0
-    shown = capsys.readouterr().out
-    assert "patient002_frame09: label turned" in shown
-    assert shown.count("label turned") == 1
+    printed = capsys.readouterr().out
+    assert "patient002_frame09: label turned" in printed
+    assert printed.count("label turned") == 1
 
 
 def test_the_command(database, raw_root, capsys):
@@ -229,10 +229,10 @@ def test_the_command(database, raw_root, capsys):
     assert "cases     12 training, 4 test (32 linked files)" in capsys.readouterr().out
 
 
-def test_the_help_tells_of_its_own_split(capsys):
+def test_the_help_describes_the_own_split(capsys):
     with pytest.raises(SystemExit):
         main(["convert", "acdc", "--help"])
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "nnunet (default): training trains, testing is held out" in shown
-    first, second = re.search(r"A/B, e.g. ([0-9]+)/([0-9]+)", shown).groups()
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "nnunet (default): the source's own training and testing sets" in printed
+    first, second = re.search(r"A/B, e.g. ([0-9]+)/([0-9]+)", printed).groups()
     assert int(first) + int(second) == 150  # all of its patients

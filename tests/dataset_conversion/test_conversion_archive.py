@@ -9,7 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, tree
+from synthetic_msd_task import SyntheticTask, tree
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
@@ -19,14 +19,14 @@ def convert(source: Path, raw_root: Path, **options):
     return convert_msd(source, raw_root=raw_root, show_progress=False, **options)
 
 
-def pack(task: MadeTask, name: str) -> Path:
+def pack(task: SyntheticTask, name: str) -> Path:
     archive = task.folder.parent / name
     with tarfile.open(archive, "w:gz" if name.endswith("gz") else "w") as tar:
         tar.add(task.folder, arcname="./Task07_Pancreas")
     return archive
 
 
-def with_member(task: MadeTask, member: tarfile.TarInfo, content: bytes = b"") -> Path:
+def with_member(task: SyntheticTask, member: tarfile.TarInfo, content: bytes = b"") -> Path:
     archive = pack(task, "Task07_Pancreas.tar")
     member.size = len(content)
     with tarfile.open(archive, "a") as tar:
@@ -36,7 +36,7 @@ def with_member(task: MadeTask, member: tarfile.TarInfo, content: bytes = b"") -
 
 @pytest.mark.parametrize("name", ["Task07_Pancreas.tar", "Task07_Pancreas.tar.gz"])
 def test_an_archive_gives_what_its_folder_gives(
-    task: MadeTask, raw_root: Path, tmp_path: Path, name: str
+    task: SyntheticTask, raw_root: Path, tmp_path: Path, name: str
 ) -> None:
     result = convert(pack(task, name), raw_root)
     from_folder = tree(convert(task.folder, tmp_path / "other").folder)
@@ -50,14 +50,14 @@ def test_an_archive_gives_what_its_folder_gives(
 
 
 @pytest.mark.parametrize("size", [5, 12, 40, 100])
-def test_an_archive_cut_short_near_its_beginning(task: MadeTask, raw_root: Path, size: int) -> None:
+def test_an_archive_cut_short_near_its_beginning(task: SyntheticTask, raw_root: Path, size: int) -> None:
     archive = pack(task, "Task07_Pancreas.tar.gz")
     archive.write_bytes(archive.read_bytes()[:size])
     with pytest.raises(PancextError, match=r"neither a folder nor a readable .tar.*download it again"):
         convert(archive, raw_root)
 
 
-def test_the_extracted_files_go_away_after_an_error(task: MadeTask, raw_root: Path) -> None:
+def test_the_extracted_files_go_away_after_an_error(task: SyntheticTask, raw_root: Path) -> None:
     task.label(4).unlink()
     with pytest.raises(PancextError, match="--strict"):
         convert(pack(task, "Task07_Pancreas.tar"), raw_root, strict=True)
@@ -65,7 +65,7 @@ def test_the_extracted_files_go_away_after_an_error(task: MadeTask, raw_root: Pa
 
 
 @pytest.mark.parametrize("name", ["../outside.nii.gz", "/outside.nii.gz", "a/../../outside", "C:\\outside"])
-def test_members_that_leave_the_folder_are_refused(task: MadeTask, raw_root: Path, name: str) -> None:
+def test_members_that_leave_the_folder_are_refused(task: SyntheticTask, raw_root: Path, name: str) -> None:
     archive = with_member(task, tarfile.TarInfo(name), b"harm")
     with pytest.raises(PancextError, match=r"outside.*would be written outside the target folder"):
         convert(archive, raw_root)
@@ -73,7 +73,7 @@ def test_members_that_leave_the_folder_are_refused(task: MadeTask, raw_root: Pat
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_refused(task: MadeTask, raw_root: Path, kind: bytes) -> None:
+def test_links_and_devices_are_refused(task: SyntheticTask, raw_root: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("Task07_Pancreas/imagesTr/link.nii.gz")
     member.type = kind
     member.linkname = "/etc/hostname"
@@ -84,7 +84,7 @@ def test_links_and_devices_are_refused(task: MadeTask, raw_root: Path, kind: byt
 
 @pytest.mark.parametrize("name", ["Task07_Pancreas.tar", "Task07_Pancreas.tar.gz"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
-def test_a_cut_archive_is_refused(task: MadeTask, raw_root: Path, name: str, kept: float) -> None:
+def test_a_cut_archive_is_refused(task: SyntheticTask, raw_root: Path, name: str, kept: float) -> None:
     archive = pack(task, name)
     content = archive.read_bytes().rstrip(b"\0")  # without the padding behind a tar's end
     archive.write_bytes(content[: int(len(content) * kept)])
@@ -93,7 +93,7 @@ def test_a_cut_archive_is_refused(task: MadeTask, raw_root: Path, name: str, kep
     assert not list(raw_root.iterdir())
 
 
-def test_a_damaged_header_does_not_drop_the_rest_silently(task: MadeTask, raw_root: Path) -> None:
+def test_a_damaged_header_does_not_drop_the_rest_silently(task: SyntheticTask, raw_root: Path) -> None:
     archive = pack(task, "Task07_Pancreas.tar")
     with tarfile.open(archive) as tar:
         offset = tar.getmembers()[10].offset
@@ -110,7 +110,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, raw_root: Path) -> None
         convert(tmp_path / "Task07_Pancreas.tar", raw_root)
 
 
-def test_no_room_to_extract(task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_to_extract(task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 0))
     with pytest.raises(PancextError, match=r"no room in .*1 MB are needed, 0 MB are free"):

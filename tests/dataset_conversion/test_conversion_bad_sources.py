@@ -9,7 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, make_msd_task, tree
+from synthetic_msd_task import SyntheticTask, make_msd_task, tree
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
@@ -37,18 +37,18 @@ def test_source_is_an_empty_folder(tmp_path: Path, raw_root: Path) -> None:
     refused(tmp_path / "empty", raw_root, "no MSD task in .*empty: expected are dataset.json, imagesTr/")
 
 
-def test_parent_of_two_tasks(task: MadeTask, raw_root: Path) -> None:
+def test_parent_of_two_tasks(task: SyntheticTask, raw_root: Path) -> None:
     shutil.copytree(task.folder, task.folder.with_name("Task07_copy"))
     refused(task.folder.parent, raw_root, "2 tasks in .*: Task07_Pancreas, Task07_copy. Give the folder")
 
 
 @pytest.mark.parametrize("name", ["imagesTr", "labelsTr"])
-def test_missing_folder(task: MadeTask, raw_root: Path, name: str) -> None:
+def test_missing_folder(task: SyntheticTask, raw_root: Path, name: str) -> None:
     shutil.rmtree(task.folder / name)
     refused(task.folder, raw_root, f"no {name}/ in .*Task07_Pancreas: expected are")
 
 
-def test_no_dataset_json(task: MadeTask, raw_root: Path) -> None:
+def test_no_dataset_json(task: SyntheticTask, raw_root: Path) -> None:
     (task.folder / "dataset.json").unlink()
     refused(task.folder, raw_root, "no dataset.json in .*Task07_Pancreas")
 
@@ -60,7 +60,9 @@ def test_no_dataset_json(task: MadeTask, raw_root: Path) -> None:
         ("[1, 2]", "dataset.json holds a JSON list, not an object"),
     ],
 )
-def test_dataset_json_is_no_json_object(task: MadeTask, raw_root: Path, content: str, message: str) -> None:
+def test_dataset_json_is_not_an_object(
+    task: SyntheticTask, raw_root: Path, content: str, message: str
+) -> None:
     (task.folder / "dataset.json").write_text(content)
     refused(task.folder, raw_root, message)
 
@@ -78,7 +80,9 @@ def test_dataset_json_is_no_json_object(task: MadeTask, raw_root: Path, content:
         ({"training": [{"label": "x"}]}, "has an entry without a path for 'image'"),
     ],
 )
-def test_dataset_json_declares_nonsense(task: MadeTask, raw_root: Path, change: dict, message: str) -> None:
+def test_dataset_json_declares_nonsense(
+    task: SyntheticTask, raw_root: Path, change: dict, message: str
+) -> None:
     task.edit_json(lambda content: content.update(change))
     refused(task.folder, raw_root, message)
 
@@ -96,20 +100,20 @@ def test_all_cases_bad(tmp_path: Path, raw_root: Path) -> None:
         convert(task.folder, raw_root)
 
 
-def test_raw_root_is_a_file(task: MadeTask, tmp_path: Path) -> None:
+def test_raw_root_is_a_file(task: SyntheticTask, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PancextError, match="is a file, not the folder of raw datasets"):
         convert(task.folder, tmp_path / "file")
 
 
-def test_target_is_a_file(task: MadeTask, raw_root: Path) -> None:
+def test_target_is_a_file(task: SyntheticTask, raw_root: Path) -> None:
     raw_root.mkdir()
     (raw_root / "Dataset007_Pancreas").write_text("")
     with pytest.raises(PancextError, match="Dataset007_Pancreas is a file, not a dataset"):
         convert(task.folder, raw_root, overwrite=True)
 
 
-def test_read_only_target(task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_target(task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
@@ -119,8 +123,8 @@ def test_read_only_target(task: MadeTask, raw_root: Path, monkeypatch: pytest.Mo
     )
 
 
-def test_no_room_is_told_before_anything_is_written(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+def test_too_little_room_is_reported_before_anything_is_written(
+    task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError("no links here")
@@ -130,13 +134,13 @@ def test_no_room_is_told_before_anything_is_written(
     refused(task.folder, raw_root, r"no room in .*: 1 MB are needed, 1 MB are free. Free some space")
 
 
-def test_links_need_no_room(task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_need_no_room(task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: DiskUsage(100, 100, 0))
     assert len(convert(task.folder, raw_root).training) == 6
 
 
 def test_disk_full_while_writing_names_the_file_and_can_be_continued(
-    task: MadeTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = shutil.copyfile
 
@@ -162,7 +166,7 @@ def test_disk_full_while_writing_names_the_file_and_can_be_continued(
 
 
 def test_disk_full_while_merging_labels(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import SimpleITK as sitk
 

@@ -9,8 +9,8 @@ import tarfile
 from collections import namedtuple
 
 import pytest
-from made_downloads import LAYOUTS
-from made_msd_task import tree
+from synthetic_downloads import LAYOUTS
+from synthetic_msd_task import tree
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
@@ -40,7 +40,7 @@ def no_links(monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
 
 
-def pictures(content):
+def image_files(content):
     """Images and labels, without the documents that tell how they came there."""
     return {name: data for name, data in content.items() if name.endswith((".nii.gz", ".png"))}
 
@@ -70,21 +70,21 @@ def test_a_copy_shares_no_file_with_the_source(convert, layout, tmp_path):
     assert how(copied) == ({"copied"} if layout != "nih" else {"converted"})
     assert links_of(copied.folder) == {1}
     assert not inodes(copied.folder) & inodes(tmp_path / "download")
-    expected = pictures(tree(linked.folder))
+    expected = image_files(tree(linked.folder))
     assert expected
-    assert pictures(tree(copied.folder)) == expected
+    assert image_files(tree(copied.folder)) == expected
 
 
 def test_without_hard_links_files_are_copied(convert, layout, tmp_path, no_links):
     copied = convert()
     assert how(copied) == ({"copied"} if layout != "nih" else {"converted"})
     assert links_of(copied.folder) == {1}
-    before = pictures(tree(copied.folder))
+    before = image_files(tree(copied.folder))
     for path in (tmp_path / "download").rglob("*"):  # an edit of the source does not reach the dataset
         if path.is_file():
             path.write_bytes(b"")
     assert before
-    assert pictures(tree(copied.folder)) == before
+    assert image_files(tree(copied.folder)) == before
 
 
 @pytest.mark.parametrize("layout", AS_THEY_LIE, indirect=True)

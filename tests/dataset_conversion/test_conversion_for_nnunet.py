@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_downloads import LAYOUTS
-from made_msd_task import MadeTask, make_msd_task
-from made_slices import make
+from synthetic_downloads import LAYOUTS
+from synthetic_msd_task import SyntheticTask, make_msd_task
+from synthetic_slices import make
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.layouts.png_slices import convert_slices
@@ -42,14 +42,10 @@ def test_nnunet_accepts_the_dataset(tmp_path: Path, raw_root: Path, accepted, la
 @pytest.mark.parametrize(
     ("layout", "options"),
     [
-        ("nih", {}),
         ("nih", {"split": "3/2"}),
-        ("synapse", {}),
         ("synapse", {"organs": 8}),
-        ("acdc", {}),
         ("acdc", {"split": "4/2", "copy": True}),
         ("slices", {}),
-        ("slices", {"split": "4/2"}),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value.values())),
 )
@@ -70,7 +66,7 @@ def test_nnunet_accepts_white_masks(tmp_path: Path, raw_root: Path, accepted) ->
 def test_a_real_ct_comes_through_unchanged(
     tmp_path: Path, raw_root: Path, shared_data: Path, accepted
 ) -> None:
-    task = MadeTask(tmp_path / "Task07_Pancreas")
+    task = SyntheticTask(tmp_path / "Task07_Pancreas")
     for name in ("imagesTr", "labelsTr"):
         (task.folder / name).mkdir(parents=True)
     pancreas_voxels = {}

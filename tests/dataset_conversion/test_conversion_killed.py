@@ -1,98 +1,247 @@
-"""A conversion that is killed again and again, at random moments, ends like one that never was."""
+"""A conversion that is killed and run again ends like one that never was, and does no finished case twice."""
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import shutil
-import signal
 import tarfile
-from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from killed_conversion import ConversionServer
-from made_msd_task import make_msd_task
-from made_nih import MadeDownload
+from synthetic_msd_task import SyntheticTask, make_msd_task, tree, write_volume
+from synthetic_nih import synthetic_ct
 
-KILLS = 10  # of each layout
-MOST_RUNS = 60
+from nnunet_pancext.dataset_conversion import case_steps, raw_dataset
+from nnunet_pancext.dataset_conversion.build_folder import locked_build_folder
+from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
+from nnunet_pancext.errors import PancextError
 
-
-def msd(folder: Path) -> tuple[list[Path], dict]:
-    """An archive whose labels are merged: what is extracted, linked and written anew."""
-    made = make_msd_task(folder / "Task07_Pancreas", cases=12)
-    with tarfile.open(folder / "Task07_Pancreas.tar", "w") as tar:
-        tar.add(made.folder, arcname="Task07_Pancreas")
-    return [folder / "Task07_Pancreas.tar"], {"labels": "pancreas"}
-
-
-def nih(folder: Path) -> tuple[list[Path], dict]:
-    """DICOM series of a split with folds of its own, which go to a third place."""
-    download = MadeDownload(folder)
-    for number in (1, 2, 3, 21, 22, 41, 42, 62, 63):
-        download.add(number)
-    return [download.images, download.labels], {"split": "organsegrstn-4fold"}
+# A fork server that has imported everything, so that a run is nothing but conversion.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["nnunet_pancext.dataset_conversion.layouts.msd", "nnunetv2.utilities.crossval_split"]
+)
+KILLED = 9
+FOLDER = "Dataset007_Pancreas"
+NUMBERS = (1, 4, 10, 12, 21, 16)  # one case at least of each published fold
+CHANGES = [(os, name) for name in ("replace", "rename", "link", "unlink", "mkdir", "rmdir")] + [
+    (shutil, "rmtree")
+]
 
 
-def everything(*folders: Path) -> dict[str, str]:
+def run(source: Path, raw_root: Path, environment: dict[str, str], kill_at: int, **options: Any) -> None:
+    """Convert, and die before the file system is changed for the `kill_at`-th time; never at -1."""
+    os.environ.update(environment)
+    changes: list[str] = []
+
+    def logged(name: str, original):
+        def change(*arguments: Any, **keywords: Any) -> Any:
+            if len(changes) == kill_at:
+                os._exit(KILLED)
+            changes.append(name)
+            return original(*arguments, **keywords)
+
+        return change
+
+    for module, name in CHANGES:
+        setattr(module, name, logged(name, getattr(module, name)))
+    convert(source, raw_root, **options)
+    (raw_root.parent / "changes").write_text(" ".join(changes))
+
+
+def convert(source: Path, raw_root: Path, **options: Any):
+    return convert_msd(source, raw_root=raw_root, show_progress=False, **options)
+
+
+def run_in_child(*arguments: Any, **options: Any) -> int:
+    child = PROCESSES.Process(target=run, args=arguments, kwargs=options)
+    child.start()
+    child.join()
+    return child.exitcode
+
+
+def content(*folders: Path) -> dict[str, str]:
     """All files below with the hash of their bytes, and all folders, hidden ones too."""
-    found = {}
-    for folder in folders:
-        for path in folder.rglob("*"):
-            name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
-            found[name] = "folder" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+    return {
+        f"{folder.name}/{path.relative_to(folder).as_posix()}": "folder"
+        if path.is_dir()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in folders
+        for path in folder.rglob("*")
+    }
 
 
-def files_below(folder: Path) -> int:
-    """How far a conversion is: each step adds files. What vanishes meanwhile is no error."""
-    return sum(len(files) for _, _, files in os.walk(folder))
+def inodes(folder: Path) -> dict[str, int]:
+    """The files below with their names and inodes, without those that are still being written."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_ino
+        for path in folder.rglob("*.nii.gz")
+        if not path.name.startswith(".")
+    }
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """An archive with labels to merge, one of them flipped: files to extract, link, convert and re-encode."""
+    task = make_msd_task(tmp_path / "Task07_Pancreas")
+    for path in task.folder.glob("*Tr/pancreas_*"):
+        path.unlink()
+    for index, number in enumerate(NUMBERS):
+        hu, mask = synthetic_ct(index)
+        write_volume(task.image(number), hu)
+        write_volume(task.label(number), np.ascontiguousarray(mask[::-1]) if number == 4 else mask)
+    task.edit_json(lambda declared: declared.pop("training"))
+    path = tmp_path / "Task07_Pancreas.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(task.folder, arcname="Task07_Pancreas")
+    return path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [msd, nih], ids=lambda layout: layout.__name__)
-def test_killed_at_random_moments_and_run_again(tmp_path: Path, layout: Callable) -> None:
-    sources, options = layout(tmp_path / "download")
+@pytest.mark.parametrize("overwrite", [False, True], ids=["new", "overwrite"])
+def test_killed_at_random_moments_and_run_again(archive: Path, tmp_path: Path, overwrite: bool) -> None:
     raw, preprocessed = tmp_path / "raw", tmp_path / "preprocessed"
-    preprocessed.mkdir()
+    target, build = raw / FOLDER, raw / f".{FOLDER}.partial"
+    earlier = {f"{FOLDER}/dataset.json": hashlib.sha256(b"earlier").hexdigest()} if overwrite else {}
+
+    def start_over() -> None:
+        for folder in (raw, preprocessed):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        if overwrite:
+            target.mkdir()
+            (target / "dataset.json").write_text("earlier")
+
+    def run_once(kill_at: int = -1) -> int:
+        environment = {"nnUNet_preprocessed": str(preprocessed)}
+        options = {"labels": "pancreas", "split": "nnunet-5fold", "check_orientation": True, "jobs": 2}
+        return run_in_child(archive, raw, environment, kill_at, overwrite=overwrite, **options)
+
+    start_over()
+    assert run_once() == 0
+    undisturbed = content(raw, preprocessed)
+    whole = content(target)
+    assert any(name.endswith("splits_final.json") for name in undisturbed)
+    changes = (tmp_path / "changes").read_text().split()
     random = np.random.default_rng(20)
-    with ConversionServer(environment={"nnUNet_preprocessed": str(preprocessed)}) as server:
+    moments = {int(number) for number in (np.arange(4) + random.random(4)) / 4 * len(changes)}
+    renames = [number for number, name in enumerate(changes) if name == "rename"]  # the publication
+    assert len(renames) == 1 + overwrite
+    for moment in sorted({*moments, *renames, renames[-1] + 1, len(changes) - 1}):
+        start_over()
+        status = KILLED
+        for kill_at in (moment, moment // 2, -1):
+            before = inodes(build / "dataset")
+            status = run_once(kill_at)
+            if status != KILLED:
+                break
+            left = content(target) if target.exists() else content(build / "replaced")
+            left = {name.replace("replaced/", f"{FOLDER}/"): data for name, data in left.items()}
+            assert left in (earlier, whole)
+        assert status == 0, moment
+        assert content(raw, preprocessed) == undisturbed, moment
+        after = inodes(target)
+        assert {name: after[name] for name in before} == before, moment
 
-        def run(kill_when: Callable[[], bool] = lambda: False) -> int:
-            return server.run(layout.__name__, *sources, kill_when=kill_when, raw_root=raw, jobs=2, **options)
 
-        files = 0
+def stop(*arguments: Any, **options: Any) -> None:
+    raise PancextError("the disk is full")
 
-        def watch() -> bool:
-            nonlocal files
-            files = max(files, files_below(raw))
-            return False
 
-        assert run(watch) == 0
-        undisturbed = everything(raw, preprocessed)
-        assert any(name.endswith("_0000.nii.gz") for name in undisturbed)
-        (target,) = raw.iterdir()
+@pytest.fixture
+def interrupted(task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> SyntheticTask:
+    """A task whose conversion stopped after three files were written."""
+    place, calls = raw_dataset.place, count(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            raw_dataset, "place", lambda *paths, **how: (stop if next(calls) > 3 else place)(*paths, **how)
+        )
+        with pytest.raises(PancextError, match="the disk is full"):
+            convert(task.folder, raw_root, jobs=1)
+    return task
 
-        kills = runs = 0
-        while kills < KILLS:
-            shutil.rmtree(raw)
-            shutil.rmtree(preprocessed)
-            preprocessed.mkdir()
-            status = signal.SIGKILL
-            while status == signal.SIGKILL:
-                # The moments lie evenly over the conversion, each anywhere in its part.
-                wanted = (runs % KILLS + random.random()) / KILLS * files if kills < KILLS else np.inf
-                status = run(lambda wanted=wanted: files_below(raw) >= wanted)
-                kills += status == signal.SIGKILL
-                runs += 1
-                assert runs < MOST_RUNS, f"{kills} kills in {runs} runs"
-                if target.exists():  # never half of a dataset under this name
-                    assert everything(target) == {
-                        name.removeprefix("raw/"): content
-                        for name, content in undisturbed.items()
-                        if name.startswith(f"raw/{target.name}/")
-                    }
-            assert status == 0
-            assert everything(raw, preprocessed) == undisturbed
+
+def test_finished_cases_are_neither_read_nor_written_again(
+    interrupted: SyntheticTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = inodes(raw_root / f".{FOLDER}.partial" / "dataset")
+    assert len(before) == 3
+    monkeypatch.setattr(case_steps, "check_case", stop)
+    result = convert(interrupted.folder, raw_root)
+    assert before.items() <= inodes(result.folder).items()
+    assert tree(result.folder) == tree(convert_elsewhere(interrupted, tmp_path, monkeypatch))
+
+
+def convert_elsewhere(
+    task: SyntheticTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options
+) -> Path:
+    monkeypatch.undo()
+    return convert(task.folder, tmp_path / "elsewhere", **options).folder
+
+
+def test_a_case_that_changed_since_is_read_again(interrupted: SyntheticTask, raw_root: Path) -> None:
+    interrupted.image(1).write_text("damaged since")
+    result = convert(interrupted.folder, raw_root)
+    assert [problem.case_id for problem in result.left_out] == ["pancreas_001"]
+    assert not list(result.folder.rglob("pancreas_001*"))
+
+
+@pytest.mark.parametrize("change", ["options", "source", "record", "version"])
+def test_work_that_does_not_fit_is_not_used(
+    interrupted: SyntheticTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    options = {"labels": "pancreas"} if change == "options" else {}
+    if change == "source":
+        interrupted = make_msd_task(tmp_path / "other" / "Task07_Pancreas", cases=2, test_images=0)
+    build = raw_root / f".{FOLDER}.partial"
+    for record in build.rglob("record.json" if change == "record" else "command.json"):
+        if change in ("record", "version"):
+            record.write_text('{"program": "nnunet-pancext 99.0"}')
+    checked, check = [], case_steps.check_case
+    monkeypatch.setattr(
+        case_steps, "check_case", lambda case, **how: (checked.append(case), check(case, **how))[1]
+    )
+    result = convert(interrupted.folder, raw_root, **options)
+    assert len(checked) == len(result.training) + len(result.test)
+    assert tree(result.folder) == tree(convert_elsewhere(interrupted, tmp_path, monkeypatch, **options))
+    assert [path.name for path in raw_root.iterdir()] == [FOLDER]
+
+
+def test_a_publication_killed_half_way_is_undone_by_another_command(
+    task: SyntheticTask, raw_root: Path
+) -> None:
+    folder = convert(task.folder, raw_root).folder
+    before = tree(folder)
+    (raw_root / f".{FOLDER}.partial" / "dataset").mkdir(parents=True)
+    folder.rename(raw_root / f".{FOLDER}.partial" / "replaced")
+    with pytest.raises(PancextError, match="exists already"):
+        convert(task.folder, raw_root)
+    assert tree(folder) == before
+
+
+def test_a_run_killed_after_the_publication_is_finished_by_its_own_command_only(
+    task: SyntheticTask, raw_root: Path
+) -> None:
+    result = convert(task.folder, raw_root, labels="pancreas")
+    (raw_root / f".{FOLDER}.lock").touch()
+    with pytest.raises(PancextError, match="exists already"):
+        convert(task.folder, raw_root, labels="pancreas", split="4/2")
+    (raw_root / f".{FOLDER}.lock").touch()
+    assert convert(task.folder, raw_root, labels="pancreas") == result
+    assert [path.name for path in raw_root.iterdir()] == [FOLDER]
+    with pytest.raises(PancextError, match="exists already"):
+        convert(task.folder, raw_root, labels="pancreas")
+
+
+def test_two_conversions_to_one_target_do_not_mix(task: SyntheticTask, raw_root: Path) -> None:
+    raw_root.mkdir()
+    with (
+        locked_build_folder(raw_root / FOLDER),
+        pytest.raises(PancextError, match="another conversion is working in"),
+    ):
+        convert(task.folder, raw_root)

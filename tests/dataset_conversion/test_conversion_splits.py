@@ -6,22 +6,23 @@ import json
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, make_msd_task
+from synthetic_msd_task import SyntheticTask, make_msd_task
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.splits.make import five_folds, make_split
+from nnunet_pancext.splits.folds import nnunet_folds
+from nnunet_pancext.splits.make import make_split
 
 MSD_LIKE = [f"pancreas_{n:03d}" for n in range(1, 282)]
 
 
-def convert(task: MadeTask, raw_root: Path, **options):
+def convert(task: SyntheticTask, raw_root: Path, **options):
     return convert_msd(task.folder, raw_root=raw_root, show_progress=False, **options)
 
 
 def test_folds_are_those_published_for_msd(shared_data: Path) -> None:
     published = json.loads((shared_data / "layout_refs/msd_task07_cases.json").read_text())
-    folds = five_folds(published["training_ids"])
+    folds = nnunet_folds(published["training_ids"])
     assert folds is not None
     expected = [sorted(ids) for _, ids in sorted(published["nnunet_default_val_folds"].items())]
     assert [sorted(fold["val"]) for fold in folds] == expected
@@ -63,7 +64,7 @@ def test_other_counts_are_refused_with_what_fits(count: int, left_out: int, mess
         make_split([f"c{n:03d}" for n in range(count)], name="257/24", left_out=left_out)
 
 
-def test_held_out_cases_keep_their_labels(task: MadeTask, raw_root: Path) -> None:
+def test_test_cases_keep_their_labels(task: SyntheticTask, raw_root: Path) -> None:
     result = convert(task, raw_root, split="4/2")
     assert len(result.training) == 4
     assert len(result.test) == 2
@@ -83,7 +84,7 @@ def test_held_out_cases_keep_their_labels(task: MadeTask, raw_root: Path) -> Non
     assert document["test"] == list(result.test)
 
 
-def test_split_json_holds_the_folds_nnunet_will_make(task: MadeTask, raw_root: Path) -> None:
+def test_split_json_holds_the_folds_nnunet_will_make(task: SyntheticTask, raw_root: Path) -> None:
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     result = convert(task, raw_root)
@@ -103,21 +104,11 @@ def test_too_few_cases_for_folds_are_mentioned(tmp_path: Path, raw_root: Path) -
     assert any("4 training cases are too few" in note for note in result.notes)
 
 
-def test_too_few_cases_are_told_before_they_are_read(task: MadeTask, raw_root: Path) -> None:
+def test_too_few_cases_are_refused_before_they_are_read(task: SyntheticTask, raw_root: Path) -> None:
     for path in (task.folder / "imagesTr").iterdir():
         path.write_text("would be found bad if it were read")
     with pytest.raises(PancextError, match=r"257/24 needs 281 usable cases, there are 6. With these"):
         convert(task, raw_root, split="257/24")
-
-
-def test_another_split_after_a_refusal_does_not_check_again(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task.label(16).unlink()
-    with pytest.raises(PancextError, match="4/2 needs 6 usable cases, there are 5"):
-        convert(task, raw_root, split="4/2")
-    monkeypatch.setattr("nnunet_pancext.raw_cases.case_checks.scan_image", None)
-    assert len(convert(task, raw_root, split="4/1").test) == 1
 
 
 @pytest.fixture
@@ -127,7 +118,7 @@ def preprocessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def published_task(tmp_path: Path) -> MadeTask:
+def published_task(tmp_path: Path) -> SyntheticTask:
     """Cases 001, 004, 010, 012, 016, 021 of the real task, one or two of each fold, and one of no list."""
     task = make_msd_task(tmp_path / "Task07_Pancreas")
     for old, new in ((7, 21), (13, 12)):
@@ -138,7 +129,7 @@ def published_task(tmp_path: Path) -> MadeTask:
 
 
 def test_nnunets_folds_stay_the_published_ones(
-    published_task: MadeTask, raw_root: Path, preprocessed: Path
+    published_task: SyntheticTask, raw_root: Path, preprocessed: Path
 ) -> None:
     result = convert(published_task, raw_root, split="nnunet-5fold")
     folds = json.loads((preprocessed / "splits_final.json").read_text())
@@ -147,12 +138,12 @@ def test_nnunets_folds_stay_the_published_ones(
     for fold in folds:
         assert sorted(fold["train"] + fold["val"]) == list(result.training)
     assert len(result.test) == 2  # the task's own test images stay
-    (gaps,) = [note for note in result.notes if "is not all there" in note]
-    assert "the list of nnunet-5fold is not all there: fold 0 lacks pancreas_024, pancreas_035" in gaps
+    (gaps,) = [note for note in result.notes if "is incomplete" in note]
+    assert "the list of nnunet-5fold is incomplete: fold 0 lacks pancreas_024, pancreas_035" in gaps
     assert "pancreas_012" not in gaps
 
 
-def test_strict_refuses_a_list_that_is_not_all_there(published_task: MadeTask, raw_root: Path) -> None:
+def test_strict_refuses_an_incomplete_list(published_task: SyntheticTask, raw_root: Path) -> None:
     published_task.edit_json(
         lambda content: content.update(
             training=[
@@ -160,22 +151,20 @@ def test_strict_refuses_a_list_that_is_not_all_there(published_task: MadeTask, r
             ]
         )
     )
-    with pytest.raises(
-        PancextError, match=r"--strict: the list of nnunet-5fold is not all there: fold 0 lacks"
-    ):
+    with pytest.raises(PancextError, match=r"--strict: the list of nnunet-5fold is incomplete: fold 0 lacks"):
         convert(published_task, raw_root, split="nnunet-5fold", strict=True)
     assert not (raw_root / "Dataset007_Pancreas").exists()
     assert convert(published_task, raw_root, strict=True).training
 
 
-def test_older_folds_are_kept_and_told(published_task: MadeTask, raw_root: Path, preprocessed: Path) -> None:
+def test_older_folds_are_kept(published_task: SyntheticTask, raw_root: Path, preprocessed: Path) -> None:
     preprocessed.mkdir(parents=True)
     (preprocessed / "splits_final.json").write_text('[{"train": ["mine"], "val": ["yours"]}]')
     result = convert(published_task, raw_root, split="nnunet-5fold")
-    assert "other folds were there; they are kept as splits_final_replaced_1.json" in result.notes
+    assert "previous folds were kept as splits_final_replaced_1.json" in result.notes
     kept = json.loads((preprocessed / "splits_final_replaced_1.json").read_text())
     assert kept == [{"train": ["mine"], "val": ["yours"]}]
     assert not any("preprocessed data of an earlier dataset" in note for note in result.notes)
     again = convert(published_task, raw_root, split="nnunet-5fold", overwrite=True)
-    assert not any("other folds were there" in note for note in again.notes)
+    assert not any("previous folds were kept" in note for note in again.notes)
     assert len(list(preprocessed.iterdir())) == 2

@@ -9,14 +9,14 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, tree
+from synthetic_msd_task import SyntheticTask, tree
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
 
 @pytest.fixture
-def packed(task: MadeTask, tmp_path: Path) -> Path:
+def packed(task: SyntheticTask, tmp_path: Path) -> Path:
     path = tmp_path / "Task07_Pancreas.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(task.folder.rglob("*")):
@@ -87,7 +87,7 @@ def test_a_bomb_that_lies_about_its_size_is_cut_off(packed, raw_root):
     assert not [path for path in raw_root.rglob("*bomb*") if path.is_file()]
 
 
-def test_an_encrypted_zip_is_told(packed, raw_root):
+def test_an_encrypted_zip_is_refused(packed, raw_root):
     content = bytearray(packed.read_bytes())
     for mark, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         at = content.find(mark)
@@ -100,14 +100,14 @@ def test_an_encrypted_zip_is_told(packed, raw_root):
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.99])
-def test_a_zip_that_was_cut_is_told(packed, raw_root, kept):
+def test_a_truncated_zip_is_refused(packed, raw_root, kept):
     content = packed.read_bytes()
     packed.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(PancextError, match="download it again"):
         convert(packed, raw_root)
 
 
-def test_a_zip_with_a_damaged_member_is_told(packed, raw_root):
+def test_a_zip_with_a_damaged_member_is_refused(packed, raw_root):
     content = bytearray(packed.read_bytes())
     middle = len(content) // 3
     content[middle : middle + 40] = bytes(40)

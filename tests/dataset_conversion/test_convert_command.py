@@ -1,4 +1,4 @@
-"""`pancext convert msd` parses, converts and tells."""
+"""`pancext convert msd` parses, converts and prints a summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import pytest
-from made_msd_task import MadeTask, tree
+from synthetic_msd_task import SyntheticTask, tree
 
 from nnunet_pancext.cli.convert import add_parser
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
@@ -21,7 +21,7 @@ def run(*arguments: object) -> int:
 
 
 def test_writes_to_nnunet_raw(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("nnUNet_raw", str(raw_root))
     assert run("msd", task.folder) == 0
@@ -33,14 +33,14 @@ def test_writes_to_nnunet_raw(
 
 
 def test_bad_cases_warn_and_exit_0(
-    task: MadeTask, raw_root: Path, capsys: pytest.CaptureFixture[str]
+    task: SyntheticTask, raw_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task.label(4).unlink()
     assert run("msd", task.folder, "--out", raw_root) == 0
     assert "left out  1 case(s):\n  warning: pancreas_004: label missing" in capsys.readouterr().out
 
 
-def test_options_reach_the_conversion(task: MadeTask, raw_root: Path, tmp_path: Path) -> None:
+def test_options_reach_the_conversion(task: SyntheticTask, raw_root: Path, tmp_path: Path) -> None:
     run(
         *("msd", task.folder, "--out", raw_root, "--id", 17, "--name", "Panc2"),
         *("--labels", "pancreas", "--split", "4/2", "--jobs", 1, "--strict"),
@@ -58,7 +58,7 @@ def test_options_reach_the_conversion(task: MadeTask, raw_root: Path, tmp_path: 
 
 
 def test_without_nnunet_raw_and_out_it_says_how_to_set_it(
-    task: MadeTask, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("nnUNet_raw", raising=False)
     with pytest.raises(
@@ -67,14 +67,14 @@ def test_without_nnunet_raw_and_out_it_says_how_to_set_it(
         run("msd", task.folder)
 
 
-def test_strict_raises(task: MadeTask, raw_root: Path) -> None:
+def test_strict_raises(task: SyntheticTask, raw_root: Path) -> None:
     task.label(4).unlink()
     with pytest.raises(PancextError, match=r"--strict: 1 problem\(s\).*\n  pancreas_004: label missing"):
         run("msd", task.folder, "--out", raw_root, "--strict")
 
 
 def test_an_unknown_label_set_is_refused_by_the_parser(
-    task: MadeTask, capsys: pytest.CaptureFixture[str]
+    task: SyntheticTask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         run("msd", task.folder, "--labels", "liver")

@@ -1,4 +1,4 @@
-"""docs/datasets.md tells of what the command offers."""
+"""docs/datasets.md describes what the command offers."""
 
 from __future__ import annotations
 

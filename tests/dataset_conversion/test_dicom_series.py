@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_dicom import edit, write_with_pydicom, write_with_simpleitk
+from synthetic_dicom import edit, write_with_pydicom, write_with_simpleitk
 
-from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_volume
+from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_series
 
 SPACING, ORIGIN = (0.8, 0.7, 2.5), (-170.5, 12.25, 40.0)
 
@@ -21,7 +21,7 @@ def hu():
 
 def volume_of(files, root):
     shuffled = random.Random(1).sample(list(files), len(files))
-    return read_volume(open_series(shuffled, root=root))
+    return read_series(open_series(shuffled, root=root))
 
 
 @pytest.mark.parametrize("write", [write_with_pydicom, write_with_simpleitk])
@@ -133,11 +133,11 @@ def without_pixels(path):
 @pytest.mark.parametrize(
     ("kind", "words", "damage"),
     [
-        ("not DICOM", "1-004.dcm is no DICOM file", replace_by_text),
-        ("incomplete header", "1-004.dcm has no SeriesInstanceUID", cut),
+        ("not DICOM", "1-004.dcm is not a DICOM file", replace_by_text),
+        ("incomplete header", "1-004.dcm lacks SeriesInstanceUID", cut),
         (
             "mixed series",
-            "1-004.dcm is of another than most",
+            "1-004.dcm is not of the largest",
             lambda path: edit(path, SeriesInstanceUID="1.2"),
         ),
         (
@@ -148,13 +148,13 @@ def without_pixels(path):
         ("multi-frame DICOM", "1-004.dcm holds 4 frames", lambda path: edit(path, NumberOfFrames=4)),
         (
             "incomplete header",
-            "1-004.dcm has no ImagePositionPatient",
+            "1-004.dcm lacks ImagePositionPatient",
             lambda path: edit(path, ImagePositionPatient=None),
         ),
-        ("incomplete header", "which place no slice", lambda path: edit(path, PixelSpacing=[0, 0.8])),
+        ("incomplete header", "which do not define a slice", lambda path: edit(path, PixelSpacing=[0, 0.8])),
         (
             "incomplete header",
-            "1-004.dcm has the rescale slope 0 and intercept -1024, which give no HU",
+            "1-004.dcm has the rescale slope 0 and intercept -1024, which do not give HU",
             lambda path: edit(path, RescaleSlope=0),
         ),
         ("unreadable slice", r"1-004.dcm cannot be read \(.*bytes", field_of_wrong_length),
@@ -181,12 +181,12 @@ def without_pixels(path):
         ),
         (
             "two slices at one position",
-            "1-004.dcm and 1-003.dcm both lie at 47.50 mm",
+            "1-004.dcm and 1-003.dcm are both at 47.50 mm",
             lambda path: edit(path, ImagePositionPatient=[-170.5, 12.25, 47.5]),
         ),
         (
             "slices missing",
-            "5.00 mm lie between 1-005.dcm and 1-003.dcm, 2.50 mm",
+            "1-005.dcm and 1-003.dcm are 5.00 mm apart, other slices 2.50 mm",
             lambda path: path.unlink(),
         ),
     ],
@@ -203,7 +203,7 @@ def test_other_modalities_are_refused(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu)
     for path in files:
         edit(path, Modality="MR")
-    with pytest.raises(BadSeries, match="is of modality MR") as caught:
+    with pytest.raises(BadSeries, match="has modality MR") as caught:
         open_series(files, root=tmp_path)
     assert caught.value.kind == "not CT"
 
@@ -221,17 +221,17 @@ def test_rows_and_columns_at_another_angle_are_refused(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu)
     for path in files:
         edit(path, ImageOrientationPatient=[1, 0, 0, 0.5, 0.5, 0])
-    with pytest.raises(BadSeries, match="not at a right angle"):
+    with pytest.raises(BadSeries, match="not perpendicular"):
         open_series(files, root=tmp_path)
 
 
-def test_one_slice_is_no_volume(tmp_path, hu):
+def test_one_slice_is_not_a_volume(tmp_path, hu):
     with pytest.raises(BadSeries, match="is the only slice"):
         open_series(write_with_pydicom(tmp_path, hu[:1]), root=tmp_path)
 
 
-def test_slices_without_pixels_are_told(tmp_path, hu):
+def test_slices_without_pixels_are_refused(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu)
     without_pixels(files[3])
     with pytest.raises(BadSeries, match="the pixels cannot be read"):
-        read_volume(open_series(files, root=tmp_path))
+        read_series(open_series(files, root=tmp_path))

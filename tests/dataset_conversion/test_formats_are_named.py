@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
-from made_downloads import LAYOUTS
+from synthetic_downloads import LAYOUTS
 
 from nnunet_pancext.dataset_check import check_dataset
 from nnunet_pancext.io import images as image_io

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_msd_task import MadeTask, make_msd_task, read_voxels, tree
+from synthetic_msd_task import SyntheticTask, make_msd_task, read_voxels, tree
 
 from nnunet_pancext import __version__
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
@@ -23,7 +23,7 @@ def convert(source: Path, raw_root: Path, **options):
     return convert_msd(source, raw_root=raw_root, show_progress=False, **options)
 
 
-def test_writes_the_nnunet_layout(task: MadeTask, raw_root: Path) -> None:
+def test_writes_the_nnunet_layout(task: SyntheticTask, raw_root: Path) -> None:
     result = convert(task.folder, raw_root)
 
     assert result.folder == raw_root / "Dataset007_Pancreas"
@@ -43,14 +43,14 @@ def test_writes_the_nnunet_layout(task: MadeTask, raw_root: Path) -> None:
     assert result.left_out == result.warnings == ()
 
 
-def test_images_and_labels_are_hard_links_to_the_source(task: MadeTask, raw_root: Path) -> None:
+def test_images_and_labels_are_hard_links_to_the_source(task: SyntheticTask, raw_root: Path) -> None:
     folder = convert(task.folder, raw_root).folder
     assert os.path.samefile(folder / "imagesTr/pancreas_004_0000.nii.gz", task.image(4))
     assert os.path.samefile(folder / "labelsTr/pancreas_004.nii.gz", task.label(4))
 
 
 def test_copies_the_bytes_where_links_are_not_possible(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError("Operation not supported")
@@ -63,7 +63,7 @@ def test_copies_the_bytes_where_links_are_not_possible(
     assert result.file_counts == {"copied": 14}
 
 
-def test_dataset_json_is_what_nnunet_reads(task: MadeTask, raw_root: Path) -> None:
+def test_dataset_json_is_what_nnunet_reads(task: SyntheticTask, raw_root: Path) -> None:
     content = json.loads((convert(task.folder, raw_root).folder / "dataset.json").read_text())
     assert content["channel_names"] == {"0": "CT"}
     assert list(content["labels"].items()) == [("background", 0), ("pancreas", 1), ("cancer", 2)]
@@ -75,7 +75,9 @@ def test_dataset_json_is_what_nnunet_reads(task: MadeTask, raw_root: Path) -> No
     assert content["converted_by"] == f"nnunet-pancext {__version__}"
 
 
-def test_merging_makes_every_foreground_pancreas_on_the_same_grid(task: MadeTask, raw_root: Path) -> None:
+def test_merging_makes_every_foreground_pancreas_on_the_same_grid(
+    task: SyntheticTask, raw_root: Path
+) -> None:
     result = convert(task.folder, raw_root, labels="pancreas")
     source = sitk.ReadImage(str(task.label(7)))
     merged = sitk.ReadImage(str(result.folder / "labelsTr/pancreas_007.nii.gz"))
@@ -92,7 +94,9 @@ def test_merging_makes_every_foreground_pancreas_on_the_same_grid(task: MadeTask
     assert labels == {"background": 0, "pancreas": 1}
 
 
-def test_merging_leaves_files_alone_that_hold_one_foreground_label(task: MadeTask, raw_root: Path) -> None:
+def test_merging_leaves_files_alone_that_hold_one_foreground_label(
+    task: SyntheticTask, raw_root: Path
+) -> None:
     for number in (1, 4, 7, 10, 13, 16):
         label = sitk.ReadImage(str(task.label(number)))
         sitk.WriteImage(sitk.Cast(label > 0, sitk.sitkUInt8), str(task.label(number)))
@@ -101,7 +105,7 @@ def test_merging_leaves_files_alone_that_hold_one_foreground_label(task: MadeTas
     assert result.file_counts == {"linked": 14}
 
 
-def test_the_parent_of_the_task_folder_will_do(task: MadeTask, raw_root: Path) -> None:
+def test_the_parent_of_the_task_folder_will_do(task: SyntheticTask, raw_root: Path) -> None:
     assert len(convert(task.folder.parent, raw_root).training) == 6
 
 
@@ -112,7 +116,7 @@ def test_a_source_without_test_images_is_fine(tmp_path: Path, raw_root: Path) ->
     assert result.test == ()
 
 
-def test_report_says_what_was_written(task: MadeTask, raw_root: Path) -> None:
+def test_report_says_what_was_written(task: SyntheticTask, raw_root: Path) -> None:
     (task.folder / "notes.txt").write_text("mine")
     task.label(10).unlink()
     result = convert(task.folder, raw_root)
@@ -137,7 +141,7 @@ def test_report_says_what_was_written(task: MadeTask, raw_root: Path) -> None:
 
 
 def test_summary_names_place_counts_left_out_and_next_command(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("nnUNet_raw", str(raw_root))
     task.label(10).unlink()
@@ -149,7 +153,7 @@ def test_summary_names_place_counts_left_out_and_next_command(
 
 
 def test_summary_sets_the_raw_folder_where_it_is_another(
-    task: MadeTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("nnUNet_raw", raising=False)
     text = summary(convert(task.folder, raw_root))
@@ -158,7 +162,7 @@ def test_summary_sets_the_raw_folder_where_it_is_another(
     )
 
 
-def test_an_existing_dataset_is_not_touched(task: MadeTask, raw_root: Path) -> None:
+def test_an_existing_dataset_is_not_touched(task: SyntheticTask, raw_root: Path) -> None:
     folder = convert(task.folder, raw_root).folder
     before = tree(folder)
     with pytest.raises(PancextError, match=r"exists already. Replace it with --overwrite"):
@@ -166,7 +170,7 @@ def test_an_existing_dataset_is_not_touched(task: MadeTask, raw_root: Path) -> N
     assert tree(folder) == before
 
 
-def test_overwrite_replaces_the_dataset(task: MadeTask, raw_root: Path) -> None:
+def test_overwrite_replaces_the_dataset(task: SyntheticTask, raw_root: Path) -> None:
     folder = convert(task.folder, raw_root).folder
     (folder / "stray.txt").write_text("old")
     convert(task.folder, raw_root, labels="pancreas", overwrite=True)
@@ -175,7 +179,7 @@ def test_overwrite_replaces_the_dataset(task: MadeTask, raw_root: Path) -> None:
     assert [p.name for p in raw_root.iterdir()] == ["Dataset007_Pancreas"]
 
 
-def test_a_failed_overwrite_keeps_the_old_dataset(task: MadeTask, raw_root: Path) -> None:
+def test_a_failed_overwrite_keeps_the_old_dataset(task: SyntheticTask, raw_root: Path) -> None:
     folder = convert(task.folder, raw_root).folder
     before = tree(folder)
     with pytest.raises(PancextError, match="needs 7 usable cases"):
@@ -183,7 +187,7 @@ def test_a_failed_overwrite_keeps_the_old_dataset(task: MadeTask, raw_root: Path
     assert tree(folder) == before
 
 
-def test_overwriting_what_one_converts_from_is_refused(task: MadeTask, raw_root: Path) -> None:
+def test_overwriting_what_one_converts_from_is_refused(task: SyntheticTask, raw_root: Path) -> None:
     folder = raw_root / "Dataset007_Pancreas"
     raw_root.mkdir()
     os.rename(task.folder, folder)
@@ -191,22 +195,20 @@ def test_overwriting_what_one_converts_from_is_refused(task: MadeTask, raw_root:
         convert(folder, raw_root, overwrite=True)
 
 
-def test_an_id_is_given_once(task: MadeTask, raw_root: Path) -> None:
+def test_an_id_is_given_once(task: SyntheticTask, raw_root: Path) -> None:
     (raw_root / "Dataset007_Other").mkdir(parents=True)
     with pytest.raises(PancextError, match="id 7 is taken by Dataset007_Other"):
         convert(task.folder, raw_root)
 
 
 def test_old_preprocessed_data_is_mentioned(
-    task: MadeTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: SyntheticTask, raw_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     former = tmp_path / "preprocessed" / "Dataset007_Pancreas"
     former.mkdir(parents=True)
     (former / "nnUNetPlans.json").write_text("{}")
-    assert any(
-        "remove it, or nnU-Net trains on that" in note for note in convert(task.folder, raw_root).notes
-    )
+    assert any("remove it, or nnU-Net trains on it" in note for note in convert(task.folder, raw_root).notes)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,9 @@ def test_old_preprocessed_data_is_mentioned(
         ({"jobs": 0}, "--jobs must be at least 1, got 0"),
     ],
 )
-def test_impossible_options_are_named(task: MadeTask, raw_root: Path, option: dict, message: str) -> None:
+def test_impossible_options_are_named(
+    task: SyntheticTask, raw_root: Path, option: dict, message: str
+) -> None:
     with pytest.raises(PancextError, match=message):
         convert(task.folder, raw_root, **option)
     assert not raw_root.exists() or not list(raw_root.iterdir())

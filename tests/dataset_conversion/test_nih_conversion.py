@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_dicom import edit, write_with_pydicom
-from made_nih import SPACING, MadeDownload, made_ct, write_label
+from synthetic_dicom import edit, write_with_pydicom
+from synthetic_nih import SPACING, SyntheticDownload, synthetic_ct, write_label
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.dataset_conversion import case_steps
+from nnunet_pancext.dataset_conversion import case_steps, conversion
 from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
 from nnunet_pancext.errors import PancextError
 
 
 @pytest.fixture
 def download(tmp_path):
-    made = MadeDownload(tmp_path / "download")
+    made = SyntheticDownload(tmp_path / "download")
     for number in (1, 2, 13):
         made.add(number)
     return made
@@ -41,7 +41,7 @@ def written(result, number):
 
 
 def check_case(result, number):
-    hu, mask = made_ct(number)
+    hu, mask = synthetic_ct(number)
     image, label = written(result, number)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), hu)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(label), mask)
@@ -55,7 +55,7 @@ def kinds(problems):
     return [(problem.case_id, problem.kind) for problem in problems]
 
 
-def test_images_are_hu_and_labels_lie_on_them_as_their_headers_say(download, raw_root):
+def test_images_are_hu_and_labels_follow_their_headers(download, raw_root):
     result = convert(download, raw_root)
     assert result.training == ("PANCREAS_0001", "PANCREAS_0002", "PANCREAS_0013")
     assert not result.left_out + result.warnings
@@ -67,14 +67,14 @@ def test_images_are_hu_and_labels_lie_on_them_as_their_headers_say(download, raw
     assert declared["channel_names"] == {"0": "CT"}
     assert declared["licence"] == "CC BY 3.0"
     report = json.loads(result.report_path.read_text())
-    assert report["orientation_of_labels"]["PANCREAS_0001"].startswith("as it is: score 1.00, next best 0.")
+    assert report["orientation_of_labels"]["PANCREAS_0001"].startswith("as stored: score 1.00, next best 0.")
 
 
 @pytest.mark.parametrize("flipped", list(product((False, True), repeat=3)), ids=str)
 def test_a_label_stored_in_any_flip_ends_where_the_organ_is(tmp_path, raw_root, flipped):
     """The header stays what it is, and so is wrong for all flips but one."""
     steps = tuple(slice(None, None, -1 if flip else 1) for flip in flipped)
-    download = MadeDownload(tmp_path / "download")
+    download = SyntheticDownload(tmp_path / "download")
     download.add(1, turn=lambda mask: mask[steps])
     result = convert(download, raw_root)
     check_case(result, 1)
@@ -82,10 +82,10 @@ def test_a_label_stored_in_any_flip_ends_where_the_organ_is(tmp_path, raw_root, 
     assert kinds(result.warnings) == ([] if right else [("PANCREAS_0001", "label turned")])
 
 
-def test_axes_exchanged_under_an_honest_header(tmp_path, raw_root):
-    download = MadeDownload(tmp_path / "download")
+def test_exchanged_axes_under_a_correct_header(tmp_path, raw_root):
+    download = SyntheticDownload(tmp_path / "download")
     download.add(2)
-    _, mask = made_ct(2)
+    _, mask = synthetic_ct(2)
     write_label(download.label(2), mask.transpose(0, 2, 1), direction=(0, 1, 0, 1, 0, 0, 0, 0, 1))
     result = convert(download, raw_root)
     check_case(result, 2)
@@ -96,7 +96,7 @@ def test_axes_exchanged_under_an_honest_header(tmp_path, raw_root):
     "below", ["manifest-1/Pancreas-CT", "DOI", "Pancreas-CT", "", "Pancreas-CT/nested/somewhere"]
 )
 def test_every_layout_that_circulates(tmp_path, raw_root, below):
-    download = MadeDownload(tmp_path / "download", below=below)
+    download = SyntheticDownload(tmp_path / "download", below=below)
     for number in (1, 2):
         download.add(number)
     (download.images / "LICENSE.txt").write_text("CC BY 3.0")
@@ -124,9 +124,9 @@ def test_archives(download, raw_root, tmp_path, kind):
     assert not list(raw_root.glob(".*"))
 
 
-def test_labels_whose_images_were_withdrawn_are_told(download, raw_root):
+def test_labels_whose_images_were_withdrawn_are_reported(download, raw_root):
     for number in (25, 70):
-        write_label(download.label(number), made_ct(number)[1])
+        write_label(download.label(number), synthetic_ct(number)[1])
     result = convert(download, raw_root)
     assert kinds(result.left_out) == [
         ("PANCREAS_0025", "images missing"),
@@ -135,7 +135,7 @@ def test_labels_whose_images_were_withdrawn_are_told(download, raw_root):
     assert "withdrawn by the archive" in result.left_out[0].message
 
 
-def test_images_repeated_under_another_number_are_told(download, raw_root):
+def test_images_repeated_under_another_number_are_left_out(download, raw_root):
     download.add(70)
     shutil.rmtree(download.patient(70))
     shutil.copytree(download.patient(2), download.patient(70))
@@ -146,15 +146,15 @@ def test_images_repeated_under_another_number_are_told(download, raw_root):
 
 
 def second_series(download):
-    write_with_pydicom(download.patient(2) / "other", made_ct(2)[0])
+    write_with_pydicom(download.patient(2) / "other", synthetic_ct(2)[0])
 
 
 def label_of_another_size(download):
-    write_label(download.label(2), made_ct(2)[1][:-1])
+    write_label(download.label(2), synthetic_ct(2)[1][:-1])
 
 
 def label_empty(download):
-    write_label(download.label(2), 0 * made_ct(2)[1])
+    write_label(download.label(2), 0 * synthetic_ct(2)[1])
 
 
 def label_cut(download):
@@ -163,22 +163,22 @@ def label_cut(download):
 
 
 def label_four_dimensional(download):
-    image = sitk.GetImageFromArray(np.zeros((2, *made_ct(2)[1].shape), np.uint8), isVector=False)
+    image = sitk.GetImageFromArray(np.zeros((2, *synthetic_ct(2)[1].shape), np.uint8), isVector=False)
     sitk.WriteImage(image, str(download.label(2)))
 
 
 def label_of_values(download):
-    write_label(download.label(2), 255 * made_ct(2)[1][::-1, ::-1])
+    write_label(download.label(2), 255 * synthetic_ct(2)[1][::-1, ::-1])
 
 
 def label_not_a_number(download):
-    mask = made_ct(2)[1][::-1, ::-1].astype(np.float32)
+    mask = synthetic_ct(2)[1][::-1, ::-1].astype(np.float32)
     mask[0, 0, :3] = np.nan
     write_label(download.label(2), mask)
 
 
 def label_anywhere(download):
-    mask = np.zeros_like(made_ct(2)[1])
+    mask = np.zeros_like(synthetic_ct(2)[1])
     mask[1:3, 2:6, 1:5] = 1
     write_label(download.label(2), mask)
 
@@ -220,12 +220,16 @@ def tilted(download):
         (label_four_dimensional, "label not 3D", "label0002.nii.gz has 4 dimensions"),
         (label_of_values, "label value not declared", "holds 255, declared are 0, 1"),
         (label_not_a_number, "label has NaN or Inf", "label0002.nii.gz has 3 voxels that are NaN"),
-        (label_anywhere, "orientation unclear", "label0002.nii.gz does not tell from the image"),
+        (
+            label_anywhere,
+            "orientation unclear",
+            "the orientation of .*label0002.nii.gz cannot be determined",
+        ),
         (label_twice, "duplicate id", "are labels of one patient"),
         (label_missing, "label missing", "there is no label0002.nii.gz"),
-        (slice_missing, "slices missing", r"2.00 mm lie between .*PANCREAS_0002/.*dcm"),
+        (slice_missing, "slices missing", r"PANCREAS_0002/.*dcm are 2.00 mm apart"),
         (slice_of_another_series, "mixed series", "2 series in one folder"),
-        (slice_is_text, "not DICOM", "1-999.dcm is no DICOM file"),
+        (slice_is_text, "not DICOM", "1-999.dcm is not a DICOM file"),
         (tilted, "gantry tilt", "a gantry tilt of 11.3 degrees"),
     ],
 )
@@ -240,7 +244,7 @@ def test_a_bad_case_is_left_out_by_name(download, raw_root, damage, kind, words)
     assert not (raw_root / "strict" / result.folder.name).exists()
 
 
-def test_folders_given_the_wrong_way_round_are_told(download, raw_root):
+def test_swapped_folders_are_refused(download, raw_root):
     with pytest.raises(PancextError, match=r"no patients in .*expected are folders PANCREAS_0001"):
         convert_nih(download.labels, download.images, raw_root=raw_root, show_progress=False)
     with pytest.raises(PancextError, match=r"no labels in .*expected are label0001.nii.gz"):
@@ -248,38 +252,35 @@ def test_folders_given_the_wrong_way_round_are_told(download, raw_root):
     assert not list(raw_root.iterdir())
 
 
-def fail(*arguments, **options):
-    raise PancextError("the power is gone")
+def stop(*arguments, **options):
+    raise PancextError("the disk is full")
 
 
-def test_a_second_run_takes_up_what_the_first_prepared(download, raw_root, monkeypatch):
+def test_a_second_run_continues_but_reads_a_changed_series_again(download, raw_root, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(case_steps, "check_cases", fail)
-        with pytest.raises(PancextError, match="the power is gone"):
+        patched.setattr(conversion, "write_cases", stop)
+        with pytest.raises(PancextError, match="the disk is full"):
             convert(download, raw_root)
-    with monkeypatch.context() as patched:
-        patched.setattr(case_steps, "prepare_case", fail)
-        result = convert(download, raw_root)
-    for number in (1, 2, 13):
-        check_case(result, number)
-    assert not list(raw_root.glob(".*"))
-
-
-def test_a_series_that_changed_is_read_again(download, raw_root, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(case_steps, "check_cases", fail)
-        with pytest.raises(PancextError, match="the power is gone"):
-            convert(download, raw_root)
-    hu, _ = made_ct(2)
+    hu, _ = synthetic_ct(2)
     shutil.rmtree(download.series(2))
     write_with_pydicom(download.series(2), hu + 7, spacing_mm=SPACING)
+    prepared, prepare = [], case_steps.prepare_case
+    monkeypatch.setattr(
+        case_steps,
+        "prepare_case",
+        lambda case, **how: (prepared.append(case.case_id), prepare(case, **how))[1],
+    )
     result = convert(download, raw_root)
+    assert prepared == ["PANCREAS_0002"]
     image, _ = written(result, 2)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), hu + 7)
+    check_case(result, 1)
+    check_case(result, 13)
+    assert not list(raw_root.glob(".*"))
 
 
 def test_the_command(download, raw_root, capsys):
     assert main(["convert", "nih", str(download.images), str(download.labels), "--out", str(raw_root)]) == 0
-    shown = capsys.readouterr().out
-    assert "cases     3 training, 0 test (6 converted files)" in shown
-    assert "Dataset082_NIHPancreas" in shown
+    printed = capsys.readouterr().out
+    assert "cases     3 training, 0 test (6 converted files)" in printed
+    assert "Dataset082_NIHPancreas" in printed

@@ -9,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_msd_task import read_voxels
-from made_slices import make, mask, write
+from synthetic_msd_task import read_voxels
+from synthetic_slices import make, mask, write
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.layouts.png_slices import convert_slices
@@ -62,24 +62,27 @@ def test_folds_are_by_patient(tmp_path, raw_root):
         assert not {one[:12] for one in fold["train"]} & {one[:12] for one in fold["val"]}
 
 
-def test_names_that_tell_one_patient_get_no_folds(tmp_path, raw_root):
+def test_cases_of_one_patient_have_no_folds(tmp_path, raw_root):
     result = convert(make(tmp_path / "pngs", pattern="slice_{:d}{:03d}"), raw_root)
     document = json.loads((result.folder / "split.json").read_text())
     assert "folds" not in document
-    assert "all 18 training cases are of one patient, slice, so no fold" in document["folds_note"]
+    assert (
+        "all 18 training cases are of one patient, slice, and cannot be split into folds"
+        in document["folds_note"]
+    )
     assert document["folds_note"] in result.notes
 
 
-def test_blank_slices_of_two_patients_are_no_copies(tmp_path, raw_root):
+def test_blank_slices_of_two_patients_are_not_duplicates(tmp_path, raw_root):
     folder = make(tmp_path / "pngs")
     for stem in ("pancreas_001_0", "pancreas_002_0"):
         write(folder / "image" / f"{stem}.png", np.zeros((16, 20)))
     assert not convert(folder, raw_root).left_out
 
 
-def test_an_expression_tells_the_patient(tmp_path, raw_root):
+def test_a_regular_expression_finds_the_patient(tmp_path, raw_root):
     folder = make(tmp_path / "pngs", pattern="img{:d}of{:d}")
-    with pytest.raises(PancextError, match=r"img1of0.png does not tell its patient. Give --patient-regex"):
+    with pytest.raises(PancextError, match=r"--patient-regex finds no patient in img1of0.png. Give one with"):
         convert(folder, raw_root)
     result = convert(folder, raw_root, patient_regex=r"(img\d+)of")
     assert len(set(json.loads((result.folder / "split.json").read_text())["patients"].values())) == 6
@@ -127,8 +130,8 @@ def twice(folder):
         (image_missing, "image missing", r"label pancreas_002_1.png has no image of the same name"),
         (other_size, "size differs", r"has size \(20, 14\), its image \(20, 16\)"),
         (grey_mask, "label value not declared", "holds 128, declared are 0, 255"),
-        (colours, "image unreadable", "has 3 values per pixel; a grey picture has one"),
-        (cut, "image unreadable", "is no whole .png"),
+        (colours, "image unreadable", "has 3 values per pixel; a greyscale image has one"),
+        (cut, "image unreadable", "is not a whole .png"),
         (same_picture, "duplicate image", "has the same voxels as image/pancreas_001_0.png"),
         (twice, "duplicate id", "image/pancreas_002_1.png and images2/pancreas_002_1.png have the same name"),
     ],
@@ -145,16 +148,16 @@ def test_a_bad_slice_is_left_out_by_name(tmp_path, raw_root, damage, kind, words
     ("options", "message"),
     [
         ({"classes": ("pancreas", "pancreas")}, "--classes must be different names"),
-        ({"patient_regex": "(p"}, "is no regular expression"),
+        ({"patient_regex": "(p"}, "is not a regular expression"),
     ],
 )
-def test_bad_options_are_told(tmp_path, raw_root, options, message):
+def test_bad_options_are_refused(tmp_path, raw_root, options, message):
     with pytest.raises(PancextError, match=message):
         convert(make(tmp_path / "pngs"), raw_root, **options)
 
 
 @pytest.mark.parametrize("part", ["image", "label"])
-def test_a_folder_without_them_is_told(tmp_path, raw_root, part):
+def test_a_folder_without_images_or_labels_is_refused(tmp_path, raw_root, part):
     shutil.rmtree(make(tmp_path / "pngs") / part)
     with pytest.raises(PancextError, match=f"no folder {part}/ with .png files"):
         convert(tmp_path / "pngs", raw_root)
@@ -163,6 +166,6 @@ def test_a_folder_without_them_is_told(tmp_path, raw_root, part):
 def test_the_command(tmp_path, raw_root, capsys):
     folder = make(tmp_path / "pngs")
     assert main(["convert", "slices", str(folder), "--out", str(raw_root), "--split", "4/2"]) == 0
-    shown = capsys.readouterr().out
-    assert "cases     12 training, 6 test" in shown
-    assert "of 4 patient(s) for training and 2 for testing" in shown
+    printed = capsys.readouterr().out
+    assert "cases     12 training, 6 test" in printed
+    assert "of 4 patient(s) for training and 2 for testing" in printed

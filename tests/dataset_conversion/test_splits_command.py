@@ -1,4 +1,4 @@
-"""`pancext splits`: folds are put in place, and leaks found."""
+"""`pancext splits`: folds are written where nnU-Net reads them, and leakage is detected."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from made_msd_task import write_volume
+from synthetic_msd_task import write_volume
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.splits.in_place import place_folds
+from nnunet_pancext.nnunet_files.splits_final import place_folds
 from nnunet_pancext.splits.published import PUBLISHED
 
 
@@ -80,35 +80,35 @@ def test_published_lists_are_those_of_their_sources(shared_data):
 
 def test_the_list_names_each_with_its_source(capsys):
     assert main(["splits", "list"]) == 0
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for split in PUBLISHED.values():
-        assert split.name in shown
-        assert split.source in shown
-    assert "4 folds of 20, 20, 21, 21" in shown
-    assert "70 train, 10 val, 20 test" in shown
+        assert split.name in printed
+        assert split.source in printed
+    assert "4 folds of 20, 20, 21, 21" in printed
+    assert "70 train, 10 val, 20 test" in printed
 
 
 @pytest.mark.parametrize("name", ["5", "005", "Dataset005_Made", "folder"])
-def test_a_sound_dataset_is_told_to_be(dataset, capsys, name):
+def test_a_dataset_without_leakage(dataset, capsys, name):
     assert main(["splits", "check", str(dataset) if name == "folder" else name]) == 0
-    shown = capsys.readouterr().out
-    assert "6 training and 2 test cases of 8 patients, 5 folds" in shown
-    assert "no patient and no image is on both sides" in shown
+    printed = capsys.readouterr().out
+    assert "6 training and 2 test cases of 8 patients, 5 folds" in printed
+    assert "no patient and no image is on both sides" in printed
 
 
-def test_the_same_image_under_two_names_is_a_leak(dataset, folders, capsys):
+def test_the_same_image_under_two_names_is_leakage(dataset, folders, capsys):
     images = dataset / "imagesTr"
     shutil.copy(images / "pancreas_001_0000.nii.gz", images / "pancreas_002_0000.nii.gz")
     shutil.copy(images / "pancreas_001_0000.nii.gz", dataset / "imagesTs" / "pancreas_008_0000.nii.gz")
     write_folds(folders, (["pancreas_001", "pancreas_003"], ["pancreas_002", "pancreas_004"]))
     assert main(["splits", "check", "5"]) == 1
-    told = capsys.readouterr().err
-    assert "fold 0, train and val: pancreas_001 and pancreas_002 have the same voxels" in told
-    assert "training and test: pancreas_001 and pancreas_008 have the same voxels" in told
-    assert told.count("leak ") == 3
+    printed = capsys.readouterr().err
+    assert "fold 0, train and val: pancreas_001 and pancreas_002 have the same voxels" in printed
+    assert "training and test: pancreas_001 and pancreas_008 have the same voxels" in printed
+    assert printed.count("leak ") == 3
 
 
-def test_a_patient_on_both_sides_is_a_leak(folders, capsys):
+def test_a_patient_on_both_sides_is_leakage(folders, capsys):
     make(folders, ["patient001_frame01", "patient001_frame12", "patient002_frame01", "patient002_frame09"])
     write_folds(
         folders, (["patient001_frame01", "patient002_frame01", "patient002_frame09"], ["patient001_frame12"])
@@ -117,7 +117,7 @@ def test_a_patient_on_both_sides_is_a_leak(folders, capsys):
     assert "patient patient001 is in both, with patient001_frame12" in capsys.readouterr().err
 
 
-def test_the_patient_can_be_told_by_an_expression(folders, capsys):
+def test_the_patient_from_a_regular_expression(folders, capsys):
     make(folders, ["p1-a", "p1-b", "p2-a", "p2-b"])
     write_folds(folders, (["p1-a", "p2-a"], ["p1-b", "p2-b"]))
     assert main(["splits", "check", "5"]) == 0
@@ -125,7 +125,7 @@ def test_the_patient_can_be_told_by_an_expression(folders, capsys):
     assert "patient p2 is in both" in capsys.readouterr().err
 
 
-def test_a_fold_of_cases_that_are_not_there(dataset, folders, capsys):
+def test_a_fold_of_missing_cases(dataset, folders, capsys):
     write_folds(folders, (["pancreas_001", "pancreas_077"], ["pancreas_002"]))
     assert main(["splits", "check", "5"]) == 1
     assert "fold 0: pancreas_077 is not among the training cases" in capsys.readouterr().err
@@ -152,13 +152,13 @@ def test_a_published_split_is_put_in_place(folders, capsys):
     assert json.loads(target.with_name("splits_final_replaced_1.json").read_text()) == folds
 
 
-def test_patients_that_are_not_there_are_told_by_name(folders, capsys):
+def test_missing_patients_are_named(folders, capsys):
     cases = [f"PANCREAS_{number:04d}" for number in range(1, 83) if number not in (25, 70, 71)]
     folder = make(folders, cases)
     (folder / "split.json").write_text(json.dumps({"patients": {case: case[-4:] for case in cases}}))
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 0
-    told = capsys.readouterr().err
-    assert "the list of mcnet-62/20 is not all there: train lacks 0070, 0071; test lacks 0025" in told
+    printed = capsys.readouterr().err
+    assert "the list of mcnet-62/20 is incomplete: train lacks 0070, 0071; test lacks 0025" in printed
 
 
 def test_no_folds_are_lost(folders):
@@ -173,7 +173,7 @@ def test_no_folds_are_lost(folders):
     assert kept == {f"splits_final_replaced_{number}.json": several[number - 1] for number in (1, 2, 3)}
 
 
-def test_folds_that_are_no_json_are_kept_too(folders):
+def test_folds_that_are_not_json_are_kept_too(folders):
     target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
     target.parent.mkdir()
     target.write_text("[{cut")
@@ -189,18 +189,18 @@ def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, fo
     assert json.loads(target.read_text()) == folds
 
 
-def test_an_image_that_cannot_be_read_is_no_all_clear(dataset, capsys):
+def test_an_unreadable_image_is_not_passed(dataset, capsys):
     path = dataset / "imagesTr" / "pancreas_003_0000.nii.gz"
     path.write_bytes(path.read_bytes()[:-30])
     assert main(["splits", "check", "5"]) == 1
-    shown = capsys.readouterr()
-    assert "imagesTr/pancreas_003_0000.nii.gz is cut short" in shown.err
-    assert "1 image(s) cannot be read, so whether they leak is unknown" in shown.err
-    assert "on both sides" not in shown.out
+    printed = capsys.readouterr()
+    assert "imagesTr/pancreas_003_0000.nii.gz is cut short" in printed.err
+    assert "1 image(s) cannot be read, so their leakage is unknown" in printed.err
+    assert "on both sides" not in printed.out
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha", ".tif"])
-def test_copies_are_found_in_every_format(folders, capsys, ending):
+def test_identical_images_are_detected_in_every_format(folders, capsys, ending):
     folder = folders / "raw" / "Dataset005_Made"
     for index in range(6):
         part = folder / ("imagesTs" if index == 5 else "imagesTr")
@@ -211,12 +211,12 @@ def test_copies_are_found_in_every_format(folders, capsys, ending):
         sitk.WriteImage(image, str(part / f"case_{index}_0000{ending}"))
     (folder / "dataset.json").write_text(json.dumps({"file_ending": ending}))
     assert main(["splits", "check", "5"]) == 1
-    told = capsys.readouterr().err
-    assert "training and test: case_0 and case_5 have the same voxels" in told
-    assert told.count("leak ") == 1
+    printed = capsys.readouterr().err
+    assert "training and test: case_0 and case_5 have the same voxels" in printed
+    assert printed.count("leak ") == 1
 
 
-def test_blank_images_are_no_copies(dataset, capsys):
+def test_constant_images_are_not_duplicates(dataset, capsys):
     for number in (1, 2):
         write_volume(
             dataset / "imagesTr" / f"pancreas_{number:03d}_0000.nii.gz", np.zeros((3, 4, 5), np.int16)
@@ -243,7 +243,7 @@ def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, 
         ("dataset.json", "[]", r"dataset.json is not an object, \{…\}, but \[\]. Correct"),
         ("dataset.json", '{"file_ending": null}', "has the file_ending null; expected one like .nii.gz"),
         ("split.json", "[]", "split.json is not an object"),
-        ("split.json", '{"patients": ["a"]}', "has no names by case as patients"),
+        ("split.json", '{"patients": ["a"]}', '"patients" in .*split.json must map cases to names'),
         ("splits_final.json", "null", r"splits_final.json is not a list, \[…\], but null"),
         ("splits_final.json", "{}", "splits_final.json is not a list"),
         ("splits_final.json", "[]", "splits_final.json holds no folds; expected is a list like"),
@@ -252,14 +252,14 @@ def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, 
         ("splits_final.json", "[[]]", 'fold 0 in .* has no list of cases "train"'),
     ],
 )
-def test_json_of_another_shape_is_told(dataset, folders, capsys, file, content, message):
+def test_malformed_json_is_refused(dataset, folders, capsys, file, content, message):
     target = write_folds(folders) if file == "splits_final.json" else dataset / file
     target.write_text(content)
     assert main(["splits", "check", "5"]) == 1
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_folds_of_another_shape_are_not_put_in_place(dataset, capsys):
+def test_malformed_folds_are_not_applied(dataset, capsys):
     (dataset / "split.json").write_text('{"folds": [{"train": []}]}')
     assert main(["splits", "apply", "5"]) == 1
     assert 'split.json has no list of cases "val"' in capsys.readouterr().err
@@ -277,21 +277,21 @@ def test_folds_of_another_shape_are_not_put_in_place(dataset, capsys):
         (["check", "/"], "no dataset '/'"),
         (["check", ".."], "holds no dataset.json"),
         (["check", "5", "--jobs", "0"], "--jobs must be at least 1, got 0"),
-        (["apply", "5"], "tells of no folds. Name a split with --split"),
+        (["apply", "5"], "has no folds. Name a split with --split"),
         (["apply", "5", "--split", "mine"], "no split 'mine'. There are: nnunet-5fold, transunet-18/12"),
-        (["apply", "5", "--split", "transunet-18/12"], "is of synapse, with patients like 0001"),
+        (["apply", "5", "--split", "transunet-18/12"], "is for synapse, with patients like 0001"),
         (["check", "5", "--patient-regex", "(p"], "is not a regular expression"),
         (["check", "5", "--patient-regex", "(x)"], "finds no patient in the case 'pancreas_001'"),
         (["check", "5", "--patient-regex", "pan"], "finds no patient in the case 'pancreas_001'"),
     ],
 )
-def test_mistakes_are_told(dataset, capsys, words, message):
+def test_mistakes_are_refused(dataset, capsys, words, message):
     assert main(["splits", *words]) == 1
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_a_dataset_without_images_is_told(dataset):
-    from nnunet_pancext.splits.of_dataset import read_dataset
+def test_a_dataset_without_images_is_refused(dataset):
+    from nnunet_pancext.nnunet_files.raw_dataset import read_dataset
 
     shutil.rmtree(dataset / "imagesTr")
     with pytest.raises(PancextError, match="Is this an nnU-Net raw dataset"):

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from made_msd_task import read_voxels, write_volume
-from made_synapse import TRAINING, VALUES, add
+from synthetic_msd_task import read_voxels, write_volume
+from synthetic_synapse import TRAINING, VALUES, add
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.layouts.synapse import convert_synapse
@@ -87,7 +87,7 @@ def test_layouts_that_circulate(tmp_path, raw_root, test):
     assert (len(result.training), len(result.test)) == (2, 1)
 
 
-def test_the_name_of_the_download_tells_nothing(tmp_path, raw_root):
+def test_the_name_of_the_download_does_not_matter(tmp_path, raw_root):
     for number in (1, 2):
         add(tmp_path / "test", number)
     add(tmp_path / "test", 61, test="Testing")

@@ -1,4 +1,4 @@
-"""What is written compressed outside ITK is what ITK would have written."""
+"""Compression outside ITK gives the content that ITK writes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ def image(request):
 
 
 def test_header_and_voxels_are_those_that_itk_writes(image, tmp_path):
-    write_compressed(image, tmp_path / "ours.nii.gz")
+    write_compressed(image, tmp_path / "written.nii.gz")
     sitk.WriteImage(image, str(tmp_path / "itk.nii.gz"), useCompression=True)
-    ours, itk = (gzip.decompress((tmp_path / name).read_bytes()) for name in ("ours.nii.gz", "itk.nii.gz"))
-    assert ours == itk
+    written, itk = (
+        gzip.decompress((tmp_path / name).read_bytes()) for name in ("written.nii.gz", "itk.nii.gz")
+    )
+    assert written == itk
     assert np.array_equal(
-        sitk.GetArrayFromImage(read_image(tmp_path / "ours.nii.gz")), sitk.GetArrayFromImage(image)
+        sitk.GetArrayFromImage(read_image(tmp_path / "written.nii.gz")), sitk.GetArrayFromImage(image)
     )
 
 
@@ -52,7 +54,7 @@ def test_nothing_else_is_left_or_touched(image, tmp_path):
     assert (tmp_path / "a.nii").read_text() == "a file of the user's"
 
 
-def test_a_disk_that_fills_up_is_told_though_itk_does_not(image, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_though_itk_does_not(image, tmp_path, monkeypatch):
     def write_half(image: sitk.Image, path: str, **_: object) -> None:
         Path(path).write_bytes(bytes(400))
 

@@ -151,3 +151,33 @@ def test_impossible_headers(tmp_path: Path, fields: dict, message: str) -> None:
     path = write_nifti(tmp_path / "a.nii.gz", np.zeros((2, 2, 3), "u1"), **fields)
     with pytest.raises(UnreadableImage, match=message):
         scan_nifti(path, collect_values=False)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: b"", "is empty"),
+        (lambda whole: b"hello", "is not a gzip file"),
+        (lambda whole: whole[:60], "is cut short: the compressed data ends too early"),
+        (lambda whole: whole[:-1], "is cut short: the compressed data ends too early"),
+        (lambda whole: whole[:-8] + b"1234" + whole[-4:], "is a damaged gzip file .CRC check failed"),
+        (lambda whole: whole[:-4] + b"1234", "is a damaged gzip file .Incorrect length"),
+        (lambda whole: whole[:2] + b"\x07" + whole[3:], "is a damaged gzip file .Unknown compression method"),
+        (lambda whole: whole + b"garbage after the end", "is a damaged gzip file .Not a gzipped file"),
+        (lambda whole: whole[:10] + b"\xff" * 20, "has damaged compressed data"),
+    ],
+    ids=["empty", "text", "cut", "trailer", "checksum", "length", "method", "garbage", "block"],
+)
+def test_a_damaged_gzip_file_is_refused_with_its_reason(tmp_path: Path, damage, message: str) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.arange(200, dtype="u1").reshape(1, 1, 200), code=2)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UnreadableImage, match=message):
+        scan_nifti(path, collect_values=False)
+
+
+def test_several_gzip_members_and_padding_are_one_image(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.arange(200, dtype="u1").reshape(1, 1, 200), code=2)
+    content = gzip.decompress(path.read_bytes())
+    expected = scan_nifti(path, collect_values=False)
+    path.write_bytes(gzip.compress(content[:400]) + bytes(3) + gzip.compress(content[400:]) + bytes(600))
+    assert scan_nifti(path, collect_values=False) == expected

@@ -1,4 +1,4 @@
-"""A label's place is found from the image: in each of its flips, or not at all."""
+"""The orientation of a label is determined from the image: whatever its flips, or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.raw_cases.orientation import Turn, find_orientation, separation
+from nnunet_pancext.raw_cases.orientation import Reorientation, find_orientation, separation
 
 PANCREAS = 7
 FLIPS = list(product((False, True), repeat=3))
@@ -36,27 +36,27 @@ def test_the_fixture_keeps_the_organ(real):
 @pytest.mark.parametrize("flipped", FLIPS)
 def test_a_real_label_is_recovered_from_every_flip_and_exchange(real, axes, flipped):
     image, label = real
-    found = find_orientation(image, Turn(axes, flipped).apply(label))
-    assert found.is_clear
-    assert found.score > 0.75
-    np.testing.assert_array_equal(found.turn.apply(Turn(axes, flipped).apply(label)), label)
+    orientation = find_orientation(image, Reorientation(axes, flipped).apply(label))
+    assert orientation.is_clear
+    assert orientation.score > 0.75
+    np.testing.assert_array_equal(orientation.turn.apply(Reorientation(axes, flipped).apply(label)), label)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_axes_of_different_length_are_put_in_order(order):
     image, label = sphere((10, 14, 18), centre=(3, 5, 6))
-    found = find_orientation(image, label.transpose(order))
-    np.testing.assert_array_equal(found.turn.apply(label.transpose(order)), label)
-    assert found.is_clear
+    orientation = find_orientation(image, label.transpose(order))
+    np.testing.assert_array_equal(orientation.turn.apply(label.transpose(order)), label)
+    assert orientation.is_clear
 
 
-def test_as_it_is_is_scored_too():
+def test_the_stored_orientation_is_scored_too():
     image, label = sphere((14, 16, 16), centre=(3, 5, 6))
-    found = find_orientation(image, label)
-    assert found.turn == Turn()
-    assert found.as_it_is == found.score > 0.99
+    orientation = find_orientation(image, label)
+    assert orientation.turn == Reorientation()
+    assert orientation.as_it_is == orientation.score > 0.99
     wrong = find_orientation(image, label[::-1])
-    assert wrong.turn == Turn(flipped=(True, False, False))
+    assert wrong.turn == Reorientation(flipped=(True, False, False))
     assert wrong.as_it_is < 0.6
     assert np.isnan(find_orientation(image, label.transpose(1, 0, 2)).as_it_is)
 
@@ -72,54 +72,54 @@ def test_a_few_voxels_are_not_clear():
     image, label = sphere((12, 20, 20), centre=(3, 8, 9))
     few = np.zeros_like(label)
     few[tuple(np.argwhere(label)[40:45].T)] = 1
-    found = find_orientation(image, few)
-    assert found.voxels == 5
-    assert not found.is_clear
+    orientation = find_orientation(image, few)
+    assert orientation.voxels == 5
+    assert not orientation.is_clear
 
 
-def test_two_places_alike_are_not_clear():
-    """Two kidneys, one labelled: which one, the image cannot tell."""
+def test_two_equally_good_places_are_not_clear():
+    """Two kidneys, one labelled: the image cannot decide which."""
     image, label = sphere((12, 16, 30), centre=(5, 7, 7))
     twins = np.maximum(image, image[:, :, ::-1])
-    found = find_orientation(twins, label)
-    assert found.score > 0.99
-    assert found.margin < 0.05
-    assert not found.is_clear
+    orientation = find_orientation(twins, label)
+    assert orientation.score > 0.99
+    assert orientation.margin < 0.05
+    assert not orientation.is_clear
 
 
 def test_a_label_that_looks_the_same_from_both_sides_needs_no_decision():
     image, label = sphere((11, 15, 15), centre=(5, 7, 7))
-    found = find_orientation(image, label)
-    assert found.turn == Turn()
-    assert found.is_clear
+    orientation = find_orientation(image, label)
+    assert orientation.turn == Reorientation()
+    assert orientation.is_clear
 
 
 def test_separation_is_the_area_under_the_roc_curve():
     image = np.array([[[0, 1, 1, 5, 2, 7, 3]]], float)
     mask = np.array([[[0, 0, 0, 1, 1, 0, 0]]], bool)
-    # inside 5, 2; the rim 1, 1 and 7, 3: pairs won 3 of 4 and 2 of 4
+    # inside 5, 2; the shell 1, 1 and 7, 3: pairs won 3 of 4 and 2 of 4
     assert separation(image, mask) == pytest.approx(5 / 8)
     assert separation(np.ones_like(image), mask) == 0.5
     assert separation(image, np.ones_like(mask)) == 0.5
 
 
-def test_a_label_that_cannot_lie_on_the_image_is_told():
-    with pytest.raises(PancextError, match=r"size \(4, 3, 2\) fits the image's \(5, 3, 2\) in no order"):
+def test_a_label_that_cannot_fit_the_image_is_refused():
+    with pytest.raises(PancextError, match=r"size \(4, 3, 2\) does not fit the image's \(5, 3, 2\) in any"):
         find_orientation(np.zeros((2, 3, 5)), np.ones((2, 3, 4)))
     with pytest.raises(PancextError, match="no foreground"):
         find_orientation(np.zeros((2, 3, 4)), np.zeros((2, 3, 4)))
 
 
 @pytest.mark.parametrize(
-    ("turn", "words"),
+    ("reorientation", "words"),
     [
-        (Turn(), "as it is"),
-        (Turn(flipped=(True, False, True)), "z and x flipped"),
-        (Turn((0, 2, 1), (False, True, False)), "axes in the order z, x, y; y flipped"),
+        (Reorientation(), "as stored"),
+        (Reorientation(flipped=(True, False, True)), "z and x flipped"),
+        (Reorientation((0, 2, 1), (False, True, False)), "axes in the order z, x, y; y flipped"),
     ],
 )
-def test_a_turn_tells_what_it_does(turn, words):
-    assert str(turn) == words
+def test_a_reorientation_in_words(reorientation, words):
+    assert str(reorientation) == words
 
 
 def sphere(shape, *, centre):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath
+from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
@@ -27,27 +28,14 @@ PROVENANCE = {
 
 
 def convert_acdc(
-    source: Path,
-    *,
-    raw_root: Path,
-    dataset_id: int = 27,
-    name: str = "ACDC",
-    split: str = "nnunet",
-    jobs: int | None = None,
-    check_orientation: bool = False,
-    strict: bool = False,
-    overwrite: bool = False,
-    copy: bool = False,
-    show_progress: bool = True,
+    source: Path, *, raw_root: Path, dataset_id: int = 27, name: str = "ACDC", **options: Any
 ) -> ConversionResult:
     """Convert ACDC's database, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
-    A patient's two frames are two cases, and never on two sides of a split: the folds of 'nnunet' are made
-    by patient and written as a file, because nnU-Net's own would be made by case. `split` is 'nnunet'
-    (the folder `testing` is held out), counts of patients 'A/B', or the name of a published one.
-    `check_orientation` lays each label onto its image as the image's intensities tell, and leaves out a case
-    where they do not. With `copy` no file is hard-linked to the source. Raises PancextError for anything the
-    user can put right; nothing is then left at the target.
+    A patient's two frames are two cases, always on one side of a split: the folds of 'nnunet' are made by
+    patient and written to a file, because nnU-Net's own would be made by case. `split` is 'nnunet' (the
+    folder `testing` is the test set), counts of patients 'A/B', or the name of a published one. The other
+    options are those of `convert_source`.
     """
     return convert_source(
         [source],
@@ -55,25 +43,19 @@ def convert_acdc(
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         layout="acdc",
         labels="heart",
-        split=split,
-        jobs=jobs,
-        strict=strict,
-        overwrite=overwrite,
-        copy=copy,
-        show_progress=show_progress,
-        check_orientation=check_orientation,
+        **options,
     )
 
 
 def read_acdc(folder: Path) -> SourceDataset:
-    """Return the frames found below `folder`; PancextError for another layout."""
+    """Return the frames below `folder`; PancextError for another layout."""
     folders: dict[str, list[Path]] = {}
     ignored = []
     for path in sorted(walk_visible_files(folder)):
         if PATIENT.fullmatch(path.parent.name):
-            known = folders.setdefault(path.parent.name, [])
-            if path.parent not in known:
-                known.append(path.parent)
+            same_patient = folders.setdefault(path.parent.name, [])
+            if path.parent not in same_patient:
+                same_patient.append(path.parent)
             if path.name != INFO and not FRAME.fullmatch(path.name):
                 ignored.append(path.relative_to(folder).as_posix())
         else:
@@ -81,15 +63,15 @@ def read_acdc(folder: Path) -> SourceDataset:
     if not folders:
         raise PancextError(f"no patients in {folder}: {LAYOUT}. Give the folder that holds them.")
     cases, problems = [], []
-    for patient, found in sorted(folders.items()):
-        if len(found) > 1:
-            listed = " and ".join(path.relative_to(folder).as_posix() for path in found)
+    for patient, patient_folders in sorted(folders.items()):
+        if len(patient_folders) > 1:
+            listed = " and ".join(path.relative_to(folder).as_posix() for path in patient_folders)
             message = f"{listed} are folders of one patient. Remove the one that is wrong."
-            problems.append(Problem(case_id=patient, kind="duplicate id", message=message))
+            problems.append(Problem(patient, "duplicate id", message))
             continue
-        of_patient, of_problems = read_patient(found[0], root=folder)
-        cases += of_patient
-        problems += of_problems
+        new_cases, new_problems = read_patient(patient_folders[0], root=folder)
+        cases += new_cases
+        problems += new_problems
     return SourceDataset(
         title="ACDC",
         root=folder,
@@ -106,23 +88,23 @@ def read_acdc(folder: Path) -> SourceDataset:
 
 
 def read_patient(folder: Path, *, root: Path) -> tuple[list[SourceCase], list[Problem]]:
-    """Return the frames that Info.cfg names, and what is wrong with them."""
+    """Return the two frames named in Info.cfg, and problems."""
     patient = folder.name
     try:
         frames = frames_of((folder / INFO).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return [], [
             Problem(
-                case_id=patient,
-                kind="Info.cfg missing",
-                message=f"{folder.relative_to(root).as_posix()} holds no readable Info.cfg, so which frames "
-                "are end-diastole and end-systole is unknown. Extract the whole archive.",
+                patient,
+                "Info.cfg missing",
+                f"{folder.relative_to(root).as_posix()} holds no readable Info.cfg, which names "
+                "the frames at end-diastole and end-systole. Extract the whole archive.",
             )
         ]
     missing = [phase for phase in PHASES if phase not in frames]
     if missing:
         message = f"{(folder / INFO).relative_to(root).as_posix()} names no frame for {', '.join(missing)}."
-        return [], [Problem(case_id=patient, kind="Info.cfg incomplete", message=message)]
+        return [], [Problem(patient, "Info.cfg incomplete", message)]
     cases = []
     for phase in PHASES:
         name = f"{patient}_frame{frames[phase]:02d}"
@@ -139,14 +121,14 @@ def read_patient(folder: Path, *, root: Path) -> tuple[list[SourceCase], list[Pr
 
 
 def is_for_testing(patient: PurePath) -> bool:
-    """Say whether a patient's folder, relative to the source, is of the test set; the innermost part tells.
+    """Whether the innermost part in the path of a patient's folder, relative to the source, is 'testing'.
 
-    The name of the source itself tells nothing: it is whatever the user called the download.
+    The name of the source itself does not count: users may call the download anything.
     """
     return next((part for part in reversed(patient.parts) if part in PARTS), "") == "testing"
 
 
 def frames_of(info: str) -> dict[str, int]:
     """Return the number of each phase's frame from the text of an Info.cfg."""
-    found = re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)\s*$", info, re.MULTILINE)
-    return {phase: int(number) for phase, number in found}
+    matches = re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)\s*$", info, re.MULTILINE)
+    return {phase: int(number) for phase, number in matches}

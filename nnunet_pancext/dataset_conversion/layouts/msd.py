@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.layouts.msd_declaration import (
@@ -16,7 +17,7 @@ from nnunet_pancext.dataset_conversion.layouts.msd_declaration import (
     listed_training,
     parse_labels,
     provenance,
-    read_dataset_json,
+    read_msd_json,
 )
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
 from nnunet_pancext.errors import PancextError
@@ -33,21 +34,13 @@ def convert_msd(
     dataset_id: int = 7,
     name: str = "Pancreas",
     labels: str = "pancreas+tumour",
-    split: str = "nnunet",
-    jobs: int | None = None,
-    check_orientation: bool = False,
-    strict: bool = False,
-    overwrite: bool = False,
-    copy: bool = False,
-    show_progress: bool = True,
+    **options: Any,
 ) -> ConversionResult:
     """Convert Task07_Pancreas, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
-    `labels` is 'pancreas+tumour' (as the source declares them) or 'pancreas' (every foreground label merged
-    into 1). `split` is 'nnunet' (all labelled cases train) or 'A/B' (A cases train, B are held out).
-    `check_orientation` lays each label onto its image as the image's intensities tell, and leaves out a case
-    where they do not. With `copy` no file is hard-linked to the source. Raises PancextError for anything the
-    user can put right; nothing is then left at the target.
+    Args:
+        labels: 'pancreas+tumour' (as declared by the source) or 'pancreas' (all foreground merged into 1).
+        options: as for `convert_source`.
     """
     if labels not in LABEL_CHOICES:
         raise PancextError(f"--labels must be one of {', '.join(LABEL_CHOICES)}, got {labels!r}.")
@@ -57,20 +50,14 @@ def convert_msd(
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         layout="msd",
         labels=labels,
-        split=split,
-        jobs=jobs,
-        strict=strict,
-        overwrite=overwrite,
-        copy=copy,
-        show_progress=show_progress,
-        check_orientation=check_orientation,
+        **options,
     )
 
 
 def read_msd(folder: Path, *, labels: str) -> SourceDataset:
-    """Return the cases below `folder`, the task's folder or its parent; PancextError for another layout."""
+    """Return the cases in the task's folder or its parent; PancextError for another layout."""
     root = find_task_folder(folder)
-    declared = read_dataset_json(root)
+    declared = read_msd_json(root)
     values = parse_labels(declared.get("labels"))
     target_labels, mapping = target_labels_of(values, labels=labels)
     for name in ("imagesTr", "labelsTr"):
@@ -99,26 +86,26 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
 
 
 def find_task_folder(folder: Path) -> Path:
-    """Return `folder` or its one sub-folder that looks like an MSD task."""
+    """Return `folder` or its only sub-folder that looks like an MSD task."""
 
     def looks_like_a_task(path: Path) -> bool:
         return (path / "dataset.json").is_file() or (path / "imagesTr").is_dir()
 
     if looks_like_a_task(folder):
         return folder
-    found = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] != "." and looks_like_a_task(p)]
-    if not found:
+    tasks = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] != "." and looks_like_a_task(p)]
+    if not tasks:
         raise PancextError(f"no MSD task in {folder}: {LAYOUT}. Give the Task07_Pancreas folder.")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise PancextError(f"{len(found)} tasks in {folder}: {names}. Give the folder of the one to convert.")
-    return found[0]
+    if len(tasks) > 1:
+        names = ", ".join(path.name for path in tasks)
+        raise PancextError(f"{len(tasks)} tasks in {folder}: {names}. Give the folder of the one to convert.")
+    return tasks[0]
 
 
 def target_labels_of(
     declared: dict[str, int], *, labels: str
 ) -> tuple[dict[str, int], dict[int, int] | None]:
-    """Return the target's labels and the mapping to them, None where every value stays."""
+    """Return the target's labels and the mapping to them, None where no value changes."""
     if labels == "pancreas+tumour":
         return dict(declared), None
     mapping = {value: min(value, 1) for value in declared.values()}
@@ -129,7 +116,7 @@ def target_labels_of(
 def pair_training(
     root: Path, *, listed: list[str], labels_listed: dict[str, str]
 ) -> tuple[tuple[SourceCase, ...], list[Problem]]:
-    """Pair imagesTr with labelsTr by name and compare with the list; a case may lack one of its files."""
+    """Pair imagesTr with labelsTr by name and compare with the list; cases may lack a file."""
     images, image_problems = volumes(root / "imagesTr")
     labels, label_problems = volumes(root / "labelsTr")
     found = images | labels
@@ -140,9 +127,9 @@ def pair_training(
     problems = [*image_problems, *label_problems, *compare_with_list(found, listed, folder="imagesTr")]
     problems += [
         Problem(
-            case_id=case_id(image),
-            kind="label of another case",
-            message=f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name.",
+            case_id(image),
+            "label of another case",
+            f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name.",
         )
         for image, label in labels_listed.items()
         if image in found
@@ -153,7 +140,7 @@ def pair_training(
 def find_unlabelled(
     root: Path, *, listed: list[str], training_ids: set[str]
 ) -> tuple[tuple[SourceCase, ...], list[Problem]]:
-    """Return the images of imagesTs, which may be absent, and what is wrong with them."""
+    """Return the images of imagesTs, which may be absent, and problems."""
     folder = root / "imagesTs"
     found, problems = volumes(folder) if folder.is_dir() else (set(), [])
     cases = tuple(
@@ -164,14 +151,14 @@ def find_unlabelled(
     problems += compare_with_list(found, listed, folder="imagesTs")
     problems += [
         Problem(
-            case_id=case_id(n),
-            kind="duplicate id",
-            message=f"imagesTs/{n} has the name of a training case. Rename or remove one of the two.",
+            case_id(n),
+            "duplicate id",
+            f"imagesTs/{n} has the name of a training case. Rename or remove one of the two.",
         )
         for n in sorted(found)
         if case_id(n) in training_ids
     ]
-    # A problem of a test image must not leave out the training case of the same name.
+    # A problem of a test image must not exclude the training case of the same name.
     problems = [
         replace(p, case_id=f"imagesTs/{p.case_id}") if p.case_id in training_ids else p for p in problems
     ]
@@ -179,7 +166,7 @@ def find_unlabelled(
 
 
 def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
-    """Return the names of the .nii.gz in `folder`, and a problem for every uncompressed .nii."""
+    """Return the names of the .nii.gz files in `folder`, and a problem for every uncompressed .nii."""
     names = {p.name for p in folder.iterdir() if p.name.endswith(ENDING) and not p.name.startswith(".")}
     problems = []
     for path in sorted(folder.glob("[!.]*.nii")):
@@ -187,9 +174,9 @@ def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
         where = f"{folder.name}/{path.name}"
         problems.append(
             Problem(
-                case_id=case_id(twin),
-                kind="duplicate id" if twin in names else "not compressed",
-                message=f"{where} stands beside {folder.name}/{twin}. Remove the one that is wrong."
+                case_id(twin),
+                "duplicate id" if twin in names else "not compressed",
+                f"{where} exists beside {folder.name}/{twin}. Remove the wrong one."
                 if twin in names
                 else f"{where} is not a {ENDING}. Compress it: gzip {where}",
             )
@@ -198,21 +185,21 @@ def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
 
 
 def compare_with_list(found: set[str], listed: list[str], *, folder: str) -> list[Problem]:
-    """Return where dataset.json's list and the disk disagree. The disk decides what is converted."""
+    """Return where dataset.json's list and the disk disagree; the disk decides what is converted."""
     listed = [name for name in listed if not name.startswith(".")]
     problems = [
         Problem(
-            case_id=case_id(name),
-            kind="listed but not on disk",
-            message=f"dataset.json lists {folder}/{name}, which is not there. Extract the whole archive.",
+            case_id(name),
+            "listed but not on disk",
+            f"dataset.json lists {folder}/{name}, which does not exist. Extract the whole archive.",
         )
         for name in sorted(set(listed) - found)
     ]
     problems += [
         Problem(
-            case_id=case_id(name),
-            kind="duplicate id",
-            message=f"dataset.json lists {folder}/{name} {count} times. Correct the list.",
+            case_id(name),
+            "duplicate id",
+            f"dataset.json lists {folder}/{name} {count} times. Correct the list.",
             leaves_out=False,
         )
         for name, count in sorted(Counter(listed).items())
@@ -220,9 +207,9 @@ def compare_with_list(found: set[str], listed: list[str], *, folder: str) -> lis
     ]
     problems += [
         Problem(
-            case_id=case_id(name),
-            kind="on disk but not listed",
-            message=f"{folder}/{name} is not in dataset.json. List it, or remove it if it does not belong.",
+            case_id(name),
+            "on disk but not listed",
+            f"{folder}/{name} is not in dataset.json. List it, or remove it if it does not belong.",
             leaves_out=False,
         )
         for name in sorted(found - set(listed))
@@ -236,7 +223,7 @@ def case_id(name: str) -> str:
 
 
 def other_files(root: Path) -> tuple[int, tuple[str, ...]]:
-    """Return how many hidden files (`._*` and the like) lie in the dataset, and which files are not used."""
+    """Return the number of hidden files (`._*` and the like) in the dataset, and the unused files."""
     folders: Iterable[Path] = (root, *(root / name for name in ("imagesTr", "labelsTr", "imagesTs")))
     files = [p for folder in folders if folder.is_dir() for p in folder.iterdir() if not p.is_dir()]
     hidden = [path for path in files if path.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""What a Medical Segmentation Decathlon dataset.json declares: modality, labels, lists of cases."""
+"""The dataset.json of the Medical Segmentation Decathlon: modality, labels, lists of cases."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from nnunet_pancext.errors import PancextError
 LAYOUT = "expected are dataset.json, imagesTr/ and labelsTr/, as in Task07_Pancreas.tar"
 
 
-def read_dataset_json(root: Path) -> dict[str, Any]:
-    """Return the content of the source's dataset.json, checked to be a CT dataset's."""
+def read_msd_json(root: Path) -> dict[str, Any]:
+    """Return the content of the source's dataset.json; PancextError unless it declares CT."""
     path = root / "dataset.json"
     if not path.is_file():
         raise PancextError(f"no dataset.json in {root}: {LAYOUT}. Extract the whole archive.")
@@ -34,7 +34,7 @@ def read_dataset_json(root: Path) -> dict[str, Any]:
 
 
 def parse_labels(labels: Any) -> dict[str, int]:
-    """Turn MSD's {"0": "background", …} into {"background": 0, …}, values 0, 1, 2, … as nnU-Net demands."""
+    """Turn MSD's {"0": "background", …} into {"background": 0, …}, values 0, 1, 2, … as nnU-Net requires."""
     hint = 'Expected is "labels": {"0": "background", "1": "pancreas", "2": "cancer"} in dataset.json.'
     try:
         values = {str(name): int(value) for value, name in labels.items()}
@@ -50,10 +50,10 @@ def parse_labels(labels: Any) -> dict[str, int]:
 
 def entries(declared: dict[str, Any], key: str) -> list[Any]:
     """Return a list of dataset.json, empty where absent."""
-    found = declared.get(key) or []
-    if not isinstance(found, list):
-        raise PancextError(f"'{key}' in dataset.json is a {type(found).__name__}, not a list. Correct it.")
-    return found
+    content = declared.get(key) or []
+    if not isinstance(content, list):
+        raise PancextError(f"'{key}' in dataset.json is a {type(content).__name__}, not a list. Correct it.")
+    return content
 
 
 def entry_name(entry: Any, *, key: str) -> str:
@@ -79,7 +79,7 @@ def listed_training(declared: dict[str, Any]) -> tuple[list[str], dict[str, str]
 
 
 def provenance(declared: dict[str, Any]) -> dict[str, str]:
-    """Return where the data come from and what one may do with them, the published values where absent."""
+    """Return licence, reference, description and release, with the published values as defaults."""
     fields = {
         "licence": declared.get("licence") or declared.get("license") or "CC-BY-SA 4.0",
         "reference": declared.get("reference") or "Memorial Sloan Kettering Cancer Center",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
@@ -32,22 +33,16 @@ def convert_nih(
     raw_root: Path,
     dataset_id: int = 82,
     name: str = "NIHPancreas",
-    split: str = "nnunet",
-    jobs: int | None = None,
-    strict: bool = False,
-    overwrite: bool = False,
-    copy: bool = False,
-    show_progress: bool = True,
+    **options: Any,
 ) -> ConversionResult:
     """Convert Pancreas-CT, DICOM series and their NIfTI labels, into an nnU-Net raw dataset under `raw_root`.
 
-    `images` holds the series of each patient, in any of the layouts that The Cancer Imaging Archive has
-    published; `labels` the files label0001.nii.gz and so on. Each is a folder or an archive. `split` is
-    'nnunet' or 'A/B', as for `convert_msd`, or the name of a published one.
+    `images` holds the series of each patient, in any of the layouts published by The Cancer Imaging Archive;
+    `labels` the files label0001.nii.gz and so on. Each is a folder or an archive. The other options are those
+    of `convert_source`; `copy` has no effect, since all files are new.
 
-    Slices are put in order by their position, and each label is laid onto its image as the image tells; a
-    label of which that is unclear is left out. All files are new ones, so `copy` changes nothing. Raises
-    PancextError for anything the user can put right; nothing is then left at the target.
+    Slices are ordered by position, and each label is reoriented to its image by the image's intensities;
+    cases where these are unclear are left out.
     """
     return convert_source(
         [images, labels],
@@ -55,17 +50,12 @@ def convert_nih(
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         layout="nih",
         labels="pancreas",
-        split=split,
-        jobs=jobs,
-        strict=strict,
-        overwrite=overwrite,
-        copy=copy,
-        show_progress=show_progress,
+        **options,
     )
 
 
 def read_nih(images: Path, labels: Path) -> SourceDataset:
-    """Return the patients found below the two folders; PancextError for another layout."""
+    """Return the patients below the two folders; PancextError for another layout."""
     series, problems, ignored = find_series(images)
     label_files, label_problems = find_labels(labels)
     if not series:
@@ -75,18 +65,18 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
             f"no labels in {labels}: expected are label0001.nii.gz, label0002.nii.gz, … "
             "Give the folder TCIA_pancreas_labels-02-05-2017, or its archive."
         )
-    told = {problem.case_id for problem in problems}
+    reported = {problem.case_id for problem in problems}
     problems += label_problems
     problems += [
         missing_images(number)
         for number in sorted(set(label_files) - set(series))
-        if case_id(number) not in told
+        if case_id(number) not in reported
     ]
     problems += [
         Problem(
-            case_id=case_id(number),
-            kind="label missing",
-            message=f"there is no label{number}.nii.gz. Download the labels again, or remove the images.",
+            case_id(number),
+            "label missing",
+            f"there is no label{number}.nii.gz. Download the labels again, or remove the images.",
         )
         for number in sorted(set(series) - set(label_files))
     ]
@@ -114,64 +104,64 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
 
 
 def find_series(root: Path) -> tuple[dict[str, list[Path]], list[Problem], list[str]]:
-    """Return each patient's DICOM files, what is wrong with them, and the files that belong to no patient.
+    """Return each patient's DICOM files, problems, and the files of no patient.
 
-    A patient with several folders of files is left out: only a person can tell which series was labelled.
+    A patient with several folders of files is left out: only a person can decide which series was labelled.
     """
     folders: dict[str, dict[Path, list[Path]]] = defaultdict(lambda: defaultdict(list))
     ignored = []
     for path in sorted(walk_visible_files(root)):
         below = path.relative_to(root.parent)  # the root itself may be one patient's folder
-        patient = next((found for part in below.parts[:-1] if (found := PATIENT.fullmatch(part))), None)
+        patient = next((match for part in below.parts[:-1] if (match := PATIENT.fullmatch(part))), None)
         if patient and path.suffix.lower() in (".dcm", ""):
             folders[patient[1]][path.parent].append(path)
         elif LABEL.fullmatch(path.name) is None:
             ignored.append(path.relative_to(root).as_posix())
     series, problems = {}, []
-    for number, of_patient in sorted(folders.items()):
-        if len(of_patient) == 1:
-            (series[number],) = of_patient.values()
+    for number, series_folders in sorted(folders.items()):
+        if len(series_folders) == 1:
+            (series[number],) = series_folders.values()
             continue
         listed = ", ".join(
-            f"{name_of(folder, root)} ({len(files)} files)" for folder, files in of_patient.items()
+            f"{name_of(folder, root)} ({len(files)} files)" for folder, files in series_folders.items()
         )
         problems.append(
             Problem(
-                case_id=case_id(number),
-                kind="several series",
-                message=f"{len(of_patient)} folders of DICOM files: {listed}. "
-                "Keep the one that the label was drawn on.",
+                case_id(number),
+                "several series",
+                f"{len(series_folders)} folders of DICOM files: {listed}. "
+                "Keep the one on which the label was drawn.",
             )
         )
     return series, problems, ignored
 
 
 def find_labels(root: Path) -> tuple[dict[str, Path], list[Problem]]:
-    """Return each patient's label, and a problem for each that is there more than once."""
-    found: dict[str, list[Path]] = defaultdict(list)
+    """Return each patient's label, and a problem for each duplicate."""
+    labels: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(walk_visible_files(root)):
         if match := LABEL.fullmatch(path.name):
-            found[match[1]].append(path)
+            labels[match[1]].append(path)
     problems = [
         Problem(
-            case_id=case_id(number),
-            kind="duplicate id",
-            message=f"{' and '.join(name_of(path, root) for path in paths)} are labels of one patient. "
-            "Remove the one that is wrong.",
+            case_id(number),
+            "duplicate id",
+            f"{' and '.join(name_of(path, root) for path in paths)} are labels of one patient. "
+            "Remove the wrong one.",
         )
-        for number, paths in found.items()
+        for number, paths in labels.items()
         if len(paths) > 1
     ]
-    return {number: paths[0] for number, paths in found.items()}, problems
+    return {number: paths[0] for number, paths in labels.items()}, problems
 
 
 def missing_images(number: str) -> Problem:
     """Return the problem of a label without images."""
-    known = " They were withdrawn by the archive." if number in WITHOUT_IMAGES else " Download them again."
+    remedy = " They were withdrawn by the archive." if number in WITHOUT_IMAGES else " Download them again."
     return Problem(
-        case_id=case_id(number),
-        kind="images missing",
-        message=f"label{number}.nii.gz has no usable folder of images PANCREAS_{number}.{known}",
+        case_id(number),
+        "images missing",
+        f"label{number}.nii.gz has no usable folder of images PANCREAS_{number}.{remedy}",
     )
 
 

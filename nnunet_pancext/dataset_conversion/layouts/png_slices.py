@@ -1,4 +1,4 @@
-"""Slices exported as grey pictures, and `convert_slices`."""
+"""Slices exported as greyscale images, and `convert_slices`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
@@ -29,57 +30,48 @@ def convert_slices(
     patient_regex: str = PATIENT_REGEX,
     dataset_id: int = 101,
     name: str = "Slices",
-    split: str = "nnunet",
-    jobs: int | None = None,
-    strict: bool = False,
-    overwrite: bool = False,
-    copy: bool = False,
-    show_progress: bool = True,
+    **options: Any,
 ) -> ConversionResult:
     """Convert a folder or archive of .png slices and their masks into a 2D nnU-Net raw dataset.
 
     `classes` names the values 1, 2, … of the masks; with one class masks may be 0 and 255 as well.
-    `patient_regex` finds the patient in a file's name without its ending, as its first group: all slices of a
-    patient stay on one side of every split. With `copy` no file is hard-linked to the source. Raises
-    PancextError for anything the user can put right; nothing is then left at the target.
+    The first group of `patient_regex` is the patient in a file's name without its ending: all slices of a
+    patient stay on one side of every split. The other options are those of `convert_source`.
     """
     if len(set(classes)) != len(classes) or "background" in classes or not all(classes):
         raise PancextError(f"--classes must be different names other than background, got {list(classes)}.")
     try:
         compiled = re.compile(patient_regex)
     except re.error as error:
-        raise PancextError(f"--patient-regex {patient_regex!r} is no regular expression: {error}.") from error
+        raise PancextError(
+            f"--patient-regex {patient_regex!r} is not a regular expression: {error}."
+        ) from error
     return convert_source(
         [source],
         read=partial(read_slices, classes=classes, patient_regex=compiled),
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         layout="slices",
         labels=f"{', '.join(classes)}; patients by {patient_regex}",
-        split=split,
-        jobs=jobs,
-        strict=strict,
-        overwrite=overwrite,
-        copy=copy,
-        show_progress=show_progress,
+        **options,
     )
 
 
 def read_slices(folder: Path, *, classes: Sequence[str], patient_regex: re.Pattern[str]) -> SourceDataset:
-    """Return the slices found below `folder`; PancextError for another layout."""
-    images, labels, ignored, problems = find_pictures(folder)
-    for part, found in (("image", images), ("label", labels)):
-        if not found:
+    """Return the slices below `folder`; PancextError for another layout."""
+    images, labels, ignored, problems = find_images(folder)
+    for part, files in (("image", images), ("label", labels)):
+        if not files:
             raise PancextError(f"no folder {part}/ with .png files in {folder}: {LAYOUT}.")
     for stem in sorted(set(images) ^ set(labels)):
-        there, lacking = ("label", "image") if stem in labels else ("image", "label")
-        message = f"{there} {stem}{PNG} has no {lacking} of the same name. Add it, or remove the {there}."
-        problems.append(Problem(case_id=stem, kind=f"{lacking} missing", message=message))
+        present, missing = ("label", "image") if stem in labels else ("image", "label")
+        message = f"{present} {stem}{PNG} has no {missing} of the same name. Add it, or remove the {present}."
+        problems.append(Problem(stem, f"{missing} missing", message))
     cases = []
     for stem in sorted(set(images) & set(labels)):
         match = patient_regex.match(stem)
         if match is None or not match.groups() or not match[1]:
             raise PancextError(
-                f"{stem}{PNG} does not tell its patient. Give --patient-regex with the patient as its first "
+                f"--patient-regex finds no patient in {stem}{PNG}. Give one with the patient as its first "
                 "group, so that no patient's slices get into training and test."
             )
         cases.append(SourceCase(case_id=stem, image=images[stem], label=labels[stem], patient=match[1]))
@@ -100,8 +92,8 @@ def read_slices(folder: Path, *, classes: Sequence[str], patient_regex: re.Patte
     )
 
 
-def find_pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str], list[Problem]]:
-    """Return images and masks by name, other files, and the names that are there twice."""
+def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str], list[Problem]]:
+    """Return images and masks by name, other files, and problems of duplicate names."""
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     ignored, problems = [], []
@@ -110,17 +102,17 @@ def find_pictures(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[
         if path.suffix.lower() != PNG or not parent.startswith(("image", "label")):
             ignored.append(path.relative_to(folder).as_posix())
             continue
-        place = images if parent.startswith("image") else labels
-        first = place.setdefault(path.stem, path)
+        files = images if parent.startswith("image") else labels
+        first = files.setdefault(path.stem, path)
         if first != path:
-            names = " and ".join(one.relative_to(folder).as_posix() for one in (first, path))
+            names = " and ".join(file.relative_to(folder).as_posix() for file in (first, path))
             message = f"{names} have the same name. Convert one of the folders at a time."
-            problems.append(Problem(case_id=path.stem, kind="duplicate id", message=message))
+            problems.append(Problem(path.stem, "duplicate id", message))
     return images, labels, ignored, problems
 
 
 def masks_are_white(paths: Iterable[Path]) -> bool:
-    """Say whether the first mask with foreground has it white."""
+    """Whether the foreground of the first mask that has any is white."""
     for path in paths:
         try:
             values = scan_image(path, collect_values=True).values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
@@ -49,20 +50,12 @@ def convert_synapse(
     organs: int = 8,
     dataset_id: int = 13,
     name: str = "Synapse",
-    split: str = "nnunet",
-    jobs: int | None = None,
-    check_orientation: bool = False,
-    strict: bool = False,
-    overwrite: bool = False,
-    copy: bool = False,
-    show_progress: bool = True,
+    **options: Any,
 ) -> ConversionResult:
     """Convert RawData, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
-    `organs` is 8 (those of TransUNet's task, numbered 1 to 8 in the order of the original) or 13 (all, as
-    they are). `split` is 'nnunet', 'A/B' or the name of a published one. With `copy` no file is hard-linked
-    to the source. Raises PancextError for anything the user can put right; nothing is then left at the
-    target.
+    `organs` is 8 (those of TransUNet's task, numbered 1 to 8 in the original order) or 13 (all, unchanged).
+    The other options are those of `convert_source`.
     """
     if organs not in CHOICES:
         raise PancextError(f"--organs must be {' or '.join(map(str, CHOICES))}, got {organs}.")
@@ -72,54 +65,47 @@ def convert_synapse(
         target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         layout="synapse",
         labels=f"{organs} organs",
-        split=split,
-        jobs=jobs,
-        strict=strict,
-        overwrite=overwrite,
-        copy=copy,
-        show_progress=show_progress,
-        check_orientation=check_orientation,
+        **options,
     )
 
 
 def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
-    """Return the cases found below `folder`; PancextError for another layout."""
+    """Return the cases below `folder`; PancextError for another layout."""
     images: dict[str, Path] = {}
     tests: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     problems, ignored = [], []
     for path in sorted(walk_visible_files(folder)):
-        # Not the folder's own name, which is whatever the user called the download.
+        # without the folder's own name, since users may call the download anything
         below = [part.lower() for part in path.relative_to(folder).parts[:-1]]
-        if found := IMAGE.fullmatch(path.name):
-            place = tests if TEST_FOLDERS.intersection(below) else images
-        elif found := LABEL.fullmatch(path.name):
-            place = labels
+        if match := IMAGE.fullmatch(path.name):
+            files = tests if TEST_FOLDERS.intersection(below) else images
+        elif match := LABEL.fullmatch(path.name):
+            files = labels
         else:
             ignored.append(path.relative_to(folder).as_posix())
             continue
-        if found[1] in place:
-            first = place[found[1]].relative_to(folder).as_posix()
+        if match[1] in files:
+            first = files[match[1]].relative_to(folder).as_posix()
             problems.append(
                 Problem(
-                    case_id=case_id(found[1]),
-                    kind="duplicate id",
-                    message=f"{path.relative_to(folder).as_posix()} has the name of {first}. "
-                    "Remove the one that is wrong.",
+                    case_id(match[1]),
+                    "duplicate id",
+                    f"{path.relative_to(folder).as_posix()} has the name of {first}. Remove the wrong one.",
                 )
             )
-        place.setdefault(found[1], path)
+        files.setdefault(match[1], path)
     if not images or not labels:
         missing = "images" if not images else "labels"
         raise PancextError(f"no {missing} in {folder}: {LAYOUT}. Extract the whole archive.")
     for number in sorted(set(images) ^ set(labels)):
         image, label = f"img{number}.nii.gz", f"label{number}.nii.gz"
-        lacking, there = (image, label) if number in labels else (label, image)
+        missing_file, present = (image, label) if number in labels else (label, image)
         problems.append(
             Problem(
-                case_id=case_id(number),
-                kind="image missing" if number in labels else "label missing",
-                message=f"{there} is there, {lacking} is not. Extract the whole archive.",
+                case_id(number),
+                "image missing" if number in labels else "label missing",
+                f"{present} exists, {missing_file} does not. Extract the whole archive.",
             )
         )
     target_labels, mapping = target_labels_of(organs)
@@ -145,7 +131,7 @@ def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
 
 
 def target_labels_of(organs: int) -> tuple[dict[str, int], dict[int, int] | None]:
-    """Return the target's labels by name, and the mapping from the original values, None for all of them."""
+    """Return the target's labels, and the mapping from the original values, None for all thirteen."""
     if organs == len(ORGANS):
         return {"background": 0, **ORGANS}, None
     chosen = CHOICES[organs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from made_msd_task import write_volume
+from synthetic_msd_task import write_volume
 
 TRAINING = (*range(1, 11), *range(21, 41))
 VALUES = np.arange(14, dtype=np.uint8).repeat(30).reshape(5, 12, 7)  # each of the 13 organs, and background

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from made_dicom import write_with_pydicom
+from synthetic_dicom import write_with_pydicom
 
 SIZE_ZYX = (10, 24, 24)
 SPACING = (0.8, 0.8, 1.0)
@@ -14,7 +14,7 @@ STUDY = "11-24-2015-PANCREAS0001-Pancreas-18957"
 LAI = (1, 0, 0, 0, -1, 0, 0, 0, -1)
 
 
-def made_ct(number: int) -> tuple[np.ndarray, np.ndarray]:
+def synthetic_ct(number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return HU of an organ in fat, and its mask; it lies otherwise in each patient, and nowhere central."""
     random = np.random.default_rng(number)
     grid = np.indices(SIZE_ZYX)
@@ -34,7 +34,7 @@ def write_label(path: Path, mask: np.ndarray, direction=LAI) -> None:
     sitk.WriteImage(image, str(path))
 
 
-class MadeDownload:
+class SyntheticDownload:
     """What a user has: `images` with a folder for each patient, `labels` with a file for each."""
 
     def __init__(self, root: Path, *, below: str = "manifest-1599750808610/Pancreas-CT") -> None:
@@ -44,7 +44,7 @@ class MadeDownload:
 
     def add(self, number: int, *, turn=lambda mask: mask[::-1, ::-1]) -> None:
         """Add a patient; `turn` makes the stored array of the label from the mask as it lies on the image."""
-        hu, mask = made_ct(number)
+        hu, mask = synthetic_ct(number)
         write_with_pydicom(self.series(number), hu, spacing_mm=SPACING)
         write_label(self.label(number), turn(mask))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from made_msd_task import write_volume
+from synthetic_msd_task import write_volume
 
 
 def add_patient(folder: Path, number: int, *, ed: int = 1, es: int = 9) -> None:

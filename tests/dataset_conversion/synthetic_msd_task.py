@@ -40,7 +40,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @dataclass
-class MadeTask:
+class SyntheticTask:
     """A made Task07 folder that tests damage before converting it."""
 
     folder: Path
@@ -61,11 +61,11 @@ class MadeTask:
         path.write_text(json.dumps(content))
 
 
-def make_msd_task(folder: Path, *, cases: int = 6, test_images: int = 2) -> MadeTask:
+def make_msd_task(folder: Path, *, cases: int = 6, test_images: int = 2) -> SyntheticTask:
     """Write `cases` labelled cases 001, 004, 007, … and `test_images` unlabelled ones."""
     for name in ("imagesTr", "labelsTr", "imagesTs"):
         (folder / name).mkdir(parents=True)
-    task = MadeTask(folder)
+    task = SyntheticTask(folder)
     rng = np.random.default_rng(7)
     training = range(1, 1 + 3 * cases, 3)
     for number in training:

@@ -1,4 +1,4 @@
-"""A small made download of every layout that can be converted."""
+"""A small synthetic download of every layout that can be converted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import made_slices
-import made_synapse
-from made_acdc import add_patient
-from made_msd_task import make_msd_task
-from made_nih import MadeDownload
+import synthetic_slices
+import synthetic_synapse
+from synthetic_acdc import add_patient
+from synthetic_msd_task import make_msd_task
+from synthetic_nih import SyntheticDownload
 
 from nnunet_pancext.dataset_conversion.layouts.acdc import convert_acdc
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
@@ -27,7 +27,7 @@ def msd(folder: Path) -> Convert:
 
 
 def nih(folder: Path) -> Convert:
-    download = MadeDownload(folder)
+    download = SyntheticDownload(folder)
     for number in (1, 2, 13, 31, 32):
         download.add(number)
     return partial(convert_nih, download.images, download.labels)
@@ -35,8 +35,8 @@ def nih(folder: Path) -> Convert:
 
 def synapse(folder: Path) -> Convert:
     for number in range(1, 6):
-        made_synapse.add(folder / "RawData", number)
-    made_synapse.add(folder / "RawData", 61, test="Testing")
+        synthetic_synapse.add(folder / "RawData", number)
+    synthetic_synapse.add(folder / "RawData", 61, test="Testing")
     return partial(convert_synapse, folder / "RawData", organs=13)
 
 
@@ -48,7 +48,7 @@ def acdc(folder: Path) -> Convert:
 
 
 def slices(folder: Path) -> Convert:
-    return partial(convert_slices, made_slices.make(folder / "pngs", value=1))
+    return partial(convert_slices, synthetic_slices.make(folder / "pngs", value=1))
 
 
 LAYOUTS: dict[str, Callable[[Path], Convert]] = {

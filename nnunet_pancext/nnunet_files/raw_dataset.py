@@ -1,0 +1,87 @@
+"""A finished raw dataset: finding it, its cases, their patients and its split."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
+from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
+from nnunet_pancext.nnunet_files.folders import raw_root
+from nnunet_pancext.nnunet_files.patients import patient_of
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """The cases of a raw dataset with the image of their first channel, their patients, and split.json."""
+
+    folder: Path
+    training: dict[str, Path]
+    test: dict[str, Path]
+    patients: dict[str, str]
+    split: dict[str, Any]
+
+
+def find_dataset(name: str) -> Path:
+    """Return the folder of a raw dataset given as a path, its name or its number.
+
+    Raises:
+        PancextError: there is none.
+    """
+    given = Path(os.path.abspath(name))  # has the dataset's name also for '.'
+    if name and (given / "dataset.json").is_file():
+        return given
+    if name and (len(Path(name).parts) != 1 or name == ".."):
+        problem = "holds no dataset.json" if given.exists() else "does not exist"
+        raise PancextError(f"{given} {problem}. Give the number, the name or the folder of a raw dataset.")
+    root = raw_root()
+    datasets = sorted(path for path in root.glob("Dataset*") if (path / "dataset.json").is_file())
+    is_number = re.fullmatch("[0-9]+", name)
+    pattern = rf"Dataset0*{name.lstrip('0')}_.*" if is_number else re.escape(name)
+    matching = [path for path in datasets if re.fullmatch(pattern, path.name)]
+    if len(matching) != 1:
+        listed = ", ".join(path.name for path in datasets) or "none"
+        raise PancextError(
+            f"no dataset {name!r} in {root}; there are: {listed}. Give its number, its name or its folder."
+        )
+    return matching[0]
+
+
+def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDataset:
+    """Return the cases of a raw dataset.
+
+    Their patients follow from the first group of `patient_regex`; else from split.json; else frames that
+    share a name share a patient.
+
+    Raises:
+        PancextError: the folder holds no images, a JSON file is malformed, or the expression does not compile
+            or has no group.
+    """
+    ending = read_dataset_json(folder / "dataset.json").file_ending
+    training, test = (
+        {
+            path.name.removesuffix(f"_0000{ending}"): path
+            for path in sorted((folder / part).glob(f"*_0000{ending}"))
+            if not path.name.startswith(".")
+        }
+        for part in ("imagesTr", "imagesTs")
+    )
+    if not training:
+        raise PancextError(
+            f"no images *_0000{ending} in {folder / 'imagesTr'}. Is this an nnU-Net raw dataset?"
+        )
+    split_file = folder / "split.json"
+    split = read_json(split_file, expect=dict) if split_file.is_file() else {}
+    recorded = split.get("patients", {})
+    if not isinstance(recorded, dict) or not all(isinstance(patient, str) for patient in recorded.values()):
+        raise PancextError(
+            f'"patients" in {split_file} must map cases to names, like {{"case_1": "patient_1"}}. Correct it.'
+        )
+    patients = {
+        case: patient_of(case, told=recorded, expression=patient_regex) for case in (*training, *test)
+    }
+    return RawDataset(folder, training, test, patients, split)
