@@ -27,7 +27,7 @@ from run import ENVIRONMENT
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.layouts.nih import convert_nih
-from nnunet_pancext.dataset_conversion.raw_dataset import place
+from nnunet_pancext.dataset_conversion.target import place
 from nnunet_pancext.io.parallel import for_each
 
 SIZE_ZYX = (160, 512, 512)

@@ -104,7 +104,7 @@ def compare_models(
         )
     family = _defined_metrics(scored, metrics)
     if not strata:
-        stratifications = default_stratifications(scored, dataset_json=results.models[0].dataset_json)
+        stratifications = default_stratifications(scored, dataset_json=results.models[0].dataset.content)
     reference, folds = results.reference.name, list(results.cases)
     rows = compare_rows(scored, reference=reference, family=family, seed=seed, resamples=resamples)
     costs = [model_cost(model, folds) for model in results.models]

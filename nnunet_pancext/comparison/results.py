@@ -11,7 +11,7 @@ from nnunet_pancext.comparison.folds import choose_folds, find_splits, validated
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
 from nnunet_pancext.evaluation.targets import Targets, read_targets
-from nnunet_pancext.io.files import read_json
+from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
 from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
 from nnunet_pancext.nnunet_files.models import (
     Model,
@@ -126,9 +126,9 @@ def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
     declared: dict[str, Any] = {}
     beside = truths.parent / "dataset.json"
     if beside.is_file():
-        declared[f"the dataset ({beside})"] = _labels(read_json(beside), beside)
+        declared[f"the dataset ({beside})"] = read_dataset_json(beside).labels
     for model in models:
-        declared[model.name] = _labels(model.dataset_json, model.folder / "dataset.json")
+        declared[model.name] = model.dataset.labels
     (first, labels), *others = declared.items()
     for name, other_labels in others:
         if other_labels != labels:
@@ -147,10 +147,3 @@ def require_truths(files: Mapping[str, Path]) -> None:
             f"No ground truth in {files[missing[0]].parent} for {len(missing)} of {len(files)} cases: "
             f"{', '.join(missing)}. Restore it: nnUNetv2_plan_and_preprocess copies it from labelsTr."
         )
-
-
-def _labels(dataset_json: Any, path: Path) -> dict[str, Any]:
-    labels = dataset_json.get("labels") if isinstance(dataset_json, dict) else None
-    if not isinstance(labels, dict) or not labels:
-        raise PancextError(f"{path} declares no labels. Is it nnU-Net's?")
-    return labels

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder
 from nnunet_pancext.dataset_conversion.preparation import ExaminedCase, prepare_case
-from nnunet_pancext.dataset_conversion.raw_dataset import case_files, write_case
+from nnunet_pancext.dataset_conversion.target import case_files, write_case
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.raw_cases.case_checks import check_case, find_duplicates
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of

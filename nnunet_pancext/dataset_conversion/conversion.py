@@ -12,7 +12,6 @@ from typing import Any
 from nnunet_pancext.dataset_conversion.archive import OpenedSource, opened_sources, require_source
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, locked_build_folder, read_record
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
-from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY, RawTarget, dataset_json
 from nnunet_pancext.dataset_conversion.remarks import belongs_to_test_set, remarks
 from nnunet_pancext.dataset_conversion.report import (
     REPORT_NAME,
@@ -20,6 +19,7 @@ from nnunet_pancext.dataset_conversion.report import (
     count_files,
     report_document,
 )
+from nnunet_pancext.dataset_conversion.target import CONVERTED_BY, RawTarget, dataset_json
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext
 from nnunet_pancext.io.files import write_json

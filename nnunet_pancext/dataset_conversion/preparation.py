@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.raw_dataset import write_image
+from nnunet_pancext.dataset_conversion.target import write_image
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
+from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, nnunet_folder
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, backup_of, folds_file
 from nnunet_pancext.raw_cases.source import SourceCase, SourceDataset

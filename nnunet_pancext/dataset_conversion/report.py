@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_conversion.raw_dataset import CONVERTED_BY
+from nnunet_pancext.dataset_conversion.target import CONVERTED_BY
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.folders import nnunet_folder
 from nnunet_pancext.raw_cases.source import Problem, SourceDataset

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import read_json
+from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
 from nnunet_pancext.nnunet_files.model_folder import SEPARATOR, Fold, ModelName
 
@@ -23,12 +22,12 @@ class Model:
     name: str
     trained_as: ModelName
     folder: Path
-    dataset_json: dict[str, Any]
+    dataset: DatasetJson
 
     @property
     def ending(self) -> str:
         """The suffix of its predictions."""
-        return str(self.dataset_json.get("file_ending", ".nii.gz"))
+        return self.dataset.file_ending
 
     def fold(self, fold: int | str) -> Fold:
         """Return a fold, which need not exist."""
@@ -84,7 +83,7 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
                 name=SEPARATOR.join(part for part, differs in zip(parts, differing, strict=True) if differs),
                 trained_as=parts,
                 folder=folder,
-                dataset_json=read_json(folder / "dataset.json", expect=dict),
+                dataset=read_dataset_json(folder / "dataset.json"),
             )
         )
     return models

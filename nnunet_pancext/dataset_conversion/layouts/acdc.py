@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
-from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
+from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import walk_visible_files
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset

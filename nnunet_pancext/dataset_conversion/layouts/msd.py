@@ -19,7 +19,7 @@ from nnunet_pancext.dataset_conversion.layouts.msd_declaration import (
     provenance,
     read_msd_json,
 )
-from nnunet_pancext.dataset_conversion.raw_dataset import RawTarget
+from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
 
