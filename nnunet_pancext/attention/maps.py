@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.dims import resize
-from nnunet_pancext.architectures.segmentation_network import crop_end
+from nnunet_pancext.architectures.dims import crop_end, resize
 from nnunet_pancext.attention.model import PreparedImage, TrainedModel
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers import list_trainers
 
-WITH_MAPS = (
-    "Maps are written of the attention gates of AttentionUNetTrainer, MultiHeadAttentionUNetTrainer and "
-    "nnUNetTrainerAttentionGates; of the non-local blocks of SegResNetNLTrainer, SegResNetNL1Trainer to "
-    "SegResNetNL4Trainer and nnUNetTrainerNonLocal; of the saliency, window, localization and focusing of "
-    "PancreasTumorCascadeTrainer, CDINSTSegTrainer, their ablations and nnUNetTrainerFocusing."
-)
+
+def trainers_with_maps() -> str:
+    """Return a sentence that lists the trainers whose networks have attention maps."""
+    trainers: dict[str, list[str]] = {}
+    for name, trainer in list_trainers().items():
+        if trainer.attention and "paper" in vars(trainer):
+            trainers.setdefault(trainer.attention, []).append(name)
+    kinds = (f"{kind} of {', '.join(names)}" for kind, names in trainers.items())
+    return f"These trainers and their ablations have maps: {'; '.join(kinds)}."
 
 
 class PatchMaps(nn.Module):
@@ -110,7 +113,7 @@ def read_attention(
                 "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
             )
         return read_non_local(model, image, voxel)
-    raise PancextError(f"There are no attention maps of {type(network).__name__}. {WITH_MAPS}")
+    raise PancextError(f"{type(network).__name__} has no attention maps. {trainers_with_maps()}")
 
 
 def _window(

@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Write what steers a trained model's network, for one image: the attention of each gate and head of an
-Attention U-Net; what one voxel attends to in each non-local block; the saliency, window and maps of the
-pancreatic-tumour cascade; the maps of CDI-NSTSEG. Each becomes a NIfTI file in the image's geometry and a
-PNG."""
+Write the attention maps of a trained model for one image: attention gates, non-local blocks (what one voxel
+attends to), saliency, localization and focusing maps, whichever its network has. Each becomes a NIfTI file in
+the image's geometry and a PNG."""
 
 EXAMPLES = """\
 examples:

@@ -158,7 +158,7 @@ def test_without_gates_there_are_no_maps():
 def test_the_output_is_fused_from_all_levels():
     network = build(deep_supervision=True).eval()
     image = torch.randn(1, 1, 32, 48)
-    features = network.decode(image)
+    features = network.forward_features(image)
     enlarged = [
         functional.interpolate(head(level), size=(32, 48), mode="bilinear")
         for head, level in zip(network.level_heads, features, strict=True)

@@ -19,8 +19,8 @@ class CDIContract(ArchitectureContract):
     has_auxiliary_heads = False
 
     def image(self, network, *, channels=1, extra=0):
-        size = [step + extra for step in network.smallest_size]
-        size[-1] = 3 * network.divisor[-1] + extra  # so that the scales differ
+        size = [step + extra for step in network.minimum_size]
+        size[-1] = 3 * network.size_divisibility[-1] + extra  # so that the scales differ
         return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
 
 
@@ -81,7 +81,7 @@ ABLATIONS = [
 def test_a_gradient_reaches_every_parameter_of_an_ablation(options, deep_supervision):
     network = build(deep_supervision=deep_supervision, **options)
     if not deep_supervision:
-        for part in network.supervised_only:
+        for part in network.training_only_modules:
             part.requires_grad_(False)
     assert idle_parameters(network, torch.randn(2, 1, 48, 48)) == []
 
@@ -161,9 +161,9 @@ def test_bad_options_are_refused():
     for scales in ((0.5, 1.5), (1.0, 1.0), (1.0, -1.0)):
         with pytest.raises(ValueError, match="must hold 1"):
             build(scales=scales)
-    with pytest.raises(ValueError, match="BatchNorm count each batch twice"):
+    with pytest.raises(ValueError, match="BatchNorm twice per batch"):
         build(recompute=True)
-    with pytest.raises(ValueError, match="localization is left out"):
+    with pytest.raises(ValueError, match="localization is False"):
         build(localization=False, attention="se")
 
 

@@ -149,9 +149,7 @@ def test_a_checkpoint_without_a_form_is_of_the_former_one_and_runs_as_such():
     weights = former.state_dict()
     del weights["second_relu"]
     loaded = build(3, base_channels=4).eval()
-    with pytest.warns(
-        UserWarning, match="a second ReLU in each block, as in former versions, .* in that form"
-    ):
+    with pytest.warns(UserWarning, match="a second ReLU in each block, as in former versions, .* that form"):
         loaded.load_state_dict(weights, strict=True)
     image = torch.randn(1, 1, 16, 16)
     assert torch.equal(loaded(image), former(image))

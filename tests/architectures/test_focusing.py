@@ -225,8 +225,8 @@ def test_what_is_left_out_has_no_parameters(localization, focusing):
     kinds = {type(module) for module in mining.modules()}
     assert (SpatialAttention in kinds) is localization
     assert (ContextExploration in kinds) is focusing
-    assert all(isinstance(part, nn.Conv2d) for part in mining.supervised_only)
-    assert bool(mining.supervised_only) is not focusing
+    assert all(isinstance(part, nn.Conv2d) for part in mining.training_only_modules)
+    assert bool(mining.training_only_modules) is not focusing
 
 
 def test_bad_options_are_refused():

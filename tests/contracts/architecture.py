@@ -37,7 +37,7 @@ class NetworkContract:
         return self.network_class(**arguments)
 
     def image(self, network: SegmentationNetwork, *, channels: int = 1, extra: int = 0) -> torch.Tensor:
-        size = [2 * step + extra for step in network.smallest_size]
+        size = [2 * step + extra for step in network.minimum_size]
         return torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
 
     def build_flat(self, spatial_dims: int) -> SegmentationNetwork:
@@ -105,7 +105,7 @@ class NetworkContract:
     def test_a_wrong_number_of_axes_is_refused(self, spatial_dims):
         network = self.build(spatial_dims)
         with pytest.raises(ValueError, match="axes"):
-            network(torch.randn(1, *network.smallest_size))
+            network(torch.randn(1, *network.minimum_size))
 
     def test_other_dimensions_are_refused(self):
         with pytest.raises(ValueError, match="spatial_dims is 4"):
@@ -141,7 +141,7 @@ class ArchitectureContract(NetworkContract):
     def test_anisotropic_strides(self, spatial_dims):
         strides = self.anisotropic_strides(spatial_dims)
         network = self.build(spatial_dims, strides=strides, deep_supervision=True).eval()
-        assert network.divisor == tuple(prod(steps) for steps in zip(*strides, strict=True))
+        assert network.size_divisibility == tuple(prod(steps) for steps in zip(*strides, strict=True))
         image = self.image(network, extra=1)
         assert network(image)[0].shape[2:] == image.shape[2:]
         assert network.level_strides[1] == strides[0]
@@ -155,7 +155,7 @@ class ArchitectureContract(NetworkContract):
 
     def test_the_smallest_size_works_and_a_smaller_one_is_refused(self, spatial_dims):
         network = self.build(spatial_dims).eval()
-        smallest = network.smallest_size
+        smallest = network.minimum_size
         assert network(torch.randn(1, 1, *smallest)).shape[2:] == smallest
         too_small = (smallest[0] - 1, *smallest[1:])
         with pytest.raises(ValueError, match="too small") as error:

@@ -2,7 +2,7 @@
 
 from nnunet_pancext.architectures.blocks.aspp import ASPP
 from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention, AttentionGate, GatedSkip
-from nnunet_pancext.architectures.blocks.conv import conv_norm_relu, conv_stack
+from nnunet_pancext.architectures.blocks.conv import conv_stack
 from nnunet_pancext.architectures.blocks.focusing import (
     ContextExploration,
     FocusingModule,
@@ -10,10 +10,10 @@ from nnunet_pancext.architectures.blocks.focusing import (
 )
 from nnunet_pancext.architectures.blocks.head import (
     class_head,
-    linear_head,
-    map_convolution,
+    conv1x1_head,
+    init_prior_bias,
+    map_head,
     segmentation_head,
-    start_at,
 )
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
 from nnunet_pancext.architectures.blocks.light_attention import (
@@ -32,6 +32,7 @@ from nnunet_pancext.architectures.blocks.residual import ResidualBlock
 from nnunet_pancext.architectures.blocks.saliency import SaliencyChange
 from nnunet_pancext.architectures.blocks.scale_fusion import ScaleFusion
 from nnunet_pancext.architectures.blocks.target_mining import TargetMining
+from nnunet_pancext.architectures.blocks.u_net import decode, encode
 
 __all__ = [
     "ASPP",
@@ -55,12 +56,13 @@ __all__ = [
     "SqueezeExcitation",
     "TargetMining",
     "class_head",
-    "conv_norm_relu",
+    "conv1x1_head",
     "conv_stack",
+    "decode",
+    "encode",
     "foreground_probability",
-    "linear_head",
-    "map_convolution",
+    "init_prior_bias",
+    "map_head",
     "non_local_maps",
     "segmentation_head",
-    "start_at",
 ]

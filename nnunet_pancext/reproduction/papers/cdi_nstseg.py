@@ -38,6 +38,7 @@ ABLATIONS = Table(
     ),
 )
 
+ORDER = 50
 CDI_NSTSEG = Paper(
     name="cdi-nstseg",
     title="CDI-NSTSEG, multi-scale visual information and non-local target mining",

@@ -9,7 +9,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.architectures import CDINSTSeg, DLKUNet
-from nnunet_pancext.architectures.segmentation_network import LARGEST_LOGIT, hold_within
+from nnunet_pancext.architectures.segmentation_network import LARGEST_LOGIT, rescale_logits
 
 SMALL = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "base_channels": 8}
 
@@ -26,7 +26,7 @@ def sure_network(kind=DLKUNet, **options):
 
 def test_logits_are_scaled_down_by_one_factor_per_voxel():
     logits = torch.tensor([[-300.0, 150.0, 600.0], [1.0, -200.0, 200.0], [3.0, 0.0, -2.0]]).T[None]
-    held = hold_within(200.0, logits)
+    held = rescale_logits(200.0, logits)
     torch.testing.assert_close(held[0].T[0], torch.tensor([-100.0, 50.0, 200.0]))
     assert torch.equal(held[0].T[1:], logits[0].T[1:])
 
