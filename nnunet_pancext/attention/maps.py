@@ -23,7 +23,7 @@ def trainers_with_maps() -> str:
         if trainer.attention and "paper" in vars(trainer):
             trainers.setdefault(trainer.attention, []).append(name)
     kinds = (f"{kind} of {', '.join(names)}" for kind, names in trainers.items())
-    return f"These trainers and their ablations have maps: {'; '.join(kinds)}."
+    return f"Maps are written of the {'; of the '.join(kinds)}; and of their ablations'."
 
 
 class PatchMaps(nn.Module):
@@ -113,7 +113,7 @@ def read_attention(
                 "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
             )
         return read_non_local(model, image, voxel)
-    raise PancextError(f"{type(network).__name__} has no attention maps. {trainers_with_maps()}")
+    raise PancextError(f"There are no attention maps of {type(network).__name__}. {trainers_with_maps()}")
 
 
 def _window(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
+from contracts.gradients import idle_parameters
 from torch import nn
 from torch.nn import functional
 
@@ -18,15 +19,18 @@ class TestAttentionUNet(ArchitectureContract):
     strides_are_kernels = True
 
 
-class TestMultiHeadAttentionUNet(TestAttentionUNet):
-    options = {"base_channels": 4, "num_heads": 3}
-
-
 def build(**options):
     torch.manual_seed(0)
     return AttentionUNet(
         **{"spatial_dims": 2, "in_channels": 1, "num_classes": 2, "base_channels": 4, **options}
     )
+
+
+@pytest.mark.parametrize("dims", [2, 3], ids=["2d", "3d"])
+def test_a_gradient_reaches_every_head(dims):
+    network = build(spatial_dims=dims, num_heads=3, deep_supervision=True)
+    image = torch.randn(2, 1, *network.minimum_size[:-1], 2 * network.minimum_size[-1])
+    assert idle_parameters(network, image) == []
 
 
 # By hand: each further head of a level with c channels adds to the gate c*c*8 (theta), 2c*c + c (phi),

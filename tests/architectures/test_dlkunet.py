@@ -16,6 +16,7 @@ class TestDLKUNet(ArchitectureContract):
     num_downsamplings = 2
     options = {"num_levels": 3, "base_channels": 4}
     strides_are_kernels = True
+    compiled_dims = (2, 3)
 
 
 def build(num_levels, **options):

@@ -10,12 +10,6 @@ from nnunet_pancext.trainers import AttentionUNetTrainer, MultiHeadAttentionUNet
 
 class TestAttentionUNetTrainer(TrainerContract):
     trainer = AttentionUNetTrainer
-    small = {"base_channels": 4}
-
-
-class TestMultiHeadAttentionUNetTrainer(TrainerContract):
-    trainer = MultiHeadAttentionUNetTrainer
-    small = {"base_channels": 4}
 
 
 @pytest.mark.parametrize(

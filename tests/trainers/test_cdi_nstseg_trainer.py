@@ -34,7 +34,6 @@ ABLATIONS = {
 
 class TestCDINSTSegTrainer(TrainerContract):
     trainer = CDINSTSegTrainer
-    small = {"base_channels": 8}
     resumed = "2d"
 
     @pytest.mark.parametrize(("kind", "expected"), [("regions", True), ("two foregrounds", False)])
@@ -77,7 +76,6 @@ class TestCDINSTSegTrainer(TrainerContract):
 class AttentionContract(TrainerContract):
     """The rest is `CDINSTSegTrainer`'s own."""
 
-    small = {"base_channels": 8}
     resumed = "2d"
     left_out = ("3d_lowres", "3d_cascade_fullres", "fourteen foregrounds", "regions and ignore")
 

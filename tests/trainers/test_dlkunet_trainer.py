@@ -11,12 +11,13 @@ from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
-from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
+from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer
 
 
-class TestDLKUNetSTrainer(TrainerContract):
-    trainer = DLKUNetSTrainer
-    small = {"base_channels": 4}
+class TestDLKUNetLTrainer(TrainerContract):
+    """S and M are the same trainer with fewer levels: `test_every_trainer` takes a step of each."""
+
+    trainer = DLKUNetLTrainer
     resumed = "2d"
 
     def test_a_former_training_continues_in_its_form(self, folders):
@@ -76,18 +77,6 @@ def predicted(network, weights, plans, image):
         network, plans, plans.get_configuration("2d"), weights, made_dataset_json(), "", None
     )
     return predictor.predict_logits_from_preprocessed_data(image).float()
-
-
-class TestDLKUNetMTrainer(TrainerContract):
-    trainer = DLKUNetMTrainer
-    small = {"base_channels": 4}
-    resumed = "2d"
-
-
-class TestDLKUNetLTrainer(TrainerContract):
-    trainer = DLKUNetLTrainer
-    small = {"base_channels": 4}
-    resumed = "2d"
 
 
 @pytest.mark.parametrize(("size", "levels"), [("S", 3), ("M", 4), ("L", 5)])

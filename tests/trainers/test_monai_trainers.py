@@ -37,7 +37,6 @@ class TrainerContract(AnyTrainerContract):
 
 class TestMonaiSegResNetTrainer(TrainerContract):
     trainer = MonaiSegResNetTrainer
-    small = {"blocks_down": (1, 1, 1, 1)}
     resumed = "2d"
 
     def test_losses_named_by_suffixes_take_the_one_output(self, folders):
@@ -52,21 +51,18 @@ class TestMonaiSegResNetTrainer(TrainerContract):
 
 class TestMonaiAttentionUnetTrainer(TrainerContract):
     trainer = MonaiAttentionUnetTrainer
-    small = {"channels": (2, 4, 4, 4, 4)}
     resumed = "2d"
     left_out = FEW
 
 
 class TestMonaiUNETRTrainer(TrainerContract):
     trainer = MonaiUNETRTrainer
-    small = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
     resumed = "2d"
     left_out = FEW
 
 
 class TestMonaiSwinUNETRTrainer(TrainerContract):
     trainer = MonaiSwinUNETRTrainer
-    small = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
     resumed = "2d"
     left_out = FEW
 

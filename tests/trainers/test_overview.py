@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunet_pancext.cli import trainers as command
-from nnunet_pancext.cli.trainer_table import format_overview, num_parameters, overview
+from nnunet_pancext.cli.trainer_table import format_overview, main_trainers, num_parameters, overview
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer, SegResNetNLTrainer, list_trainers
 from nnunet_pancext.trainers.machinery.default_plan import default_plans
@@ -111,7 +113,47 @@ def test_the_table_is_aligned_and_says_what_it_assumes(rows):
 def few_trainers(monkeypatch):
     """Leave most trainers out: each takes its time to build, and the columns are the same for all."""
     few = {"SegResNetNLTrainer": SegResNetNLTrainer}
-    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.list_trainers", lambda: few)
+    for module in ("nnunet_pancext.cli.trainer_table", "nnunet_pancext.trainers"):
+        monkeypatch.setattr(f"{module}.list_trainers", lambda: few)
+
+
+def test_families_are_listed_first_and_ablations_with_all(capsys, monkeypatch):
+    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.num_parameters", lambda trainer, sizes: 1)
+    assert run() == 0
+    shown = capsys.readouterr().out
+    assert run("--all") == 0
+    everything = capsys.readouterr().out
+    listed = [line.split()[0] for line in shown.splitlines()[2:] if "Trainer" in line.split("  ")[0]]
+    names = [line.split()[0] for line in everything.splitlines()[2 : 2 + len(list_trainers())]]
+    assert names == list(list_trainers())
+    assert "27 more with --all: 23 ablations, 4 that need an extra." in shown
+    assert "more with --all" not in everything
+    assert "PancreasTumorCascadeTrainer" in listed
+    assert "PancreasTumorCascadeMTrainer" not in shown
+    assert "MonaiSegResNetTrainer" not in listed
+    assert "MonaiSegResNetTrainer, " in shown  # by the extra's name
+    assert {*names} - {*listed} == {name for name in names if name not in main_trainers()}
+
+
+def test_the_table_does_not_import_monai():
+    """Its import takes seconds, and its trainers are hidden."""
+    program = (
+        "import sys; from nnunet_pancext.cli.main import main; main(['trainers', '-c', '2d']);"
+        "print('monai' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["trainers", "--help"], ["reproduce", "--help"]])
+def test_help_imports_neither_torch_nor_nnunet(arguments):
+    program = (
+        "import atexit, sys; from nnunet_pancext.cli.main import main;"
+        "atexit.register(lambda: print({'torch', 'nnunetv2'} & set(sys.modules)));"
+        f"main({arguments!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_every_configuration_of_a_plan_is_a_column(few_trainers, plans_file, capsys):
@@ -168,7 +210,9 @@ def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
     setting = default_setting("2d")
     sizes = setting.sizes("2d")
     sizes.configuration_manager.network_arch_init_kwargs.pop(lacks)
-    assert f"The plan's network has no '{lacks}'" in num_parameters(trainer, sizes)
+    assert f"reads '{lacks}' from the plan, but this plan's network defines none" in num_parameters(
+        trainer, sizes
+    )
 
 
 @pytest.mark.parametrize(
@@ -246,7 +290,7 @@ def test_the_loss_column_tells_the_weighting(rows):
 def test_the_memory_that_dlkunet_needs_is_said(rows):
     text = " ".join(format_overview(rows, default_setting()).split())
     names = "DLKUNetSTrainer, DLKUNetMTrainer, DLKUNetLTrainer"
-    assert f"{names}: nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512," in text
+    assert f"{names}: with nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512," in text
     assert "25 (S) to 29 GiB (L)" in text
 
 

@@ -11,7 +11,6 @@ from nnunet_pancext.trainers import SegResNetNLTrainer
 
 class TestSegResNetNLTrainer(TrainerContract):
     trainer = SegResNetNLTrainer
-    small = {"init_filters": 8}
 
 
 @pytest.mark.parametrize(
