@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import GatedSkip, conv1x1_head, conv_stack, decode, encode
+from nnunet_pancext.architectures.blocks.attention_gate import GatedSkip
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 
@@ -47,36 +51,32 @@ class AttentionUNet(SegmentationNetwork):
         super().__init__(num_downsamplings=NUM_LEVELS - 1, **shared)
         self.num_heads = num_heads
         channels = [base_channels * 2**level for level in range(NUM_LEVELS)]
-        common: dict[str, Any] = {"spatial_dims": self.spatial_dims, "norm": self.norm}
+        layers = partial(conv_stack, self.spatial_dims, norm=self.norm)
 
-        def head(channels: int) -> nn.Module:
-            return conv1x1_head(
-                spatial_dims=self.spatial_dims, channels=channels, num_classes=self.num_classes
-            )
+        head = partial(conv1x1_head, self.spatial_dims, num_classes=self.num_classes)
 
         # All lists are finest first.
         self.encoder = nn.ModuleList(
-            conv_stack(widths=[narrow, wide, wide], **common)
-            for narrow, wide in pairwise([self.in_channels, *channels])
+            layers([narrow, wide, wide]) for narrow, wide in pairwise([self.in_channels, *channels])
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
         self.gating: nn.Module = nn.Identity()
         if num_heads:
-            self.gating = conv_stack(widths=[channels[-1]] * 2, kernel_sizes=[1], **common)
+            self.gating = layers([channels[-1]] * 2, kernel_sizes=[1])
         self.gated_skips = nn.ModuleList(
             GatedSkip(
                 channels=channels[level],
                 gating_channels=channels[level + 1],
                 stride=self.strides[level],
                 num_heads=num_heads,
-                **common,
+                spatial_dims=self.spatial_dims,
+                norm=self.norm,
             )
             for level in range(1, NUM_LEVELS - 1)
             if num_heads
         )
         self.decoder = nn.ModuleList(
-            conv_stack(widths=[narrow + wide, narrow, narrow], **common)
-            for narrow, wide in pairwise(channels)
+            layers([narrow + wide, narrow, narrow]) for narrow, wide in pairwise(channels)
         )
         self.level_heads = nn.ModuleList(head(width) for width in channels[:-1])
         self.head = head(len(self.level_heads) * self.num_classes)

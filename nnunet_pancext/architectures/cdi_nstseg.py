@@ -11,18 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nnunet_pancext.architectures.blocks import (
-    ASPP,
+from nnunet_pancext.architectures.blocks.aspp import ASPP
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.focusing import (
+    BACKGROUND,
+    BOTH_SIDES,
+    FOREGROUND,
+    NUM_BRANCHES,
     FocusingModule,
-    ScaleFusion,
-    TargetMining,
-    class_head,
-    conv_stack,
-    encode,
-    map_head,
 )
-from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, BOTH_SIDES, FOREGROUND, NUM_BRANCHES
+from nnunet_pancext.architectures.blocks.head import class_head, map_head
 from nnunet_pancext.architectures.blocks.localization import NON_LOCAL
+from nnunet_pancext.architectures.blocks.scale_fusion import ScaleFusion
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
+from nnunet_pancext.architectures.blocks.u_net import encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, resize, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 
@@ -117,7 +119,7 @@ class CDINSTSeg(SegmentationNetwork):
             level.map = class_head(level.map)
         self.head = nn.Sequential(
             *conv_stack(widths=[2 * base, base], **common),
-            class_head(map_head(spatial_dims=self.spatial_dims, channels=base, num_maps=self.num_classes)),
+            class_head(map_head(self.spatial_dims, base, self.num_classes)),
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:

@@ -38,11 +38,11 @@ def check_width(name: str, channels: int, *, multiple_of: int = 1) -> None:
 
 
 def convolution(
-    *,
     spatial_dims: int,
     in_channels: int,
     out_channels: int,
     kernel_size: int | Sequence[int],
+    *,
     stride: int | Strides = 1,
     dilation: int = 1,
     groups: int = 1,
@@ -63,21 +63,21 @@ def convolution(
     )
 
 
-def conv1x1(*, spatial_dims: int, in_channels: int, out_channels: int) -> nn.Module:
+def conv1x1(spatial_dims: int, in_channels: int, out_channels: int) -> nn.Module:
     """Return a 1x1 convolution with bias."""
     layer: Any = CONVOLUTION[spatial_dims]
     return layer(in_channels, out_channels, (1,) * spatial_dims)
 
 
 def transposed_convolution(
-    *, spatial_dims: int, in_channels: int, out_channels: int, stride: Strides, bias: bool = True
+    spatial_dims: int, in_channels: int, out_channels: int, stride: Strides, bias: bool = True
 ) -> nn.Module:
     """Return a convolution that upsamples by `stride`, which is also its kernel size."""
     layer: Any = _TRANSPOSED_CONVOLUTION[spatial_dims]
     return layer(in_channels, out_channels, tuple(stride), tuple(stride), bias=bias)
 
 
-def patch_convolution(*, spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
+def patch_convolution(spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
     """Return a convolution without bias over non-overlapping windows of size `stride`."""
     layer: Any = CONVOLUTION[spatial_dims]
     return layer(channels, channels, tuple(stride), tuple(stride), bias=False)
@@ -89,7 +89,7 @@ def max_pool(stride: Strides) -> nn.Module:
     return layer(tuple(stride))
 
 
-def normalisation(kind: str, *, spatial_dims: int, channels: int) -> nn.Module:
+def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
     """Return an affine normalisation layer: GroupNorm with 8 groups, BatchNorm or InstanceNorm.
 
     Raises:

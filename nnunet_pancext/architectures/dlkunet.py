@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import LargeKernelBlock, conv1x1_head, decode, encode
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelBlock
+from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, transposed_convolution
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 
@@ -84,10 +87,7 @@ class DLKUNet(SegmentationNetwork):
                 second_relu=second_relu,
             )
 
-        def head(channels: int) -> nn.Module:
-            return conv1x1_head(
-                spatial_dims=self.spatial_dims, channels=channels, num_classes=self.num_classes
-            )
+        head = partial(conv1x1_head, self.spatial_dims, num_classes=self.num_classes)
 
         # All lists are finest first.
         self.encoder = nn.ModuleList(
@@ -95,9 +95,7 @@ class DLKUNet(SegmentationNetwork):
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
         self.upsamplers = nn.ModuleList(
-            transposed_convolution(
-                spatial_dims=self.spatial_dims, in_channels=wide, out_channels=narrow, stride=stride
-            )
+            transposed_convolution(self.spatial_dims, wide, narrow, stride)
             for (narrow, wide), stride in zip(pairwise(channels), self.strides, strict=True)
         )
         self.decoder = nn.ModuleList(block(2 * width, level) for level, width in enumerate(channels[:-1]))

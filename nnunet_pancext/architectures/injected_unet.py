@@ -8,13 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import (
-    AdditiveAttention,
-    NonLocalBlock,
-    TargetMining,
-    conv_stack,
-    non_local_maps,
-)
+from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 
 class InjectedPart(nn.Module):
@@ -96,9 +93,7 @@ class AttentionGatedUNet(InjectedUNet):
         encoder = check_unet(network).encoder
         channels, strides = encoder.output_channels, encoder.strides
         part = nn.Module()
-        part.signal = conv_stack(
-            spatial_dims=spatial_dims, widths=[channels[-1]] * 2, kernel_sizes=[1], norm="instance"
-        )
+        part.signal = conv_stack(spatial_dims, [channels[-1]] * 2, kernel_sizes=[1], norm="instance")
         part.gates = nn.ModuleList(
             AdditiveAttention(
                 spatial_dims=spatial_dims,
@@ -158,7 +153,7 @@ class FocusedUNet(InjectedPart):
         halves = [width // 2 for width in channels]
         part = nn.Module()
         part.reduce = nn.ModuleList(
-            conv_stack(spatial_dims=spatial_dims, widths=[width, half], norm="instance")
+            conv_stack(spatial_dims, [width, half], norm="instance")
             for width, half in zip(channels, halves, strict=True)
         )
         part.mine = TargetMining(

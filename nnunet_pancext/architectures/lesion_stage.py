@@ -6,8 +6,11 @@ from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import MultiScaleBackbone, TargetMining, conv1x1_head, conv_stack
+from nnunet_pancext.architectures.blocks.conv import conv_stack
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.multi_scale import MultiScaleBackbone
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 from nnunet_pancext.architectures.dims import Strides, resize
 from nnunet_pancext.architectures.multi_scale_unet import NUM_LEVELS, backbone_channels
 
@@ -38,11 +41,11 @@ class LesionStage(nn.Module):
         )
         self.mine: TargetMining | None = None
         if not (localization or focusing):
-            self.head = conv1x1_head(spatial_dims=spatial_dims, channels=channels[0], num_classes=1)
+            self.head = conv1x1_head(spatial_dims, channels[0], 1)
             return
         reduced = [channels[0] * 2**level // 2 for level in range(NUM_LEVELS)]
         self.reduce = nn.ModuleList(
-            conv_stack(spatial_dims=spatial_dims, widths=[width, narrow], norm=norm)
+            conv_stack(spatial_dims, [width, narrow], norm=norm)
             for width, narrow in zip(channels, reduced, strict=True)
         )
         self.mine = TargetMining(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from nnunet_pancext.architectures.blocks import MultiScaleBackbone, conv1x1_head
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.multi_scale import MultiScaleBackbone
 from nnunet_pancext.architectures.dims import check_width
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 
@@ -39,8 +40,7 @@ class MultiScaleUNet(SegmentationNetwork):
             norm=self.norm,
         )
         self.head, *auxiliary = (
-            conv1x1_head(spatial_dims=self.spatial_dims, channels=width, num_classes=self.num_classes)
-            for width in channels[:-1]
+            conv1x1_head(self.spatial_dims, width, self.num_classes) for width in channels[:-1]
         )
         self.auxiliary_heads.extend(auxiliary)
 

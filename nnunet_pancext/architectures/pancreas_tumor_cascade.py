@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import SaliencyChange, init_prior_bias
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
+from nnunet_pancext.architectures.blocks.head import init_prior_bias
+from nnunet_pancext.architectures.blocks.saliency import SaliencyChange
 from nnunet_pancext.architectures.class_probabilities import compose_log_probabilities
 from nnunet_pancext.architectures.dims import crop_end
 from nnunet_pancext.architectures.lesion_stage import LesionStage

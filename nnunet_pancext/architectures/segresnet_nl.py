@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import (
-    NonLocalBlock,
-    ResidualBlock,
-    decode,
-    encode,
-    non_local_maps,
-    segmentation_head,
-)
-from nnunet_pancext.architectures.dims import Strides, check_width, convolution, upsample
+from nnunet_pancext.architectures.blocks.head import segmentation_head
+from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
+from nnunet_pancext.architectures.blocks.residual import ResidualBlock
+from nnunet_pancext.architectures.blocks.u_net import decode, encode
+from nnunet_pancext.architectures.dims import check_width, convolution, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 
 if TYPE_CHECKING:
@@ -59,32 +56,18 @@ class SegResNetNL(SegmentationNetwork):
         spatial_dims, norm = self.spatial_dims, self.norm
         channels = [init_filters * 2**level for level in range(len(blocks_per_level))]
 
-        def conv(
-            in_channels: int, out_channels: int, kernel_size: int, stride: int | Strides = 1
-        ) -> nn.Module:
-            return convolution(
-                spatial_dims=spatial_dims,
-                in_channels=in_channels,
-                out_channels=out_channels,
-                kernel_size=kernel_size,
-                stride=stride,
-            )
+        residual = partial(ResidualBlock, spatial_dims=spatial_dims, norm=norm)
+        head = partial(segmentation_head, spatial_dims, num_classes=self.num_classes, norm=norm)
 
-        def residual(channels: int) -> nn.Module:
-            return ResidualBlock(spatial_dims=spatial_dims, channels=channels, norm=norm)
-
-        def head(channels: int) -> nn.Module:
-            return segmentation_head(
-                spatial_dims=spatial_dims, channels=channels, num_classes=self.num_classes, norm=norm
-            )
-
-        self.stem = conv(self.in_channels, init_filters, 3)
+        self.stem = convolution(spatial_dims, self.in_channels, init_filters, 3)
         self.encoder = nn.ModuleList(
             nn.Sequential(
-                conv(channels[level - 1], channels[level], 3, self.strides[level - 1])
+                convolution(
+                    spatial_dims, channels[level - 1], channels[level], 3, stride=self.strides[level - 1]
+                )
                 if level
                 else nn.Identity(),
-                *(residual(channels[level]) for _ in range(blocks)),
+                *(residual(channels=channels[level]) for _ in range(blocks)),
             )
             for level, blocks in enumerate(blocks_per_level)
         )
@@ -95,8 +78,10 @@ class SegResNetNL(SegmentationNetwork):
             )
         )
         # Both lists are finest first, like the encoder.
-        self.reducers = nn.ModuleList(conv(wide, narrow, 1) for narrow, wide in pairwise(channels))
-        self.decoder = nn.ModuleList(residual(width) for width in channels[:-1])
+        self.reducers = nn.ModuleList(
+            convolution(spatial_dims, wide, narrow, 1) for narrow, wide in pairwise(channels)
+        )
+        self.decoder = nn.ModuleList(residual(channels=width) for width in channels[:-1])
         self.head = head(channels[0])
         self.auxiliary_heads.extend(head(width) for width in channels[1:-1])
 

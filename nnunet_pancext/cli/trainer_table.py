@@ -138,13 +138,7 @@ def num_parameters(trainer: type[PancextTrainer], sizes: Sizes) -> int | str:
     """
     try:
         with torch.device("meta"), _NoInitialisation(), redirect_stdout(StringIO()):
-            network = trainer.build_network_architecture(
-                sizes.plans_manager,
-                sizes.configuration_manager,
-                sizes.num_input_channels,
-                sizes.num_output_channels,
-                enable_deep_supervision=False,
-            )
+            network = trainer.build_network_architecture(*sizes, enable_deep_supervision=False)
     except REFUSALS as refusal:
         return str(refusal)
     return count_parameters(network)

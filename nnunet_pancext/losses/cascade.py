@@ -1,4 +1,4 @@
-"""Loss of the pancreatic-tumour cascade: both stages, and the boundaries of the classes (Qiu et al., 3.3)."""
+"""Loss of the two-stage pancreatic-tumour network: both stages and class boundaries (Qiu et al., 3.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMOOTH = 1e-5
 
 
 class CascadeResult(Protocol):
-    """What the cascade's network returns; see `CascadeOutput`."""
+    """Output of the two-stage network; see `CascadeOutput`."""
 
     @property
     def log_probabilities(self) -> Tensor: ...
@@ -42,7 +42,7 @@ class CascadeLoss(nn.Module):
     Called with the network's output and target (B, 1, *spatial) of labels.
 
     Args:
-        organ, lesion: their labels; the same where there is one foreground class.
+        organ, lesion: their labels; equal with one foreground class.
         isb: None leaves it out.
         ignore_label: voxels with this label do not count.
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 class LossWeighting(ABC):
     """A weighting for a training of `num_epochs`; call it with an epoch for the pair (Dice, CE).
 
-    A suffix of trainers' names, with an explanation, and what the loss is called then are class attributes.
+    `suffix` follows trainers' names; `explanation` and `label` describe it in `pancext trainers`.
 
     Raises:
         ValueError: `num_epochs` is below 1, or the epoch is negative.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from nnunet_pancext.architectures.monai_networks import (
     MonaiAttentionUnet,
     MonaiSegResNet,
@@ -29,15 +27,7 @@ class MonaiTrainer(NetworkTrainer):
     extra = "baselines"
     refuses_paper_recipe = "a baseline follows nnU-Net's recipe"
 
-    def __init__(
-        self,
-        plans: dict,
-        configuration: str,
-        fold: int,
-        dataset_json: dict,
-        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
+    def check_setting(self) -> None:
         if self.enable_deep_supervision:
             raise NNUNetCommandError(
                 f"The network of {type(self).__name__} has one output: leave enable_deep_supervision False."

@@ -87,16 +87,8 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         summary="SGD, momentum 0.9, lr 1e-5, weight decay 1e-7, 2 + 4 + 50 epochs",
     )
 
-    def __init__(
-        self,
-        plans: dict,
-        configuration: str,
-        fold: int,
-        dataset_json: dict,
-        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.roles = cascade_roles(self.label_manager, dataset_json, trainer=type(self).__name__)
+    def check_setting(self) -> None:
+        self.roles = cascade_roles(self.label_manager, self.dataset_json, trainer=type(self).__name__)
         if not self.enable_deep_supervision:
             raise NNUNetCommandError(
                 f"{type(self).__name__} always supervises all its maps: leave enable_deep_supervision True."

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import AttentionUNet, count_parameters
-from nnunet_pancext.architectures.blocks import AdditiveAttention, AttentionGate, GatedSkip
+from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention, AttentionGate, GatedSkip
 
 
 class TestAttentionUNet(ArchitectureContract):

@@ -7,7 +7,7 @@ from contracts.convolutions import convolutions
 from contracts.gradients import idle_parameters
 
 from nnunet_pancext.architectures import CDINSTSeg
-from nnunet_pancext.architectures.blocks import ScaleFusion
+from nnunet_pancext.architectures.blocks.scale_fusion import ScaleFusion
 
 SMALL = {"base_channels": 8}
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnunet_pancext.architectures import DLKUNet, count_parameters
-from nnunet_pancext.architectures.blocks import LargeKernelAttention, LargeKernelBlock
+from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
 
 
 class TestDLKUNet(ArchitectureContract):

@@ -9,15 +9,17 @@ from contracts.saved_memory import largest_saved
 from torch import nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.blocks import (
-    ChannelAttention,
+from nnunet_pancext.architectures.blocks.focusing import (
     ContextExploration,
     FocusingModule,
-    NonLocalLocalization,
-    SpatialAttention,
-    TargetMining,
     foreground_probability,
 )
+from nnunet_pancext.architectures.blocks.localization import (
+    ChannelAttention,
+    NonLocalLocalization,
+    SpatialAttention,
+)
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 SPATIAL = {2: (5, 4), 3: (3, 4, 2)}
 STRIDE = {2: (2, 1), 3: (1, 2, 2)}

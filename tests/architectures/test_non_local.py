@@ -5,7 +5,7 @@ import torch
 from contracts.saved_memory import largest_saved
 from torch import nn
 
-from nnunet_pancext.architectures.blocks import NonLocalBlock
+from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock
 
 SIZES = {2: (5, 7), 3: (3, 4, 5)}
 

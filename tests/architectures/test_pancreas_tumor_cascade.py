@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import PancreasTumorCascade
-from nnunet_pancext.architectures.blocks import SaliencyChange, init_prior_bias
+from nnunet_pancext.architectures.blocks.head import init_prior_bias
+from nnunet_pancext.architectures.blocks.saliency import SaliencyChange
 from nnunet_pancext.architectures.class_probabilities import UNSEEN_LOGIT_BOUND, compose_log_probabilities
 from nnunet_pancext.architectures.pancreas_tumor_cascade import ORGAN_PRIOR, PHASES
 from nnunet_pancext.architectures.windows import choose_windows, random_margins

@@ -7,7 +7,7 @@ from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
-from nnunet_pancext.architectures.blocks import TargetMining
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 from nnunet_pancext.trainers import (
     CDINSTSegECATrainer,
     CDINSTSegSAMTrainer,

@@ -22,20 +22,15 @@ class ASPP(nn.Module):
     def __init__(self, *, spatial_dims: int, in_channels: int, out_channels: int, norm: str) -> None:
         super().__init__()
 
-        def layers(in_channels: int, kernel_size: int, dilation: int = 1) -> nn.Module:
-            return conv_stack(
-                spatial_dims=spatial_dims,
-                widths=[in_channels, out_channels],
-                kernel_sizes=[kernel_size],
-                dilation=dilation,
-                norm=norm,
-            )
+        def layers(in_channels: int, kernel: int, dilation: int = 1) -> nn.Module:
+            widths = [in_channels, out_channels]
+            return conv_stack(spatial_dims, widths, kernel_sizes=[kernel], dilation=dilation, norm=norm)
 
         self.branches = nn.ModuleList(
             [layers(in_channels, 1), *(layers(in_channels, 3, dilation) for dilation in DILATIONS)]
         )
         self.mean = nn.Sequential(
-            conv1x1(spatial_dims=spatial_dims, in_channels=in_channels, out_channels=out_channels),
+            conv1x1(spatial_dims, in_channels, out_channels),
             nn.ReLU(inplace=True),
         )
         self.fusion = layers((len(self.branches) + 1) * out_channels, 3)

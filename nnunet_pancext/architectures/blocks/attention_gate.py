@@ -29,9 +29,9 @@ class AdditiveAttention(nn.Module):
     def __init__(self, *, spatial_dims: int, channels: int, gating_channels: int, stride: Strides) -> None:
         super().__init__()
         self.stride = tuple(stride)
-        self.theta = patch_convolution(spatial_dims=spatial_dims, channels=channels, stride=stride)
-        self.phi = conv1x1(spatial_dims=spatial_dims, in_channels=gating_channels, out_channels=channels)
-        self.psi = conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=1)
+        self.theta = patch_convolution(spatial_dims, channels, stride)
+        self.phi = conv1x1(spatial_dims, gating_channels, channels)
+        self.psi = conv1x1(spatial_dims, channels, 1)
 
     def forward(self, skip: Tensor, gating: Tensor) -> Tensor:
         joint = torch.relu(self.theta(skip) + self.phi(gating))
@@ -53,8 +53,8 @@ class AttentionGate(nn.Module):
             spatial_dims=spatial_dims, channels=channels, gating_channels=gating_channels, stride=stride
         )
         self.w = nn.Sequential(
-            conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=channels),
-            normalisation(norm, spatial_dims=spatial_dims, channels=channels),
+            conv1x1(spatial_dims, channels, channels),
+            normalisation(norm, spatial_dims, channels),
         )
 
     def forward(self, skip: Tensor, gating: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,9 +93,7 @@ class GatedSkip(nn.Module):
             )
             for _ in range(num_heads)
         )
-        self.combine = conv_stack(
-            spatial_dims=spatial_dims, widths=[num_heads * channels, channels], kernel_sizes=[1], norm=norm
-        )
+        self.combine = conv_stack(spatial_dims, [num_heads * channels, channels], kernel_sizes=[1], norm=norm)
 
     def forward(self, skip: Tensor, gating: Tensor) -> tuple[Tensor, Tensor]:
         gated, attentions = zip(*(gate(skip, gating) for gate in self.gates), strict=True)

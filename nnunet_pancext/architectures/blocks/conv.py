@@ -11,9 +11,9 @@ from nnunet_pancext.architectures.dims import convolution, normalisation
 
 
 def conv_stack(
-    *,
     spatial_dims: int,
     widths: Sequence[int],
+    *,
     norm: str,
     kernel_sizes: Sequence[int] | None = None,
     dilation: int = 1,
@@ -27,15 +27,8 @@ def conv_stack(
         pairwise(widths), kernel_sizes or [3] * (len(widths) - 1), strict=True
     ):
         layers += [
-            convolution(
-                spatial_dims=spatial_dims,
-                in_channels=narrow,
-                out_channels=wide,
-                kernel_size=kernel_size,
-                dilation=dilation,
-                bias=True,
-            ),
-            normalisation(norm, spatial_dims=spatial_dims, channels=wide),
+            convolution(spatial_dims, narrow, wide, kernel_size, dilation=dilation, bias=True),
+            normalisation(norm, spatial_dims, wide),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

@@ -54,14 +54,9 @@ class ContextExploration(nn.Module):
             )
         inner = channels // NUM_BRANCHES
 
-        def layers(in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> nn.Module:
-            return conv_stack(
-                spatial_dims=spatial_dims,
-                widths=[in_channels, out_channels],
-                kernel_sizes=[kernel_size],
-                dilation=dilation,
-                norm=norm,
-            )
+        def layers(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Module:
+            widths = [in_channels, out_channels]
+            return conv_stack(spatial_dims, widths, kernel_sizes=[kernel], dilation=dilation, norm=norm)
 
         self.reductions = nn.ModuleList(layers(channels, inner, 1) for _ in range(NUM_BRANCHES))
         self.branches = nn.ModuleList(
@@ -91,11 +86,8 @@ class FocusingModule(nn.Module):
     (B, num_maps, *spatial).
 
     Args:
-        spatial_dims: 2 or 3.
-        channels: of this level.
         higher_channels: of the coarser level.
         stride: between the two levels, one number per axis.
-        norm: "batch", "instance" or "group".
         num_maps: channels of the map.
         sides: "foreground" explores x * a for false positives, "background" x * (1 - a) for false negatives.
             Both by default.
@@ -117,10 +109,7 @@ class FocusingModule(nn.Module):
             raise ValueError(f"sides is {sides!r}; it must name {' or '.join(BOTH_SIDES)}, or both.")
         self.stride = tuple(stride)
         self.enlarge = conv_stack(
-            spatial_dims=spatial_dims,
-            widths=[higher_channels, channels],
-            kernel_sizes=[ENLARGE_KERNEL],
-            norm=norm,
+            spatial_dims, [higher_channels, channels], kernel_sizes=[ENLARGE_KERNEL], norm=norm
         )
         # Only for the sides explored, so that every parameter gets a gradient.
         self.explore = nn.ModuleDict(
@@ -133,13 +122,11 @@ class FocusingModule(nn.Module):
         self.scales = nn.ParameterDict({side: nn.Parameter(torch.ones(1)) for side in self.explore})
         self.finish = nn.ModuleDict(
             {
-                side: nn.Sequential(
-                    normalisation(norm, spatial_dims=spatial_dims, channels=channels), nn.ReLU(inplace=True)
-                )
+                side: nn.Sequential(normalisation(norm, spatial_dims, channels), nn.ReLU(inplace=True))
                 for side in self.explore
             }
         )
-        self.map = map_head(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
     def look_at(self, side: str) -> None:
         """Make a module of one side explore `side` with its present layers."""

@@ -12,20 +12,20 @@ from nnunet_pancext.architectures.dims import conv1x1, convolution, normalisatio
 MAP_KERNEL = 7
 
 
-def segmentation_head(*, spatial_dims: int, channels: int, num_classes: int, norm: str) -> nn.Module:
+def segmentation_head(spatial_dims: int, channels: int, num_classes: int, *, norm: str) -> nn.Module:
     """Return norm-ReLU-1x1 convolution with bias: (B, channels, *spatial) to (B, num_classes, *spatial)."""
     return nn.Sequential(
         OrderedDict(
-            norm=normalisation(norm, spatial_dims=spatial_dims, channels=channels),
+            norm=normalisation(norm, spatial_dims, channels),
             activation=nn.ReLU(inplace=True),
-            seg_layers=conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=num_classes),
+            seg_layers=conv1x1(spatial_dims, channels, num_classes),
         )
     )
 
 
-def conv1x1_head(*, spatial_dims: int, channels: int, num_classes: int) -> nn.Module:
+def conv1x1_head(spatial_dims: int, channels: int, num_classes: int) -> nn.Module:
     """Return a 1x1 convolution with bias, from (B, channels, *spatial) to (B, num_classes, *spatial)."""
-    return class_head(conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=num_classes))
+    return class_head(conv1x1(spatial_dims, channels, num_classes))
 
 
 def init_prior_bias(probability: float, head: nn.Module) -> None:
@@ -34,15 +34,9 @@ def init_prior_bias(probability: float, head: nn.Module) -> None:
     nn.init.constant_(bias, math.log(probability / (1 - probability)))
 
 
-def map_head(*, spatial_dims: int, channels: int, num_maps: int = 1) -> nn.Module:
+def map_head(spatial_dims: int, channels: int, num_maps: int = 1) -> nn.Module:
     """Return a 7x7 convolution with bias, from (B, channels, *spatial) to maps (B, num_maps, *spatial)."""
-    return convolution(
-        spatial_dims=spatial_dims,
-        in_channels=channels,
-        out_channels=num_maps,
-        kernel_size=MAP_KERNEL,
-        bias=True,
-    )
+    return convolution(spatial_dims, channels, num_maps, MAP_KERNEL, bias=True)
 
 
 def class_head(logits: nn.Module) -> nn.Module:

@@ -38,17 +38,13 @@ class LargeKernelAttention(nn.Module):
 
         def depthwise(kernel_size: int, dilation: int) -> nn.Module:
             return depthwise_convolution(
-                spatial_dims=spatial_dims,
-                channels=channels,
-                kernel_size=kernel_size,
-                dilation=dilation,
-                flat_axes=flat_axes,
+                spatial_dims, channels, kernel_size, dilation=dilation, flat_axes=flat_axes
             )
 
         self.gate = nn.Sequential(
             depthwise(local, 1),
             depthwise(wide, LARGE_KERNEL_DILATION),
-            conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=channels),
+            conv1x1(spatial_dims, channels, channels),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -93,14 +89,9 @@ class LargeKernelBlock(nn.Module):
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             layers += [
-                depthwise_convolution(
-                    spatial_dims=spatial_dims,
-                    channels=channels,
-                    kernel_size=depthwise_kernel,
-                    flat_axes=flat_axes,
-                ),
-                conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=out_channels),
-                normalisation(norm, spatial_dims=spatial_dims, channels=out_channels),
+                depthwise_convolution(spatial_dims, channels, depthwise_kernel, flat_axes=flat_axes),
+                conv1x1(spatial_dims, channels, out_channels),
+                normalisation(norm, spatial_dims, out_channels),
                 nn.Hardtanh(0.0, LARGEST_FEATURE, inplace=True),  # see set_second_relu
             ]
         self.separable = nn.Sequential(*layers)

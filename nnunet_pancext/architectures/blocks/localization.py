@@ -81,7 +81,7 @@ class NonLocalLocalization(nn.Module):
         super().__init__()
         self.channel_attention = ChannelAttention()
         self.spatial_attention = SpatialAttention(channels=channels)
-        self.map = map_head(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
     def attend(self, features: Tensor) -> Tensor:
         """Return the attended features."""
@@ -98,7 +98,7 @@ class MappedFeatures(NonLocalLocalization):
     def __init__(self, attention: nn.Module, *, spatial_dims: int, channels: int, num_maps: int = 1) -> None:
         nn.Module.__init__(self)
         self.attention = attention
-        self.map = map_head(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
     def attend(self, features: Tensor) -> Tensor:
         return self.attention(features)

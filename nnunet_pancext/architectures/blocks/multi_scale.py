@@ -30,12 +30,7 @@ class MultiScaleBackbone(nn.Module):
     Shapes: (B, in_channels, *spatial), a multiple of the strides, to a list of the decoder's features and,
     last, the centre's: (B, channels[i], *spatial_i), finest first.
 
-    Args:
-        spatial_dims: 2 or 3.
-        in_channels: image channels.
-        channels: of each level, finest first; divisible by 4.
-        strides: one tuple per downsampling, finest first.
-        norm: "batch", "instance" or "group".
+    `channels` are of each level, finest first, and divisible by 4.
     """
 
     def __init__(
@@ -51,7 +46,7 @@ class MultiScaleBackbone(nn.Module):
 
         def layers(in_channels: int, out_channels: int, kernels: Sequence[int] = (3,)) -> nn.Module:
             widths = [in_channels, *[out_channels] * len(kernels)]
-            return conv_stack(spatial_dims=spatial_dims, widths=widths, kernel_sizes=kernels, norm=norm)
+            return conv_stack(spatial_dims, widths, kernel_sizes=kernels, norm=norm)
 
         # All lists are finest first.
         *upper, (narrow, wide) = pairwise([in_channels, *channels])
@@ -64,9 +59,7 @@ class MultiScaleBackbone(nn.Module):
         self.first_centre = layers(narrow, wide // 2, (1, 3))
         self.second_centre = nn.ModuleList(layers(narrow, wide // 4, (kernel, 3)) for kernel in (3, 5))
         self.enlarge = nn.ModuleList(
-            transposed_convolution(
-                spatial_dims=spatial_dims, in_channels=wide, out_channels=narrow, stride=stride
-            )
+            transposed_convolution(spatial_dims, wide, narrow, stride)
             for (narrow, wide), stride in zip(pairwise(channels), strides, strict=True)
         )
         self.first_merge = nn.ModuleList(layers(2 * width, width) for width in channels[:-1])

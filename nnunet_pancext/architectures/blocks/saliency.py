@@ -25,20 +25,8 @@ class SaliencyChange(nn.Module):
 
     def __init__(self, *, spatial_dims: int, in_channels: int) -> None:
         super().__init__()
-        first: Any = convolution(
-            spatial_dims=spatial_dims,
-            in_channels=1,
-            out_channels=INNER_CHANNELS,
-            kernel_size=FIRST_KERNEL,
-            bias=True,
-        )
-        last: Any = convolution(
-            spatial_dims=spatial_dims,
-            in_channels=INNER_CHANNELS,
-            out_channels=in_channels,
-            kernel_size=LAST_KERNEL,
-            bias=True,
-        )
+        first: Any = convolution(spatial_dims, 1, INNER_CHANNELS, FIRST_KERNEL, bias=True)
+        last: Any = convolution(spatial_dims, INNER_CHANNELS, in_channels, LAST_KERNEL, bias=True)
         self.layers = nn.Sequential(first, nn.ReLU(inplace=True), last)
         nn.init.uniform_(first.weight, 0, 0.5 / FIRST_KERNEL**spatial_dims)
         nn.init.zeros_(first.bias)

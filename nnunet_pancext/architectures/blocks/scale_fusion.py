@@ -31,7 +31,7 @@ class ScaleFusion(nn.Module):
 
         def layers(*kernel_sizes: int, in_channels: int = channels) -> nn.Module:
             widths = [in_channels, *[channels] * len(kernel_sizes)]
-            return conv_stack(spatial_dims=spatial_dims, widths=widths, kernel_sizes=kernel_sizes, norm=norm)
+            return conv_stack(spatial_dims, widths, kernel_sizes=kernel_sizes, norm=norm)
 
         self.before = nn.ModuleList(
             nn.Identity() if scale == 1 else layers(5 if scale > 1 else 3) for scale in self.scales
@@ -39,7 +39,7 @@ class ScaleFusion(nn.Module):
         self.after = nn.ModuleList(layers(3) for _ in self.scales)
         self.weigh = nn.Sequential(
             layers(1, 3, 3, in_channels=len(self.scales) * channels),
-            conv1x1(spatial_dims=spatial_dims, in_channels=channels, out_channels=len(self.scales)),
+            conv1x1(spatial_dims, channels, len(self.scales)),
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -122,8 +122,8 @@ class _Join(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.join = conv_stack(spatial_dims=spatial_dims, widths=[channels + higher, channels], norm=norm)
-        self.map = map_head(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.join = conv_stack(spatial_dims, [channels + higher, channels], norm=norm)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         joined = self.join(torch.cat([features, upsample(higher, self.stride)], dim=1))

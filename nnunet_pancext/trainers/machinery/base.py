@@ -97,6 +97,13 @@ class PancextTrainer(nnUNetTrainer):
         self.progress: IterationProgress | None = None
         if self.device.type == "cpu":
             keep_freed_memory()
+        self.check_setting()
+
+    def check_setting(self) -> None:
+        """Refuse an unsuitable dataset, or prepare attributes for it, at the end of the construction.
+
+        `__init__` cannot be overridden with other arguments: nnU-Net reads its signature.
+        """
 
     @staticmethod
     def prepare_prediction() -> None:
