@@ -100,7 +100,7 @@ def test_axes_with_few_voxels_keep_their_size():
 
 
 def test_the_weights_of_the_scales_sum_to_one():
-    """Where all scales hold the same, the fusion returns what one scale gives."""
+    """If all scales are equal, the fusion returns one of them."""
     fusion = ScaleFusion(spatial_dims=2, channels=8, scales=(0.5, 1.0, 1.5), norm="batch").eval()
     same = torch.randn(1, 8, 6, 6)
     for after in fusion.after:

@@ -108,7 +108,7 @@ def test_spatial_attention_is_eq_7_and_8(dims):
     torch.testing.assert_close(block(features), expected, rtol=0, atol=1e-12)
 
 
-def test_no_attention_matrix_is_held_in_memory():
+def test_the_attention_matrix_is_not_stored():
     """What is kept for the backward pass stays linear in the number of positions."""
     block = SpatialAttention(channels=32)
     positions = 40 * 40

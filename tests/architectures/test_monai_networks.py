@@ -84,7 +84,7 @@ class TestMonaiSegResNet(MonaiContract):
     def test_compiles_without_a_graph_break(self):
         NetworkContract.test_compiles_without_a_graph_break(self)
 
-    def test_the_number_of_levels_says_what_sizes_are_padded_to(self, spatial_dims):
+    def test_the_number_of_levels_sets_the_padding(self, spatial_dims):
         network = self.build(spatial_dims, blocks_down=(1, 1, 1), blocks_up=(1, 1))
         assert network.padded_size((9,) * spatial_dims) == (12,) * spatial_dims
 

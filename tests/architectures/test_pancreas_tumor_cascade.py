@@ -143,7 +143,7 @@ def test_j_falls_back_on_the_truth_where_stage_1_finds_nothing():
     assert start_x <= 20
 
 
-def test_at_test_stage_1_alone_says_where_to_look():
+def test_in_prediction_windows_follow_stage_1_alone():
     network = finds(build(deep_supervision=True), -1.0).eval()
     assert network(with_truth()).windows is None
     network = finds(network, 1.0)

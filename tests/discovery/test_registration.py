@@ -124,7 +124,7 @@ def test_an_error_while_registering_is_swallowed(wheel_environment: ChildEnviron
 
 
 @pytest.mark.parametrize("folder_like_the_package", [False, True])
-def test_the_bridge_says_nothing_where_the_package_is_not_installed(
+def test_the_bridge_is_silent_where_the_package_is_not_installed(
     wheel_environment: ChildEnvironment,
     bare_environment: ChildEnvironment,
     tmp_path: Path,

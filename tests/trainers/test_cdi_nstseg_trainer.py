@@ -37,7 +37,7 @@ class TestCDINSTSegTrainer(TrainerContract):
     resumed = "2d"
 
     @pytest.mark.parametrize(("kind", "expected"), [("regions", True), ("two foregrounds", False)])
-    def test_a_checkpoint_says_whether_there_are_regions(self, tmp_path, monkeypatch, kind, expected):
+    def test_a_checkpoint_contains_whether_classes_are_regions(self, tmp_path, monkeypatch, kind, expected):
         from contracts.made_preprocessed import make_preprocessed, use_folders
 
         use_folders(monkeypatch, tmp_path)

@@ -80,7 +80,7 @@ def predicted(network, weights, plans, image):
 
 
 @pytest.mark.parametrize(("size", "levels"), [("S", 3), ("M", 4), ("L", 5)])
-def test_the_name_says_how_many_levels(size, levels):
+def test_the_name_sets_the_number_of_levels(size, levels):
     plans = PlansManager(made_plans())
     network = getattr(trainers, f"DLKUNet{size}Trainer").build_network_architecture(
         plans, plans.get_configuration("2d"), 1, 2

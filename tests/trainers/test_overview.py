@@ -99,7 +99,7 @@ def test_parameters_are_those_of_the_paper_network(rows, name, flat, deep_millio
     assert "Liao" in row.paper
 
 
-def test_the_table_is_aligned_and_says_what_it_assumes(rows):
+def test_the_table_is_aligned_and_states_its_assumptions(rows):
     lines = format_overview(rows, default_setting()).splitlines()
     assert lines[0].split() == ["trainer", "paper", "dimensions", "2d", "(M)", "3d", "(M)", "loss"]
     row = next(line for line in lines if line.startswith("SegResNetNLTrainer "))
@@ -225,7 +225,7 @@ def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
         ('{"configurations": {}}', "is not an nnU-Net plan"),
     ],
 )
-def test_a_file_that_is_no_plan_is_told(tmp_path, content, message):
+def test_a_file_that_is_not_a_plan_is_refused(tmp_path, content, message):
     path = tmp_path / "plans.json"
     if content is not None:
         path.write_text(content)
@@ -240,7 +240,7 @@ def test_an_unknown_configuration_lists_the_known_ones(plans_file, arguments):
         run(*arguments, "--configuration", "3d_lowres")
 
 
-def test_a_configuration_that_nnunet_cannot_read_is_told(plans_file):
+def test_a_configuration_that_nnunet_cannot_read_is_refused(plans_file):
     plans_file.write_text(json.dumps({"configurations": {"2d": {"patch_size": [64, 64]}}}))
     with (
         pytest.warns(UserWarning, match="old nnU-Net plans"),
@@ -249,7 +249,7 @@ def test_a_configuration_that_nnunet_cannot_read_is_told(plans_file):
         run("--plans", plans_file)
 
 
-def test_a_dataset_json_without_labels_is_told(plans_file):
+def test_a_dataset_json_without_labels_is_refused(plans_file):
     write_dataset_json(plans_file, channel_names={"0": "CT"})
     with pytest.raises(PancextError, match="KeyError: 'labels'"):
         run("--plans", plans_file)
@@ -280,14 +280,14 @@ def test_the_suffixes_are_of_no_plan(plans_file):
         run("--suffixes", "--plans", plans_file)
 
 
-def test_the_loss_column_tells_the_weighting(rows):
+def test_the_loss_column_names_the_weighting(rows):
     losses = {row.name: row.loss for row in rows}
     assert losses["SegResNetNLTrainer"] == "Dice + CE"
     assert losses["nnUNetTrainerPhaseLoss"] == "Dice + CE, phase-based"
     assert losses["nnUNetTrainerDynamicLoss"] == "Dice + CE, dynamic"
 
 
-def test_the_memory_that_dlkunet_needs_is_said(rows):
+def test_the_memory_of_dlkunet_is_a_remark(rows):
     text = " ".join(format_overview(rows, default_setting()).split())
     names = "DLKUNetSTrainer, DLKUNetMTrainer, DLKUNetLTrainer"
     assert f"{names}: with nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512," in text
@@ -295,7 +295,7 @@ def test_the_memory_that_dlkunet_needs_is_said(rows):
 
 
 @pytest.mark.parametrize(("trainer", "gibibytes"), [(DLKUNetSTrainer, 25), (DLKUNetLTrainer, 29)])
-def test_the_memory_that_is_said_is_what_is_kept_for_the_backward_pass(trainer, gibibytes):
+def test_the_remarked_memory_is_that_of_the_backward_pass(trainer, gibibytes):
     """On the meta device, in single precision, so twice as much; within 15 %."""
     sizes = default_setting().sizes("2d")
     with torch.device("meta"):

@@ -17,7 +17,7 @@ class TestSegResNetNLTrainer(TrainerContract):
     ("name", "blocks"),
     [("SegResNetNLTrainer", 2), *((f"SegResNetNL{number}Trainer", number) for number in range(5))],
 )
-def test_the_name_says_how_many_non_local_blocks(name, blocks):
+def test_the_name_sets_the_number_of_non_local_blocks(name, blocks):
     plans = PlansManager(made_plans())
     network = getattr(trainers, name).build_network_architecture(
         plans, plans.get_configuration("2d"), 1, 2, enable_deep_supervision=True

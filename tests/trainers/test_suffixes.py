@@ -53,7 +53,7 @@ def test_a_variant_travels_to_a_spawned_process():
 @pytest.mark.parametrize(
     "suffix", ["_50epoch", "_epochs", "_0epochs", "_-1epochs", "_PaperRecipe2", "_", "__x"]
 )
-def test_an_unknown_suffix_is_told_with_the_known_ones(suffix):
+def test_an_unknown_suffix_is_refused_with_the_known_ones(suffix):
     name = "SegResNetNLTrainer" + suffix
     with pytest.raises(PancextError, match="SegResNetNLTrainer has no suffix") as error:
         find_trainer(name)

@@ -1,4 +1,4 @@
-"""Scale fusion module: the same image's features at several scales become one (CDI-NSTSEG)."""
+"""Scale fusion module: merges an image's features at several scales (CDI-NSTSEG)."""
 
 from __future__ import annotations
 

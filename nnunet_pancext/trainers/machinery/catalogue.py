@@ -42,10 +42,10 @@ def other_trainers() -> Trainers:
     global _others
     if _others is None:
         _others = {}  # while a module loads, it may ask for this package's trainers
-        found: Trainers = {}
+        loaded: Trainers = {}
         for entry in entry_points(group=ENTRY_POINTS):
-            found.update(_load(entry, taken={**own_trainers(), **found}))
-        _others = found
+            loaded.update(_load(entry, taken={**own_trainers(), **loaded}))
+        _others = loaded
     return _others
 
 
@@ -100,13 +100,12 @@ def _load(entry: EntryPoint, taken: Trainers) -> Trainers:
     except Exception as error:  # another package's errors must not break this one
         _warn(f"The trainers of {package} cannot be loaded: {type(error).__name__}: {error}")
         return {}
-    found = _trainers_of(module)
-    for name in list(found):
-        if name in taken or "_" in name:
-            problem = "this name is taken" if name in taken else "a trainer's name cannot contain '_'"
-            _warn(f"{name} of {package} ({entry.value}) is not available: {problem}. Rename it there.")
-            del found[name]
-    return found
+    offered = _trainers_of(module)
+    problems = {name: "this name is taken" for name in offered if name in taken}
+    problems |= {name: "a trainer's name cannot contain '_'" for name in offered if "_" in name}
+    for name, problem in problems.items():
+        _warn(f"{name} of {package} ({entry.value}) is not available: {problem}. Rename it there.")
+    return {name: trainer for name, trainer in offered.items() if name not in problems}
 
 
 def _warn(message: str) -> None:
