@@ -127,10 +127,7 @@ class MonaiSegResNet(MonaiNetwork):
     ) -> None:
         super().__init__(num_halvings=len(blocks_down) - 1, **shared)
         self.build(
-            "SegResNet",
-            init_filters=init_filters,
-            blocks_down=tuple(blocks_down),
-            blocks_up=tuple(blocks_up),
+            "SegResNet", init_filters=init_filters, blocks_down=tuple(blocks_down), blocks_up=tuple(blocks_up)
         )
 
 

@@ -70,11 +70,7 @@ class ISBLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        spacing: Sequence[float] | None = None,
-        ignore_label: int | None = None,
-        hard: bool = False,
+        self, *, spacing: Sequence[float] | None = None, ignore_label: int | None = None, hard: bool = False
     ) -> None:
         super().__init__()
         self.spacing = spacing

@@ -104,12 +104,7 @@ class MonaiSwinUNETRTrainer(MonaiTrainer):
 
     paper = "Swin UNETR (Hatamizadeh et al.), MONAI"
     network_class = MonaiSwinUNETR
-    small_options = {
-        "feature_size": 12,
-        "depths": (2, 1, 1, 1),
-        "num_heads": (2, 2, 2, 2),
-        "window_size": 4,
-    }
+    small_options = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
 
 
 def _times(size: tuple[int, ...]) -> str:

@@ -29,10 +29,7 @@ class ASPP(nn.Module):
         self.branches = nn.ModuleList(
             [layers(in_channels, 1), *(layers(in_channels, 3, dilation) for dilation in DILATIONS)]
         )
-        self.mean = nn.Sequential(
-            conv1x1(spatial_dims, in_channels, out_channels),
-            nn.ReLU(inplace=True),
-        )
+        self.mean = nn.Sequential(conv1x1(spatial_dims, in_channels, out_channels), nn.ReLU(inplace=True))
         self.fusion = layers((len(self.branches) + 1) * out_channels, 3)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -6,13 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.conv import conv_stack
-from nnunet_pancext.architectures.dims import (
-    Strides,
-    conv1x1,
-    normalisation,
-    patch_convolution,
-    upsample,
-)
+from nnunet_pancext.architectures.dims import Strides, conv1x1, normalisation, patch_convolution, upsample
 
 
 class AdditiveAttention(nn.Module):
@@ -53,8 +47,7 @@ class AttentionGate(nn.Module):
             spatial_dims=spatial_dims, channels=channels, gating_channels=gating_channels, stride=stride
         )
         self.w = nn.Sequential(
-            conv1x1(spatial_dims, channels, channels),
-            normalisation(norm, spatial_dims, channels),
+            conv1x1(spatial_dims, channels, channels), normalisation(norm, spatial_dims, channels)
         )
 
     def forward(self, skip: Tensor, gating: Tensor) -> tuple[Tensor, Tensor]:

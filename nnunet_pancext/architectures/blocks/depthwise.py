@@ -55,12 +55,7 @@ KINDS: dict[int, type[nn.Module]] = {2: DepthwiseConvolution2d, 3: DepthwiseConv
 
 
 def depthwise_convolution(
-    spatial_dims: int,
-    channels: int,
-    kernel_size: int,
-    *,
-    dilation: int = 1,
-    flat_axes: Sequence[int] = (),
+    spatial_dims: int, channels: int, kernel_size: int, *, dilation: int = 1, flat_axes: Sequence[int] = ()
 ) -> nn.Module:
     """Return a depthwise convolution with bias that keeps the size; `kernel_size` must be odd.
 

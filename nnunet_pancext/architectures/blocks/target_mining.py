@@ -9,11 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.conv import conv_stack
-from nnunet_pancext.architectures.blocks.focusing import (
-    BOTH_SIDES,
-    FocusingModule,
-    foreground_probability,
-)
+from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, FocusingModule, foreground_probability
 from nnunet_pancext.architectures.blocks.head import map_head
 from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, localization_module
 from nnunet_pancext.architectures.dims import Strides, upsample

@@ -32,10 +32,7 @@ def strides_from_plan(
 
 
 def kernel_sizes_from_plan(
-    *,
-    plan_kernels: Sequence[Sequence[int]],
-    plan_strides: Sequence[Sequence[int]],
-    num_levels: int,
+    *, plan_kernels: Sequence[Sequence[int]], plan_strides: Sequence[Sequence[int]], num_levels: int
 ) -> list[tuple[int, ...]]:
     """Return the plan's kernel size at each of the network's levels, finest first.
 

@@ -47,11 +47,7 @@ def check_labels(label_manager: Any, *, trainer: str) -> None:
 
 
 def add_isb_loss(
-    loss: nn.Module,
-    *,
-    weight: float,
-    label_manager: Any,
-    configuration_manager: ConfigurationManager,
+    loss: nn.Module, *, weight: float, label_manager: Any, configuration_manager: ConfigurationManager
 ) -> nn.Module:
     """Return the sum of both losses; faces are weighted by their area in the plan's spacing."""
     axes = len(configuration_manager.patch_size)
