@@ -43,7 +43,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
     @pytest.mark.parametrize("name", [*NAMES, *FURTHER, ""], ids=[*NAMES, *FURTHER, "whole"])
     def test_a_training_step_of_every_ablation_in_every_phase(self, folders, monkeypatch, name):
         kind = trainers.find_trainer(f"PancreasTumorCascade{name}Trainer_56epochs")
-        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **self.small})
+        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **kind.small_options})
         trainer = self.make("2d", trainer=kind)
         trainer.initialize()
         network = trainer.network
