@@ -1,7 +1,7 @@
 """Lets stock nnU-Net commands find the trainers: called by `nnunet_pancext.pth` at every start of Python.
 
 nnU-Net (from 2.8.0 on) looks for trainers in the folders that the environment variable `nnUNet_extTrainer`
-lists. `register` appends one folder to it, with one module that hands the trainers on. Child processes
+lists. `register` appends one folder to it, with one module that passes the trainers on. Child processes
 inherit the variable; a user's own value stays in front.
 
 This runs in every Python process of the environment. So: standard library only, next to no work, no errors.
@@ -29,7 +29,7 @@ def register() -> None:
 
 
 def outdated_nnunet_message() -> str | None:
-    """Return what is wrong with the installed nnU-Net and what to install, or None if it will do."""
+    """Return the problem with the installed nnU-Net and its remedy, or None if there is none."""
     found = _installed_nnunet()
     if found is None:
         return f'nnU-Net is not installed. Install it: pip install "nnunetv2>={OLDEST_NNUNET}"'

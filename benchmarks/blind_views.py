@@ -4,7 +4,7 @@ python benchmarks/blind_views.py            ten minutes on two processors
 
 nnU-Net averages log-probabilities over flips and overlapping patches. A narrow network is trained on the
 demo's phantoms. Then its first stage is degraded by lowering the bias, and new phantoms are predicted with
-different bounds of the logits outside the second stage's window (`SURE_UNSEEN`), all from the same views.
+different bounds of the logits outside the second stage's window (`UNSEEN_LOGIT_BOUND`), all from the same views.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from phantom_learning import make_new_cases, silence
 from report import command_line, machine, print_table
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures import pancreas_tumor_cascade
+from nnunet_pancext.architectures import class_probabilities, pancreas_tumor_cascade
+from nnunet_pancext.architectures.class_probabilities import compose_log_probabilities
 from nnunet_pancext.demo.pipeline import run_demo
 from nnunet_pancext.demo.workspace import Workspace
 from nnunet_pancext.evaluation.overlap import count_overlap
@@ -53,16 +54,17 @@ class AllBounds(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         composed: list[Tensor] = []
 
-        def compose(organ_logits: Tensor, lesion_logits: list[Tensor], windows: Any) -> Tensor:
+        def compose(organ_logits: Tensor, lesion_logits: Any, windows: Any, **options: Any) -> Tensor:
             for bound in BOUNDS:
-                with mock.patch.object(pancreas_tumor_cascade, "SURE_UNSEEN", bound):
-                    composed.append(one_bound(organ_logits, lesion_logits, windows))
+                with mock.patch.object(class_probabilities, "UNSEEN_LOGIT_BOUND", bound):
+                    composed.append(
+                        compose_log_probabilities(organ_logits, lesion_logits, windows, **options)
+                    )
             looked = torch.full_like(organ_logits, float(windows is not None))
             composed.extend([organ_logits, looked])
             return composed[0]
 
-        one_bound = self.cascade._compose
-        with mock.patch.object(self.cascade, "_compose", compose):
+        with mock.patch.object(pancreas_tumor_cascade, "compose_log_probabilities", compose):
             self.cascade(image)
         return torch.cat(composed, dim=1)
 

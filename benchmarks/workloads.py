@@ -27,7 +27,7 @@ Step = Callable[[Tensor], None]
 
 def non_local(kind: str, positions: int) -> tuple[Step, Tensor, Tensor]:
     """Forward and backward of one non-local block on N positions of 256 channels."""
-    from nnunet_pancext.architectures.blocks import NonLocalBlock
+    from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock
 
     block = NonLocalBlock(spatial_dims=3, channels=CHANNELS)
 

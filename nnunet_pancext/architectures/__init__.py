@@ -1,29 +1,34 @@
-"""The papers' networks, plain PyTorch: nothing here knows of nnU-Net."""
+"""The papers' networks, plain PyTorch: nothing here depends on nnU-Net.
 
-from nnunet_pancext.architectures.attention_unet import AttentionUNet
-from nnunet_pancext.architectures.cdi_nstseg import CDINSTSeg
-from nnunet_pancext.architectures.dlkunet import DLKUNet
-from nnunet_pancext.architectures.monai_networks import (
-    MonaiAttentionUnet,
-    MonaiSegResNet,
-    MonaiSwinUNETR,
-    MonaiUNETR,
-)
-from nnunet_pancext.architectures.multi_scale_unet import MultiScaleUNet
-from nnunet_pancext.architectures.pancreas_tumor_cascade import PancreasTumorCascade
+Every `SegmentationNetwork` in a module of this folder can be imported from here.
+"""
+
+from functools import lru_cache
+from typing import Any
+
 from nnunet_pancext.architectures.parameters import count_parameters
-from nnunet_pancext.architectures.segresnet_nl import SegResNetNL
+from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.modules import classes_of, import_modules
 
-__all__ = [
-    "AttentionUNet",
-    "CDINSTSeg",
-    "DLKUNet",
-    "MonaiAttentionUnet",
-    "MonaiSegResNet",
-    "MonaiSwinUNETR",
-    "MonaiUNETR",
-    "MultiScaleUNet",
-    "PancreasTumorCascade",
-    "SegResNetNL",
-    "count_parameters",
-]
+__all__ = ["count_parameters"]
+
+
+@lru_cache
+def _networks() -> dict[str, type[SegmentationNetwork]]:
+    modules = import_modules(__name__, __path__)
+    return {
+        name: network
+        for module in modules
+        for name, network in classes_of(module, SegmentationNetwork).items()
+    }
+
+
+def __getattr__(name: str) -> Any:
+    network = None if name.startswith("_") else _networks().get(name)
+    if network is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return network
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_networks()]

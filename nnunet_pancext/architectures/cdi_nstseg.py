@@ -5,34 +5,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nnunet_pancext.architectures.blocks import (
-    ASPP,
+from nnunet_pancext.architectures.blocks.aspp import ASPP
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.focusing import (
+    BACKGROUND,
+    BOTH_SIDES,
+    FOREGROUND,
+    NUM_BRANCHES,
     FocusingModule,
-    ScaleFusion,
-    TargetMining,
-    class_head,
-    conv_stack,
-    map_convolution,
 )
-from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, BOTH_SIDES, FOREGROUND, NUM_BRANCHES
+from nnunet_pancext.architectures.blocks.head import class_head, map_head
 from nnunet_pancext.architectures.blocks.localization import NON_LOCAL
-from nnunet_pancext.architectures.dims import (
-    Strides,
-    check_spatial_dims,
-    check_width,
-    default_norm,
-    least_positions,
-    max_pool,
-    resize,
-    upsample,
-)
-from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.architectures.blocks.scale_fusion import ScaleFusion
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
+from nnunet_pancext.architectures.blocks.u_net import encode
+from nnunet_pancext.architectures.dims import check_width, max_pool, resize, upsample
+from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 NUM_LEVELS = 5
 NUM_MAPS = 4
@@ -44,43 +41,30 @@ LEAST_POSITIONS = 3  # an axis with fewer at the deepest level keeps its size at
 class CDINSTSeg(SegmentationNetwork):
     """ "Tumor Segmentation Based on Multi-Scale Visual Information and Non-Local Target Mining".
 
-    A U-Net encoder of five levels, `base_channels` * 2^i wide, sees the image at each of `scales` with the
-    same weights. On each level a convolution (`ASPP` on the deepest) compresses to `base_channels`, and
-    `ScaleFusion` makes one of the scales. The four deepest are widened to 8, 4, 2 and 1 times
+    A U-Net encoder of five levels, `base_channels` * 2^i wide, processes the image at each of `scales` with
+    the same weights. On each level a convolution (`ASPP` on the deepest) compresses to `base_channels`, and
+    `ScaleFusion` merges the scales. The four deepest are widened to 8, 4, 2 and 1 times
     `base_channels`. `NonLocalLocalization` on the deepest gives the first map, three focusing modules refine
     it level by level, and the fused features of the finest level correct the last one.
 
     The maps have a channel for each class; see `TargetMining` for datasets with regions.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: image channels.
-        num_classes: output channels.
-        strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
-        deep_supervision: return all four maps, the last first, each at the input's size.
         base_channels: None means 64 in 2D and 32 in 3D; a multiple of 4.
         scales: of the image; 1.0 must be among them.
-        scale_fusion, localization, focusing: False leaves the module out: scales are averaged, the deepest
-            features predict as they are, levels are joined as in a U-Net.
+        scale_fusion: False averages the scales.
+        localization, focusing: see `TargetMining`.
         attention: of the localization: the paper's "non-local"; or "se" (squeeze-and-excitation), "eca"
             (efficient channel attention), "sam" (spatial attention module).
-        sides: what the focusing modules look at; see `FocusingModule`.
-        recompute: keep the encoder's features of one scale at a time and compute them again in the backward
-            pass: less memory, more time. For networks without BatchNorm, which would count each batch twice.
-        norm: None means BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
-
-    Raises:
-        ValueError: at construction, an option out of its range; in `forward`, an input that is too small.
+        sides: what the focusing modules explore; see `FocusingModule`.
+        recompute: recompute the encoder's features of each scale in the backward pass: less memory, more
+            time. Not with BatchNorm, whose statistics would be updated twice.
+        shared: see `SegmentationNetwork`.
     """
 
     def __init__(
         self,
         *,
-        spatial_dims: int,
-        in_channels: int,
-        num_classes: int,
-        strides: Sequence[Strides] | None = None,
-        deep_supervision: bool = False,
         base_channels: int | None = None,
         scales: Sequence[float] = SCALES,
         scale_fusion: bool = True,
@@ -89,65 +73,57 @@ class CDINSTSeg(SegmentationNetwork):
         attention: str = NON_LOCAL,
         sides: Collection[str] = BOTH_SIDES,
         recompute: bool = False,
-        norm: str | None = None,
+        **shared: Unpack[NetworkOptions],
     ) -> None:
-        check_spatial_dims(spatial_dims)
         if 1.0 not in scales or len(set(scales)) != len(scales) or min(scales) <= 0:
             raise ValueError(
                 f"scales is {tuple(scales)}; it must hold 1.0 and further positive numbers, once."
             )
-        norm_kind = norm or default_norm(spatial_dims)
-        if recompute and norm_kind == "batch":
-            raise ValueError("recompute would let BatchNorm count each batch twice; choose another norm.")
-        super().__init__(
-            spatial_dims=spatial_dims,
-            strides=strides,
-            num_downsamplings=NUM_LEVELS - 1,
-            deep_supervision=deep_supervision,
-            least_deepest_positions=least_positions(norm_kind),
-        )
+        super().__init__(num_downsamplings=NUM_LEVELS - 1, **shared)
+        if recompute and self.norm == "batch":
+            raise ValueError("recompute would update BatchNorm twice per batch; choose another norm.")
         self.scales = tuple(float(scale) for scale in scales)
         self.recompute = recompute
-        base = BASE_CHANNELS[spatial_dims] if base_channels is None else base_channels
+        base = BASE_CHANNELS[self.spatial_dims] if base_channels is None else base_channels
         check_width("base_channels", base, multiple_of=NUM_BRANCHES)
-        shared: dict[str, Any] = {"spatial_dims": spatial_dims, "norm": norm_kind}
+        common: dict[str, Any] = {"spatial_dims": self.spatial_dims, "norm": self.norm}
 
         # All lists are finest first.
-        channels = [in_channels, *(base * 2**level for level in range(NUM_LEVELS))]
+        channels = [self.in_channels, *(base * 2**level for level in range(NUM_LEVELS))]
         self.encoder = nn.ModuleList(
-            conv_stack(widths=[narrow, wide, wide], **shared) for narrow, wide in pairwise(channels)
+            conv_stack(widths=[narrow, wide, wide], **common) for narrow, wide in pairwise(channels)
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
         *upper, deepest = channels[1:]
-        self.compress = nn.ModuleList(conv_stack(widths=[width, base], **shared) for width in upper)
-        self.compress.append(ASPP(in_channels=deepest, out_channels=base, **shared))
+        self.compress = nn.ModuleList(conv_stack(widths=[width, base], **common) for width in upper)
+        self.compress.append(ASPP(in_channels=deepest, out_channels=base, **common))
         self.fuse = nn.ModuleList(
-            ScaleFusion(channels=base, scales=self.scales, **shared)
+            ScaleFusion(channels=base, scales=self.scales, **common)
             for _ in range(NUM_LEVELS if scale_fusion and len(self.scales) > 1 else 0)
         )
         widths = [base * 2**level for level in range(NUM_LEVELS - 1)]
-        self.widen = nn.ModuleList(conv_stack(widths=[base, width], **shared) for width in widths)
+        self.widen = nn.ModuleList(conv_stack(widths=[base, width], **common) for width in widths)
         self.mine = TargetMining(
             channels=widths,
             strides=self.strides[1:],
-            num_maps=num_classes,
+            num_maps=self.num_classes,
             localization=localization,
             focusing=focusing,
             attention=attention,
             sides=sides,
-            **shared,
+            **common,
         )
         level: Any
         for level in (self.mine.localize, *self.mine.refine):
-            # It has a channel for each class, so it is not for a dataset with other labels.
+            # With one channel per class, it does not fit a dataset with other labels.
             level.map = class_head(level.map)
         self.head = nn.Sequential(
-            *conv_stack(widths=[2 * base, base], **shared),
-            class_head(map_convolution(spatial_dims=spatial_dims, channels=base, num_maps=num_classes)),
+            *conv_stack(widths=[2 * base, base], **common),
+            class_head(map_head(self.spatial_dims, base, self.num_classes)),
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Explore the side whose weights these are: trainers' names once meant the other one."""
+        """Explore the side of these weights: in former versions the trainers' names were swapped."""
         modules: Any = [module for module in self.mine.refine if isinstance(module, FocusingModule)]
         stored = [side for side in BOTH_SIDES if f"{prefix}mine.refine.0.scales.{side}" in state_dict]
         one_sided = modules and len(stored) == len(modules[0].explore) == 1
@@ -156,8 +132,8 @@ class CDINSTSeg(SegmentationNetwork):
                 module.look_at(stored[0])
             finds = {FOREGROUND: "false positives", BACKGROUND: "false negatives"}[stored[0]]
             warnings.warn(
-                f"These weights are of focusing modules that look for {finds} alone, as their trainer's "
-                "name meant in former versions. The network now does. Train anew for the other side.",
+                f"These weights are of focusing modules that look for {finds} alone, the meaning of their "
+                "trainer's name in former versions. The network now does so. Retrain for the other side.",
                 stacklevel=2,
             )
         super()._load_from_state_dict(state_dict, prefix, *rest)
@@ -171,33 +147,33 @@ class CDINSTSeg(SegmentationNetwork):
         return self.level_strides[:1] * NUM_MAPS
 
     @property
-    def supervised_only(self) -> list[nn.Module]:
-        return self.mine.supervised_only
+    def training_only_modules(self) -> list[nn.Module]:
+        return self.mine.training_only_modules
 
     @property
     def attention_names(self) -> list[str]:
-        """The names of `attention_maps`; levels are counted from 1."""
+        """Names of `attention_maps`; levels are counted from 1."""
         return self.mine.map_names(first_level=2)
 
     def attention_maps(self, image: Tensor) -> list[Tensor]:
-        """Return where each level's map finds foreground of any class, with values between 0 and 1.
+        """Return the foreground probability of each level's map.
 
-        The deepest is the localization's; each steers the focusing module of the next finer level.
+        The deepest is the localization's; each is the attention of the next finer level's focusing module.
 
         Shapes: image (B, in_channels, *spatial); each map (B, 1, *spatial / the level's stride), finest
         first, of the image padded to a multiple of the strides.
         """
         self._check_size(image)
         _, _, maps = self._mine(self._pad(image))
-        return self.mine.found(maps)
+        return self.mine.foreground(maps)
 
-    def decode(self, image: Tensor) -> list[Tensor]:
+    def forward_features(self, image: Tensor) -> list[Tensor]:
         finest, refined, (finest_map, *maps) = self._mine(image)
         stride = self.strides[0]
         correction = self.head(torch.cat([upsample(refined, stride), finest], dim=1))
         return [upsample(finest_map, stride) + correction, *maps]
 
-    def classify(self, features: list[Tensor]) -> list[Tensor]:
+    def predict_logits(self, features: list[Tensor]) -> list[Tensor]:
         if not self.deep_supervision:
             return features[:1]
         return [resize(logits, features[0].shape[2:]) for logits in features]
@@ -212,12 +188,8 @@ class CDINSTSeg(SegmentationNetwork):
 
     def _extract(self, image: Tensor) -> list[Tensor]:
         """Return the compressed features of each level for the image at one scale."""
-        features = image
-        found = []
-        for level, (stage, compress) in enumerate(zip(self.encoder, self.compress, strict=True)):
-            features = stage(self.pools[level - 1](features) if level else features)
-            found.append(compress(features))
-        return found
+        levels = encode(image, self.encoder, self.pools)
+        return [compress(features) for compress, features in zip(self.compress, levels, strict=True)]
 
     def _fuse(self, image: Tensor) -> list[Tensor]:
         """Return the fused features of each level."""
@@ -241,8 +213,8 @@ class CDINSTSeg(SegmentationNetwork):
 
     def _scaled_size(self, size: Sequence[int], scale: float) -> tuple[int, ...]:
         """Return the size at a scale, to the nearest multiple of the strides."""
-        positions = [length // step for length, step in zip(size, self.divisor, strict=True)]
+        positions = [length // step for length, step in zip(size, self.size_divisibility, strict=True)]
         return tuple(
             length if count < LEAST_POSITIONS else max(1, round(scale * count)) * step
-            for length, count, step in zip(size, positions, self.divisor, strict=True)
+            for length, count, step in zip(size, positions, self.size_divisibility, strict=True)
         )

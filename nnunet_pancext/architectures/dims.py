@@ -38,11 +38,11 @@ def check_width(name: str, channels: int, *, multiple_of: int = 1) -> None:
 
 
 def convolution(
-    *,
     spatial_dims: int,
     in_channels: int,
     out_channels: int,
     kernel_size: int | Sequence[int],
+    *,
     stride: int | Strides = 1,
     dilation: int = 1,
     groups: int = 1,
@@ -63,27 +63,33 @@ def convolution(
     )
 
 
+def conv1x1(spatial_dims: int, in_channels: int, out_channels: int) -> nn.Module:
+    """Return a 1x1 convolution with bias."""
+    layer: Any = CONVOLUTION[spatial_dims]
+    return layer(in_channels, out_channels, (1,) * spatial_dims)
+
+
 def transposed_convolution(
-    *, spatial_dims: int, in_channels: int, out_channels: int, stride: Strides, bias: bool = True
+    spatial_dims: int, in_channels: int, out_channels: int, stride: Strides, bias: bool = True
 ) -> nn.Module:
-    """Return a convolution that enlarges by `stride`, which is its kernel's size too."""
+    """Return a convolution that upsamples by `stride`, which is also its kernel size."""
     layer: Any = _TRANSPOSED_CONVOLUTION[spatial_dims]
     return layer(in_channels, out_channels, tuple(stride), tuple(stride), bias=bias)
 
 
-def patch_convolution(*, spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
-    """Return a convolution without bias over windows of size `stride` that do not overlap."""
+def patch_convolution(spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
+    """Return a convolution without bias over non-overlapping windows of size `stride`."""
     layer: Any = CONVOLUTION[spatial_dims]
     return layer(channels, channels, tuple(stride), tuple(stride), bias=False)
 
 
 def max_pool(stride: Strides) -> nn.Module:
-    """Return max-pooling over windows of size `stride` that do not overlap."""
+    """Return max-pooling over non-overlapping windows of size `stride`."""
     layer: Any = _MAX_POOL[len(stride)]
     return layer(tuple(stride))
 
 
-def normalisation(kind: str, *, spatial_dims: int, channels: int) -> nn.Module:
+def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
     """Return an affine normalisation layer: GroupNorm with 8 groups, BatchNorm or InstanceNorm.
 
     Raises:
@@ -103,29 +109,45 @@ def normalisation(kind: str, *, spatial_dims: int, channels: int) -> nn.Module:
 
 
 def upsample(features: Tensor, stride: Strides) -> Tensor:
-    """Enlarge (B, C, *spatial) by `stride` per axis, (bi/tri)linearly, corners not aligned."""
+    """Upsample (B, C, *spatial) by `stride` per axis, (bi/tri)linearly, corners not aligned."""
     factors = [float(step) for step in stride]
     return functional.interpolate(features, scale_factor=factors, mode=_INTERPOLATION[len(factors)])
 
 
 def resize(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring (B, C, *spatial) to `size`, (bi/tri)linearly, corners not aligned."""
+    """Resize (B, C, *spatial) to `size`, (bi/tri)linearly, corners not aligned."""
     if tuple(image.shape[2:]) == tuple(size):
         return image
     return functional.interpolate(image, size=tuple(size), mode=_INTERPOLATION[len(size)])
 
 
+def pad_end(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Pad (B, C, *spatial) with zeros at the end of each axis to `size`."""
+    missing = [full - length for full, length in zip(size, image.shape[2:], strict=True)]
+    if not any(missing):
+        return image
+    return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])
+
+
+def crop_end(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Return the first `size` voxels of (B, C, *spatial) along each axis."""
+    for axis, length in enumerate(size, start=2):
+        if image.shape[axis] != length:
+            image = image.narrow(axis, 0, length)
+    return image
+
+
 def mixed_pool(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring (B, C, *spatial) to the smaller `size`: the maximum plus the mean over what falls together."""
+    """Reduce (B, C, *spatial) to `size` by adaptive max-pooling plus adaptive average-pooling."""
     dims, size = len(size), tuple(size)
     return _ADAPTIVE_MAX[dims](features, size) + _ADAPTIVE_AVERAGE[dims](features, size)
 
 
 def default_norm(spatial_dims: int) -> str:
-    """Return what replaces a paper's BatchNorm: itself in 2D; in 3D, with batches of 2, InstanceNorm."""
+    """Return BatchNorm in 2D, and InstanceNorm in 3D, where nnU-Net's batch size is 2."""
     return "batch" if spatial_dims == 2 else "instance"
 
 
-def least_positions(norm: str) -> int:
-    """Return over how many positions a normalisation must run: InstanceNorm needs 2 for a variance."""
+def min_norm_positions(norm: str) -> int:
+    """Return the positions a normalisation needs: InstanceNorm takes a variance over at least 2."""
     return 2 if norm == "instance" else 1

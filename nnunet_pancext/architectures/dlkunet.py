@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import LargeKernelBlock, linear_head
-from nnunet_pancext.architectures.dims import (
-    Strides,
-    check_spatial_dims,
-    check_width,
-    default_norm,
-    least_positions,
-    max_pool,
-    transposed_convolution,
-)
-from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelBlock
+from nnunet_pancext.architectures.blocks.u_net import decode, encode
+from nnunet_pancext.architectures.dims import check_width, max_pool, transposed_convolution
+from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # By the number of axes; the paper's 2D width would not fit a GPU in 3D.
 BASE_CHANNELS = {2: 96, 3: 32}
@@ -30,33 +28,25 @@ class DLKUNet(SegmentationNetwork):
     """DLKUNet (Section 3 of the paper), with 3 (S), 4 (M) or 5 (L) levels of `base_channels` * 2^i channels.
 
     Encoder and decoder have one `LargeKernelBlock` per level. Max-pooling leads down, a transposed
-    convolution up, and the decoder's block takes the encoder's features and the enlarged ones.
+    convolution up, and the decoder's block takes the encoder's features and the upsampled ones.
 
     In 3D, which the paper does not have, kernels are cubes, but flat where the plan's are (`kernel_sizes`).
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: image channels.
-        num_classes: output channels.
-        strides: one tuple per downsampling, finest first; None means 2 on every axis.
-        deep_supervision: return the logits of all decoder levels, finest first.
         num_levels: 3, 4 and 5 are the paper's S, M and L; at least 2.
         base_channels: channels of the finest level; None means the paper's 96 in 2D and 32 in 3D.
         kernel_sizes: one tuple per level, finest first, as in an nnU-Net plan: where an entry is 1, the
             level's depthwise kernels are 1 on that axis. None means nowhere.
         depthwise_kernel: of the separable convolutions; 3, 5 or 7 in the paper's Table 5.
         large_kernels: of the attention's plain and dilated convolution; (5, 7), (3, 7) or (5, 5) in Table 5.
-        residual: the identity around the attention, of which only the paper's prose speaks.
-        second_relu: end the second half of each block's convolutions with a ReLU too, which Eq. 2 does not.
-        norm: None means the paper's BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
+        residual: the identity around the attention, which appears in the paper's prose only.
+        second_relu: end the second half of each block's convolutions with a ReLU too, unlike Eq. 2.
+        shared: see `SegmentationNetwork`.
 
     Attributes:
         second_relu: a buffer with that choice, kept in checkpoints: both forms have the same parameters.
-            Loading one switches the network to the form that it was trained in. A checkpoint without it is
-            of a former version, whose blocks had the second ReLU.
-
-    Raises:
-        ValueError: at construction, an option out of its range; in `forward`, an input that is too small.
+            Loading a checkpoint switches the network to the form that it was trained in. A checkpoint
+            without the buffer comes from a former version, whose blocks had the second ReLU.
     """
 
     second_relu: Tensor
@@ -64,11 +54,6 @@ class DLKUNet(SegmentationNetwork):
     def __init__(
         self,
         *,
-        spatial_dims: int,
-        in_channels: int,
-        num_classes: int,
-        strides: Sequence[Strides] | None = None,
-        deep_supervision: bool = False,
         num_levels: int = 5,
         base_channels: int | None = None,
         kernel_sizes: Sequence[Sequence[int]] | None = None,
@@ -76,52 +61,41 @@ class DLKUNet(SegmentationNetwork):
         large_kernels: tuple[int, int] = (5, 7),
         residual: bool = False,
         second_relu: bool = False,
-        norm: str | None = None,
+        **shared: Unpack[NetworkOptions],
     ) -> None:
-        check_spatial_dims(spatial_dims)
-        norm = norm or default_norm(spatial_dims)
         if num_levels < 2:
             raise ValueError(f"num_levels is {num_levels}; DLKUNet needs at least 2.")
         for kernel in (depthwise_kernel, *large_kernels):
             if kernel < 1 or kernel % 2 == 0:
                 raise ValueError(f"A kernel of DLKUNet is {kernel}; it must be odd.")
-        super().__init__(
-            spatial_dims=spatial_dims,
-            strides=strides,
-            num_downsamplings=num_levels - 1,
-            deep_supervision=deep_supervision,
-            least_deepest_positions=least_positions(norm),
-        )
-        base = BASE_CHANNELS[spatial_dims] if base_channels is None else base_channels
+        super().__init__(num_downsamplings=num_levels - 1, **shared)
+        base = BASE_CHANNELS[self.spatial_dims] if base_channels is None else base_channels
         check_width("base_channels", base)
         channels = [base * 2**level for level in range(num_levels)]
-        flat_axes = _flat_axes(kernel_sizes, spatial_dims=spatial_dims, num_levels=num_levels)
+        flat_axes = self._flat_axes(kernel_sizes)
 
         def block(in_channels: int, level: int) -> nn.Module:
             return LargeKernelBlock(
-                spatial_dims=spatial_dims,
+                spatial_dims=self.spatial_dims,
                 in_channels=in_channels,
                 out_channels=channels[level],
                 depthwise_kernel=depthwise_kernel,
                 large_kernels=large_kernels,
                 flat_axes=flat_axes[level],
-                norm=norm,
+                norm=self.norm,
                 residual=residual,
                 second_relu=second_relu,
             )
 
-        def head(channels: int) -> nn.Module:
-            return linear_head(spatial_dims=spatial_dims, channels=channels, num_classes=num_classes)
+        head = partial(conv1x1_head, self.spatial_dims, num_classes=self.num_classes)
 
         # All lists are finest first.
         self.encoder = nn.ModuleList(
-            block(width, level) for level, width in enumerate([in_channels, *channels[:-1]])
+            block(width, level) for level, width in enumerate([self.in_channels, *channels[:-1]])
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
         self.upsamplers = nn.ModuleList(
-            transposed_convolution(
-                spatial_dims=spatial_dims, in_channels=wide, out_channels=narrow, stride=stride
-            )
+            transposed_convolution(self.spatial_dims, wide, narrow, stride)
             for (narrow, wide), stride in zip(pairwise(channels), self.strides, strict=True)
         )
         self.decoder = nn.ModuleList(block(2 * width, level) for level, width in enumerate(channels[:-1]))
@@ -134,42 +108,37 @@ class DLKUNet(SegmentationNetwork):
         if all(f"{prefix}{name}" in state_dict for name, _ in self.named_parameters()):
             state_dict.setdefault(key, torch.tensor(True))
         if key in state_dict:
-            self._take_form(bool(state_dict[key]))
+            self._switch_form(bool(state_dict[key]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def _take_form(self, second_relu: bool) -> None:
+    def _switch_form(self, second_relu: bool) -> None:
         if second_relu != bool(self.second_relu):
             form = "with a second ReLU in each block, as in former versions" if second_relu else "of Eq. 2"
             warnings.warn(
-                f"These weights are of a DLKUNet {form}, and the network now computes them in that form. "
-                "Train anew for the other one.",
+                f"These weights are of a DLKUNet {form}, and the network now computes that form. "
+                "Retrain to get the other one.",
                 stacklevel=2,
             )
         for block in (*self.encoder, *self.decoder):
             block.set_second_relu(second_relu)
 
-    def decode(self, image: Tensor) -> list[Tensor]:
-        features = self.encoder[0](image)
-        skips = [features]
-        for pool, stage in zip(self.pools, self.encoder[1:], strict=True):
-            features = stage(pool(features))
-            skips.append(features)
-        decoded: list[Tensor] = []
-        for level in reversed(range(len(self.decoder))):
-            features = torch.cat([skips[level], self.upsamplers[level](features)], dim=1)
-            features = self.decoder[level](features)
-            decoded.insert(0, features)
-        return decoded
+    def forward_features(self, image: Tensor) -> list[Tensor]:
+        *skips, deepest = encode(image, self.encoder, self.pools)
+        return decode(deepest, skips, self._join)
 
+    def _join(self, level: int, features: Tensor, skip: Tensor) -> Tensor:
+        return self.decoder[level](torch.cat([skip, self.upsamplers[level](features)], dim=1))
 
-def _flat_axes(
-    kernel_sizes: Sequence[Sequence[int]] | None, *, spatial_dims: int, num_levels: int
-) -> list[tuple[int, ...]]:
-    """Return for each level the axes on which its depthwise kernels are 1."""
-    if kernel_sizes is None:
-        return [()] * num_levels
-    if len(kernel_sizes) != num_levels or any(len(kernel) != spatial_dims for kernel in kernel_sizes):
-        raise ValueError(
-            f"kernel_sizes needs {num_levels} entries of {spatial_dims} numbers each, got {kernel_sizes}."
-        )
-    return [tuple(axis for axis, size in enumerate(kernel) if size == 1) for kernel in kernel_sizes]
+    def _flat_axes(self, kernel_sizes: Sequence[Sequence[int]] | None) -> list[tuple[int, ...]]:
+        """Return for each level the axes on which its depthwise kernels are 1."""
+        num_levels = len(self.level_strides)
+        if kernel_sizes is None:
+            return [()] * num_levels
+        if len(kernel_sizes) != num_levels or any(
+            len(kernel) != self.spatial_dims for kernel in kernel_sizes
+        ):
+            raise ValueError(
+                f"kernel_sizes needs {num_levels} entries of {self.spatial_dims} numbers each, "
+                f"got {kernel_sizes}."
+            )
+        return [tuple(axis for axis, size in enumerate(kernel) if size == 1) for kernel in kernel_sizes]

@@ -1,4 +1,4 @@
-"""A U-Net made elsewhere, such as nnU-Net's own, with a paper's part put between encoder and decoder."""
+"""A given U-Net, such as nnU-Net's own, with a paper's module injected between encoder and decoder."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import (
-    AdditiveAttention,
-    NonLocalBlock,
-    TargetMining,
-    conv_norm_relu,
-    conv_stack,
-    non_local_maps,
-)
+from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 
 class InjectedPart(nn.Module):
-    """Base: the given network's own encoder, and the part that is not the network's.
+    """Base: the given network's own encoder, and the injected part.
 
-    The encoder returns its features finest first. It stays the same object, and its keys in a checkpoint the
-    same. Those of the part contain `.seg_layers.`, by which nnU-Net's `-pretrained_weights` knows what a
-    checkpoint of the plain network need not have.
+    The encoder returns its features finest first. It stays the same object with the same keys in a
+    checkpoint. The part's keys contain `.seg_layers.`, which nnU-Net's `-pretrained_weights` skips, so a
+    checkpoint of the plain network loads.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -31,17 +27,17 @@ class InjectedPart(nn.Module):
         self.encoder: Any = network.encoder
 
     def inject(self, part: nn.Module) -> None:
-        """Put the part in, after all that is the network's: checkpoints keep this order."""
+        """Register the part, after the network's own modules: checkpoints keep this order."""
         self.injected = nn.ModuleDict({"seg_layers": part})
 
     @property
     def part(self) -> Any:
-        """What was put in."""
+        """The injected module."""
         return self.injected["seg_layers"]
 
 
 class InjectedUNet(InjectedPart):
-    """Base: the part stands between the given network's own encoder and decoder.
+    """Base: the part is between the given network's own encoder and decoder.
 
     The decoder has `transpconvs`, `stages` and `seg_layers`, deepest first, and the switch
     `deep_supervision`, as in dynamic_network_architectures. It stays the same object too.
@@ -54,7 +50,7 @@ class InjectedUNet(InjectedPart):
 
 
 class NonLocalUNet(InjectedUNet):
-    """`num_blocks` non-local blocks in series on the deepest features; at first they change nothing."""
+    """`num_blocks` non-local blocks in series on the deepest features; initially the identity."""
 
     def __init__(self, network: nn.Module, *, spatial_dims: int, num_blocks: int = 2) -> None:
         encoder = check_unet(network).encoder
@@ -68,15 +64,15 @@ class NonLocalUNet(InjectedUNet):
 
     @property
     def num_non_local_blocks(self) -> int:
-        """How many non-local blocks there are."""
+        """Number of non-local blocks."""
         return len(self.part)
 
     def non_local_maps(self, image: Tensor, voxel: Sequence[int]) -> list[Tensor]:
-        """Return for each block what the position that holds `voxel` attends to: (B, 1, *deepest spatial)."""
+        """Return what the position of `voxel` attends to in each block: (B, 1, *deepest spatial)."""
         deepest = self.encoder(image)[-1]
         position = [
-            index * found // length
-            for index, found, length in zip(voxel, deepest.shape[2:], image.shape[2:], strict=True)
+            index * deep // length
+            for index, deep, length in zip(voxel, deepest.shape[2:], image.shape[2:], strict=True)
         ]
         return non_local_maps(self.part, deepest, position)
 
@@ -88,24 +84,16 @@ class NonLocalUNet(InjectedUNet):
 class AttentionGatedUNet(InjectedUNet):
     """Each skip but the finest is multiplied by its additive attention.
 
-    The deepest gate is steered by the deepest features after a 1x1 convolution with norm and ReLU, the others
-    by the decoder's features one level below. `part.gates` lists the gates deepest first; with ones in their
-    place the output is the given network's.
+    The gating signal of the deepest gate is the deepest features after a 1x1 convolution with norm and ReLU,
+    that of the others the decoder's features one level below. `part.gates` lists the gates deepest first;
+    with gates of ones the output is the given network's.
     """
 
     def __init__(self, network: nn.Module, *, spatial_dims: int) -> None:
         encoder = check_unet(network).encoder
         channels, strides = encoder.output_channels, encoder.strides
         part = nn.Module()
-        part.signal = nn.Sequential(
-            *conv_norm_relu(
-                spatial_dims=spatial_dims,
-                in_channels=channels[-1],
-                out_channels=channels[-1],
-                kernel_size=1,
-                norm="instance",
-            )
-        )
+        part.signal = conv_stack(spatial_dims, [channels[-1]] * 2, kernel_sizes=[1], norm="instance")
         part.gates = nn.ModuleList(
             AdditiveAttention(
                 spatial_dims=spatial_dims,
@@ -118,18 +106,18 @@ class AttentionGatedUNet(InjectedUNet):
         super().__init__(network, part)
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
-        return self._decode(image)[0]
+        return self._forward(image)[0]
 
     @property
     def attention_names(self) -> list[str]:
-        """The names of `attention_maps`; levels are counted from 1, the finest."""
+        """Names of `attention_maps`; levels are counted from 1, the finest."""
         return [f"gate_level{level}_head1" for level in range(2, len(self.part.gates) + 2)]
 
     def attention_maps(self, image: Tensor) -> list[Tensor]:
         """Return the attention of each gated level, finest first: (B, 1, *spatial / the level's stride)."""
-        return self._decode(image)[1]
+        return self._forward(image)[1]
 
-    def _decode(self, image: Tensor) -> tuple[Tensor | list[Tensor], list[Tensor]]:
+    def _forward(self, image: Tensor) -> tuple[Tensor | list[Tensor], list[Tensor]]:
         *skips, features = self.encoder(image)
         signal = self.part.signal(features)
         logits: list[Tensor] = []
@@ -150,11 +138,11 @@ class AttentionGatedUNet(InjectedUNet):
 
 
 class FocusedUNet(InjectedPart):
-    """The given network's own encoder, with localization and focusing modules in the place of its decoder.
+    """The given network's own encoder, with localization and focusing modules as decoder.
 
-    A convolution on each level halves the encoder's channels; `TargetMining` makes a map of each level. The
-    outputs are the maps of all levels but the deepest, as many as the given decoder's; the deepest map steers
-    the focusing module above it.
+    A convolution on each level halves the encoder's channels; `TargetMining` gives a map per level. The
+    outputs are the maps of all levels but the deepest, as many as the given decoder's; the deepest map is the
+    attention of the focusing module above it.
     """
 
     def __init__(self, network: nn.Module, *, spatial_dims: int) -> None:
@@ -165,7 +153,7 @@ class FocusedUNet(InjectedPart):
         halves = [width // 2 for width in channels]
         part = nn.Module()
         part.reduce = nn.ModuleList(
-            conv_stack(spatial_dims=spatial_dims, widths=[width, half], norm="instance")
+            conv_stack(spatial_dims, [width, half], norm="instance")
             for width, half in zip(channels, halves, strict=True)
         )
         part.mine = TargetMining(
@@ -179,20 +167,20 @@ class FocusedUNet(InjectedPart):
 
     @property
     def decoder(self) -> FocusedUNet:
-        """This network: nnU-Net switches `decoder.deep_supervision`."""
+        """This network itself, because nnU-Net sets `decoder.deep_supervision`."""
         return self
 
     @property
     def attention_names(self) -> list[str]:
-        """The names of `attention_maps`; levels are counted from 1, the finest."""
+        """Names of `attention_maps`; levels are counted from 1, the finest."""
         return self.part.mine.map_names(first_level=1)
 
     def attention_maps(self, image: Tensor) -> list[Tensor]:
-        """Return where each level's map finds foreground, finest first: (B, 1, *spatial / its stride).
+        """Return the foreground probability of each level's map, finest first: (B, 1, *spatial / its stride).
 
-        Each but the finest, which predicts, steers the focusing module of the next finer level.
+        Each but the finest, which predicts, is the attention of the next finer level's focusing module.
         """
-        return self.part.mine.found(self._maps(image))
+        return self.part.mine.foreground(self._maps(image))
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         maps = self._maps(image)
@@ -207,12 +195,12 @@ class FocusedUNet(InjectedPart):
 
 
 def check_unet(network: nn.Module) -> Any:
-    """Return `network`, or raise NotImplementedError where it is no encoder and decoder with skips."""
+    """Return `network`, or raise NotImplementedError unless it has encoder, decoder and skips."""
     encoder, decoder = getattr(network, "encoder", None), getattr(network, "decoder", None)
     needed = [(encoder, ("output_channels", "strides")), (decoder, ("transpconvs", "stages", "seg_layers"))]
     if not all(hasattr(half, name) for half, names in needed for name in names):
         raise NotImplementedError(
-            f"{type(network).__name__} has no encoder and decoder to put a part between. Plan a network that "
-            "has: PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet (nnUNetResEncUNetMPlans, L, XL)."
+            f"{type(network).__name__} has no encoder and decoder to inject a module between. Plan a network "
+            "that has: PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet (nnUNetResEncUNetMPlans, L, XL)."
         )
     return network

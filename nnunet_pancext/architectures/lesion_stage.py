@@ -1,4 +1,4 @@
-"""The second stage of the pancreatic-tumour cascade: finds the lesion in a window."""
+"""The second stage of the pancreatic-tumour network: segments the lesion in a window."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks import MultiScaleBackbone, TargetMining, conv_stack, linear_head
+from nnunet_pancext.architectures.blocks.conv import conv_stack
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.multi_scale import MultiScaleBackbone
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 from nnunet_pancext.architectures.dims import Strides, resize
 from nnunet_pancext.architectures.multi_scale_unet import NUM_LEVELS, backbone_channels
 
 
 class LesionStage(nn.Module):
-    """Stage 2: finds the lesion in a window.
+    """Stage 2: segments the lesion in a window.
 
-    Shapes: (n, in_channels, *window), a multiple of the strides, to the logits of each map, enlarged to the
-    window, (n, 1, *window), the last map first.
+    Shapes: (n, in_channels, *window), a multiple of the strides, to the logits of each map, resized to the
+    window, (n, 1, *window), finest first.
     """
 
     def __init__(
@@ -38,11 +41,11 @@ class LesionStage(nn.Module):
         )
         self.mine: TargetMining | None = None
         if not (localization or focusing):
-            self.head = linear_head(spatial_dims=spatial_dims, channels=channels[0], num_classes=1)
+            self.head = conv1x1_head(spatial_dims, channels[0], 1)
             return
         reduced = [channels[0] * 2**level // 2 for level in range(NUM_LEVELS)]
         self.reduce = nn.ModuleList(
-            conv_stack(spatial_dims=spatial_dims, widths=[width, narrow], norm=norm)
+            conv_stack(spatial_dims, [width, narrow], norm=norm)
             for width, narrow in zip(channels, reduced, strict=True)
         )
         self.mine = TargetMining(
@@ -57,11 +60,11 @@ class LesionStage(nn.Module):
 
     @property
     def map_names(self) -> list[str]:
-        """The names of the maps, in the order of `forward`'s list."""
+        """Names of the maps, in the order of `forward`'s list."""
         return ["map_level1"] if self.mine is None else self.mine.map_names(first_level=1)
 
     def compile_once(self) -> None:
-        """Compile the module for windows of any number and size, unless it is compiled already."""
+        """Compile the module, unless it is compiled already, for windows of any number and size."""
         if self._compiled_call_impl is None:
             self.compile()
 

@@ -1,20 +1,18 @@
-"""Multi-scale U-Net: both stages' backbone in the pancreatic-tumour cascade, as a network of its own."""
+"""Multi-scale U-Net: the backbone of both stages of the pancreatic-tumour network, on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from nnunet_pancext.architectures.blocks import MultiScaleBackbone, linear_head
-from nnunet_pancext.architectures.dims import (
-    Strides,
-    check_spatial_dims,
-    check_width,
-    default_norm,
-    least_positions,
-)
-from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.architectures.blocks.head import conv1x1_head
+from nnunet_pancext.architectures.blocks.multi_scale import MultiScaleBackbone
+from nnunet_pancext.architectures.dims import check_width
+from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 NUM_LEVELS = 5
 WIDTH_STEP = 4  # the second branch has half of the channels, in two halves
@@ -23,57 +21,30 @@ BASE_CHANNELS = {2: 64, 3: 32}
 
 
 class MultiScaleUNet(SegmentationNetwork):
-    """Qiu et al., pancreatic-tumour cascade, 3.1.1: `MultiScaleBackbone` with 1x1 convolutions as heads.
+    """Qiu et al., two-stage network for pancreatic tumours, 3.1.1: `MultiScaleBackbone` with 1x1 heads.
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: image channels.
-        num_classes: output channels.
-        strides: one tuple per downsampling (4), finest first; None means 2 on every axis.
-        deep_supervision: return a list of logits for the four decoder levels, finest first.
         base_channels: channels of the finest level, doubled by each further one up to 512, a multiple of
             4; None means 64 in 2D and 32 in 3D.
-        norm: None means BatchNorm in 2D and InstanceNorm in 3D; or "batch", "instance", "group".
-
-    Raises:
-        ValueError: at construction, an option out of its range; in `forward`, an input that is too small.
+        shared: see `SegmentationNetwork`.
     """
 
-    def __init__(
-        self,
-        *,
-        spatial_dims: int,
-        in_channels: int,
-        num_classes: int,
-        strides: Sequence[Strides] | None = None,
-        deep_supervision: bool = False,
-        base_channels: int | None = None,
-        norm: str | None = None,
-    ) -> None:
-        check_spatial_dims(spatial_dims)
-        norm_kind = norm or default_norm(spatial_dims)
-        super().__init__(
-            spatial_dims=spatial_dims,
-            strides=strides,
-            num_downsamplings=NUM_LEVELS - 1,
-            deep_supervision=deep_supervision,
-            least_deepest_positions=least_positions(norm_kind),
-        )
-        channels = backbone_channels(spatial_dims, base_channels)
+    def __init__(self, *, base_channels: int | None = None, **shared: Unpack[NetworkOptions]) -> None:
+        super().__init__(num_downsamplings=NUM_LEVELS - 1, **shared)
+        channels = backbone_channels(self.spatial_dims, base_channels)
         self.backbone = MultiScaleBackbone(
-            spatial_dims=spatial_dims,
-            in_channels=in_channels,
+            spatial_dims=self.spatial_dims,
+            in_channels=self.in_channels,
             channels=channels,
             strides=self.strides,
-            norm=norm_kind,
+            norm=self.norm,
         )
         self.head, *auxiliary = (
-            linear_head(spatial_dims=spatial_dims, channels=width, num_classes=num_classes)
-            for width in channels[:-1]
+            conv1x1_head(self.spatial_dims, width, self.num_classes) for width in channels[:-1]
         )
         self.auxiliary_heads.extend(auxiliary)
 
-    def decode(self, image: Tensor) -> list[Tensor]:
+    def forward_features(self, image: Tensor) -> list[Tensor]:
         return self.backbone(image)[:-1]
 
 
@@ -83,7 +54,7 @@ def backbone_channels(
     """Return the channels of the five levels, finest first.
 
     Raises:
-        ValueError: `base_channels` is no positive multiple of `multiple_of`.
+        ValueError: `base_channels` is not a positive multiple of `multiple_of`.
     """
     base = BASE_CHANNELS[spatial_dims] if base_channels is None else base_channels
     check_width("base_channels", base, multiple_of=multiple_of)

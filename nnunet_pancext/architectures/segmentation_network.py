@@ -1,4 +1,4 @@
-"""What every network of the package shares: input check, padding, heads and deep supervision."""
+"""What all networks of the package share: input check, padding, heads and deep supervision."""
 
 from __future__ import annotations
 
@@ -6,15 +6,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
 from math import ceil, prod
+from typing import TypedDict
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from nnunet_pancext.architectures.dims import Strides, check_spatial_dims
+from nnunet_pancext.architectures.dims import (
+    Strides,
+    check_spatial_dims,
+    crop_end,
+    default_norm,
+    min_norm_positions,
+    pad_end,
+)
 
-# nnU-Net adds logits up in half precision, which ends at 65,504: over patches that overlap, weighted by up to
-# 10 each, some 300 times over where steps are a tenth of the patch.
+# nnU-Net sums logits in half precision (maximum 65,504), over overlapping patches weighted by up to 10 each:
+# about 300 terms with a step size of a tenth of the patch.
 LARGEST_LOGIT = 200.0
+
+
+class NetworkOptions(TypedDict, total=False):
+    """The arguments that every network takes; see `SegmentationNetwork`."""
+
+    spatial_dims: int
+    in_channels: int
+    num_classes: int
+    strides: Sequence[Strides] | None
+    deep_supervision: bool
+    norm: str | None
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -25,23 +43,25 @@ class SegmentationNetwork(nn.Module, ABC):
     smaller than the input by `output_strides[i]`. The auxiliary heads exist in both modes, so that one
     checkpoint loads strictly into either.
 
-    What predicts, in `eval` without deep supervision, has no logit beyond 200, as `hold_within` has it: else
-    nnU-Net's prediction would stop where a network is that sure.
+    In `eval` mode without deep supervision, logits are rescaled to at most 200 (`rescale_logits`), so that
+    nnU-Net's sums over patches do not overflow half precision.
 
-    Any input size works: inside, the input is padded with zeros at the end of each axis to a multiple of the
-    product of the strides, and the logits are cropped back.
+    Any input size works: the input is padded with zeros at the end of each axis to a multiple of
+    `size_divisibility`, and the logits are cropped back.
 
-    A subclass builds its layers, sets `head` and fills `auxiliary_heads` (one for each further entry of
-    `decode`'s list that is supervised), and implements `decode`. One whose paper predicts from several levels
-    replaces `classify` and `num_outputs` instead.
+    A subclass takes its own options and passes `**shared: Unpack[NetworkOptions]` on. It builds its layers,
+    sets `head`, fills `auxiliary_heads` (one for each further level that is supervised) and implements
+    `forward_features`. One whose paper predicts from several levels at once overrides `predict_logits` and
+    `num_outputs` instead.
 
     Args:
         spatial_dims: 2 or 3.
+        in_channels: image channels.
+        num_classes: output channels.
         strides: one tuple per downsampling, finest first; None means 2 on every axis.
-        num_downsamplings: how many strides the network needs.
         deep_supervision: return a list of logits instead of the finest alone; may be switched at any time.
-        least_deepest_positions: how many positions the deepest features need; InstanceNorm takes the variance
-            over them, so it needs 2.
+        norm: "batch", "instance" or "group"; None means BatchNorm in 2D and InstanceNorm in 3D.
+        num_downsamplings: number of strides, set by the subclass.
 
     Raises:
         ValueError: at construction, strides of the wrong number or length; in `forward`, an input with the
@@ -54,10 +74,12 @@ class SegmentationNetwork(nn.Module, ABC):
         self,
         *,
         spatial_dims: int,
-        strides: Sequence[Strides] | None,
+        in_channels: int,
+        num_classes: int,
+        strides: Sequence[Strides] | None = None,
+        deep_supervision: bool = False,
+        norm: str | None = None,
         num_downsamplings: int,
-        deep_supervision: bool,
-        least_deepest_positions: int = 1,
     ) -> None:
         super().__init__()
         check_spatial_dims(spatial_dims)
@@ -72,61 +94,66 @@ class SegmentationNetwork(nn.Module, ABC):
         if any(len(stride) != spatial_dims or min(stride) < 1 for stride in self.strides):
             raise ValueError(f"Each stride needs {spatial_dims} numbers of at least 1, got {self.strides}.")
         self.spatial_dims = spatial_dims
+        self.in_channels = in_channels
+        self.num_classes = num_classes
         self.deep_supervision = deep_supervision
+        self.norm = norm or default_norm(spatial_dims)
         self.auxiliary_heads = nn.ModuleList()
         levels = [(1,) * spatial_dims, *self.strides]
         self.level_strides = tuple(
             accumulate(levels, lambda total, step: tuple(a * b for a, b in zip(total, step, strict=True)))
         )
-        self.divisor = self.level_strides[-1]
-        self.least_deepest_positions = least_deepest_positions
+        self.size_divisibility = self.level_strides[-1]
+        self.min_deepest_positions = min_norm_positions(self.norm)
 
     @property
-    def smallest_size(self) -> tuple[int, ...]:
+    def minimum_size(self) -> tuple[int, ...]:
         """The smallest input."""
-        return (*self.divisor[:-1], self.divisor[-1] * self.least_deepest_positions)
+        *first, last = self.size_divisibility
+        return (*first, last * self.min_deepest_positions)
 
     @property
     def num_outputs(self) -> int:
-        """How many outputs there are with deep supervision on."""
+        """Number of outputs with deep supervision."""
         return 1 + len(self.auxiliary_heads)
 
     @property
     def output_strides(self) -> tuple[tuple[int, ...], ...]:
-        """How much smaller than the input each output is, finest first, with deep supervision on."""
+        """Input size divided by output size, per axis, of each output with deep supervision, finest first."""
         return self.level_strides[: self.num_outputs]
 
     @property
-    def supervised_only(self) -> list[nn.Module]:
-        """What the output does not depend on with deep supervision off."""
+    def training_only_modules(self) -> list[nn.Module]:
+        """Modules on which the output without deep supervision does not depend."""
         return [self.auxiliary_heads]
 
     @abstractmethod
-    def decode(self, image: Tensor) -> list[Tensor]:
+    def forward_features(self, image: Tensor) -> list[Tensor]:
         """Return the decoder's features, finest first, for an image whose size the strides divide."""
 
-    def classify(self, features: list[Tensor]) -> list[Tensor]:
-        """Return the logits from `decode`'s features, finest first: all, or the finest alone."""
+    def predict_logits(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the logits of `forward_features`' levels, finest first: all, or the finest alone."""
         logits = [self.head(features[0])]
         if self.deep_supervision:
             logits += [head(level) for head, level in zip(self.auxiliary_heads, features[1:], strict=False)]
         return logits
 
     def padded_size(self, size: Sequence[int]) -> tuple[int, ...]:
-        """Return the size to which an input of `size` is padded inside."""
-        return tuple(ceil(length / step) * step for length, step in zip(size, self.divisor, strict=True))
+        """Return the size to which an input of `size` is padded."""
+        return tuple(
+            ceil(length / step) * step for length, step in zip(size, self.size_divisibility, strict=True)
+        )
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
-        size = image.shape[2:]
         self._check_size(image)
-        return self._logits(self.decode(self._pad(image)), size)
+        return self._crop_logits(self.forward_features(self._pad(image)), image.shape[2:])
 
-    def _logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
+    def _crop_logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
         """Return the output for the decoder's features of an image of `size`."""
-        logits = self.classify(features)
+        logits = self.predict_logits(features)
         if not self.deep_supervision:
             finest = crop_end(logits[0], size)
-            return finest if self.training else hold_within(LARGEST_LOGIT, finest)
+            return finest if self.training else rescale_logits(LARGEST_LOGIT, finest)
         return [
             crop_end(output, [ceil(length / step) for length, step in zip(size, stride, strict=True)])
             for output, stride in zip(logits, self.output_strides, strict=True)
@@ -142,34 +169,22 @@ class SegmentationNetwork(nn.Module, ABC):
     def _check_size(self, image: Tensor) -> None:
         self._check_axes(image)
         size = tuple(image.shape[2:])
-        positions = [ceil(length / step) for length, step in zip(size, self.divisor, strict=True)]
-        too_short = any(length < step for length, step in zip(size, self.divisor, strict=True))
-        if too_short or prod(positions) < self.least_deepest_positions:
+        positions = [ceil(length / step) for length, step in zip(size, self.size_divisibility, strict=True)]
+        too_short = any(length < step for length, step in zip(size, self.size_divisibility, strict=True))
+        if too_short or prod(positions) < self.min_deepest_positions:
             raise ValueError(
                 f"An input of size {size} is too small for {type(self).__name__}: with strides "
-                f"{self.strides} the smallest allowed is {self.smallest_size}."
+                f"{self.strides} the smallest allowed is {self.minimum_size}."
             )
 
     def _pad(self, image: Tensor) -> Tensor:
-        size = image.shape[2:]
-        missing = [full - length for full, length in zip(self.padded_size(size), size, strict=True)]
-        if not any(missing):
-            return image
-        return functional.pad(image, [amount for last in reversed(missing) for amount in (0, last)])
+        return pad_end(image, self.padded_size(image.shape[2:]))
 
 
-def hold_within(largest: float, logits: Tensor) -> Tensor:
-    """Return (B, C, *spatial) with each voxel's logits scaled down, by one factor, to at most `largest`.
+def rescale_logits(largest: float, logits: Tensor) -> Tensor:
+    """Scale each voxel's logits (B, C, *spatial) down, by one factor, to at most `largest`.
 
-    Their signs and their order stay, and so do the label and the regions that they stand for.
+    Signs and order stay, and so do the label and the regions that are predicted.
     """
     size = logits.abs().amax(dim=1, keepdim=True)
     return logits * (largest / size.clamp_min(largest))
-
-
-def crop_end(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Return the first `size` voxels of (B, C, *spatial) along each axis."""
-    for axis, length in enumerate(size, start=2):
-        if logits.shape[axis] != length:
-            logits = logits.narrow(axis, 0, length)
-    return logits

@@ -1,4 +1,4 @@
-"""Windows of one common size around what a mask marks, one for each sample of a batch."""
+"""Windows of one common size around a mask's foreground, one for each sample of a batch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from math import ceil
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from nnunet_pancext.architectures.dims import pad_end
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]  # first index and one past the last, per axis
+LEAST_POSITIONS = 2  # of a window at the deepest level, where the patch has as many
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Where the windows lie: of sample `samples[i]`, from `starts[i]` on, each of `size` voxels per axis.
-
-    `shape` is that of the images that they lie in.
-    """
+    """Windows of `size` voxels per axis, one for each of `samples`, at `starts`, in images of `shape`."""
 
     samples: tuple[int, ...]
     starts: tuple[tuple[int, ...], ...]
@@ -30,9 +29,7 @@ class Windows:
 
         An image that ends before `shape` counts as padded with zeros.
         """
-        missing = [length - found for length, found in zip(self.shape, batch.shape[2:], strict=True)]
-        if any(missing):
-            batch = functional.pad(batch, [amount for last in reversed(missing) for amount in (0, last)])
+        batch = pad_end(batch, self.shape)
         return torch.stack([batch[self._index(number)] for number in range(len(self.samples))])
 
     def paste(self, windows: Tensor, onto: Tensor) -> Tensor:
@@ -51,7 +48,7 @@ class Windows:
 
 def boxes(mask: Tensor) -> list[Box | None]:
     """Return the smallest box of the True voxels of each sample of (B, 1, *spatial), None without any."""
-    found: list[Box | None] = []
+    result: list[Box | None] = []
     for sample in mask[:, 0]:
         ranges = []
         for axis in range(sample.dim()):
@@ -60,8 +57,8 @@ def boxes(mask: Tensor) -> list[Box | None]:
             if not len(marked):
                 break
             ranges.append((int(marked[0]), int(marked[-1]) + 1))
-        found.append(tuple(zip(*ranges, strict=True)) if ranges else None)  # type: ignore[arg-type]
-    return found
+        result.append(tuple(zip(*ranges, strict=True)) if ranges else None)  # type: ignore[arg-type]
+    return result
 
 
 def widen(box: Box, before: Sequence[int], after: Sequence[int], shape: Sequence[int]) -> Box:
@@ -74,26 +71,79 @@ def widen(box: Box, before: Sequence[int], after: Sequence[int], shape: Sequence
 
 
 def common_windows(
-    found: Sequence[Box | None], *, shape: Sequence[int], divisor: Sequence[int], least: Sequence[int]
+    found: Sequence[Box | None],
+    *,
+    shape: Sequence[int],
+    size_divisibility: Sequence[int],
+    least: Sequence[int],
 ) -> Windows | None:
     """Return a window around each box, or None where there is no box.
 
     All have the size of the largest box along each axis, at least `least`, rounded up to a multiple of
-    `divisor`; each is shifted to lie within `shape`, whose lengths `divisor` must divide.
+    `size_divisibility`; each is shifted into `shape`, whose lengths `size_divisibility` must divide.
     """
-    samples = tuple(index for index, box in enumerate(found) if box is not None)
-    known = [box for box in found if box is not None]
-    if not known:
+    boxes_of = {sample: box for sample, box in enumerate(found) if box is not None}
+    if not boxes_of:
         return None
     size = tuple(
-        min(length, step * ceil(max(short, *(stops[axis] - starts[axis] for starts, stops in known)) / step))
-        for axis, (length, step, short) in enumerate(zip(shape, divisor, least, strict=True))
+        min(
+            length,
+            step
+            * ceil(max(short, *(stops[axis] - starts[axis] for starts, stops in boxes_of.values())) / step),
+        )
+        for axis, (length, step, short) in enumerate(zip(shape, size_divisibility, least, strict=True))
     )
     starts = tuple(
         tuple(
             min(max(0, (start + stop - extent) // 2), length - extent)
             for start, stop, extent, length in zip(*box, size, shape, strict=True)
         )
-        for box in known
+        for box in boxes_of.values()
     )
-    return Windows(samples, starts, size, tuple(shape))
+    return Windows(tuple(boxes_of), starts, size, tuple(shape))
+
+
+def choose_windows(
+    organ: Tensor,
+    truth: Tensor | None = None,
+    *,
+    margin: Sequence[int],
+    size_divisibility: Sequence[int],
+    follow_truth: bool = False,
+) -> Windows | None:
+    """Return windows around the organ of each sample, or None where there is no organ.
+
+    Args:
+        organ: the predicted mask, (B, 1, *spatial).
+        truth: the ground-truth mask, in training only. Margins then vary at random, and a sample without
+            predicted organ gets its window from the ground truth.
+        margin: voxels per axis on each side.
+        size_divisibility: of the windows' size and of the image's.
+        follow_truth: place all windows by the ground truth.
+    """
+    shape = organ.shape[2:]
+    least = [
+        min(length, LEAST_POSITIONS * step) for length, step in zip(shape, size_divisibility, strict=True)
+    ]
+    if truth is None:
+        widened = [box and widen(box, margin, margin, shape) for box in boxes(organ)]
+    else:
+        found = boxes(truth)
+        if not follow_truth:
+            found = [box or true for box, true in zip(boxes(organ), found, strict=True)]
+        widened = [box and widen(box, *random_margins(margin), shape) for box in found]
+    return common_windows(widened, shape=shape, size_divisibility=size_divisibility, least=least)
+
+
+def whole_image(batch: Tensor) -> Windows:
+    """Return a window per sample of (B, C, *spatial) that is the whole image."""
+    shape = tuple(batch.shape[2:])
+    return Windows(tuple(range(len(batch))), ((0,) * len(shape),) * len(batch), shape, shape)
+
+
+def random_margins(margin: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the margins before and after a box: in half of the cases random, up to twice `margin`."""
+    if torch.rand(()) < 0.5:
+        before, after = ([int(torch.randint(2 * width + 1, ())) for width in margin] for _ in range(2))
+        return before, after
+    return margin, margin

@@ -1,4 +1,4 @@
-"""Which attention a network has, and how to read it for a whole image."""
+"""The attention maps of a network, read for a whole image."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.dims import resize
-from nnunet_pancext.architectures.segmentation_network import crop_end
+from nnunet_pancext.architectures.dims import crop_end, resize
 from nnunet_pancext.attention.model import PreparedImage, TrainedModel
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.trainers import list_trainers
 
-WITH_MAPS = (
-    "Maps are written of the attention gates of AttentionUNetTrainer, MultiHeadAttentionUNetTrainer and "
-    "nnUNetTrainerAttentionGates; of the non-local blocks of SegResNetNLTrainer, SegResNetNL1Trainer to "
-    "SegResNetNL4Trainer and nnUNetTrainerNonLocal; of the saliency, window, localization and focusing of "
-    "PancreasTumorCascadeTrainer, CDINSTSegTrainer, their ablations and nnUNetTrainerFocusing."
-)
+
+def trainers_with_maps() -> str:
+    """Return a sentence that lists the trainers whose networks have attention maps."""
+    trainers: dict[str, list[str]] = {}
+    for name, trainer in list_trainers().items():
+        if trainer.attention and "paper" in vars(trainer):
+            trainers.setdefault(trainer.attention, []).append(name)
+    kinds = (f"{kind} of {', '.join(names)}" for kind, names in trainers.items())
+    return f"Maps are written of the {'; of the '.join(kinds)}; and of their ablations'."
 
 
 class PatchMaps(nn.Module):
-    """All maps that a network has of its own accord, each enlarged to the patch: (B, num_maps, *patch)."""
+    """All `attention_maps` of a network, each resized to the patch: (B, num_maps, *patch)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -34,8 +37,8 @@ class PatchMaps(nn.Module):
         size = patch.shape[2:]
         padded = self.network.padded_size(size) if hasattr(self.network, "padded_size") else size
         maps = self.network.attention_maps(patch)
-        full = [found if found.shape[2:] == size else resize(found, padded) for found in maps]
-        return torch.cat([crop_end(found, size) for found in full], dim=1)
+        full = [level if level.shape[2:] == size else resize(level, padded) for level in maps]
+        return torch.cat([crop_end(level, size) for level in full], dim=1)
 
 
 def read_patch_maps(model: TrainedModel, image: PreparedImage) -> dict[str, NDArray[np.float32]]:
@@ -52,10 +55,10 @@ def read_patch_maps(model: TrainedModel, image: PreparedImage) -> dict[str, NDAr
 def read_non_local(
     model: TrainedModel, image: PreparedImage, voxel: tuple[int, int, int]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return what the non-local blocks attend to from `voxel` (slice, row, column), by name.
+    """Return what `voxel` (slice, row, column) attends to in each non-local block, by name.
 
-    Each map is the softmax row of the position that holds the voxel, in the patch around it; its values over
-    the deepest positions sum to 1. Outside of the patch it is 0.
+    Each map is the softmax row of the position that contains the voxel, in the patch around it; its values
+    over the deepest positions sum to 1. Outside the patch it is 0.
     """
     patch_size = tuple(model.configuration.patch_size)
     target = model.preprocessed_voxel(voxel, image)
@@ -66,30 +69,30 @@ def read_non_local(
     patch = data[:, target[0]] if planar else data
     index = (slice(None), *window)
     patch = patch[index]
-    missing = [length - found for length, found in zip(patch_size, patch.shape[1:], strict=True)]
+    missing = [full - length for full, length in zip(patch_size, patch.shape[1:], strict=True)]
     padded = functional.pad(patch, [amount for axis in reversed(missing) for amount in (0, axis)])
     network: Any = model.network
     device = next(network.parameters()).device
     with torch.inference_mode():
-        found = network.non_local_maps(padded[None].to(device), inside)
+        attentions = network.non_local_maps(padded[None].to(device), inside)
     maps = []
-    for attention in found:
+    for attention in attentions:
         enlarged = functional.interpolate(attention.float().cpu(), size=patch_size, mode="nearest")[0, 0]
         whole = torch.zeros(data.shape[1:])
         kept = enlarged[tuple(slice(0, length) for length in patch.shape[1:])]
         whole[(depth, *window) if planar else window] = kept
         maps.append(whole)
     restored = model.restore(torch.stack(maps).numpy(), image)
-    return {f"nonlocal_block{number}": found for number, found in enumerate(restored, start=1)}
+    return {f"nonlocal_block{number}": values for number, values in enumerate(restored, start=1)}
 
 
 def has_attention(network: Any) -> bool:
-    """Whether `read_attention` finds something in a network."""
+    """Return whether a network has attention maps."""
     return bool(getattr(network, "attention_names", ())) or needs_voxel(network)
 
 
 def needs_voxel(network: Any) -> bool:
-    """Whether the maps of a network are those of one voxel: it has non-local blocks and nothing else."""
+    """Return whether a network only has the maps of one voxel: those of non-local blocks."""
     return not getattr(network, "attention_names", ()) and bool(getattr(network, "num_non_local_blocks", 0))
 
 
@@ -99,7 +102,7 @@ def read_attention(
     """Return every attention map that the model's network has, by name.
 
     Raises:
-        PancextError: it has none, or has non-local blocks and there is no voxel to look from.
+        PancextError: it has none, or has non-local blocks and no voxel is given.
     """
     network = model.network
     if getattr(network, "attention_names", ()):
@@ -110,13 +113,13 @@ def read_attention(
                 "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
             )
         return read_non_local(model, image, voxel)
-    raise PancextError(f"There are no attention maps of {type(network).__name__}. {WITH_MAPS}")
+    raise PancextError(f"There are no attention maps of {type(network).__name__}. {trainers_with_maps()}")
 
 
 def _window(
     shape: tuple[int, ...], target: tuple[int, ...], patch_size: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[int, ...]]:
-    """Return the part of the array that a patch around `target` covers, and the target's place in it."""
+    """Return the slices of a patch around `target`, and the target's index in it."""
     window, inside = [], []
     for length, index, size in zip(shape, target, patch_size, strict=True):
         start = min(max(0, index - size // 2), max(0, length - size))

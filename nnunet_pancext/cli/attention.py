@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Write the attention maps of a trained model for one image: of each gate and head of an Attention U-Net; of one
-voxel in each non-local block; saliency, window and maps of the two-stage pancreatic-tumour network; the maps
-of CDI-NSTSEG. Each is written as a NIfTI file in the image's geometry and as a PNG."""
+Write the attention maps of a trained model for one image: attention gates, non-local blocks (what one voxel
+attends to), saliency, localization and focusing maps, whichever its network has. Each becomes a NIfTI file in
+the image's geometry and a PNG."""
 
 EXAMPLES = """\
 examples:

@@ -8,12 +8,14 @@ from pathlib import Path
 from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
-List every trainer with its paper, the size of its network and its loss, and the suffixes that may follow a
-trainer's name. Without --plans the sizes are those for nnU-Net's plan of MSD pancreas."""
+List the trainers with paper, network size and loss, and the suffixes that may follow a trainer's name.
+Ablations, and trainers that need an optional package, are listed with --all. Without --plans the sizes are
+those for nnU-Net's plan of MSD pancreas."""
 
 EXAMPLES = """\
 examples:
   pancext trainers
+  pancext trainers --all
   pancext trainers --suffixes
   pancext trainers --plans $nnUNet_preprocessed/Dataset007_Pancreas/nnUNetPlans.json
   pancext trainers --plans nnUNetResEncUNetLPlans.json --configuration 3d_fullres
@@ -33,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--plans",
         type=Path,
         metavar="FILE",
-        help="a plan of nnU-Net; a dataset.json beside it tells channels and classes",
+        help="an nnU-Net plans file; channels and classes come from a dataset.json beside it",
     )
     parser.add_argument(
         "-c",
@@ -42,15 +44,19 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="one configuration of the plan, e.g. 3d_fullres (default: all)",
     )
     parser.add_argument(
-        "--suffixes", action="store_true", help="explain the suffixes, and each paper's recipe, alone"
+        "--all", action="store_true", help="include ablations and trainers that need an optional package"
+    )
+    parser.add_argument(
+        "--suffixes", action="store_true", help="only explain the suffixes and the papers' recipes"
     )
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Print the table."""
-    # torch and nnU-Net take seconds to load; the other sub-commands shall not wait for them.
-    from nnunet_pancext.cli.trainer_table import explain_suffixes, format_overview, overview
+    # Imported here, because torch and nnU-Net take seconds to load.
+    from nnunet_pancext.cli.trainer_table import explain_suffixes, format_overview, main_trainers, overview
+    from nnunet_pancext.trainers import list_trainers
     from nnunet_pancext.trainers.machinery.plan_setting import default_setting, read_setting
 
     if parsed.suffixes and (parsed.plans or parsed.configuration):
@@ -62,5 +68,8 @@ def run(parsed: argparse.Namespace) -> int:
         setting = default_setting(parsed.configuration)
     else:
         setting = read_setting(parsed.plans, parsed.configuration)
-    print(format_overview(overview(setting), setting))
+    trainers = list_trainers()
+    shown = trainers if parsed.all else main_trainers()
+    hidden = {name: trainer for name, trainer in trainers.items() if name not in shown}
+    print(format_overview(overview(setting, shown), setting, hidden))
     return 0

@@ -1,4 +1,4 @@
-"""The papers' losses, plain PyTorch: nothing here knows of nnU-Net."""
+"""The papers' losses, plain PyTorch: nothing here depends on nnU-Net."""
 
 from nnunet_pancext.losses.cascade import ISB_WEIGHT, CascadeLoss, dice_loss
 from nnunet_pancext.losses.shared_boundary import ISBLoss, shared_boundary_matrix

@@ -1,8 +1,8 @@
-"""Loss of the pancreatic-tumour cascade: both stages, and the boundaries of the classes (Qiu et al., 3.3)."""
+"""Loss of the two-stage pancreatic-tumour network: both stages and class boundaries (Qiu et al., 3.3)."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,6 @@ FOCUSING_WEIGHTS = (4.0, 2.0, 1.0, 0.5)  # Eq. 13, the finest map first
 SMOOTH = 1e-5
 
 
-class CascadeResult(Protocol):
-    """What the cascade's network returns; see `CascadeOutput`."""
-
-    @property
-    def log_probabilities(self) -> Tensor: ...
-    @property
-    def organ_logits(self) -> Tensor: ...
-    @property
-    def lesion_logits(self) -> list[Tensor]: ...
-    @property
-    def windows(self) -> Any: ...
-
-
 class CascadeLoss(nn.Module):
     """L = L_seg1 + 0.9 L_seg2 + 0.4 L_isb (Eq. 17).
 
@@ -39,10 +26,10 @@ class CascadeLoss(nn.Module):
     L_isb is `ISBLoss` of background, organ and lesion; further labels count as background. With two classes
     there is none.
 
-    Called with the network's output and target (B, 1, *spatial) of labels.
+    Called with the network's `CascadeOutput` and target (B, 1, *spatial) of labels.
 
     Args:
-        organ, lesion: their labels; the same where there is one foreground class.
+        organ, lesion: their labels; equal with one foreground class.
         isb: None leaves it out.
         ignore_label: voxels with this label do not count.
 
@@ -62,7 +49,7 @@ class CascadeLoss(nn.Module):
         self.terms: dict[str, Tensor] = {}
         self.windows: Any = None
 
-    def forward(self, output: CascadeResult, target: Tensor) -> Tensor:
+    def forward(self, output: Any, target: Tensor) -> Tensor:
         with torch.autocast(target.device.type, enabled=False):
             valid = None if self.ignore_label is None else (target != self.ignore_label).float()
             lesion = (target == self.lesion).float()
@@ -88,7 +75,7 @@ class CascadeLoss(nn.Module):
         chosen = [log_probabilities[:, label : label + 1] for label in classes]
         return torch.cat(chosen, dim=1), labels
 
-    def _stage_2(self, output: CascadeResult, lesion: Tensor, valid: Tensor | None) -> Tensor:
+    def _stage_2(self, output: Any, lesion: Tensor, valid: Tensor | None) -> Tensor:
         mask = output.windows.crop(lesion)
         counts = None if valid is None else output.windows.crop(valid)
         *finer, coarsest = [logits.float() for logits in output.lesion_logits]

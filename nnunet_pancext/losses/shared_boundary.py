@@ -1,4 +1,4 @@
-"""Inter-class shared boundary: how much of a class borders on which other (Qiu et al., Eq. 14-16)."""
+"""Inter-class shared boundary: the share of a class's boundary with each other (Qiu et al., Eq. 14-16)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def shared_boundary_matrix(
 
     The printed form counts on label maps, which has no gradient. Here lengths are sums over pairs of voxels
     that share a face, with D the difference within a pair: l_i = sum |D p_i| and
-    l_ij = 1/2 sum (|D p_i| + |D p_j| - |D (p_i + p_j)|). The printed form has no r_i = max p_i - min p_i. It
-    is 1 where a class is there and elsewhere not. A ratio does not see how faint a border is: without r_i
-    the traces of an absent class would count, and be taught, like one that is there. On one-hot maps all are
-    the printed counts. Memory grows linearly with the number of voxels.
+    l_ij = 1/2 sum (|D p_i| + |D p_j| - |D (p_i + p_j)|). The factor r_i = max p_i - min p_i, 1 for a class
+    that is present, is not in the printed form: a ratio ignores how faint a border is, so without r_i traces
+    of an absent class would count like a present one. On one-hot maps all are the printed counts. Memory
+    grows linearly with the number of voxels.
 
     Shapes: probabilities (B, K, *spatial) with two or three axes to (B, K, K).
 
@@ -62,19 +62,15 @@ class ISBLoss(nn.Module):
     Args:
         spacing: in mm; see `shared_boundary_matrix`.
         ignore_label: voxels with this label, and the pairs that they are part of, do not count.
-        hard: count on the label map of the most probable classes, as printed: a metric, without gradient.
+        hard: use the label map of the most probable classes, as printed: a metric without gradient.
 
     Raises:
-        ValueError: in `forward`, fewer than three classes. With two, each class borders on the other alone,
-            so the matrix is the same for any prediction.
+        ValueError: in `forward`, fewer than three classes. With two, each class only borders on the other, so
+            the matrix is the same for any prediction.
     """
 
     def __init__(
-        self,
-        *,
-        spacing: Sequence[float] | None = None,
-        ignore_label: int | None = None,
-        hard: bool = False,
+        self, *, spacing: Sequence[float] | None = None, ignore_label: int | None = None, hard: bool = False
     ) -> None:
         super().__init__()
         self.spacing = spacing
@@ -85,8 +81,8 @@ class ISBLoss(nn.Module):
         num_classes = logits.shape[1]
         if num_classes < LEAST_CLASSES:
             raise ValueError(
-                f"The shared boundary of {num_classes} classes says nothing: each borders on the other "
-                f"alone. ISBLoss needs at least {LEAST_CLASSES}, such as background, organ and tumour."
+                f"The shared boundary of {num_classes} classes is constant: each only borders on the "
+                f"other. ISBLoss needs at least {LEAST_CLASSES}, such as background, organ and tumour."
             )
         with torch.autocast(logits.device.type, enabled=False):  # sums over a volume overflow in half
             exact = logits.dtype if logits.dtype == torch.float64 else torch.float32
@@ -116,7 +112,7 @@ def _contrast(probabilities: Tensor, valid: Tensor | None) -> Tensor:
 
 
 class _BoundaryLengths(torch.autograd.Function):
-    """The lengths l_ij, with l_i on the diagonal; keeps nothing for the backward pass but its input."""
+    """The lengths l_ij, with l_i on the diagonal; only saves its input for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, probabilities: Tensor, valid: Tensor | None, areas: tuple[float, ...]) -> Tensor:

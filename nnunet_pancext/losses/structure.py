@@ -51,8 +51,8 @@ def one_versus_rest(logits: Tensor) -> Tensor:
     """
     classes = range(logits.shape[1])
     rest = [
-        torch.logsumexp(torch.stack([logits[:, other] for other in classes if other != one]), dim=0)
-        for one in classes
+        torch.logsumexp(torch.stack([logits[:, other] for other in classes if other != label]), dim=0)
+        for label in classes
     ]
     return logits - torch.stack(rest, dim=1)
 
@@ -64,9 +64,9 @@ class StructureLoss(nn.Module):
     to K - 1; or with `regions` (B, K, *spatial) of zeros and ones.
 
     Args:
-        regions: the channels are regions, which may overlap, so each has a sigmoid of its own.
-        ignore_label: voxels with this label do not count. With regions, whatever its value, it says that the
-            target has a further channel, with ones where voxels do not count.
+        regions: the channels are regions, which may overlap, so each has its own sigmoid.
+        ignore_label: voxels with this label do not count. With regions, any value means that the target has
+            a further channel, with ones where voxels do not count.
         edges: False gives every voxel the same weight.
     """
 
@@ -88,7 +88,7 @@ class StructureLoss(nn.Module):
             return bce_iou_loss(logits, masks, weights).mean()
 
     def _masks(self, target: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
-        """Return a mask for each foreground class, and where voxels count."""
+        """Return a mask for each foreground class, and a mask of the voxels that count."""
         if self.regions:
             if self.ignore_label is None:
                 return target.float(), None
@@ -99,12 +99,12 @@ class StructureLoss(nn.Module):
 
 
 class MapsLoss(nn.Module):
-    """Weighted sum over maps: `StructureLoss` of each, for the last one, which localizes, without edges.
+    """Weighted sum over maps: `StructureLoss` of each; of the last, the localization, without edge weights.
 
     Called with lists of logits and of targets, the finest map first.
 
     Args:
-        weights: one number per map; the attribute `weight_factors`, as of nnU-Net's own wrapper.
+        weights: one number per map; kept as `weight_factors`, as in nnU-Net's own wrapper.
         regions, ignore_label: as of `StructureLoss`.
     """
 
@@ -120,7 +120,7 @@ class MapsLoss(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         terms = zip(self.weight_factors, self.losses, maps, targets, strict=True)
-        return torch.stack([weight * loss(one, target) for weight, loss, one, target in terms]).sum()
+        return torch.stack([weight * loss(logits, target) for weight, loss, logits, target in terms]).sum()
 
 
 def _total(values: Tensor) -> Tensor:

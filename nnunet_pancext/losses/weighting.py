@@ -1,7 +1,7 @@
-"""How much Dice and cross-entropy count in each epoch: alpha * Dice + beta * CE (DLKUNet, Eq. 11-13).
+"""Weights of Dice and cross-entropy by epoch: alpha * Dice + beta * CE (DLKUNet, Eq. 11-13).
 
-Each weighting is a pure function of the epoch and the number of epochs, so a continued training weights as an
-uninterrupted one does. Epochs are counted from 0.
+Each weighting is a pure function of the epoch and the number of epochs, so that continued trainings equal
+uninterrupted ones. Epochs are counted from 0.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import exp
+from typing import ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeighting(ABC):
     """A weighting for a training of `num_epochs`; call it with an epoch for the pair (Dice, CE).
 
+    `suffix` follows trainers' names; `explanation` and `label` describe it in `pancext trainers`.
+
     Raises:
         ValueError: `num_epochs` is below 1, or the epoch is negative.
     """
+
+    suffix: ClassVar[str | None] = None
+    explanation: ClassVar[str] = ""
+    label: ClassVar[str] = ""  # appended to the loss's name
 
     num_epochs: int
 
@@ -39,6 +46,9 @@ class LossWeighting(ABC):
 class OrdinaryWeights(LossWeighting):
     """Both weights are 1 in every epoch, as in nnU-Net."""
 
+    suffix = "_OrdinaryLoss"
+    explanation = "Dice + CE, 1 and 1 (nnU-Net's)"
+
     def weights(self, epoch: int) -> tuple[float, float]:
         return 1.0, 1.0
 
@@ -55,6 +65,10 @@ class DiceOnlyWeights(LossWeighting):
 class PhaseWeights(LossWeighting):
     """Eq. 11: (0.6, 0.4) in the first half of the epochs, (0.7, 0.3) in the second."""
 
+    suffix = "_PhaseLoss"
+    explanation = "0.6 Dice + 0.4 CE, in the second half of the epochs 0.7 and 0.3"
+    label = ", phase-based"
+
     def weights(self, epoch: int) -> tuple[float, float]:
         return (0.6, 0.4) if 2 * epoch < self.num_epochs else (0.7, 0.3)
 
@@ -66,6 +80,10 @@ class DynamicWeights(LossWeighting):
     With s = 1 / (1 + exp(-k (x - x0))) for epoch x, x0 = num_epochs / 2 and k = 20 / num_epochs:
     alpha = A + (1 - A)(1 - s), beta = 1 + (B - 1)(1 - s).
     """
+
+    suffix = "_DynamicLoss"
+    explanation = "Dice falls from 1 to 0.3, CE rises from 0.7 to 1"
+    label = ", dynamic"
 
     dice_floor: float = 0.3
     ce_start: float = 0.7

@@ -31,13 +31,13 @@ def why_no_attention(model: ModelFolder) -> str | None:
     Raises:
         PancextError: a checkpoint is not of this model, or the model cannot be opened.
     """
-    from nnunet_pancext.attention.maps import WITH_MAPS, has_attention
+    from nnunet_pancext.attention.maps import has_attention, trainers_with_maps
 
     fold = next((fold for fold in model.folds if fold.checkpoint is not None), None)
     if fold is None:
         return NO_CHECKPOINT
     if not has_attention(_open(model, fold).network):
-        return f"There are no attention maps of the network of {model.trainer}. {WITH_MAPS}"
+        return f"There are no attention maps of the network of {model.trainer}. {trainers_with_maps()}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Hands the trainers of nnunet_pancext to nnU-Net's lookup, which imports this file under its bare name.
+"""Passes the trainers of nnunet_pancext to nnU-Net's lookup, which imports this file under its bare name.
 
 It stands alone in its folder because nnU-Net imports every module there and forgets it again afterwards.
 The trainers themselves come from the package, so the class found is the class that `import` gives.
@@ -25,12 +25,12 @@ def __getattr__(name: str) -> Any:
     except PancextError as error:
         raise NNUNetCommandError(f"nnunet_pancext: {error}") from None
     if trainer is None:
-        # nnU-Net asks here last, after its own trainers and the user's.
+        # nnU-Net searches here last, after its own trainers and the user's.
         similar = similar_trainers(name)
         if similar:
             raise NNUNetCommandError(
                 f"nnunet_pancext: there is no trainer {name}. Similar: {', '.join(similar)}. "
-                "`pancext trainers` lists those of this package."
+                "`pancext trainers --all` lists all."
             )
         raise AttributeError(name)
     return trainer

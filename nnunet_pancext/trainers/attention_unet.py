@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch.optim import Adam
 
-from nnunet_pancext.architectures import AttentionUNet
+from nnunet_pancext.architectures.attention_unet import AttentionUNet
 from nnunet_pancext.losses import DiceOnlyWeights
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
@@ -24,8 +24,11 @@ class AttentionUNetTrainer(NetworkTrainer):
     """
 
     paper = "Attention U-Net (Oktay et al.)"
+    order = 50
+    attention = "attention gates"
     network_class = AttentionUNet
     network_options = {"num_heads": 1}
+    small_options = {"base_channels": 4}
     num_downsamplings = 4
     paper_recipe = PaperRecipe(
         optimizer=Adam,

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from nnunet_pancext.architectures import CDINSTSeg
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
 from nnunet_pancext.architectures.blocks.localization import ECA, SAM, SE
+from nnunet_pancext.architectures.cdi_nstseg import CDINSTSeg
 from nnunet_pancext.losses import MapsLoss, StructureLoss
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 
-MAP_WEIGHTS = (4.0, 2.0, 1.0, 1.0)  # the last map first
+MAP_WEIGHTS = (4.0, 2.0, 1.0, 1.0)  # finest first
 
 
 class CDINSTSegTrainer(NetworkTrainer):
     """CDI-NSTSEG with its own loss on its four maps, otherwise trained by nnU-Net's recipe.
 
-    The maps weigh 1, 1, 2 and 4 from coarse to fine, divided by their sum, so that the loss has the size that
-    nnU-Net's learning rate is made for; the coarsest, which localizes, has no weights at edges. A suffix that
-    weighs Dice and CE brings nnU-Net's own loss in its place. In 3D the encoder's features are recomputed to
-    save memory.
+    The maps have weights 1, 1, 2 and 4 from coarse to fine, divided by their sum, so that the loss fits
+    nnU-Net's learning rate; the coarsest, the localization, has no edge weights. A suffix that weights Dice
+    and CE replaces the loss by nnU-Net's own. In 3D the encoder's features are recomputed to save memory.
     """
 
     paper = "CDI-NSTSEG"
+    order = 60
+    attention = "localization and focusing maps"
     loss_name = "edge-weighted BCE + IoU"
     loss_weighting = None
     network_class = CDINSTSeg
+    small_options = {"base_channels": 8}
     num_downsamplings = 4
     map_weights: ClassVar[tuple[float, ...]] = MAP_WEIGHTS
 
@@ -81,18 +83,18 @@ class CDINSTSegLargerScaleTrainer(CDINSTSegTrainer):
 
 
 class CDINSTSegForegroundTrainer(CDINSTSegTrainer):
-    """CDI-NSTSEG with foreground exploration alone, which in this paper finds what is missing.
+    """CDI-NSTSEG with foreground exploration alone, in this paper the search for false negatives.
 
-    It explores the features of the background, where missed tumour lies.
+    It explores the features of the background, which contain the missed tumour.
     """
 
     network_options = {"sides": (BACKGROUND,)}
 
 
 class CDINSTSegBackgroundTrainer(CDINSTSegTrainer):
-    """CDI-NSTSEG with background suppression alone, which in this paper removes what is falsely found.
+    """CDI-NSTSEG with background suppression alone, in this paper the removal of false positives.
 
-    It explores the features of the foreground, where false tumour lies.
+    It explores the features of the foreground, which contain the false tumour.
     """
 
     network_options = {"sides": (FOREGROUND,)}

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.optim import Adam
 
-from nnunet_pancext.architectures import DLKUNet
+from nnunet_pancext.architectures.dlkunet import DLKUNet
 from nnunet_pancext.losses import PhaseWeights
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
@@ -21,18 +21,19 @@ def dlkunet_learning_rate(epoch: int, num_epochs: int) -> float:
     return 1e-3 * 0.9 ** (20 * epoch // num_epochs)
 
 
-class DLKUNetLTrainer(NetworkTrainer):
-    """DLKUNet with five levels, trained by nnU-Net's recipe."""
+class DLKUNetSTrainer(NetworkTrainer):
+    """DLKUNet with three levels, trained by nnU-Net's recipe."""
 
     paper = "DLKUNet"
+    order = 40
     remark = (
-        "nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512, makes it keep 25 (S) to 29 GiB "
-        "(L) for the backward pass in half precision, twice that in single. Halving batch_size "
-        "halves it."
+        "with nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512, the backward pass needs "
+        "25 (S) to 29 GiB (L) in half precision, twice that in single. Halving batch_size halves it."
     )
     network_class = DLKUNet
-    network_options = {"num_levels": 5}
-    num_downsamplings = 4
+    network_options = {"num_levels": 3}
+    small_options = {"base_channels": 4}
+    num_downsamplings = 2
     paper_recipe = PaperRecipe(
         optimizer=Adam,
         learning_rate=dlkunet_learning_rate,
@@ -52,15 +53,17 @@ class DLKUNetLTrainer(NetworkTrainer):
         return {"kernel_sizes": kernel_sizes}
 
 
-class DLKUNetMTrainer(DLKUNetLTrainer):
+class DLKUNetMTrainer(DLKUNetSTrainer):
     """DLKUNet with four levels."""
 
+    paper = "DLKUNet"
     network_options = {"num_levels": 4}
     num_downsamplings = 3
 
 
-class DLKUNetSTrainer(DLKUNetLTrainer):
-    """DLKUNet with three levels."""
+class DLKUNetLTrainer(DLKUNetSTrainer):
+    """DLKUNet with five levels."""
 
-    network_options = {"num_levels": 3}
-    num_downsamplings = 2
+    paper = "DLKUNet"
+    network_options = {"num_levels": 5}
+    num_downsamplings = 4

@@ -1,8 +1,6 @@
-"""Trainers of nnU-Net's own network with one part of a paper put in, so that only the part differs."""
+"""Trainers of nnU-Net's own network with one module of a paper injected, so that only this module differs."""
 
 from __future__ import annotations
-
-from torch import nn
 
 from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, FocusedUNet, NonLocalUNet
 from nnunet_pancext.losses import ISB_WEIGHT, DynamicWeights, PhaseWeights
@@ -12,7 +10,7 @@ NAMED = "its name already says how the loss is weighted"
 
 
 class nnUNetTrainerBaseline(InjectionTrainer):
-    """nnU-Net's own network, loss and recipe: what to compare with, under the same suffixes and seed."""
+    """nnU-Net's own network, loss and recipe: the baseline, with the same suffixes and seeds."""
 
     paper = "nnU-Net (Isensee et al.)"
     refuses_paper_recipe = "a baseline follows nnU-Net's recipe"
@@ -22,30 +20,24 @@ class nnUNetTrainerNonLocal(InjectionTrainer):
     """Two non-local blocks on the deepest features of nnU-Net's network."""
 
     paper = "nnU-Net + non-local (Liao et al.)"
-
-    @classmethod
-    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
-        return NonLocalUNet(network, spatial_dims=spatial_dims)
-
-
-class nnUNetTrainerFocusing(InjectionTrainer):
-    """Non-local localization and focusing modules as the decoder of nnU-Net's encoder."""
-
-    paper = "nnU-Net + localization, focusing (Qiu et al.)"
-
-    @classmethod
-    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
-        return FocusedUNet(network, spatial_dims=spatial_dims)
+    attention = "non-local blocks"
+    network_class = NonLocalUNet
 
 
 class nnUNetTrainerAttentionGates(InjectionTrainer):
     """Attention gates on all skips but the finest of nnU-Net's network."""
 
     paper = "nnU-Net + attention gates (Oktay et al.)"
+    attention = "attention gates"
+    network_class = AttentionGatedUNet
 
-    @classmethod
-    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
-        return AttentionGatedUNet(network, spatial_dims=spatial_dims)
+
+class nnUNetTrainerFocusing(InjectionTrainer):
+    """Non-local localization and focusing modules as the decoder of nnU-Net's encoder."""
+
+    paper = "nnU-Net + localization, focusing (Qiu et al.)"
+    attention = "localization and focusing maps"
+    network_class = FocusedUNet
 
 
 class nnUNetTrainerPhaseLoss(InjectionTrainer):

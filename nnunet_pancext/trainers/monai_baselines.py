@@ -1,12 +1,15 @@
-"""Trainers of MONAI's networks, the baselines of the papers' tables, under nnU-Net's recipe."""
+"""Trainers of MONAI's networks, the baselines of the papers' tables, with nnU-Net's recipe."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from nnunet_pancext.architectures import MonaiAttentionUnet, MonaiSegResNet, MonaiSwinUNETR, MonaiUNETR
+from nnunet_pancext.architectures.monai_networks import (
+    MonaiAttentionUnet,
+    MonaiSegResNet,
+    MonaiSwinUNETR,
+    MonaiUNETR,
+)
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 from nnunet_pancext.errors import NNUNetCommandError, PancextError
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
@@ -16,22 +19,15 @@ from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, Plans
 class MonaiTrainer(NetworkTrainer):
     """Base of the trainers of MONAI's networks, which have one output: there is no deep supervision.
 
-    MONAI is only needed where a network is built; without it the trainers are found all the same.
+    MONAI is only needed to build a network; without it the trainers are found nevertheless.
     """
 
+    order = 910
     enable_deep_supervision = False
     extra = "baselines"
     refuses_paper_recipe = "a baseline follows nnU-Net's recipe"
 
-    def __init__(
-        self,
-        plans: dict,
-        configuration: str,
-        fold: int,
-        dataset_json: dict,
-        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
+    def check_setting(self) -> None:
         if self.enable_deep_supervision:
             raise NNUNetCommandError(
                 f"The network of {type(self).__name__} has one output: leave enable_deep_supervision False."
@@ -50,10 +46,10 @@ class MonaiTrainer(NetworkTrainer):
         num_output_channels: int,
         enable_deep_supervision: bool = False,
     ) -> SegmentationNetwork:
-        """Return MONAI's network for a plan, and tell where the plan's patches are padded for it.
+        """Return MONAI's network for a plan; print a line where the plan's patches are padded for it.
 
         Raises:
-            NNUNetCommandError: MONAI is not there.
+            NNUNetCommandError: MONAI is missing.
         """
         try:
             network = super().build_network_architecture(
@@ -76,10 +72,11 @@ class MonaiTrainer(NetworkTrainer):
 
 
 class MonaiSegResNetTrainer(MonaiTrainer):
-    """MONAI's SegResNet with 8 filters at first, trained by nnU-Net's recipe."""
+    """MONAI's SegResNet with 8 initial filters, trained by nnU-Net's recipe."""
 
     paper = "SegResNet (Myronenko), MONAI"
     network_class = MonaiSegResNet
+    small_options = {"blocks_down": (1, 1, 1, 1)}
 
 
 class MonaiAttentionUnetTrainer(MonaiTrainer):
@@ -87,6 +84,7 @@ class MonaiAttentionUnetTrainer(MonaiTrainer):
 
     paper = "Attention U-Net (Oktay et al.), MONAI"
     network_class = MonaiAttentionUnet
+    small_options = {"channels": (2, 4, 4, 4, 4)}
 
 
 class MonaiUNETRTrainer(MonaiTrainer):
@@ -94,6 +92,7 @@ class MonaiUNETRTrainer(MonaiTrainer):
 
     paper = "UNETR (Hatamizadeh et al.), MONAI"
     network_class = MonaiUNETR
+    small_options = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
@@ -105,6 +104,7 @@ class MonaiSwinUNETRTrainer(MonaiTrainer):
 
     paper = "Swin UNETR (Hatamizadeh et al.), MONAI"
     network_class = MonaiSwinUNETR
+    small_options = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
 
 
 def _times(size: tuple[int, ...]) -> str:

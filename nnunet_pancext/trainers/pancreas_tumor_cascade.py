@@ -1,4 +1,4 @@
-"""Trainers of the pancreatic-tumour cascade and of its ablations."""
+"""Trainers of the two-stage network for pancreatic tumours and of its ablations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from nnunet_pancext.architectures import PancreasTumorCascade
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
 from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     JOINT,
@@ -19,6 +18,7 @@ from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     PHASES,
     SALIENCY,
     STAGES_APART,
+    PancreasTumorCascade,
 )
 from nnunet_pancext.errors import NNUNetCommandError
 from nnunet_pancext.losses import CascadeLoss, ISBLoss, OrdinaryWeights
@@ -40,7 +40,7 @@ WINDOW = "window / patch"
 def cascade_phase(epoch: int, num_epochs: int) -> str:
     """Return S in the first 2/56 of the epochs, I in the next 4/56, J in the rest.
 
-    From 3 epochs on each has one at least. A single epoch is S; of two, the first is S and the second J.
+    With 3 epochs or more each phase has at least one. A single epoch is S; two epochs are S and J.
     """
     if epoch == 1 and num_epochs >= len(PHASES) and former_cascade_phase(1, num_epochs) == JOINT:
         return SALIENCY
@@ -48,7 +48,7 @@ def cascade_phase(epoch: int, num_epochs: int) -> str:
 
 
 def former_cascade_phase(epoch: int, num_epochs: int) -> str:
-    """Return the phase in former versions: I falls between two epochs where there are 3 to 9."""
+    """Return the phase in former versions, which skip I in trainings of 3 to 9 epochs."""
     if PAPER_EPOCHS * epoch < SALIENCY_FROM * num_epochs:
         return STAGES_APART
     return SALIENCY if PAPER_EPOCHS * epoch < JOINT_FROM * num_epochs else JOINT
@@ -60,20 +60,23 @@ def margin_in_voxels(spacing: Any) -> tuple[int, ...]:
 
 
 class PancreasTumorCascadeTrainer(NetworkTrainer):
-    """The cascade with its own loss (Eq. 17) and phases, otherwise trained by nnU-Net's recipe.
+    """The two-stage network with its own loss (Eq. 17) and phases, otherwise trained by nnU-Net's recipe.
 
-    The network is given the truth in training, as a last image channel: nnU-Net's training step hands over
-    one tensor. Its log-probabilities are what nnU-Net takes for logits.
+    In training the network gets the ground truth as a last image channel, because nnU-Net's training step
+    passes one tensor. nnU-Net uses its log-probabilities as logits.
 
     The paper's recipe keeps the learning rate at 1e-5; the text names no schedule.
     """
 
     paper = "Pancreatic-tumour cascade (Qiu et al.)"
+    order = 30
+    attention = "saliency, window, localization and focusing maps"
     loss_name = "Dice, BCE + IoU, ISB"
     loss_weighting = None
     refuses_loss_weighting = "its loss is not Dice + CE"
     refuses_isb_loss = "its loss has it already"
     network_class = PancreasTumorCascade
+    small_options = {"base_channels": 8}
     num_downsamplings = 4
     paper_recipe = PaperRecipe(
         optimizer=partial(SGD, momentum=0.9),
@@ -84,22 +87,14 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         summary="SGD, momentum 0.9, lr 1e-5, weight decay 1e-7, 2 + 4 + 50 epochs",
     )
 
-    def __init__(
-        self,
-        plans: dict,
-        configuration: str,
-        fold: int,
-        dataset_json: dict,
-        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net reads this very signature
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.roles = cascade_roles(self.label_manager, dataset_json, trainer=type(self).__name__)
+    def check_setting(self) -> None:
+        self.roles = cascade_roles(self.label_manager, self.dataset_json, trainer=type(self).__name__)
         if not self.enable_deep_supervision:
             raise NNUNetCommandError(
                 f"{type(self).__name__} always supervises all its maps: leave enable_deep_supervision True."
             )
-        self.notes: dict[str, list[float]] = defaultdict(list)  # by name, of the epoch so far
-        self.former_phases = False  # a training that a former version began
+        self.notes: dict[str, list[float]] = defaultdict(list)  # by name, for the current epoch
+        self.former_phases = False  # in a training started by a former version
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
@@ -119,7 +114,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
     def initialize(self) -> None:
         super().initialize()
         network: Any = self._bare_network()
-        # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 runs on those alone that have an organ.
+        # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 only runs on those with an organ.
         revert_sync_batchnorm(network.stage_2, spatial_dims=network.spatial_dims)
 
     def set_label_buffers(self) -> None:
@@ -143,10 +138,10 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
             self.check_peak_memory()
 
     def check_peak_memory(self) -> None:
-        """Run a step whose window is the whole patch, and forget it.
+        """Run and discard a step whose window is the whole patch.
 
-        Windows grow when stage 1 begins to say where they lie. If memory does not suffice for the largest,
-        the training shall end now and not hours later.
+        Windows grow when stage 1 starts to place them. If memory does not suffice for the largest, the
+        training should fail now, not hours later.
         """
         network: Any = self._bare_network()
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -178,22 +173,22 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         network: Any = self._bare_network()
         if not self.former_phases:
             log_columns(self.logger, {PHASE: PHASES.index(network.phase)}, self.current_epoch)
-        told = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
-        self.print_to_log_file(f"Phase {network.phase}: {told}")
+        summary = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+        self.print_to_log_file(f"Phase {network.phase}: {summary}")
 
     def _truth(self, batch: dict) -> Tensor:
-        """Return where organ or lesion is, (B, 1, *spatial)."""
+        """Return the mask of organ or lesion, (B, 1, *spatial)."""
         target = batch["target"][0]
         organ, lesion = self.roles
         return (target == organ) | (target == lesion)
 
     def _with_truth(self, batch: dict) -> dict:
-        """Return the batch with the truth as a last image channel."""
+        """Return the batch with the ground truth as a last image channel."""
         data = batch["data"]
         return {**batch, "data": torch.cat([data, self._truth(batch).to(data.dtype)], dim=1)}
 
     def _note(self, batch: dict) -> None:
-        """Keep what is logged at the end of the epoch."""
+        """Record the values that are logged at the end of the epoch."""
         loss = self.loss.get_submodule("cascade")
         for name, value in loss.terms.items():
             self.notes[name].append(float(value))
@@ -205,7 +200,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
 
 class FirstTarget(nn.Module):
-    """Gives the cascade's loss the one target of nnU-Net's list."""
+    """Passes the first target of nnU-Net's list to the loss."""
 
     def __init__(self, cascade: nn.Module) -> None:
         super().__init__()
@@ -216,19 +211,19 @@ class FirstTarget(nn.Module):
 
 
 class PancreasTumorCascadeMTrainer(PancreasTumorCascadeTrainer):
-    """Table 3, M: both stages are multi-scale U-Nets, and the second sees the whole image."""
+    """Table 3, M: both stages are multi-scale U-Nets, and the second gets the whole image."""
 
     network_options = {"crop": False, "saliency": False, "localization": False, "focusing": False}
 
 
 class PancreasTumorCascadeMPTrainer(PancreasTumorCascadeTrainer):
-    """Table 3, M-P: the second stage sees the window around what the first finds."""
+    """Table 3, M-P: the second stage gets the window around the first one's mask."""
 
     network_options = {"saliency": False, "localization": False, "focusing": False}
 
 
 class PancreasTumorCascadeMPTTrainer(PancreasTumorCascadeTrainer):
-    """Table 3, M-P-T: what the first stage finds changes the image, so that both learn together."""
+    """Table 3, M-P-T: the first stage's probability changes the image, so that both learn together."""
 
     network_options = {"localization": False, "focusing": False}
 
@@ -240,19 +235,19 @@ class PancreasTumorCascadeMPTLTrainer(PancreasTumorCascadeTrainer):
 
 
 class PancreasTumorCascadeFalsePositiveTrainer(PancreasTumorCascadeTrainer):
-    """Figure 10: the focusing modules look for false positives alone, in the features of the foreground."""
+    """Figure 10: focusing modules only look for false positives, in the features of the foreground."""
 
     network_options = {"sides": (FOREGROUND,)}
 
 
 class PancreasTumorCascadeFalseNegativeTrainer(PancreasTumorCascadeTrainer):
-    """Figure 10: the focusing modules look for false negatives alone, in the features of the background."""
+    """Figure 10: focusing modules only look for false negatives, in the features of the background."""
 
     network_options = {"sides": (BACKGROUND,)}
 
 
 class PancreasTumorCascadeTransferTrainer(PancreasTumorCascadeTrainer):
-    """The whole cascade, with T read as the paper words it: "migrating the pancreatic segmentation model".
+    """The whole network, with T as the paper words it: "migrating the pancreatic segmentation model".
 
     When phase I begins, the backbone of stage 2 takes the weights of stage 1's. The saliency change stays.
     """

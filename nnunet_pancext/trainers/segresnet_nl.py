@@ -1,21 +1,27 @@
-"""Trainers of SegResNet with non-local blocks; 0 to 4 of them as in the paper's Table 2."""
+"""Trainers of SegResNet with non-local blocks: 0 to 4 of them, as in the paper's Table 2."""
 
-from nnunet_pancext.architectures import SegResNetNL
+from typing import ClassVar
+
+from nnunet_pancext.architectures.segresnet_nl import SegResNetNL
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 
 
 class SegResNetNLTrainer(NetworkTrainer):
-    """SegResNet with the two non-local blocks that the paper settles on, trained by nnU-Net's recipe."""
+    """SegResNet with the two non-local blocks, the paper's choice, trained by nnU-Net's recipe."""
 
     paper = "SegResNet + non-local (Liao et al.)"
+    order = 10
+    attention: ClassVar[str | None] = "non-local blocks"
     network_class = SegResNetNL
     network_options = {"num_non_local_blocks": 2}
+    small_options = {"init_filters": 8}
     num_downsamplings = 3
 
 
 class SegResNetNL0Trainer(SegResNetNLTrainer):
     """The backbone alone."""
 
+    attention = None
     network_options = {"num_non_local_blocks": 0}
 
 

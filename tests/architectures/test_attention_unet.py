@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 from contracts.architecture import ArchitectureContract
+from contracts.gradients import idle_parameters
 from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import AttentionUNet, count_parameters
-from nnunet_pancext.architectures.blocks import AdditiveAttention, AttentionGate, GatedSkip
+from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention, AttentionGate, GatedSkip
 
 
 class TestAttentionUNet(ArchitectureContract):
@@ -18,15 +19,18 @@ class TestAttentionUNet(ArchitectureContract):
     strides_are_kernels = True
 
 
-class TestMultiHeadAttentionUNet(TestAttentionUNet):
-    options = {"base_channels": 4, "num_heads": 3}
-
-
 def build(**options):
     torch.manual_seed(0)
     return AttentionUNet(
         **{"spatial_dims": 2, "in_channels": 1, "num_classes": 2, "base_channels": 4, **options}
     )
+
+
+@pytest.mark.parametrize("dims", [2, 3], ids=["2d", "3d"])
+def test_a_gradient_reaches_every_head(dims):
+    network = build(spatial_dims=dims, num_heads=3, deep_supervision=True)
+    image = torch.randn(2, 1, *network.minimum_size[:-1], 2 * network.minimum_size[-1])
+    assert idle_parameters(network, image) == []
 
 
 # By hand: each further head of a level with c channels adds to the gate c*c*8 (theta), 2c*c + c (phi),
@@ -158,7 +162,7 @@ def test_without_gates_there_are_no_maps():
 def test_the_output_is_fused_from_all_levels():
     network = build(deep_supervision=True).eval()
     image = torch.randn(1, 1, 32, 48)
-    features = network.decode(image)
+    features = network.forward_features(image)
     enlarged = [
         functional.interpolate(head(level), size=(32, 48), mode="bilinear")
         for head, level in zip(network.level_heads, features, strict=True)

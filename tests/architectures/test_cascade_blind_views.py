@@ -1,4 +1,4 @@
-"""What views in which stage 2 did not look do to nnU-Net's average."""
+"""The effect on nnU-Net's average of views in which stage 2 did not run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import itertools
 
 import pytest
 import torch
-from contracts.small_cascade import build
+from contracts.small_cascade import compose
 
 
-def view(network, organ, lesion):
-    """Return the log-probabilities of a voxel of one view; without a lesion's logit stage 2 did not look."""
-    logits = torch.full((1, 1, 64, 64), organ)
-    if lesion is None:
-        return network._compose(logits, [], None)[0, :, 0, 0]
-    windows = network._windows(torch.ones_like(logits), None)
-    return network._compose(logits, [torch.full_like(logits, lesion)], windows)[0, :, 0, 0]
+def view(organ, lesion, num_classes=3):
+    """Return the log-probabilities of a voxel of one view; without a lesion's logit stage 2 did not run."""
+    logits = torch.full((1, 1, 1, 1), organ)
+    seen = None if lesion is None else torch.full_like(logits, lesion)
+    roles = (1, num_classes - 1)
+    return compose(logits, seen, num_classes=num_classes, roles=roles)[0, :, 0, 0]
 
 
 @pytest.mark.parametrize("organ", [-30.0, -3.0, 0.0, 3.0, 30.0])
@@ -23,21 +22,19 @@ def view(network, organ, lesion):
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_one_blind_view_of_eight_does_not_take_a_tumour_that_the_others_see(organ, blind, num_classes):
     """nnU-Net averages in half precision, with up to twice the weight in the middle of a patch."""
-    network = build(num_classes=num_classes).eval()
     lesion = torch.tensor(0.9).logit().item()
-    views = torch.stack([*[view(network, organ, lesion)] * 7, view(network, blind, None)]).half()
+    views = torch.stack([*[view(organ, lesion, num_classes)] * 7, view(blind, None, num_classes)]).half()
     for weight in (1, 2):
         weights = torch.tensor([*[1] * 7, weight]).half()
         assert (weights[:, None] * views).sum(0).argmax() == num_classes - 1
 
 
 def test_a_blind_view_makes_no_tumour_that_the_other_had_not():
-    network = build().eval()
     organs, lesions = (-30.0, -2.0, -0.1, 0.1, 30.0), (-30.0, -3.0, -0.5, None)
-    views = [view(network, organ, lesion) for organ, lesion in itertools.product(organs, lesions)]
+    views = [view(organ, lesion) for organ, lesion in itertools.product(organs, lesions)]
     views = [one for one in views if one.argmax() != 2]
     assert len(views) >= 18
-    blind = [view(network, organ, None) for organ in (-30.0, -2.0, -0.1)]
+    blind = [view(organ, None) for organ in (-30.0, -2.0, -0.1)]
     for one, other in itertools.product(views, blind):
         for share in (0.1, 0.3, 0.5, 0.7, 0.9):
             assert (share * one + (1 - share) * other).argmax() != 2, (one, other, share)

@@ -1,4 +1,4 @@
-"""What the cascade hands from one part to the next: where stage 2 looks, what it sees, what it gives back."""
+"""How the stages of the pancreatic-tumour network are connected: windows, inputs and outputs of stage 2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import PancreasTumorCascade, count_parameters
-from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES, LesionStage
+from nnunet_pancext.architectures.lesion_stage import LesionStage
+from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES
+from nnunet_pancext.architectures.windows import choose_windows
 
 MODE = {2: "bilinear", 3: "trilinear"}
 SIZE = {2: (64, 64), 3: (32, 32, 64)}
@@ -82,53 +84,62 @@ def test_stage_2_sees_windows_of_the_image_times_the_saliency(dims, phase, salie
     torch.testing.assert_close(seen, [output.windows.crop(expected)])
 
 
-def finds(value, elsewhere=-4.0):
-    """Return logits, or the truth, of an organ at 40 to 46 along both axes."""
+def organ_logits(value, elsewhere=-4.0):
+    """Return logits with an organ at 40 to 46 along both axes."""
     organ = torch.full((1, 1, 96, 96), elsewhere)
     organ[..., 40:47, 40:47] = value
     return organ
 
 
-def unrounded(**options):
-    """Return a cascade whose windows need not be multiples of 16."""
-    return build(strides=[(1, 1)] * 4, **options)
+def cascade_with(logits, *, phase="J", **options):
+    """Return a network, with windows not rounded to multiples of 16, whose stage 1 returns `logits`."""
+    network = build(strides=[(1, 1)] * 4, **options)
+    network.phase = phase
+    network.stage_1.forward = lambda image: logits
+    return network
 
 
-def test_the_margin_lies_on_every_side_of_what_stage_1_finds():
-    windows = unrounded(margin=(20, 3)).eval()._windows(finds(4.0), None)
+def window_size(network, *channels):
+    """Return the size of the window that stage 2 sees, None where it does not run."""
+    seen = []
+    network.stage_2.forward = lambda window: seen.append(window) or [window[:, :1]]
+    network(torch.cat([torch.zeros(1, 2, 96, 96), *channels], dim=1))
+    return tuple(seen[0].shape[2:]) if seen else None
+
+
+def test_the_margin_is_added_on_every_side_of_the_predicted_organ():
+    windows = choose_windows(organ_logits(4.0) > 0, margin=(20, 3), size_divisibility=(1, 1))
     assert windows.size == (7 + 2 * 20, 7 + 2 * 3)
     assert windows.starts == ((20, 37),)
 
 
-def test_the_margin_is_20_voxels_unless_told_otherwise():
-    windows = PancreasTumorCascade(
-        spatial_dims=2, in_channels=1, num_classes=3, base_channels=8, strides=[(1, 1)] * 4
-    )._windows(finds(4.0), None)
-    assert windows.size == (47, 47)
+def test_the_default_margin_is_20_voxels():
+    network = PancreasTumorCascade(spatial_dims=2, in_channels=1, num_classes=3, base_channels=8)
+    assert network.margin == (20, 20)
 
 
 def test_the_organ_is_where_its_probability_exceeds_one_half():
-    network = unrounded().eval()
-    assert network._windows(finds(0.01, elsewhere=-0.01), None).size == (11, 11)
-    assert network._windows(finds(-0.01), None) is None
+    logits = organ_logits(0.01, elsewhere=-0.01)
+    assert window_size(cascade_with(logits).eval()) == (11, 11)
+    assert window_size(cascade_with(organ_logits(-0.01)).eval()) is None
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_margins_vary_in_training_alone(phase):
-    network = unrounded(margin=20)
-    network.phase = phase
-    organ, truth = finds(4.0), finds(4.0) > 0
+    organ = organ_logits(4.0)
+    truth = (organ > 0).float()
+    network = cascade_with(organ, margin=20, phase=phase)
 
-    def sizes(truth):
-        return [network._windows(organ, truth).size for _ in range(100)]
+    def sizes(*channels):
+        return [window_size(network, *channels) for _ in range(100)]
 
     torch.manual_seed(0)
     varied = sizes(truth)
     assert 30 < varied.count((47, 47)) < 70
     assert len(set(varied)) > 20
-    assert set(sizes(None)) == {(47, 47)}  # without the truth nobody trains
+    assert set(sizes()) == {(47, 47)}  # no training without the ground truth
     network.eval()
-    assert set(sizes(truth)) == set(sizes(None)) == {(47, 47)}
+    assert set(sizes(truth)) == set(sizes()) == {(47, 47)}
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_layer_is_a_convolution_of_nnunets_eyes(dims):
 
 
 def test_only_what_is_asked_for_is_computed():
-    layer = depthwise_convolution(spatial_dims=3, channels=2, kernel_size=3)
+    layer = depthwise_convolution(spatial_dims=3, channels=2, kernel_size=5)
     layer.weight.requires_grad_(False)
     features = torch.randn(1, 2, 4, 4, 4)
     layer(features).sum().backward()

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnunet_pancext.architectures import DLKUNet, count_parameters
-from nnunet_pancext.architectures.blocks import LargeKernelAttention, LargeKernelBlock
+from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelAttention, LargeKernelBlock
 
 
 class TestDLKUNet(ArchitectureContract):
@@ -16,6 +16,7 @@ class TestDLKUNet(ArchitectureContract):
     num_downsamplings = 2
     options = {"num_levels": 3, "base_channels": 4}
     strides_are_kernels = True
+    compiled_dims = (2, 3)
 
 
 def build(num_levels, **options):
@@ -131,7 +132,7 @@ def test_the_block_is_the_papers_order_of_layers(second_relu, size):
 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("built", [False, True])
-def test_a_checkpoint_says_which_form_its_weights_are_of(recwarn, stored, built):
+def test_a_checkpoint_contains_the_form_of_its_weights(recwarn, stored, built):
     torch.manual_seed(0)
     trained = build(3, base_channels=4, second_relu=stored).eval()
     loaded = build(3, base_channels=4, second_relu=built).eval()
@@ -139,8 +140,8 @@ def test_a_checkpoint_says_which_form_its_weights_are_of(recwarn, stored, built)
     image = torch.randn(1, 1, 16, 16)
     assert torch.equal(loaded(image), trained(image))
     assert loaded.state_dict()["second_relu"] == stored
-    told = [str(warning.message) for warning in recwarn if "DLKUNet" in str(warning.message)]
-    assert len(told) == (stored != built)
+    messages = [str(warning.message) for warning in recwarn if "DLKUNet" in str(warning.message)]
+    assert len(messages) == (stored != built)
 
 
 def test_a_checkpoint_without_a_form_is_of_the_former_one_and_runs_as_such():
@@ -149,9 +150,7 @@ def test_a_checkpoint_without_a_form_is_of_the_former_one_and_runs_as_such():
     weights = former.state_dict()
     del weights["second_relu"]
     loaded = build(3, base_channels=4).eval()
-    with pytest.warns(
-        UserWarning, match="a second ReLU in each block, as in former versions, .* in that form"
-    ):
+    with pytest.warns(UserWarning, match="a second ReLU in each block, as in former versions, .* that form"):
         loaded.load_state_dict(weights, strict=True)
     image = torch.randn(1, 1, 16, 16)
     assert torch.equal(loaded(image), former(image))

@@ -9,15 +9,17 @@ from contracts.saved_memory import largest_saved
 from torch import nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.blocks import (
-    ChannelAttention,
+from nnunet_pancext.architectures.blocks.focusing import (
     ContextExploration,
     FocusingModule,
-    NonLocalLocalization,
-    SpatialAttention,
-    TargetMining,
     foreground_probability,
 )
+from nnunet_pancext.architectures.blocks.localization import (
+    ChannelAttention,
+    NonLocalLocalization,
+    SpatialAttention,
+)
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 SPATIAL = {2: (5, 4), 3: (3, 4, 2)}
 STRIDE = {2: (2, 1), 3: (1, 2, 2)}
@@ -106,7 +108,7 @@ def test_spatial_attention_is_eq_7_and_8(dims):
     torch.testing.assert_close(block(features), expected, rtol=0, atol=1e-12)
 
 
-def test_no_attention_matrix_is_held_in_memory():
+def test_the_attention_matrix_is_not_stored():
     """What is kept for the backward pass stays linear in the number of positions."""
     block = SpatialAttention(channels=32)
     positions = 40 * 40
@@ -225,8 +227,8 @@ def test_what_is_left_out_has_no_parameters(localization, focusing):
     kinds = {type(module) for module in mining.modules()}
     assert (SpatialAttention in kinds) is localization
     assert (ContextExploration in kinds) is focusing
-    assert all(isinstance(part, nn.Conv2d) for part in mining.supervised_only)
-    assert bool(mining.supervised_only) is not focusing
+    assert all(isinstance(part, nn.Conv2d) for part in mining.training_only_modules)
+    assert bool(mining.training_only_modules) is not focusing
 
 
 def test_bad_options_are_refused():

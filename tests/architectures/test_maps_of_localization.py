@@ -8,7 +8,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
 from nnunet_pancext.architectures import CDINSTSeg, PancreasTumorCascade
-from nnunet_pancext.architectures.blocks import FocusingModule
+from nnunet_pancext.architectures.blocks.focusing import FocusingModule
 from nnunet_pancext.architectures.injected_unet import FocusedUNet
 from nnunet_pancext.attention.maps import PatchMaps
 

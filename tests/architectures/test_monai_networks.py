@@ -69,8 +69,8 @@ class MonaiContract(NetworkContract):
 
     @pytest.mark.slow
     @pytest.mark.exhaustive
-    def test_compiles_without_a_graph_break(self, spatial_dims):
-        super().test_compiles_without_a_graph_break(spatial_dims)
+    def test_compiles_without_a_graph_break(self):
+        super().test_compiles_without_a_graph_break()
 
 
 class TestMonaiSegResNet(MonaiContract):
@@ -81,10 +81,10 @@ class TestMonaiSegResNet(MonaiContract):
     def twin(self, spatial_dims, **options):
         return nets.SegResNet(spatial_dims=spatial_dims, in_channels=2, out_channels=3, **options)
 
-    def test_compiles_without_a_graph_break(self, spatial_dims):
-        NetworkContract.test_compiles_without_a_graph_break(self, spatial_dims)
+    def test_compiles_without_a_graph_break(self):
+        NetworkContract.test_compiles_without_a_graph_break(self)
 
-    def test_the_number_of_levels_says_what_sizes_are_padded_to(self, spatial_dims):
+    def test_the_number_of_levels_sets_the_padding(self, spatial_dims):
         network = self.build(spatial_dims, blocks_down=(1, 1, 1), blocks_up=(1, 1))
         assert network.padded_size((9,) * spatial_dims) == (12,) * spatial_dims
 

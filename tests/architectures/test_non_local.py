@@ -5,7 +5,7 @@ import torch
 from contracts.saved_memory import largest_saved
 from torch import nn
 
-from nnunet_pancext.architectures.blocks import NonLocalBlock
+from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock
 
 SIZES = {2: (5, 7), 3: (3, 4, 5)}
 
@@ -73,7 +73,7 @@ def test_is_the_identity_at_the_start(spatial_dims):
     assert torch.equal(NonLocalBlock(spatial_dims=spatial_dims, channels=8)(features), features)
 
 
-def test_no_attention_matrix_is_held_in_memory():
+def test_the_attention_matrix_is_not_stored():
     """The tensors saved for the backward pass stay linear in the number of positions."""
     block = NonLocalBlock(spatial_dims=2, channels=32)
     positions = 40 * 40

@@ -5,17 +5,16 @@ import torch
 from contracts.architecture import ArchitectureContract
 from contracts.gradients import idle_parameters, mean_square
 from contracts.half_precision import check_half_precision
-from contracts.small_cascade import SIZE, SMALL, build, finds, with_truth
+from contracts.small_cascade import SIZE, SMALL, build, compose, finds, with_truth
 from torch import nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures import PancreasTumorCascade
-from nnunet_pancext.architectures.blocks import SaliencyChange, start_at
-from nnunet_pancext.architectures.pancreas_tumor_cascade import (
-    ORGAN_PRIOR,
-    PHASES,
-    SURE_UNSEEN,
-)
+from nnunet_pancext.architectures.blocks.head import init_prior_bias
+from nnunet_pancext.architectures.blocks.saliency import SaliencyChange
+from nnunet_pancext.architectures.class_probabilities import UNSEEN_LOGIT_BOUND, compose_log_probabilities
+from nnunet_pancext.architectures.pancreas_tumor_cascade import ORGAN_PRIOR, PHASES
+from nnunet_pancext.architectures.windows import choose_windows, random_margins
 from nnunet_pancext.losses.cascade import dice_loss
 
 
@@ -101,7 +100,7 @@ def test_a_rare_organ_is_learnt_from_the_prior_and_not_from_one_half():
     losses = {}
     for prior in (ORGAN_PRIOR, 0.5):
         stage_1 = build().stage_1
-        start_at(prior, stage_1.head)
+        init_prior_bias(prior, stage_1.head)
         optimizer = torch.optim.SGD(stage_1.parameters(), lr=0.01, momentum=0.99, nesterov=True)
         for _ in range(20):
             loss = dice_loss(stage_1(image), target)
@@ -144,7 +143,7 @@ def test_j_falls_back_on_the_truth_where_stage_1_finds_nothing():
     assert start_x <= 20
 
 
-def test_at_test_stage_1_alone_says_where_to_look():
+def test_in_prediction_windows_follow_stage_1_alone():
     network = finds(build(deep_supervision=True), -1.0).eval()
     assert network(with_truth()).windows is None
     network = finds(network, 1.0)
@@ -155,33 +154,25 @@ def test_without_organ_stage_2_does_not_run_and_there_is_no_tumour(dims):
     network = finds(build(dims), -1.0).eval()
     network.stage_2.register_forward_hook(lambda *_: pytest.fail("stage 2 ran"))
     probabilities = network(torch.randn(1, 1, *SIZE[dims])).softmax(1)
-    lesion = torch.sigmoid(torch.tensor(-SURE_UNSEEN))
+    lesion = torch.sigmoid(torch.tensor(-UNSEEN_LOGIT_BOUND))
     torch.testing.assert_close(probabilities[:, 2], lesion.expand_as(probabilities[:, 2]))
     expected = (1 - lesion) * torch.sigmoid(torch.tensor(-1.0))
     torch.testing.assert_close(probabilities[:, 1], expected.expand_as(probabilities[:, 1]))
-
-
-def composed(organ, lesion, num_classes=3, roles=(1, 2)):
-    network = build(num_classes=num_classes)
-    network.roles.copy_(torch.tensor(roles))
-    windows = network._windows(torch.full_like(organ, 1.0), None)
-    assert windows.size == tuple(organ.shape[2:])
-    return network._compose(organ, [lesion], windows)
 
 
 def test_the_probabilities_are_those_of_the_paper():
     generator = torch.Generator().manual_seed(0)
     organ, lesion = (5 * torch.randn(2, 1, 64, 64, generator=generator) for _ in range(2))
     p1, p2 = organ.sigmoid(), lesion.sigmoid()
-    found = composed(organ, lesion).softmax(1)
+    found = compose(organ, lesion).softmax(1)
     expected = torch.cat([(1 - p2) * (1 - p1), (1 - p2) * p1, p2], dim=1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(composed(organ, lesion).exp().sum(1), torch.ones(2, 64, 64))
+    torch.testing.assert_close(compose(organ, lesion).exp().sum(1), torch.ones(2, 64, 64))
 
 
 def test_where_stage_1_is_sure_stage_2_alone_decides():
     lesion = torch.randn(1, 1, 64, 64)
-    found = composed(torch.full_like(lesion, 60.0), lesion).softmax(1)
+    found = compose(torch.full_like(lesion, 60.0), lesion).softmax(1)
     torch.testing.assert_close(found[:, 2:], lesion.sigmoid())
     torch.testing.assert_close(found[:, 1:2], 1 - lesion.sigmoid())
     assert found[:, 0].max() < 1e-6
@@ -195,14 +186,11 @@ def test_passes_that_contradict_each_other_average_to_no_class_that_none_saw(
     num_classes, roles, organs, lesions, training
 ):
     """nnU-Net averages over flips and patches; None: stage 2 did not look."""
-    network = build(num_classes=num_classes).train(training)
-    network.roles.copy_(torch.tensor(roles))
     passes = []
-    for index, organ in enumerate(organs):
-        logits = torch.full((1, 1, 64, 64), organ)
-        windows = None if lesions is None else network._windows(torch.ones_like(logits), None)
-        maps = [] if lesions is None else [torch.full_like(logits, lesions[index])]
-        passes.append(network._compose(logits, maps, windows))
+    for organ, lesion in zip(organs, lesions or (None, None), strict=True):
+        logits = torch.full((1, 1, 8, 8), organ)
+        seen = None if lesion is None else torch.full_like(logits, lesion)
+        passes.append(compose(logits, seen, num_classes=num_classes, roles=roles, training=training))
     seen = {one.argmax(1).unique().item() for one in passes}
     for shares in ((0.5, 0.5), (0.4, 0.6), (0.1, 0.9)):
         mean = sum(share * one for share, one in zip(shares, passes, strict=True))
@@ -212,7 +200,7 @@ def test_passes_that_contradict_each_other_average_to_no_class_that_none_saw(
 def test_log_probabilities_survive_half_precision():
     organ = torch.linspace(-80, 80, 64).repeat(64, 1)[None, None]
     lesion = organ.transpose(2, 3)
-    logs = composed(organ, lesion)
+    logs = compose(organ, lesion)
     assert torch.isfinite(logs).all()
     half = logs.half()
     assert torch.isfinite(half).all()
@@ -221,9 +209,9 @@ def test_log_probabilities_survive_half_precision():
 
 def test_roles_say_which_channel_is_the_lesion():
     organ, lesion = torch.randn(1, 1, 64, 64), torch.randn(1, 1, 64, 64)
-    usual, turned = composed(organ, lesion), composed(organ, lesion, roles=(2, 1))
+    usual, turned = compose(organ, lesion), compose(organ, lesion, roles=(2, 1))
     assert torch.equal(usual[:, [0, 2, 1]], turned)
-    further = composed(organ, lesion, num_classes=5, roles=(4, 2)).softmax(1)
+    further = compose(organ, lesion, num_classes=5, roles=(4, 2)).softmax(1)
     assert further[:, [1, 3]].max() < 1e-6
     torch.testing.assert_close(further[:, [0, 4, 2]], usual.softmax(1), rtol=1e-4, atol=1e-6)
 
@@ -241,11 +229,12 @@ def test_one_class_is_refined_in_the_window():
     with torch.no_grad():
         organ = torch.full((1, 1, 64, 64), -3.0)
         organ[..., 30:34, 30:34] = 3.0
-        windows = network._windows(organ, None)
+        windows = choose_windows(organ > 0, margin=(2, 2), size_divisibility=(16, 16))
         assert windows.size == (32, 32)
         lesion = torch.randn(1, 1, 32, 32)
-        found = network._compose(organ, [lesion], windows)
-    expected = windows.paste(lesion, onto=organ).clamp(-SURE_UNSEEN, SURE_UNSEEN)
+        options = {"roles": network.roles, "num_classes": 2, "training": False}
+        found = compose_log_probabilities(organ, lesion, windows, **options)
+    expected = windows.paste(lesion, onto=organ).clamp(-UNSEEN_LOGIT_BOUND, UNSEEN_LOGIT_BOUND)
     torch.testing.assert_close(found[:, 1:], functional.logsigmoid(expected))
     assert network(torch.randn(1, 1, 64, 64)).shape == (1, 2, 64, 64)
 
@@ -289,14 +278,12 @@ def test_half_precision_stays_finite(dtype):
 
 
 def test_random_margins_are_between_none_and_twice_the_margin():
-    network = build(margin=(3, 5))
-    drawn = [network._margins(vary=True) for _ in range(300)]
+    drawn = [random_margins((3, 5)) for _ in range(300)]
     fixed = [pair for pair in drawn if pair == ((3, 5), (3, 5))]
     assert 90 < len(fixed) < 210
     values = [side for pair in drawn for side in pair]
     assert {one for one, _ in values} == set(range(7))
     assert {other for _, other in values} == set(range(11))
-    assert network._margins(vary=False) == ((3, 5), (3, 5))
 
 
 def test_bad_options_are_refused():

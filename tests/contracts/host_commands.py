@@ -36,7 +36,7 @@ class Project:
             "nnUNet_def_n_proc": "1",  # each further one takes longer to start than to do its work
             "PANCEXT_SEED": SEED,
             "OMP_NUM_THREADS": "1",
-            # nnU-Net takes all processors on a CPU whatever the line above says: its threads shall not spin.
+            # nnU-Net uses all processors on a CPU despite the line above: its threads should not spin.
             "OMP_WAIT_POLICY": "PASSIVE",
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
@@ -19,6 +20,20 @@ from nnunet_pancext.trainers.machinery.default_plan import default_plans
 DATASET = "Dataset007_Pancreas"
 CASES = [f"pancreas_{number:03d}" for number in (1, 4, 5, 9)]
 SHAPE = (12, 36, 36)
+
+# What nnU-Net's validation needs to restore a prediction: nothing was cropped or resampled.
+SPACING = [2.5, 0.8, 0.8]
+PROPERTIES: dict[str, Any] = {
+    "spacing": SPACING,
+    "shape_before_cropping": SHAPE,
+    "shape_after_cropping_and_before_resampling": SHAPE,
+    "bbox_used_for_cropping": [[0, length] for length in SHAPE],
+    "sitk_stuff": {
+        "spacing": tuple(SPACING[::-1]),
+        "origin": (0.0, 0.0, 0.0),
+        "direction": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    },
+}
 
 # Each plan's first stride is anisotropic in 3D; 2D has fewer stages than some networks have levels.
 PATCHES = {
@@ -108,13 +123,24 @@ def make_preprocessed(root: Path, *, kind: str = "two foregrounds", channels: in
             nnUNetDatasetBlosc2.save_case(
                 image,
                 label,
-                {"class_locations": locations},
+                {"class_locations": locations, **PROPERTIES},
                 str(target / case),
                 **blocks,
                 chunks_seg=(1, *SHAPE),
                 blocks_seg=(1, *SHAPE),
             )
     return folder
+
+
+def write_ground_truth(folder: Path) -> None:
+    """Write the label maps that nnU-Net's final validation compares with."""
+    target = folder / "gt_segmentations"
+    target.mkdir()
+    for case in CASES:
+        label = nnUNetDatasetBlosc2(str(folder / "nnUNetPlans_2d"), [case]).load_case(case)[1]
+        image = sitk.GetImageFromArray(np.asarray(label[0]).astype(np.uint8))
+        image.SetSpacing(PROPERTIES["sitk_stuff"]["spacing"])
+        sitk.WriteImage(image, str(target / f"{case}.nii.gz"))
 
 
 def make_previous_stage(root: Path, trainer_name: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from nnunet_pancext.architectures import PancreasTumorCascade
+from nnunet_pancext.architectures.class_probabilities import compose_log_probabilities
+from nnunet_pancext.architectures.windows import whole_image
 
 SMALL = {"base_channels": 8, "margin": 2}
 SIZE = {2: (64, 64), 3: (32, 32, 64)}
@@ -26,6 +28,18 @@ def with_truth(dims=2, *, empty=(False, False)):
         if not without:
             image[(sample, 1, *[slice(20, 27)] * dims)] = 1
     return image
+
+
+def compose(organ, lesion=None, *, num_classes=3, roles=(1, 2), training=False):
+    """Return the log-probabilities; without the lesion's logits stage 2 did not run."""
+    return compose_log_probabilities(
+        organ,
+        lesion,
+        None if lesion is None else whole_image(organ),
+        roles=torch.tensor(roles),
+        num_classes=num_classes,
+        training=training,
+    )
 
 
 def finds(network, value):

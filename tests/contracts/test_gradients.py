@@ -87,10 +87,10 @@ def test_a_weight_is_excused_by_no_norm():
     ],
 )
 def test_a_layer_of_a_network_that_is_cut_off_is_found(network_class, options):
-    """Every seventh convolution in turn: its output stays, but what it is made of is not told."""
+    """Every seventh convolution in turn is detached: its output stays the same."""
     torch.manual_seed(0)
     network = network_class(spatial_dims=2, in_channels=1, num_classes=3, deep_supervision=True, **options)
-    image = torch.randn(2, 1, *(2 * step for step in network.smallest_size))
+    image = torch.randn(2, 1, *(2 * step for step in network.minimum_size))
     assert idle_parameters(network, image) == []
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
     for name in list(layers)[::7]:

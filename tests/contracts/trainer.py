@@ -1,10 +1,12 @@
-"""What every trainer of the package must do. A new trainer's test is a subclass that names it."""
+"""The contract of every trainer of the package. The test of a new trainer is a subclass that names it.
+
+`LossContract` is for a trainer of nnU-Net's own network that changes the loss alone.
+"""
 
 from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,11 +32,10 @@ from nnunet_pancext.trainers import NetworkTrainer, PancextTrainer
 
 
 class ContinuedRunContract:
-    """The part of `TrainerContract` that is asked of a paper's recipe too."""
+    """The part of the contracts that a paper's recipe keeps too."""
 
     trainer: type[PancextTrainer]
     recipe = ""  # suffixes under which it is tried
-    small: dict[str, Any] = {}  # network options that make the tests quick
     resumed = "3d_fullres"  # the configuration in which a continued run is compared
     stopped_before = 2  # the epoch that it starts again with, of 3
 
@@ -42,7 +43,7 @@ class ContinuedRunContract:
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         if not issubclass(self.trainer, NetworkTrainer):
             return  # the made plan's network is small
-        options = {**self.trainer.network_options, **self.small}
+        options = {**self.trainer.network_options, **self.trainer.small_options}
         monkeypatch.setattr(self.trainer, "network_options", options)
 
     @pytest.fixture
@@ -89,18 +90,13 @@ class ContinuedRunContract:
         assert not different
 
 
-class TrainerContract(ContinuedRunContract):
-    left_out: tuple[str, ...] = ()  # configurations and kinds of labels in which another trainer is tried
-    refused: dict[str, str] = {}  # kinds of labels that it does not take, and what its message says
-
-    @property
-    def supervises(self) -> bool:
-        """Whether the trainer trains with deep supervision unless told otherwise."""
-        return getattr(self.trainer, "enable_deep_supervision", True)
+class LossContract(ContinuedRunContract):
+    left_out: tuple[str, ...] = ()  # configurations and kinds of labels that another trainer covers
+    refused: dict[str, str] = {}  # kinds of labels that it refuses, and the message
 
     def skip_if_left_out(self, case: str) -> None:
         if case in self.left_out:
-            pytest.skip("left out to save time: another trainer takes the same way")
+            pytest.skip("left out to save time: another trainer covers it")
 
     def test_nnunet_finds_this_very_class(self):
         name = self.trainer.__name__
@@ -108,20 +104,6 @@ class TrainerContract(ContinuedRunContract):
         assert getattr(trainers, name) is self.trainer
         assert pickle.loads(pickle.dumps(self.trainer)) is self.trainer
         assert "__" not in name
-
-    @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
-    @pytest.mark.parametrize("deep_supervision", [True, False], ids=["deep supervision", "single output"])
-    def test_a_training_step_in_every_configuration(self, folders, configuration, deep_supervision):
-        self.skip_if_left_out(configuration)
-        if deep_supervision and not self.supervises:
-            pytest.skip("the network has one output")
-        if not deep_supervision and self.supervises and configuration != "2d":
-            pytest.skip("left out to save time")
-        kind = self.variant()
-        if not deep_supervision:
-            kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
-        make_previous_stage(folders, kind.__name__)
-        self._one_epoch(self.make(configuration, trainer=kind))
 
     @pytest.mark.parametrize("kind", LABELS)
     def test_every_kind_of_labels(self, tmp_path, monkeypatch, kind):
@@ -133,6 +115,37 @@ class TrainerContract(ContinuedRunContract):
                 self.make("2d", kind=kind, channels=2).initialize()
             return
         self._one_epoch(self.make("2d", kind=kind, channels=2))
+
+    def _one_epoch(self, trainer: PancextTrainer) -> None:
+        trainer.num_epochs = 1
+        trainer.num_iterations_per_epoch = trainer.num_val_iterations_per_epoch = 1
+        trainer.initialize()
+        before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+        trainer.run_training()
+        assert np.isfinite(trainer.logger.get_value("train_losses", step=-1))
+        after = list(trainer.network.parameters())
+        assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+class TrainerContract(LossContract):
+    @property
+    def supervises(self) -> bool:
+        """Whether the trainer trains with deep supervision by default."""
+        return getattr(self.trainer, "enable_deep_supervision", True)
+
+    @pytest.mark.parametrize("configuration", [*PATCHES, "3d_cascade_fullres"])
+    def test_a_training_step_in_every_configuration(self, folders, configuration):
+        self.skip_if_left_out(configuration)
+        kind = self.variant()
+        make_previous_stage(folders, kind.__name__)
+        self._one_epoch(self.make(configuration, trainer=kind))
+
+    def test_a_training_step_without_deep_supervision(self, folders):
+        if not self.supervises:
+            pytest.skip("the network has one output")
+        kind = self.variant()
+        kind = type(kind.__name__, (kind,), {"enable_deep_supervision": False})
+        self._one_epoch(self.make("2d", trainer=kind))
 
     def test_pretrained_weights_carry_over_to_other_labels(self, tmp_path, capsys):
         plans = PlansManager(made_plans())
@@ -220,16 +233,6 @@ class TrainerContract(ContinuedRunContract):
                 expected = network(image[None])[0]
         # nnU-Net adds up in half precision
         torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-3)
-
-    def _one_epoch(self, trainer: PancextTrainer) -> None:
-        trainer.num_epochs = 1
-        trainer.num_iterations_per_epoch = trainer.num_val_iterations_per_epoch = 1
-        trainer.initialize()
-        before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
-        trainer.run_training()
-        assert np.isfinite(trainer.logger.get_value("train_losses", step=-1))
-        after = list(trainer.network.parameters())
-        assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def _final_weights(trainer: PancextTrainer) -> dict[str, torch.Tensor]:

@@ -87,7 +87,7 @@ def test_the_report_shows_every_case_and_needs_no_network(sound, tmp_path):
     result = check(sound, tmp_path, figures=6)
     page = result.report.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64") == 6
-    assert "Nothing was found." in page
+    assert "No problem was found." in page
     assert "://" not in page
     document = json.loads((tmp_path / "check" / "report.json").read_text())
     assert len(document["cases"]) == 6

@@ -173,7 +173,7 @@ def test_the_trainers_full_name():
         ("SegResNetNLTrainer_3epochs", 5, "--epochs works on this package's trainers without suffixes"),
         ("nnUNetTrainer_5epochs", 5, "not on nnUNetTrainer_5epochs"),
         ("SegResNetNLTrainer", 0, "must be at least 1"),
-        ("SegResNetNLTrainer_fast", None, "knows no suffix _fast"),
+        ("SegResNetNLTrainer_fast", None, "has no suffix _fast"),
     ],
 )
 def test_a_trainer_that_cannot_be_named_is_refused(trainer, epochs, message):

@@ -48,9 +48,9 @@ def test_the_class_found_is_the_class_defined_in_every_kind_of_process(environme
 
 
 def test_ranks_of_a_distributed_training_find_the_class_and_train_its_network(
-    environment: ChildEnvironment, tmp_path: Path
+    wheel_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
-    ranks = environment.report("distributed_ranks.py", TRAINER, tmp_path)
+    ranks = wheel_environment.report("distributed_ranks.py", TRAINER, tmp_path)
     good = {"every parameter has a gradient": True, "gradients agree": True}
     assert ranks == [{"one output": {"outputs": 1, **good}, "deep supervision": {"outputs": 3, **good}}] * 2
 
@@ -80,17 +80,17 @@ def test_trainers_of_the_user_and_of_nnunet_are_found_as_before(
 def test_an_unknown_suffix_ends_nnunets_command_with_the_known_ones(
     wheel_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
-    told = refused_by_training(wheel_environment, "SegResNetNLTrainer_50epoch", tmp_path)
-    assert "nnunet_pancext: SegResNetNLTrainer knows no suffix _50epoch" in told
-    assert "_50epochs" in told
-    assert "_20iterations" in told
+    message = refused_by_training(wheel_environment, "SegResNetNLTrainer_50epoch", tmp_path)
+    assert "nnunet_pancext: SegResNetNLTrainer has no suffix _50epoch" in message
+    assert "_50epochs" in message
+    assert "_20iterations" in message
 
 
 def test_a_misspelt_trainer_ends_nnunets_command_with_similar_ones(
     wheel_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
-    told = refused_by_training(wheel_environment, "SegResnetNL5Trainer_50epochs", tmp_path)
-    assert "nnunet_pancext: there is no trainer SegResnetNL5Trainer_50epochs. Similar: SegResNetNL" in told
+    message = refused_by_training(wheel_environment, "SegResnetNL5Trainer_50epochs", tmp_path)
+    assert "nnunet_pancext: there is no trainer SegResnetNL5Trainer_50epochs. Similar: SegResNetNL" in message
 
 
 def refused_by_training(environment: ChildEnvironment, trainer: str, folder: Path) -> str:

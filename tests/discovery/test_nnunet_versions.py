@@ -37,7 +37,7 @@ def stock_command(tmp_path: Path) -> Path:
     return command
 
 
-def test_a_command_of_an_outdated_nnunet_says_what_to_install(
+def test_a_command_of_an_outdated_nnunet_prints_what_to_install(
     outdated_environment: ChildEnvironment, stock_command: Path
 ) -> None:
     done = outdated_environment.python(stock_command)
@@ -55,7 +55,7 @@ def test_other_processes_beside_an_outdated_nnunet_say_nothing(
 
 
 @pytest.mark.slow
-def test_importing_the_trainers_beside_an_outdated_nnunet_says_what_to_install(
+def test_importing_the_trainers_beside_an_outdated_nnunet_prints_what_to_install(
     outdated_environment: ChildEnvironment,
 ) -> None:
     code = (
@@ -98,7 +98,7 @@ def test_an_nnunet_without_such_a_folder_is_found_by_its_metadata(
     assert "nnunetv2 2.6.4 is too old" in (nnunet_pancext_discovery.outdated_nnunet_message() or "")
 
 
-def test_a_command_without_any_nnunet_says_what_to_install(
+def test_a_command_without_any_nnunet_prints_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])

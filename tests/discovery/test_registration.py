@@ -25,19 +25,25 @@ def import_folder_of(environment: ChildEnvironment) -> str:
     return environment.python("-c", code).stdout.strip()
 
 
-def test_a_new_process_has_the_bridge_folder(environment: ChildEnvironment) -> None:
-    (bridge,) = variable_of(environment)
+def test_a_new_process_has_the_bridge_folder(wheel_environment: ChildEnvironment) -> None:
+    (bridge,) = variable_of(wheel_environment)
     assert [path.name for path in Path(bridge).glob("*.py")] == ["nnunet_pancext_bridge.py"]
 
 
-def test_a_process_started_by_a_process_has_one_entry(environment: ChildEnvironment) -> None:
+def test_a_process_started_by_a_process_has_one_entry(wheel_environment: ChildEnvironment) -> None:
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {PRINT_VARIABLE!r}], check=True)"
-    assert environment.python("-c", nested).stdout.strip().split(os.pathsep) == variable_of(environment)
+    assert wheel_environment.python("-c", nested).stdout.strip().split(os.pathsep) == variable_of(
+        wheel_environment
+    )
 
 
-def test_folders_of_the_user_stay_first_and_in_order(environment: ChildEnvironment) -> None:
-    (bridge,) = variable_of(environment)
-    assert variable_of(environment, **{VARIABLE: f"/mine{os.pathsep}/yours"}) == ["/mine", "/yours", bridge]
+def test_folders_of_the_user_stay_first_and_in_order(wheel_environment: ChildEnvironment) -> None:
+    (bridge,) = variable_of(wheel_environment)
+    assert variable_of(wheel_environment, **{VARIABLE: f"/mine{os.pathsep}/yours"}) == [
+        "/mine",
+        "/yours",
+        bridge,
+    ]
 
 
 def test_a_folder_appended_to_an_inherited_value_comes_before_ours(
@@ -54,17 +60,19 @@ def test_two_environments_with_the_package_can_start_each_other(
     assert variable_of(editable_environment, **{VARIABLE: outer}) == [outer, inner]
 
 
-def test_importing_the_package_registers_where_pth_files_are_skipped(environment: ChildEnvironment) -> None:
-    code = f"import sys; sys.path.insert(0, {import_folder_of(environment)!r}); import nnunet_pancext; "
-    done = environment.python("-I", "-S", "-c", code + PRINT_VARIABLE)
-    assert done.stdout.strip().split(os.pathsep) == variable_of(environment)
+def test_importing_the_package_registers_where_pth_files_are_skipped(
+    wheel_environment: ChildEnvironment,
+) -> None:
+    code = f"import sys; sys.path.insert(0, {import_folder_of(wheel_environment)!r}); import nnunet_pancext; "
+    done = wheel_environment.python("-I", "-S", "-c", code + PRINT_VARIABLE)
+    assert done.stdout.strip().split(os.pathsep) == variable_of(wheel_environment)
 
 
-def test_registering_twice_adds_one_entry(environment: ChildEnvironment) -> None:
+def test_registering_twice_adds_one_entry(wheel_environment: ChildEnvironment) -> None:
     code = "import nnunet_pancext, nnunet_pancext_discovery as d; d.register(); d.register(); "
-    assert environment.python("-c", code + PRINT_VARIABLE).stdout.strip().split(os.pathsep) == variable_of(
-        environment
-    )
+    assert wheel_environment.python("-c", code + PRINT_VARIABLE).stdout.strip().split(
+        os.pathsep
+    ) == variable_of(wheel_environment)
 
 
 def test_the_discovery_module_imports_os_and_sys_only(wheel_environment: ChildEnvironment) -> None:
@@ -116,7 +124,7 @@ def test_an_error_while_registering_is_swallowed(wheel_environment: ChildEnviron
 
 
 @pytest.mark.parametrize("folder_like_the_package", [False, True])
-def test_the_bridge_says_nothing_where_the_package_is_not_installed(
+def test_the_bridge_is_silent_where_the_package_is_not_installed(
     wheel_environment: ChildEnvironment,
     bare_environment: ChildEnvironment,
     tmp_path: Path,

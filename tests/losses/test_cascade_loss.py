@@ -78,7 +78,7 @@ def test_two_classes_have_no_boundary_term():
 
 
 def test_a_further_organ_counts_as_background_in_the_boundary_term():
-    """The network has no channel for it, and shall not be blamed for its boundaries."""
+    """The network has no channel for it, so its boundaries do not count."""
     target = torch.zeros(1, 1, 16, 16, dtype=torch.long)
     target[..., 2:8, 2:8] = 3
     target[..., 4:6, 4:6] = 1

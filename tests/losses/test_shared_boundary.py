@@ -98,7 +98,7 @@ def test_the_loss_of_the_truth_is_nothing_and_of_another_map_is_eq_16(dims):
 @pytest.mark.parametrize("spacing", [None, (2.5, 0.8)])
 @pytest.mark.parametrize("present", [(0,), (0, 1), (0, 2)], ids=str)
 def test_an_absent_class_costs_nothing_where_the_prediction_is_right(present, spacing):
-    """Ratios do not see how small lengths are: traces of a class that is not there must not count."""
+    """Ratios ignore how small lengths are: traces of an absent class must not count."""
     target = torch.zeros(2, 1, 64, 64, dtype=torch.long)
     for label in present[1:]:
         target[..., 20:40, 24:44] = label

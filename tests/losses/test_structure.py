@@ -38,7 +38,7 @@ def test_bce_and_iou_by_hand():
 
 
 def test_each_voxel_has_its_own_weight():
-    """With one mean of the entropy for all, where the mistake lies would not matter."""
+    """With one mean of the entropy for all, the place of the error would not matter."""
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 24:40, 24:40] = 1
     right = 20 * (2 * mask - 1)

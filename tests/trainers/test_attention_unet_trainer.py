@@ -10,18 +10,12 @@ from nnunet_pancext.trainers import AttentionUNetTrainer, MultiHeadAttentionUNet
 
 class TestAttentionUNetTrainer(TrainerContract):
     trainer = AttentionUNetTrainer
-    small = {"base_channels": 4}
-
-
-class TestMultiHeadAttentionUNetTrainer(TrainerContract):
-    trainer = MultiHeadAttentionUNetTrainer
-    small = {"base_channels": 4}
 
 
 @pytest.mark.parametrize(
     ("trainer", "heads"), [(AttentionUNetTrainer, 1), (MultiHeadAttentionUNetTrainer, 3)]
 )
-def test_the_name_says_how_many_heads(trainer, heads):
+def test_the_name_sets_the_number_of_heads(trainer, heads):
     plans = PlansManager(made_plans())
     network = trainer.build_network_architecture(plans, plans.get_configuration("2d"), 1, 2)
     assert [len(skip.gates) for skip in network.gated_skips] == [heads] * 3

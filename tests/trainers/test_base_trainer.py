@@ -40,7 +40,7 @@ def test_class_attributes_replace_nnunets_defaults(make):
     trainer.initialize()
     assert trainer.optimizer.param_groups[0]["lr"] == 0.5
     assert trainer.optimizer.param_groups[0]["weight_decay"] == 0.25
-    assert trainer.oversample_foreground_percent == 0.33  # nnU-Net's own where nothing is said
+    assert trainer.oversample_foreground_percent == 0.33  # nnU-Net's default
 
 
 @pytest.mark.parametrize(("epochs", "save_every"), [(1000, 50), (100, 10), (12, 1), (3, 1)])
@@ -48,7 +48,7 @@ def test_short_runs_save_more_often(make, epochs, save_every):
     assert make(find_trainer(f"SegResNetNLTrainer_{epochs}epochs")).save_every == save_every
 
 
-def test_the_log_tells_epochs_and_peak_memory(make):
+def test_the_log_has_epochs_and_peak_memory(make):
     trainer = make()
     trainer.run_training()
     folder = Path(trainer.output_folder)
@@ -60,7 +60,7 @@ def test_the_log_tells_epochs_and_peak_memory(make):
     assert trained_on(folder) == "cpu"
 
 
-def test_the_console_tells_iterations_and_the_time_to_go(make, monkeypatch, capsys):
+def test_the_console_shows_iterations_and_remaining_time(make, monkeypatch, capsys):
     monkeypatch.setenv("PANCEXT_PROGRESS_SECONDS", "1e-9")
     trainer = make()
     trainer.run_training()
@@ -176,7 +176,7 @@ def test_a_bad_seed_is_refused(make, monkeypatch, seed):
         make()
 
 
-def test_configure_epoch_is_told_the_epoch_also_after_continuing(make):
+def test_configure_epoch_gets_the_epoch_also_after_continuing(make):
     seen = []
 
     class Recorder(SmallTrainer):

@@ -72,6 +72,6 @@ class TestPancreasTumorCascadeTransferTrainer(FurtherContract):
         self.stopped_before = 1
         self.test_a_continued_run_is_bit_for_bit_the_uninterrupted_one(folders, monkeypatch)
 
-    def test_without_phase_i_it_says_that_nothing_is_transferred(self, folders, capsys):
+    def test_without_phase_i_the_log_states_that_nothing_is_transferred(self, folders, capsys):
         self.make("2d", trainer=self.variant("_2epochs_1iterations")).run_training()
         assert "With 2 epochs there is no phase I, so no transfer." in capsys.readouterr().out

@@ -7,7 +7,7 @@ from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
-from nnunet_pancext.architectures.blocks import TargetMining
+from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 from nnunet_pancext.trainers import (
     CDINSTSegECATrainer,
     CDINSTSegSAMTrainer,
@@ -34,11 +34,10 @@ ABLATIONS = {
 
 class TestCDINSTSegTrainer(TrainerContract):
     trainer = CDINSTSegTrainer
-    small = {"base_channels": 8}
     resumed = "2d"
 
     @pytest.mark.parametrize(("kind", "expected"), [("regions", True), ("two foregrounds", False)])
-    def test_a_checkpoint_says_whether_there_are_regions(self, tmp_path, monkeypatch, kind, expected):
+    def test_a_checkpoint_contains_whether_classes_are_regions(self, tmp_path, monkeypatch, kind, expected):
         from contracts.made_preprocessed import make_preprocessed, use_folders
 
         use_folders(monkeypatch, tmp_path)
@@ -77,7 +76,6 @@ class TestCDINSTSegTrainer(TrainerContract):
 class AttentionContract(TrainerContract):
     """The rest is `CDINSTSegTrainer`'s own."""
 
-    small = {"base_channels": 8}
     resumed = "2d"
     left_out = ("3d_lowres", "3d_cascade_fullres", "fourteen foregrounds", "regions and ignore")
 

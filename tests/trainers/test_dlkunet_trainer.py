@@ -11,12 +11,13 @@ from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext import trainers
-from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetMTrainer, DLKUNetSTrainer
+from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer
 
 
-class TestDLKUNetSTrainer(TrainerContract):
-    trainer = DLKUNetSTrainer
-    small = {"base_channels": 4}
+class TestDLKUNetLTrainer(TrainerContract):
+    """S and M are the same trainer with fewer levels: `test_every_trainer` takes a step of each."""
+
+    trainer = DLKUNetLTrainer
     resumed = "2d"
 
     def test_a_former_training_continues_in_its_form(self, folders):
@@ -78,20 +79,8 @@ def predicted(network, weights, plans, image):
     return predictor.predict_logits_from_preprocessed_data(image).float()
 
 
-class TestDLKUNetMTrainer(TrainerContract):
-    trainer = DLKUNetMTrainer
-    small = {"base_channels": 4}
-    resumed = "2d"
-
-
-class TestDLKUNetLTrainer(TrainerContract):
-    trainer = DLKUNetLTrainer
-    small = {"base_channels": 4}
-    resumed = "2d"
-
-
 @pytest.mark.parametrize(("size", "levels"), [("S", 3), ("M", 4), ("L", 5)])
-def test_the_name_says_how_many_levels(size, levels):
+def test_the_name_sets_the_number_of_levels(size, levels):
     plans = PlansManager(made_plans())
     network = getattr(trainers, f"DLKUNet{size}Trainer").build_network_architecture(
         plans, plans.get_configuration("2d"), 1, 2

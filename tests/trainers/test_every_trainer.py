@@ -11,21 +11,6 @@ from torch.nn import functional
 
 from nnunet_pancext.trainers import NetworkTrainer, list_trainers
 
-# By how a name begins: network options that make the step quick.
-SMALL = {
-    "SegResNetNL": {"init_filters": 8},
-    "MultiScaleUNet": {"base_channels": 8},
-    "PancreasTumorCascade": {"base_channels": 8},
-    "DLKUNet": {"base_channels": 4},
-    "AttentionUNet": {"base_channels": 4},
-    "MultiHeadAttentionUNet": {"base_channels": 4},
-    "CDINSTSeg": {"base_channels": 8},
-    "MonaiSegResNet": {"blocks_down": (1, 1, 1, 1)},
-    "MonaiAttentionUnet": {"channels": (2, 4, 4, 4, 4)},
-    "MonaiUNETR": {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2},
-    "MonaiSwinUNETR": {"feature_size": 12},
-}
-
 
 def made_batch(trainer):
     """Return a batch as nnU-Net's loader gives it: an organ with a lesion, at the size of each output."""
@@ -54,8 +39,7 @@ def test_it_takes_a_step_and_reloads(name, root, tmp_path, monkeypatch):
     use_folders(monkeypatch, root)
     kind = list_trainers()[name]
     if issubclass(kind, NetworkTrainer):
-        small = next((options for start, options in SMALL.items() if name.startswith(start)), {})
-        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **small})
+        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **kind.small_options})
 
     def make():
         plans = {**made_plans(), "continue_training": False}

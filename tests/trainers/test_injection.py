@@ -13,7 +13,7 @@ from contracts.made_preprocessed import (
     make_preprocessed,
     use_folders,
 )
-from contracts.trainer import TrainerContract
+from contracts.trainer import LossContract, TrainerContract
 from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -36,7 +36,7 @@ RESIDUAL = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet
 INJECTED = [nnUNetTrainerNonLocal, nnUNetTrainerAttentionGates]
 
 
-class TestBaseline(TrainerContract):
+class TestBaseline(LossContract):
     trainer = nnUNetTrainerBaseline
 
 
@@ -48,11 +48,11 @@ class TestAttentionGates(TrainerContract):
     trainer = nnUNetTrainerAttentionGates
 
 
-class TestPhaseLoss(TrainerContract):
+class TestPhaseLoss(LossContract):
     trainer = nnUNetTrainerPhaseLoss
 
 
-class TestDynamicLoss(TrainerContract):
+class TestDynamicLoss(LossContract):
     trainer = nnUNetTrainerDynamicLoss
 
 
@@ -60,16 +60,13 @@ class TestFocusing(TrainerContract):
     trainer = nnUNetTrainerFocusing
 
 
-class TestISB(TrainerContract):
+class TestISB(LossContract):
     trainer = nnUNetTrainerISB
     refused = {
         "one foreground": "needs at least 3 classes.* this dataset has 2",
         "regions": "region-based labels",
         "regions and ignore": "region-based labels",
     }
-
-    def weight_factors(self, trainer):
-        return trainer.loss.loss.weight_factors
 
 
 @pytest.mark.parametrize("kind", ["one foreground", "regions"])
@@ -90,10 +87,10 @@ def test_labels_without_a_boundary_are_refused_at_once(tmp_path, monkeypatch, na
 @pytest.mark.parametrize(
     "trainer", [nnUNetTrainerNonLocal, nnUNetTrainerAttentionGates, nnUNetTrainerFocusing]
 )
-def test_an_injected_network_compiles_without_a_graph_break(configuration, trainer):
-    network = build(trainer, plans_of("PlainConvUNet"), configuration).eval()
+def test_an_injected_network_compiles_without_a_graph_break(trainer):
+    network = build(trainer, plans_of("PlainConvUNet"), "3d_fullres").eval()
     compiled = torch.compile(network, fullgraph=True, backend="eager")
-    image = torch.randn(2, 1, *PATCHES[configuration][0])
+    image = torch.randn(2, 1, *PATCHES["3d_fullres"][0])
     torch.testing.assert_close(compiled(image), network(image))
     torch._dynamo.reset()
 

@@ -72,7 +72,7 @@ def test_a_continued_training_counts_from_its_own_start(clock):
     )
 
 
-def test_the_interval_is_a_minute_unless_the_environment_says_otherwise(monkeypatch):
+def test_the_interval_is_a_minute_by_default(monkeypatch):
     monkeypatch.delenv("PANCEXT_PROGRESS_SECONDS", raising=False)
     assert interval_from_environment() == 60
     monkeypatch.setenv("PANCEXT_PROGRESS_SECONDS", "0.5")

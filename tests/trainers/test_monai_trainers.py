@@ -37,7 +37,6 @@ class TrainerContract(AnyTrainerContract):
 
 class TestMonaiSegResNetTrainer(TrainerContract):
     trainer = MonaiSegResNetTrainer
-    small = {"blocks_down": (1, 1, 1, 1)}
     resumed = "2d"
 
     def test_losses_named_by_suffixes_take_the_one_output(self, folders):
@@ -52,21 +51,18 @@ class TestMonaiSegResNetTrainer(TrainerContract):
 
 class TestMonaiAttentionUnetTrainer(TrainerContract):
     trainer = MonaiAttentionUnetTrainer
-    small = {"channels": (2, 4, 4, 4, 4)}
     resumed = "2d"
     left_out = FEW
 
 
 class TestMonaiUNETRTrainer(TrainerContract):
     trainer = MonaiUNETRTrainer
-    small = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
     resumed = "2d"
     left_out = FEW
 
 
 class TestMonaiSwinUNETRTrainer(TrainerContract):
     trainer = MonaiSwinUNETRTrainer
-    small = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
     resumed = "2d"
     left_out = FEW
 
@@ -82,7 +78,7 @@ def test_unetr_is_built_for_the_plans_patch():
     assert build(MonaiUNETRTrainer, "3d_fullres", patch_size=[28, 96, 80]).image_size == (32, 96, 80)
 
 
-def test_padding_is_told(capsys):
+def test_padding_is_printed(capsys):
     build(MonaiSegResNetTrainer, "3d_fullres", patch_size=[28, 32, 32])
     assert "28 x 32 x 32 are padded with zeros to 32 x 32 x 32" in capsys.readouterr().out
     build(MonaiSegResNetTrainer, "2d")
@@ -128,7 +124,7 @@ def test_without_monai_the_overview_lists_them_and_gives_the_reason_once(monkeyp
 
 
 @pytest.mark.parametrize("name", MONAI_TRAINERS)
-def test_without_monai_building_tells_what_to_install(monkeypatch, name):
+def test_without_monai_the_error_names_the_extra(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "monai", None)
     with pytest.raises(NNUNetCommandError, match=INSTALL):
         build(MONAI_TRAINERS[name], "2d")

@@ -5,4 +5,3 @@ from nnunet_pancext.trainers import MultiScaleUNetTrainer
 
 class TestMultiScaleUNetTrainer(TrainerContract):
     trainer = MultiScaleUNetTrainer
-    small = {"base_channels": 8}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunet_pancext.cli import trainers as command
-from nnunet_pancext.cli.trainer_table import format_overview, num_parameters, overview
+from nnunet_pancext.cli.trainer_table import format_overview, main_trainers, num_parameters, overview
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import DLKUNetLTrainer, DLKUNetSTrainer, SegResNetNLTrainer, list_trainers
 from nnunet_pancext.trainers.machinery.default_plan import default_plans
@@ -97,7 +99,7 @@ def test_parameters_are_those_of_the_paper_network(rows, name, flat, deep_millio
     assert "Liao" in row.paper
 
 
-def test_the_table_is_aligned_and_says_what_it_assumes(rows):
+def test_the_table_is_aligned_and_states_its_assumptions(rows):
     lines = format_overview(rows, default_setting()).splitlines()
     assert lines[0].split() == ["trainer", "paper", "dimensions", "2d", "(M)", "3d", "(M)", "loss"]
     row = next(line for line in lines if line.startswith("SegResNetNLTrainer "))
@@ -111,7 +113,47 @@ def test_the_table_is_aligned_and_says_what_it_assumes(rows):
 def few_trainers(monkeypatch):
     """Leave most trainers out: each takes its time to build, and the columns are the same for all."""
     few = {"SegResNetNLTrainer": SegResNetNLTrainer}
-    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.list_trainers", lambda: few)
+    for module in ("nnunet_pancext.cli.trainer_table", "nnunet_pancext.trainers"):
+        monkeypatch.setattr(f"{module}.list_trainers", lambda: few)
+
+
+def test_families_are_listed_first_and_ablations_with_all(capsys, monkeypatch):
+    monkeypatch.setattr("nnunet_pancext.cli.trainer_table.num_parameters", lambda trainer, sizes: 1)
+    assert run() == 0
+    shown = capsys.readouterr().out
+    assert run("--all") == 0
+    everything = capsys.readouterr().out
+    listed = [line.split()[0] for line in shown.splitlines()[2:] if "Trainer" in line.split("  ")[0]]
+    names = [line.split()[0] for line in everything.splitlines()[2 : 2 + len(list_trainers())]]
+    assert names == list(list_trainers())
+    assert "27 more with --all: 23 ablations, 4 that need an extra." in shown
+    assert "more with --all" not in everything
+    assert "PancreasTumorCascadeTrainer" in listed
+    assert "PancreasTumorCascadeMTrainer" not in shown
+    assert "MonaiSegResNetTrainer" not in listed
+    assert "MonaiSegResNetTrainer, " in shown  # by the extra's name
+    assert {*names} - {*listed} == {name for name in names if name not in main_trainers()}
+
+
+def test_the_table_does_not_import_monai():
+    """Its import takes seconds, and its trainers are hidden."""
+    program = (
+        "import sys; from nnunet_pancext.cli.main import main; main(['trainers', '-c', '2d']);"
+        "print('monai' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["trainers", "--help"], ["reproduce", "--help"]])
+def test_help_imports_neither_torch_nor_nnunet(arguments):
+    program = (
+        "import atexit, sys; from nnunet_pancext.cli.main import main;"
+        "atexit.register(lambda: print({'torch', 'nnunetv2'} & set(sys.modules)));"
+        f"main({arguments!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_every_configuration_of_a_plan_is_a_column(few_trainers, plans_file, capsys):
@@ -168,7 +210,9 @@ def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
     setting = default_setting("2d")
     sizes = setting.sizes("2d")
     sizes.configuration_manager.network_arch_init_kwargs.pop(lacks)
-    assert f"The plan's network has no '{lacks}'" in num_parameters(trainer, sizes)
+    assert f"reads '{lacks}' from the plan, but this plan's network defines none" in num_parameters(
+        trainer, sizes
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +225,7 @@ def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
         ('{"configurations": {}}', "is not an nnU-Net plan"),
     ],
 )
-def test_a_file_that_is_no_plan_is_told(tmp_path, content, message):
+def test_a_file_that_is_not_a_plan_is_refused(tmp_path, content, message):
     path = tmp_path / "plans.json"
     if content is not None:
         path.write_text(content)
@@ -196,7 +240,7 @@ def test_an_unknown_configuration_lists_the_known_ones(plans_file, arguments):
         run(*arguments, "--configuration", "3d_lowres")
 
 
-def test_a_configuration_that_nnunet_cannot_read_is_told(plans_file):
+def test_a_configuration_that_nnunet_cannot_read_is_refused(plans_file):
     plans_file.write_text(json.dumps({"configurations": {"2d": {"patch_size": [64, 64]}}}))
     with (
         pytest.warns(UserWarning, match="old nnU-Net plans"),
@@ -205,7 +249,7 @@ def test_a_configuration_that_nnunet_cannot_read_is_told(plans_file):
         run("--plans", plans_file)
 
 
-def test_a_dataset_json_without_labels_is_told(plans_file):
+def test_a_dataset_json_without_labels_is_refused(plans_file):
     write_dataset_json(plans_file, channel_names={"0": "CT"})
     with pytest.raises(PancextError, match="KeyError: 'labels'"):
         run("--plans", plans_file)
@@ -236,22 +280,22 @@ def test_the_suffixes_are_of_no_plan(plans_file):
         run("--suffixes", "--plans", plans_file)
 
 
-def test_the_loss_column_tells_the_weighting(rows):
+def test_the_loss_column_names_the_weighting(rows):
     losses = {row.name: row.loss for row in rows}
     assert losses["SegResNetNLTrainer"] == "Dice + CE"
     assert losses["nnUNetTrainerPhaseLoss"] == "Dice + CE, phase-based"
     assert losses["nnUNetTrainerDynamicLoss"] == "Dice + CE, dynamic"
 
 
-def test_the_memory_that_dlkunet_needs_is_said(rows):
+def test_the_memory_of_dlkunet_is_a_remark(rows):
     text = " ".join(format_overview(rows, default_setting()).split())
     names = "DLKUNetSTrainer, DLKUNetMTrainer, DLKUNetLTrainer"
-    assert f"{names}: nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512," in text
+    assert f"{names}: with nnU-Net's default 2d plan for MSD pancreas, 12 slices of 512 x 512," in text
     assert "25 (S) to 29 GiB (L)" in text
 
 
 @pytest.mark.parametrize(("trainer", "gibibytes"), [(DLKUNetSTrainer, 25), (DLKUNetLTrainer, 29)])
-def test_the_memory_that_is_said_is_what_is_kept_for_the_backward_pass(trainer, gibibytes):
+def test_the_remarked_memory_is_that_of_the_backward_pass(trainer, gibibytes):
     """On the meta device, in single precision, so twice as much; within 15 %."""
     sizes = default_setting().sizes("2d")
     with torch.device("meta"):

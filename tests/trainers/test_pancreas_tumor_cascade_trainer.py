@@ -24,7 +24,7 @@ FURTHER = ("FalsePositive", "FalseNegative", "Transfer")
 
 
 def told_in(log):
-    """Return the phases of which a training's log tells all that it should."""
+    """Return the phases that a training's log describes completely."""
     return re.findall(
         r"Phase (\w): stage 1 [\d.]+, stage 2 [\d.e-]+, ISB [\d.e-]+, "
         r"patches without organ [\d.]+(?:, window / patch [\d.]+)?",
@@ -43,7 +43,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
     @pytest.mark.parametrize("name", [*NAMES, *FURTHER, ""], ids=[*NAMES, *FURTHER, "whole"])
     def test_a_training_step_of_every_ablation_in_every_phase(self, folders, monkeypatch, name):
         kind = trainers.find_trainer(f"PancreasTumorCascade{name}Trainer_56epochs")
-        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **self.small})
+        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **kind.small_options})
         trainer = self.make("2d", trainer=kind)
         trainer.initialize()
         network = trainer.network
@@ -106,7 +106,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         )
         network.eval()
         image = torch.randn(1, 2, 48, 40, generator=torch.Generator().manual_seed(1))
-        with torch.no_grad():  # stage 1 shall find something, and not everywhere
+        with torch.no_grad():  # so that stage 1 finds some organ, but not everywhere
             bias = network.stage_1.head.seg_layers.bias
             bias -= network.stage_1(image[:, :1, :32, :32]).quantile(0.9)
         looked = []
@@ -133,7 +133,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         # nnU-Net adds up in half precision
         torch.testing.assert_close(found.float(), total / count, rtol=1e-2, atol=1e-2)
 
-    def test_each_epoch_says_how_the_cascade_does(self, folders):
+    def test_each_epoch_logs_phase_and_loss_terms(self, folders):
         trainer = self.make("2d")
         trainer.run_training()
         (log,) = Path(trainer.output_folder).glob("training_log*")
@@ -183,7 +183,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         assert trainer.network.state_dict()["roles"].tolist() == expected
         assert [trainer.loss.cascade.organ, trainer.loss.cascade.lesion] == expected
 
-    def test_fourteen_labels_train_where_dataset_json_says_the_roles(self, folders):
+    def test_fourteen_labels_train_where_dataset_json_sets_the_roles(self, folders):
         dataset_json = {**made_dataset_json("fourteen foregrounds"), "pancext": {"organ": 3, "lesion": 14}}
         plans = {**made_plans(), "continue_training": False}
         trainer = self.variant()(plans, "2d", 0, dataset_json, torch.device("cpu"))

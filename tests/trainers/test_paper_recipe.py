@@ -15,14 +15,12 @@ from nnunet_pancext.trainers.dlkunet import DLKUNetSTrainer, dlkunet_learning_ra
 class TestDLKUNetSRecipe(ContinuedRunContract):
     trainer = DLKUNetSTrainer
     recipe = "_DynamicLoss_PaperRecipe"
-    small = {"base_channels": 4}
     resumed = "2d"
 
 
 class TestAttentionUNetRecipe(ContinuedRunContract):
     trainer = AttentionUNetTrainer
     recipe = "_PaperRecipe"
-    small = {"base_channels": 4}
     resumed = "2d"
 
 

@@ -13,7 +13,7 @@ from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak")
-def test_the_peak_grows_with_what_is_held():
+def test_the_peak_grows_with_allocated_memory():
     def peak() -> float:
         message = peak_memory_message(torch.device("cpu"))
         assert message is not None
@@ -27,7 +27,7 @@ def test_the_peak_grows_with_what_is_held():
     assert held[0] == 1
 
 
-def test_a_gpus_peak_is_what_pytorch_held(monkeypatch):
+def test_a_gpus_peak_is_pytorchs(monkeypatch):
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7_250_000_000)
     message = peak_memory_message(torch.device("cuda"))
     assert message == "Peak memory: 7.25 GB on the GPU"

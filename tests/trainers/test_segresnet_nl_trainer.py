@@ -11,14 +11,13 @@ from nnunet_pancext.trainers import SegResNetNLTrainer
 
 class TestSegResNetNLTrainer(TrainerContract):
     trainer = SegResNetNLTrainer
-    small = {"init_filters": 8}
 
 
 @pytest.mark.parametrize(
     ("name", "blocks"),
     [("SegResNetNLTrainer", 2), *((f"SegResNetNL{number}Trainer", number) for number in range(5))],
 )
-def test_the_name_says_how_many_non_local_blocks(name, blocks):
+def test_the_name_sets_the_number_of_non_local_blocks(name, blocks):
     plans = PlansManager(made_plans())
     network = getattr(trainers, name).build_network_architecture(
         plans, plans.get_configuration("2d"), 1, 2, enable_deep_supervision=True

@@ -53,19 +53,19 @@ def test_a_variant_travels_to_a_spawned_process():
 @pytest.mark.parametrize(
     "suffix", ["_50epoch", "_epochs", "_0epochs", "_-1epochs", "_PaperRecipe2", "_", "__x"]
 )
-def test_an_unknown_suffix_is_told_with_the_known_ones(suffix):
+def test_an_unknown_suffix_is_refused_with_the_known_ones(suffix):
     name = "SegResNetNLTrainer" + suffix
-    with pytest.raises(PancextError, match="SegResNetNLTrainer knows no suffix") as error:
+    with pytest.raises(PancextError, match="SegResNetNLTrainer has no suffix") as error:
         find_trainer(name)
     assert "_50epochs" in str(error.value)
     assert "_20iterations" in str(error.value)
-    with pytest.raises(NNUNetCommandError, match="knows no suffix"):
+    with pytest.raises(NNUNetCommandError, match="has no suffix"):
         recursive_find_trainer_class_by_name(name)
     assert not hasattr(trainers, name)
 
 
 def test_the_same_kind_of_suffix_twice_is_refused():
-    with pytest.raises(PancextError, match="says both _5epochs and _6epochs: keep one") as error:
+    with pytest.raises(PancextError, match="has both _5epochs and _6epochs: keep one") as error:
         find_trainer("SegResNetNLTrainer_5epochs_6epochs")
     possible = str(error.value).split("These may follow")[1]
     assert "_20iterations" in possible
@@ -73,7 +73,7 @@ def test_the_same_kind_of_suffix_twice_is_refused():
 
 
 def test_two_losses_are_refused():
-    with pytest.raises(PancextError, match="says both _PhaseLoss and _DynamicLoss: keep one"):
+    with pytest.raises(PancextError, match="has both _PhaseLoss and _DynamicLoss: keep one"):
         find_trainer("DLKUNetSTrainer_PhaseLoss_50epochs_DynamicLoss")
 
 
@@ -129,7 +129,10 @@ def test_the_isb_loss_goes_with_a_weighting():
     [
         ("SegResNetNLTrainer", "its paper gives no recipe"),
         ("CDINSTSegTrainer", "its paper gives no recipe"),
-        ("MultiScaleUNetTrainer", "the paper's recipe is for the cascade: PancreasTumorCascadeTrainer"),
+        (
+            "MultiScaleUNetTrainer",
+            "the paper's recipe is for the two-stage network: use PancreasTumorCascadeTrainer",
+        ),
         ("nnUNetTrainerBaseline", "a baseline follows nnU-Net's recipe"),
         *(
             (f"nnUNetTrainer{part}", "it keeps nnU-Net's recipe, so that only the part differs")

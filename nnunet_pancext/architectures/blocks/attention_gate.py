@@ -5,39 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks.conv import conv_norm_relu
-from nnunet_pancext.architectures.dims import (
-    Strides,
-    convolution,
-    normalisation,
-    patch_convolution,
-    upsample,
-)
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.dims import Strides, conv1x1, normalisation, patch_convolution, upsample
 
 
 class AdditiveAttention(nn.Module):
-    """sigmoid(psi(relu(theta(skip) + phi(gating)))), enlarged to the skip's size (Oktay et al., Eq. 1-2).
+    """sigmoid(psi(relu(theta(skip) + phi(gating)))), upsampled to the skip's size (Oktay et al., Eq. 1-2).
 
     theta is a convolution without bias whose kernel and stride are the stride between the two levels, so it
-    brings the skip to the gating signal's size; phi and psi are 1x1 convolutions with bias. The enlargement
-    is (bi/tri)linear.
+    brings the skip to the gating signal's size; phi and psi are 1x1 convolutions with bias. Upsampling is
+    (bi/tri)linear.
 
     Shapes: skip (B, channels, *spatial) and gating (B, gating_channels, *spatial / stride) to
     (B, 1, *spatial), with values between 0 and 1.
-
-    Args:
-        spatial_dims: 2 or 3.
-        channels: of the skip, and inside.
-        gating_channels: of the gating signal.
-        stride: between the skip's level and the gating signal's, one number per axis.
     """
 
     def __init__(self, *, spatial_dims: int, channels: int, gating_channels: int, stride: Strides) -> None:
         super().__init__()
         self.stride = tuple(stride)
-        self.theta = patch_convolution(spatial_dims=spatial_dims, channels=channels, stride=stride)
-        self.phi = _pointwise(spatial_dims, gating_channels, channels)
-        self.psi = _pointwise(spatial_dims, channels, 1)
+        self.theta = patch_convolution(spatial_dims, channels, stride)
+        self.phi = conv1x1(spatial_dims, gating_channels, channels)
+        self.psi = conv1x1(spatial_dims, channels, 1)
 
     def forward(self, skip: Tensor, gating: Tensor) -> Tensor:
         joint = torch.relu(self.theta(skip) + self.phi(gating))
@@ -59,8 +47,7 @@ class AttentionGate(nn.Module):
             spatial_dims=spatial_dims, channels=channels, gating_channels=gating_channels, stride=stride
         )
         self.w = nn.Sequential(
-            _pointwise(spatial_dims, channels, channels),
-            normalisation(norm, spatial_dims=spatial_dims, channels=channels),
+            conv1x1(spatial_dims, channels, channels), normalisation(norm, spatial_dims, channels)
         )
 
     def forward(self, skip: Tensor, gating: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,26 +86,8 @@ class GatedSkip(nn.Module):
             )
             for _ in range(num_heads)
         )
-        self.combine = nn.Sequential(
-            *conv_norm_relu(
-                spatial_dims=spatial_dims,
-                in_channels=num_heads * channels,
-                out_channels=channels,
-                kernel_size=1,
-                norm=norm,
-            )
-        )
+        self.combine = conv_stack(spatial_dims, [num_heads * channels, channels], kernel_sizes=[1], norm=norm)
 
     def forward(self, skip: Tensor, gating: Tensor) -> tuple[Tensor, Tensor]:
         gated, attentions = zip(*(gate(skip, gating) for gate in self.gates), strict=True)
         return self.combine(torch.cat(gated, dim=1)), torch.cat(attentions, dim=1)
-
-
-def _pointwise(spatial_dims: int, in_channels: int, out_channels: int) -> nn.Module:
-    return convolution(
-        spatial_dims=spatial_dims,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        kernel_size=1,
-        bias=True,
-    )

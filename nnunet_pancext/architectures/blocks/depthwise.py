@@ -1,9 +1,9 @@
 """Depthwise convolutions with large and dilated kernels, fast on a CPU as well.
 
-There PyTorch computes the gradient of three-dimensional ones, and everything of dilated ones, tap by tap.
-Three identities lead to what it computes fast:
+There PyTorch computes the gradients of three-dimensional ones, and everything of dilated ones, tap by tap.
+Three identities, each at least twice as fast for most of DLKUNet's layers (benchmarks/README.md), avoid that:
 
-- A convolution with dilation d is d convolutions without, per axis, each of every d-th voxel.
+- A convolution with dilation d equals d convolutions without, per axis, each of every d-th voxel.
 - The gradient of the input is a convolution of the output's gradient with the mirrored kernel.
 - The gradient of the kernel is a correlation of input and output's gradient: a product of their Fourier
   transforms.
@@ -16,24 +16,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from nnunet_pancext.architectures.dims import CONVOLUTION, CONVOLVE
+from nnunet_pancext.architectures.dims import CONVOLUTION, CONVOLVE, crop_end, pad_end
 
 Convolution2d: Any = CONVOLUTION[2]
 Convolution3d: Any = CONVOLUTION[3]
+SMALL_KERNEL = 3  # without dilation PyTorch's own is as fast
 
 
 class _DepthwiseConvolution:
-    """Chooses between PyTorch's convolution and the one of this module; the numbers are the same."""
+    """Chooses between PyTorch's convolution and this module's; both compute the same."""
 
     weight: Tensor
     bias: Tensor | None
     dilation: tuple[int, ...]
 
     def forward(self, features: Tensor) -> Tensor:
-        plain_2d = features.dim() == 4 and max(self.dilation) == 1  # PyTorch is faster there
-        if features.device.type != "cpu" or plain_2d:
+        planar, small = features.dim() == 4, max(self.weight.shape[2:]) <= SMALL_KERNEL
+        if features.device.type != "cpu" or (max(self.dilation) == 1 and (planar or small)):
             return super().forward(features)  # type: ignore[misc]
         weight, bias = self.weight, self.bias
         if torch.is_autocast_enabled("cpu"):
@@ -55,21 +55,11 @@ KINDS: dict[int, type[nn.Module]] = {2: DepthwiseConvolution2d, 3: DepthwiseConv
 
 
 def depthwise_convolution(
-    *,
-    spatial_dims: int,
-    channels: int,
-    kernel_size: int,
-    dilation: int = 1,
-    flat_axes: Sequence[int] = (),
+    spatial_dims: int, channels: int, kernel_size: int, *, dilation: int = 1, flat_axes: Sequence[int] = ()
 ) -> nn.Module:
-    """Return a depthwise convolution with bias that keeps the size; its kernel is 1 on `flat_axes`.
+    """Return a depthwise convolution with bias that keeps the size; `kernel_size` must be odd.
 
-    Args:
-        spatial_dims: 2 or 3.
-        channels: of input and output.
-        kernel_size: odd.
-        dilation: of the axes that are not flat.
-        flat_axes: by number.
+    On `flat_axes`, given by number, kernel and dilation are 1.
     """
     sizes = [1 if axis in flat_axes else kernel_size for axis in range(spatial_dims)]
     steps = [1 if axis in flat_axes else dilation for axis in range(spatial_dims)]
@@ -86,29 +76,23 @@ def depthwise_convolution(
 def depthwise_convolve(
     features: Tensor, weight: Tensor, bias: Tensor | None, *, dilation: Sequence[int]
 ) -> Tensor:
-    """Return the depthwise convolution of (B, C, *spatial), padded with zeros to keep the size.
+    """Return the depthwise convolution, with zero padding that keeps the size.
 
-    Args:
-        features: (B, C, *spatial).
-        weight: (C, 1, *kernel), odd along each axis.
-        bias: (C,) or None.
-        dilation: of each axis.
+    Shapes: features (B, C, *spatial), weight (C, 1, *kernel), odd along each axis, and bias (C,) to
+    (B, C, *spatial).
     """
     if max(dilation) == 1:
         return _Convolve.apply(features, weight, bias)
     size = features.shape[2:]
-    missing = [-length % step for length, step in zip(size, dilation, strict=True)]
-    if any(missing):
-        features = functional.pad(features, [amount for last in reversed(missing) for amount in (0, last)])
-    parts = _Convolve.apply(_take_apart(features, dilation), weight, bias)
-    whole = _put_together(parts, len(features), dilation)
-    for axis, length in enumerate(size, start=2):
-        whole = whole.narrow(axis, 0, length)
-    return whole
+    padded = pad_end(
+        features, [-(-length // step) * step for length, step in zip(size, dilation, strict=True)]
+    )
+    parts = _Convolve.apply(_take_apart(padded, dilation), weight, bias)
+    return crop_end(_put_together(parts, len(features), dilation), size)
 
 
 def _take_apart(features: Tensor, steps: Sequence[int]) -> Tensor:
-    """Return every d-th voxel from each of the d first on, per axis: (B * prod(d), C, *(spatial / d))."""
+    """Split into every d-th voxel, for each of d offsets, per axis: (B * prod(d), C, *(spatial / d))."""
     batch, channels, *size = features.shape
     short = [length // step for length, step in zip(size, steps, strict=True)]
     split = [part for pair in zip(short, steps, strict=True) for part in pair]
@@ -129,7 +113,7 @@ def _put_together(parts: Tensor, batch: int, steps: Sequence[int]) -> Tensor:
 
 
 class _Convolve(torch.autograd.Function):
-    """A depthwise convolution without dilation, whose gradients are computed as the module says."""
+    """A depthwise convolution without dilation, with the gradients of the module's docstring."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -142,14 +126,14 @@ class _Convolve(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         features, weight = ctx.saved_tensors
         axes = tuple(range(2, features.dim()))
-        of_features = of_weight = of_bias = None
+        grad_features = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            of_features = _convolve(gradient.contiguous(), weight.flip(axes), None)
+            grad_features = _convolve(gradient.contiguous(), weight.flip(axes), None)
         if ctx.needs_input_grad[1]:
-            of_weight = _correlate(features, gradient, weight.shape[2:]).to(weight.dtype)
+            grad_weight = _correlate(features, gradient, weight.shape[2:]).to(weight.dtype)
         if ctx.has_bias and ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, *axes))
-        return of_features, of_weight, of_bias
+            grad_bias = gradient.sum((0, *axes))
+        return grad_features, grad_weight, grad_bias
 
 
 def _convolve(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -166,7 +150,9 @@ def _correlate(features: Tensor, gradient: Tensor, kernel: Sequence[int]) -> Ten
     # Long enough that no lag wraps round, and even.
     lengths = [-(-(size + lag) // 2) * 2 for size, lag in zip(features.shape[2:], reach, strict=True)]
     exact = torch.promote_types(features.dtype, torch.float32)
-    transformed, other = (torch.fft.rfftn(one.to(exact), s=lengths, dim=axes) for one in (features, gradient))
+    transformed, other = (
+        torch.fft.rfftn(side.to(exact), s=lengths, dim=axes) for side in (features, gradient)
+    )
     product = (transformed * other.conj()).sum(0)
     lags = torch.fft.irfftn(product, s=lengths, dim=[axis - 1 for axis in axes])
     for axis, (lag, length) in enumerate(zip(reach, lengths, strict=True), start=1):

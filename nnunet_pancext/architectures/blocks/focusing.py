@@ -1,4 +1,4 @@
-"""Focusing module: takes out what is falsely in the map and puts in what is missing (Qiu et al., 3.2.2)."""
+"""Focusing module: removes false positives from a map and adds false negatives (Qiu et al., 3.2.2)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.blocks.conv import conv_norm_relu
-from nnunet_pancext.architectures.blocks.head import map_convolution
+from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.head import map_head
 from nnunet_pancext.architectures.dims import Strides, normalisation, upsample
 
 NUM_BRANCHES = 4
@@ -22,8 +22,8 @@ BOTH_SIDES = (FOREGROUND, BACKGROUND)
 def foreground_probability(logits: Tensor, regions: Tensor | None = None) -> Tensor:
     """Return the probability that a voxel is foreground of any class: (B, K, *spatial) to (B, 1, *spatial).
 
-    One channel has a sigmoid. Of several, the first is the background of a softmax; where `regions`, a scalar
-    of booleans, holds, they are regions instead, and the most probable one counts.
+    One channel has a sigmoid. Several are a softmax with the background first; where the boolean scalar
+    `regions` is True they are regions instead, and the most probable one counts.
     """
     if logits.shape[1] == 1:
         return logits.sigmoid()
@@ -34,7 +34,7 @@ def foreground_probability(logits: Tensor, regions: Tensor | None = None) -> Ten
 
 
 class ContextExploration(nn.Module):
-    """Looks for what does not fit, over four widths of surroundings.
+    """Looks for voxels that do not fit their context, at four receptive fields.
 
     Branch i reduces to C / 4 channels (1x1), adds the branch before it, then has a convolution of kernel
     1, 3, 5 or 7 and a 3x3 convolution of dilation 1, 2, 4 or 8. The four results, side by side, are fused by
@@ -43,7 +43,7 @@ class ContextExploration(nn.Module):
     Shapes: (B, channels, *spatial) to the same.
 
     Raises:
-        ValueError: `channels` cannot be divided by 4.
+        ValueError: `channels` is not divisible by 4.
     """
 
     def __init__(self, *, spatial_dims: int, channels: int, norm: str) -> None:
@@ -54,17 +54,9 @@ class ContextExploration(nn.Module):
             )
         inner = channels // NUM_BRANCHES
 
-        def layers(in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> nn.Module:
-            return nn.Sequential(
-                *conv_norm_relu(
-                    spatial_dims=spatial_dims,
-                    in_channels=in_channels,
-                    out_channels=out_channels,
-                    kernel_size=kernel_size,
-                    dilation=dilation,
-                    norm=norm,
-                )
-            )
+        def layers(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Module:
+            widths = [in_channels, out_channels]
+            return conv_stack(spatial_dims, widths, kernel_sizes=[kernel], dilation=dilation, norm=norm)
 
         self.reductions = nn.ModuleList(layers(channels, inner, 1) for _ in range(NUM_BRANCHES))
         self.branches = nn.ModuleList(
@@ -74,11 +66,11 @@ class ContextExploration(nn.Module):
         self.fusion = layers(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        found: list[Tensor] = []
+        contexts: list[Tensor] = []
         for reduce, branch in zip(self.reductions, self.branches, strict=True):
             reduced = reduce(features)
-            found.append(branch(reduced + found[-1] if found else reduced))
-        return self.fusion(torch.cat(found, dim=1))
+            contexts.append(branch(reduced + contexts[-1] if contexts else reduced))
+        return self.fusion(torch.cat(contexts, dim=1))
 
 
 class FocusingModule(nn.Module):
@@ -86,19 +78,16 @@ class FocusingModule(nn.Module):
 
     up = U(CBR7(y)); fp = CE(x * a); fn = CE(x * (1 - a)); r = BR(up - lambda * fp);
     r' = BR(r + gamma * fn); map = conv7(r'), where x are this level's features, y the coarser level's, a the
-    coarser map's foreground probability enlarged to this level, CE `ContextExploration`, C a convolution,
-    B a norm, R ReLU, U (bi/tri)linear enlargement. lambda and gamma are learned and start at 1.
+    coarser map's foreground probability upsampled to this level, CE `ContextExploration`, C a convolution,
+    B a norm, R ReLU, U (bi/tri)linear upsampling. lambda and gamma are learned and start at 1.
 
     Shapes: features (B, channels, *spatial), higher features (B, higher_channels, *spatial / stride) and
     attention (B, 1, *spatial) to refined features (B, channels, *spatial) and the logits of the map
     (B, num_maps, *spatial).
 
     Args:
-        spatial_dims: 2 or 3.
-        channels: of this level.
         higher_channels: of the coarser level.
         stride: between the two levels, one number per axis.
-        norm: "batch", "instance" or "group".
         num_maps: channels of the map.
         sides: "foreground" explores x * a for false positives, "background" x * (1 - a) for false negatives.
             Both by default.
@@ -119,16 +108,10 @@ class FocusingModule(nn.Module):
         if not sides or set(sides) - set(BOTH_SIDES):
             raise ValueError(f"sides is {sides!r}; it must name {' or '.join(BOTH_SIDES)}, or both.")
         self.stride = tuple(stride)
-        self.enlarge = nn.Sequential(
-            *conv_norm_relu(
-                spatial_dims=spatial_dims,
-                in_channels=higher_channels,
-                out_channels=channels,
-                kernel_size=ENLARGE_KERNEL,
-                norm=norm,
-            )
+        self.enlarge = conv_stack(
+            spatial_dims, [higher_channels, channels], kernel_sizes=[ENLARGE_KERNEL], norm=norm
         )
-        # One for each side looked at, so that no parameter stays without a gradient.
+        # Only for the sides explored, so that every parameter gets a gradient.
         self.explore = nn.ModuleDict(
             {
                 side: ContextExploration(spatial_dims=spatial_dims, channels=channels, norm=norm)
@@ -139,16 +122,14 @@ class FocusingModule(nn.Module):
         self.scales = nn.ParameterDict({side: nn.Parameter(torch.ones(1)) for side in self.explore})
         self.finish = nn.ModuleDict(
             {
-                side: nn.Sequential(
-                    normalisation(norm, spatial_dims=spatial_dims, channels=channels), nn.ReLU(inplace=True)
-                )
+                side: nn.Sequential(normalisation(norm, spatial_dims, channels), nn.ReLU(inplace=True))
                 for side in self.explore
             }
         )
-        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
     def look_at(self, side: str) -> None:
-        """Let a module of one side explore `side` with the layers that it has."""
+        """Make a module of one side explore `side` with its present layers."""
         (former,) = self.explore
         for part in (self.explore, self.scales, self.finish):
             part[side] = part.pop(former)

@@ -8,26 +8,21 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.depthwise import depthwise_convolution
-from nnunet_pancext.architectures.dims import convolution, normalisation
+from nnunet_pancext.architectures.dims import conv1x1, normalisation
 
 LARGE_KERNEL_DILATION = 3
 # Bound of the normalised features that enter the attention, which multiplies features by features: each block
-# squares what its norm lets through, and BatchNorm with running statistics lets any value through.
+# squares its normalised features, and BatchNorm with running statistics does not bound them.
 LARGEST_FEATURE = 20.0
 
 
 class LargeKernelAttention(nn.Module):
     """u * conv1(DW_d(DW(u))): a depthwise convolution, a dilated one, and a pointwise one give a gate.
 
-    With the paper's kernels 5 and 7 (dilation 3) each position sees 23 along an axis.
+    With the paper's `kernel_sizes`, 5 and (dilated by 3) 7, the receptive field is 23 voxels along an axis.
+    Both kernels are 1 on `flat_axes`.
 
     Shapes: (B, channels, *spatial) to the same.
-
-    Args:
-        spatial_dims: 2 or 3.
-        channels: of the features.
-        kernel_sizes: of the plain and of the dilated depthwise convolution.
-        flat_axes: the axes on which both kernels are 1.
     """
 
     def __init__(
@@ -43,23 +38,13 @@ class LargeKernelAttention(nn.Module):
 
         def depthwise(kernel_size: int, dilation: int) -> nn.Module:
             return depthwise_convolution(
-                spatial_dims=spatial_dims,
-                channels=channels,
-                kernel_size=kernel_size,
-                dilation=dilation,
-                flat_axes=flat_axes,
+                spatial_dims, channels, kernel_size, dilation=dilation, flat_axes=flat_axes
             )
 
         self.gate = nn.Sequential(
             depthwise(local, 1),
             depthwise(wide, LARGE_KERNEL_DILATION),
-            convolution(
-                spatial_dims=spatial_dims,
-                in_channels=channels,
-                out_channels=channels,
-                kernel_size=1,
-                bias=True,
-            ),
+            conv1x1(spatial_dims, channels, channels),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -73,21 +58,16 @@ class LargeKernelBlock(nn.Module):
 
         z = ReLU(N(P(D(input)))),  u = N(P(D(z))),  output = u * gate(u)
 
-    u is held within +-20, 20 standard deviations: the block is quadratic, and without a bound the features of
-    an unusual patch grow from block to block beyond all limits.
+    u is clamped to +-20, 20 standard deviations: the block is quadratic, and without a bound the features of
+    an unusual patch grow from block to block without limit.
 
     Shapes: (B, in_channels, *spatial) to (B, out_channels, *spatial).
 
     Args:
-        spatial_dims: 2 or 3.
-        in_channels: of the input.
-        out_channels: of the output.
         depthwise_kernel: of the separable convolutions.
         large_kernels: of the attention's plain and dilated convolution.
         flat_axes: the axes on which every depthwise kernel is 1.
-        norm: "batch" or "instance" ("group" where 8 divides the channels).
-        residual: add u to the output, as the paper's prose has it and its parameter counts and equations do
-            not.
+        residual: add u to the output, as in the paper's prose, but not in its equations or parameter counts.
         second_relu: see `set_second_relu`.
     """
 
@@ -109,20 +89,9 @@ class LargeKernelBlock(nn.Module):
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             layers += [
-                depthwise_convolution(
-                    spatial_dims=spatial_dims,
-                    channels=channels,
-                    kernel_size=depthwise_kernel,
-                    flat_axes=flat_axes,
-                ),
-                convolution(
-                    spatial_dims=spatial_dims,
-                    in_channels=channels,
-                    out_channels=out_channels,
-                    kernel_size=1,
-                    bias=True,
-                ),
-                normalisation(norm, spatial_dims=spatial_dims, channels=out_channels),
+                depthwise_convolution(spatial_dims, channels, depthwise_kernel, flat_axes=flat_axes),
+                conv1x1(spatial_dims, channels, out_channels),
+                normalisation(norm, spatial_dims, out_channels),
                 nn.Hardtanh(0.0, LARGEST_FEATURE, inplace=True),  # see set_second_relu
             ]
         self.separable = nn.Sequential(*layers)

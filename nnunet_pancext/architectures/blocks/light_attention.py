@@ -59,9 +59,7 @@ class SpatialAttentionModule(nn.Module):
 
     def __init__(self, *, spatial_dims: int) -> None:
         super().__init__()
-        self.gate = convolution(
-            spatial_dims=spatial_dims, in_channels=2, out_channels=1, kernel_size=SPATIAL_KERNEL
-        )
+        self.gate = convolution(spatial_dims, 2, 1, SPATIAL_KERNEL)
 
     def forward(self, features: Tensor) -> Tensor:
         both = [features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)]

@@ -1,12 +1,14 @@
-"""Localization: attention, then a first map. Qiu et al., 3.2.1, attend over channels, then positions."""
+"""Localization: attention, then a coarse map (Qiu et al., 3.2.1)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_pancext.architectures.blocks.head import map_convolution
+from nnunet_pancext.architectures.blocks.head import map_head
 from nnunet_pancext.architectures.blocks.light_attention import (
     EfficientChannelAttention,
     SpatialAttentionModule,
@@ -43,9 +45,8 @@ class SpatialAttention(nn.Module):
     """F''_i = gamma * sum_j softmax_j(q_i . k_j) v_j + F'_i over positions i, j (Eq. 7-8); gamma starts at 1.
 
     q and k have C / 8 channels, v has C; all are 1x1 convolutions with bias, written as linear maps over
-    positions. The matrix over all pairs of positions is never held in memory: PyTorch's attention does
-    without it where q, k and v have equally many channels, so q and k get further ones of zeros, which change
-    no product.
+    positions. PyTorch's attention avoids the matrix over all pairs of positions where q, k and v have equally
+    many channels, so q and k are padded with zeros, which change no product.
 
     Shapes: (B, C, *spatial) to the same.
     """
@@ -61,8 +62,8 @@ class SpatialAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         positions = features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, one attention head, N, C)
         query, key = (
-            functional.pad(one, (0, positions.shape[-1] - one.shape[-1]))
-            for one in (self.query(positions), self.key(positions))
+            functional.pad(projected, (0, positions.shape[-1] - projected.shape[-1]))
+            for projected in (self.query(positions), self.key(positions))
         )
         mixed = functional.scaled_dot_product_attention(query, key, self.value(positions), scale=1.0)
         update = mixed.squeeze(1).transpose(1, 2)
@@ -80,47 +81,46 @@ class NonLocalLocalization(nn.Module):
         super().__init__()
         self.channel_attention = ChannelAttention()
         self.spatial_attention = SpatialAttention(channels=channels)
-        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.map = map_head(spatial_dims, channels, num_maps)
+
+    def attend(self, features: Tensor) -> Tensor:
+        """Return the attended features."""
+        return self.spatial_attention(self.channel_attention(features))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        attended = self.spatial_attention(self.channel_attention(features))
+        attended = self.attend(features)
         return attended, self.map(attended)
 
 
-class MappedFeatures(nn.Module):
-    """Features after an attention of any kind, and a 7x7 convolution to a map.
-
-    Shapes: (B, channels, *spatial) to the attended features, of the same shape, and the logits of the map
-    (B, num_maps, *spatial).
-    """
+class MappedFeatures(NonLocalLocalization):
+    """The same with another attention in place of both."""
 
     def __init__(self, attention: nn.Module, *, spatial_dims: int, channels: int, num_maps: int = 1) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.attention = attention
-        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        attended = self.attention(features)
-        return attended, self.map(attended)
+    def attend(self, features: Tensor) -> Tensor:
+        return self.attention(features)
 
 
 def localization_module(
     attention: str | None, *, spatial_dims: int, channels: int, num_maps: int = 1
 ) -> nn.Module:
-    """Return `NonLocalLocalization`, or another attention ("se", "eca", "sam" or None) with a map.
+    """Return a localization with that attention ("non-local", "se", "eca" or "sam"), or None without any.
 
     Raises:
         ValueError: `attention` is unknown.
     """
     sizes = {"spatial_dims": spatial_dims, "channels": channels, "num_maps": num_maps}
-    if attention is None:
-        return MappedFeatures(nn.Identity(), **sizes)
     if attention == NON_LOCAL:
         return NonLocalLocalization(**sizes)
-    if attention == SE:
-        return MappedFeatures(SqueezeExcitation(channels=channels), **sizes)
-    if attention == ECA:
-        return MappedFeatures(EfficientChannelAttention(channels=channels), **sizes)
-    if attention == SAM:
-        return MappedFeatures(SpatialAttentionModule(spatial_dims=spatial_dims), **sizes)
-    raise ValueError(f"attention is {attention!r}; it must be one of {', '.join(ATTENTIONS)}.")
+    others: dict[str | None, Callable[[], nn.Module]] = {
+        None: nn.Identity,
+        SE: lambda: SqueezeExcitation(channels=channels),
+        ECA: lambda: EfficientChannelAttention(channels=channels),
+        SAM: lambda: SpatialAttentionModule(spatial_dims=spatial_dims),
+    }
+    if attention not in others:
+        raise ValueError(f"attention is {attention!r}; it must be one of {', '.join(ATTENTIONS)}.")
+    return MappedFeatures(others[attention](), **sizes)

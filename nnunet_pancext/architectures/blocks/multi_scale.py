@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.conv import conv_stack
+from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import Strides, max_pool, transposed_convolution
 
 
@@ -22,18 +24,13 @@ class MultiScaleBackbone(nn.Module):
 
     and the centre (Eq. 3) is c3(c1(C_1)) (+) c3(c3(C_2)) (+) c3(c5(C_2)). Each of the two parts of C_2 has
     half of its channels; the first encoder gives half of the centre's, each kernel of the second a quarter.
-    The decoder (Eq. 4) enlarges by transposed convolution and takes in first the one encoder's skip, then the
-    other's: U = c3(c3(deconv(U) (+) C_1) (+) C_2).
+    The decoder (Eq. 4) upsamples by transposed convolution and merges the first encoder's skip, then the
+    second's: U = c3(c3(deconv(U) (+) C_1) (+) C_2).
 
     Shapes: (B, in_channels, *spatial), a multiple of the strides, to a list of the decoder's features and,
     last, the centre's: (B, channels[i], *spatial_i), finest first.
 
-    Args:
-        spatial_dims: 2 or 3.
-        in_channels: image channels.
-        channels: of each level, finest first; divisible by 4.
-        strides: one tuple per downsampling, finest first.
-        norm: "batch", "instance" or "group".
+    `channels` are of each level, finest first, and divisible by 4.
     """
 
     def __init__(
@@ -49,7 +46,7 @@ class MultiScaleBackbone(nn.Module):
 
         def layers(in_channels: int, out_channels: int, kernels: Sequence[int] = (3,)) -> nn.Module:
             widths = [in_channels, *[out_channels] * len(kernels)]
-            return conv_stack(spatial_dims=spatial_dims, widths=widths, kernel_sizes=kernels, norm=norm)
+            return conv_stack(spatial_dims, widths, kernel_sizes=kernels, norm=norm)
 
         # All lists are finest first.
         *upper, (narrow, wide) = pairwise([in_channels, *channels])
@@ -62,30 +59,24 @@ class MultiScaleBackbone(nn.Module):
         self.first_centre = layers(narrow, wide // 2, (1, 3))
         self.second_centre = nn.ModuleList(layers(narrow, wide // 4, (kernel, 3)) for kernel in (3, 5))
         self.enlarge = nn.ModuleList(
-            transposed_convolution(
-                spatial_dims=spatial_dims, in_channels=wide, out_channels=narrow, stride=stride
-            )
+            transposed_convolution(spatial_dims, wide, narrow, stride)
             for (narrow, wide), stride in zip(pairwise(channels), strides, strict=True)
         )
         self.first_merge = nn.ModuleList(layers(2 * width, width) for width in channels[:-1])
         self.second_merge = nn.ModuleList(layers(2 * width, width) for width in channels[:-1])
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        first = second = image
-        skips: list[tuple[Tensor, Tensor]] = []
-        for one, two, pool in zip(self.first_encoder, self.second_encoder, self.pools, strict=True):
-            first, second = one(first), _side_by_side(two.children(), second)
-            skips.append((first, second))
-            first, second = pool(first), pool(second)
-        features = torch.cat([self.first_centre(first), _side_by_side(self.second_centre, second)], dim=1)
-        found = [features]
-        for level in reversed(range(len(skips))):
-            first, second = skips[level]
-            features = self.first_merge[level](torch.cat([self.enlarge[level](features), first], dim=1))
-            features = self.second_merge[level](torch.cat([features, second], dim=1))
-            found.insert(0, features)
-        return found
+        *first, first_centre = encode(image, [*self.first_encoder, self.first_centre], self.pools)
+        branches = [partial(_concatenate, one) for one in (*self.second_encoder, self.second_centre)]
+        *second, second_centre = encode(image, branches, self.pools)
+        centre = torch.cat([first_centre, second_centre], dim=1)
+        return [*decode(centre, list(zip(first, second, strict=True)), self._join), centre]
+
+    def _join(self, level: int, features: Tensor, skips: tuple[Tensor, Tensor]) -> Tensor:
+        first, second = skips
+        merged = self.first_merge[level](torch.cat([self.enlarge[level](features), first], dim=1))
+        return self.second_merge[level](torch.cat([merged, second], dim=1))
 
 
-def _side_by_side(branches: Iterable[nn.Module], features: Tensor) -> Tensor:
+def _concatenate(branches: Iterable[nn.Module], features: Tensor) -> Tensor:
     return torch.cat([branch(features) for branch in branches], dim=1)

@@ -20,11 +20,9 @@ class ResidualBlock(nn.Module):
                 layer
                 for _ in range(2)
                 for layer in (
-                    normalisation(norm, spatial_dims=spatial_dims, channels=channels),
+                    normalisation(norm, spatial_dims, channels),
                     nn.ReLU(inplace=True),
-                    convolution(
-                        spatial_dims=spatial_dims, in_channels=channels, out_channels=channels, kernel_size=3
-                    ),
+                    convolution(spatial_dims, channels, channels, 3),
                 )
             )
         )

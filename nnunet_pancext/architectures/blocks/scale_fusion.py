@@ -1,4 +1,4 @@
-"""Scale fusion module: the same image's features at several scales become one (CDI-NSTSEG)."""
+"""Scale fusion module: merges an image's features at several scales (CDI-NSTSEG)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.conv import conv_stack
-from nnunet_pancext.architectures.dims import convolution, mixed_pool, resize
+from nnunet_pancext.architectures.dims import conv1x1, mixed_pool, resize
 
 
 class ScaleFusion(nn.Module):
     """Weighs the features of each scale at each position, with weights that sum to 1.
 
-    Features of a larger scale pass a 5x5 convolution, come to the size of scale 1 by maximum plus mean, and
-    pass a 3x3 convolution; those of a smaller one pass a 3x3 convolution, (bi/tri)linear enlargement and
-    another; those of scale 1 pass one 3x3 convolution. Side by side they pass convolutions of 1x1, 3x3 and
-    3x3, all these with norm and ReLU, and a last 1x1 to one channel for each scale, whose softmax weighs.
+    Features of a larger scale pass a 5x5 convolution, max- plus average-pooling to the size of scale 1, and a
+    3x3 convolution; those of a smaller scale a 3x3 convolution, (bi/tri)linear upsampling and another
+    3x3; those of scale 1 one 3x3. Concatenated, they pass 1x1, 3x3 and 3x3 convolutions, all with norm and
+    ReLU, and a last 1x1 convolution to one channel per scale, whose softmax gives the weights.
 
     Shapes: a list of (B, channels, *spatial), one for each scale and each of its own size, to
     (B, channels, *spatial of scale 1).
 
-    Args:
-        spatial_dims: 2 or 3.
-        channels: of the features, and inside.
-        scales: in the order of the list; 1.0 among them.
-        norm: "batch", "instance" or "group".
+    `scales` are in the order of the list; 1.0 must be among them.
     """
 
     def __init__(self, *, spatial_dims: int, channels: int, scales: Sequence[float], norm: str) -> None:
@@ -35,7 +31,7 @@ class ScaleFusion(nn.Module):
 
         def layers(*kernel_sizes: int, in_channels: int = channels) -> nn.Module:
             widths = [in_channels, *[channels] * len(kernel_sizes)]
-            return conv_stack(spatial_dims=spatial_dims, widths=widths, kernel_sizes=kernel_sizes, norm=norm)
+            return conv_stack(spatial_dims, widths, kernel_sizes=kernel_sizes, norm=norm)
 
         self.before = nn.ModuleList(
             nn.Identity() if scale == 1 else layers(5 if scale > 1 else 3) for scale in self.scales
@@ -43,20 +39,14 @@ class ScaleFusion(nn.Module):
         self.after = nn.ModuleList(layers(3) for _ in self.scales)
         self.weigh = nn.Sequential(
             layers(1, 3, 3, in_channels=len(self.scales) * channels),
-            convolution(
-                spatial_dims=spatial_dims,
-                in_channels=channels,
-                out_channels=len(self.scales),
-                kernel_size=1,
-                bias=True,
-            ),
+            conv1x1(spatial_dims, channels, len(self.scales)),
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         size = features[self.scales.index(1)].shape[2:]
-        found = []
-        for scale, before, after, one in zip(self.scales, self.before, self.after, features, strict=True):
-            one = before(one)
-            found.append(after(mixed_pool(one, size) if scale > 1 else resize(one, size)))
-        weights = self.weigh(torch.cat(found, dim=1)).softmax(dim=1)
-        return sum(weight.unsqueeze(1) * one for weight, one in zip(weights.unbind(1), found, strict=True))
+        aligned = []
+        for scale, before, after, level in zip(self.scales, self.before, self.after, features, strict=True):
+            level = before(level)
+            aligned.append(after(mixed_pool(level, size) if scale > 1 else resize(level, size)))
+        weights = self.weigh(torch.cat(aligned, dim=1)).softmax(dim=1).unbind(1)
+        return sum(weight.unsqueeze(1) * level for weight, level in zip(weights, aligned, strict=True))

@@ -9,12 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.conv import conv_stack
-from nnunet_pancext.architectures.blocks.focusing import (
-    BOTH_SIDES,
-    FocusingModule,
-    foreground_probability,
-)
-from nnunet_pancext.architectures.blocks.head import map_convolution
+from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, FocusingModule, foreground_probability
+from nnunet_pancext.architectures.blocks.head import map_head
 from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, localization_module
 from nnunet_pancext.architectures.dims import Strides, upsample
 
@@ -22,25 +18,23 @@ from nnunet_pancext.architectures.dims import Strides, upsample
 class TargetMining(nn.Module):
     """Localization on the deepest features, `FocusingModule` on each finer level.
 
-    A focusing module looks where the coarser map finds foreground (`foreground_probability`). Where the
-    classes are regions, set the buffer `has_regions`; a checkpoint carries it.
+    A focusing module attends to the coarser map's `foreground_probability`. Where classes are regions, set
+    the buffer `has_regions`; checkpoints keep it.
 
     Shapes: a list of (B, channels[i], *spatial_i), finest first, to the finest refined features and a list of
     the logits of each level's map, (B, num_maps, *spatial_i), finest first.
 
     Args:
-        spatial_dims: 2 or 3.
         channels: of each level, finest first.
         strides: between each level and the next coarser one.
-        norm: "batch", "instance" or "group".
         num_maps: channels of each map.
-        localization, focusing: False leaves the module out: the deepest features predict as they are, levels
-            are joined as in a U-Net.
+        localization, focusing: False replaces the module: the deepest features predict without attention,
+            levels are joined as in a U-Net.
         attention: of the localization: "non-local", "se", "eca" or "sam".
-        sides: what the focusing modules look at.
+        sides: what the focusing modules explore; see `FocusingModule`.
 
     Raises:
-        ValueError: an attention is named where localization is left out.
+        ValueError: `attention` is given without localization.
     """
 
     has_regions: Tensor
@@ -60,7 +54,7 @@ class TargetMining(nn.Module):
     ) -> None:
         super().__init__()
         if not localization and attention != NON_LOCAL:
-            raise ValueError(f"localization is left out, so it cannot have the attention {attention!r}.")
+            raise ValueError(f"localization is False, so it cannot have the attention {attention!r}.")
         self.register_buffer("has_regions", torch.tensor(False))
         self.strides = tuple(tuple(stride) for stride in strides)
         self.localize = localization_module(
@@ -87,19 +81,19 @@ class TargetMining(nn.Module):
         self.focusing = focusing
 
     def map_names(self, first_level: int) -> list[str]:
-        """The names of `found`, for levels counted from `first_level`, the finest."""
+        """Names of the maps, for levels counted from `first_level`, the finest."""
         deepest = first_level + len(self.refine)
         levels = range(first_level, deepest)
         kind = "localization" if self.localization else "map"
         return [*(f"map_level{level}" for level in levels), f"{kind}_level{deepest}"]
 
-    def found(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Return where each map finds foreground, as the focusing modules use it: (B, 1, *spatial_i)."""
+    def foreground(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the foreground probability of each map, as focusing modules use it: (B, 1, *spatial_i)."""
         return [foreground_probability(logits, self.has_regions) for logits in maps]
 
     @property
-    def supervised_only(self) -> list[nn.Module]:
-        """The maps that nothing but their own loss depends on."""
+    def training_only_modules(self) -> list[nn.Module]:
+        """The map heads that only affect their own loss."""
         if self.focusing:
             return []
         coarser: list[nn.Module] = [self.localize, *self.refine[1:]]
@@ -117,15 +111,15 @@ class TargetMining(nn.Module):
 
 
 class _Join(nn.Module):
-    """The coarser level's features, enlarged, joined to this level's by a convolution: focusing left out."""
+    """Without focusing: upsampled coarser features, concatenated with this level's, and a convolution."""
 
     def __init__(
         self, spatial_dims: int, channels: int, higher: int, stride: Strides, norm: str, num_maps: int
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.join = conv_stack(spatial_dims=spatial_dims, widths=[channels + higher, channels], norm=norm)
-        self.map = map_convolution(spatial_dims=spatial_dims, channels=channels, num_maps=num_maps)
+        self.join = conv_stack(spatial_dims, [channels + higher, channels], norm=norm)
+        self.map = map_head(spatial_dims, channels, num_maps)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         joined = self.join(torch.cat([features, upsample(higher, self.stride)], dim=1))

@@ -1,22 +1,28 @@
-"""The five papers: figures, protocols, and what they leave open."""
+"""The papers of this folder's modules: figures, protocols, and what they leave open."""
 
 from __future__ import annotations
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.reproduction.papers.attention_unet import ATTENTION_UNET
-from nnunet_pancext.reproduction.papers.cdi_nstseg import CDI_NSTSEG
-from nnunet_pancext.reproduction.papers.dlkunet import DLKUNET
-from nnunet_pancext.reproduction.papers.pancreas_tumor_cascade import PANCREAS_TUMOR_CASCADE
-from nnunet_pancext.reproduction.papers.segresnet_nl import SEGRESNET_NL
+from nnunet_pancext.modules import import_modules
 from nnunet_pancext.reproduction.protocol import Paper
 
-PAPERS = {
-    paper.name: paper for paper in (SEGRESNET_NL, PANCREAS_TUMOR_CASCADE, DLKUNET, ATTENTION_UNET, CDI_NSTSEG)
-}
+
+def _papers() -> dict[str, Paper]:
+    """Return the papers by name; a module's ORDER, 500 by default, places its papers in lists."""
+    modules = sorted(import_modules(__name__, __path__), key=lambda module: getattr(module, "ORDER", 500))
+    values = [value for module in modules for value in vars(module).values()]
+    return {value.name: value for value in values if isinstance(value, Paper)}
+
+
+PAPERS = _papers()
 
 
 def find_paper(name: str) -> Paper:
-    """Return the paper of that name; PancextError with all names where there is none."""
+    """Return the paper of that name.
+
+    Raises:
+        PancextError: there is none; the message lists all names.
+    """
     if name not in PAPERS:
-        raise PancextError(f"no paper {name!r}. There are: {', '.join(PAPERS)}.")
+        raise PancextError(f"There is no paper {name!r}. There are: {', '.join(PAPERS)}.")
     return PAPERS[name]

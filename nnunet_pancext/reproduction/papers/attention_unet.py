@@ -18,6 +18,7 @@ def spread(title: str, metric: str, *, percent: bool) -> Column:
     )
 
 
+ORDER = 40
 ATTENTION_UNET = Paper(
     name="attention-unet",
     title="Attention U-Net (Oktay et al.), as reviewed by Das, and a multi-head upgrade",

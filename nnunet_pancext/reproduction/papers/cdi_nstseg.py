@@ -34,6 +34,7 @@ ABLATIONS = table(
     ("spatial attention module", "", "CDINSTSegSAMTrainer"),
 )
 
+ORDER = 50
 CDI_NSTSEG = Paper(
     name="cdi-nstseg",
     title="CDI-NSTSEG, multi-scale visual information and non-local target mining",

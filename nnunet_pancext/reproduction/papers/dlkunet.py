@@ -69,6 +69,7 @@ COMMON_DIFFERENCES = (
     "the last.",
 )
 
+ORDER = 30
 DLKUNET = Paper(
     name="dlkunet",
     title="DLKUNet with phase-based and dynamic Dice/CE weighting",

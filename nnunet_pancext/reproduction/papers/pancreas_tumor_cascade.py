@@ -89,6 +89,7 @@ COMMON_DIFFERENCES = (
     "Attention U-Net and stock nnU-Net follow nnU-Net's recipe, 1000 epochs.",
 )
 
+ORDER = 20
 PANCREAS_TUMOR_CASCADE = Paper(
     name="pancreas-tumor-cascade",
     title="pancreatic-tumour cascade with focusing modules and ISB loss (Qiu et al.)",

@@ -10,6 +10,7 @@ DICE = per_slice("Dice, %", "slice_dice", "pancreas", percent=True)
 RECALL = per_slice("recall, %", "slice_recall", "pancreas", percent=True)
 SPECIFICITY = per_slice("specificity, %", "slice_specificity", "pancreas", percent=True)
 
+ORDER = 10
 SEGRESNET_NL = Paper(
     name="segresnet-nl",
     title="SegResNet + non-local blocks (Liao, Zhang, He and Zhang)",

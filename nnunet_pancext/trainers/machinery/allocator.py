@@ -14,11 +14,11 @@ USERS_OWN = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOL
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep freed memory for its next tensors, and return whether it does.
+    """Make this process keep freed memory for its next tensors, and return whether it does.
 
-    By default glibc maps each large tensor anew and returns it when it is freed, so that the kernel zeroes
-    the pages of every layer's features again in every step. The numbers stay the same. Nothing is done
-    where there is no glibc, or where the environment sets its allocator.
+    By default glibc maps each large tensor anew and unmaps it when it is freed, so that the kernel zeroes the
+    pages of every layer's features in every step. Without glibc, or if the environment configures its
+    allocator, nothing is changed.
     """
     if sys.platform != "linux" or any(name in os.environ for name in USERS_OWN):
         return False

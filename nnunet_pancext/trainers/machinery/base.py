@@ -1,4 +1,4 @@
-"""The one place that adapts the package's networks to nnU-Net."""
+"""Adapts nnU-Net's trainer to the package; the only place that does."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
 from nnunet_pancext.trainers.machinery.seeding import INITIALISATION, seed_from_environment, seed_generators
 from nnunet_pancext.trainers.machinery.shared_boundary import add_isb_loss, check_labels
 
-WORKERS = "nnUNet_n_proc_DA"  # nnU-Net's variable: how many processes prepare the batches
-# What a trainer class may set; nnU-Net itself sets them on the instance.
+WORKERS = "nnUNet_n_proc_DA"  # nnU-Net's variable: number of processes that prepare batches
+# A trainer class may set these; nnU-Net sets them on the instance.
 HYPERPARAMETERS = (
     "initial_lr",
     "weight_decay",
@@ -41,32 +41,35 @@ HYPERPARAMETERS = (
 
 
 class PancextTrainer(nnUNetTrainer):
-    """Base of the package's trainers: nnU-Net's own, and what every one of them adds to it.
+    """Base of the package's trainers, an extension of nnU-Net's.
 
     Class attributes named in `HYPERPARAMETERS` replace nnU-Net's defaults. `NetworkTrainer` trains the
-    package's networks, `InjectionTrainer` nnU-Net's own with a part put in.
+    package's networks, `InjectionTrainer` nnU-Net's own with a module injected.
 
     Beyond nnU-Net's own trainer:
-        - `loss_weighting` weighs Dice and cross-entropy by the epoch (`loss_weights`);
+        - `loss_weighting` weights Dice and cross-entropy by the epoch (`loss_weights`);
         - `isb_weight` adds the inter-class shared boundary loss (`shared_boundary`);
         - `_PaperRecipe` trains as the paper did (`paper_recipe`);
-        - checkpoints are written to a temporary name and renamed, so a killed run never leaves half a file;
+        - checkpoints are written to a temporary name and renamed, so a killed run leaves no partial file;
         - a loss that is not finite ends the training with a message (`finite_loss`);
         - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`);
-        - once a minute the console shows iterations and the time to go (`iteration_progress`);
-        - on a CPU with glibc freed memory is kept for the next step (`host_allocator`).
+        - once a minute the console shows iterations and the remaining time (`iteration_progress`);
+        - on a CPU with glibc freed memory is kept for the next step (`allocator`).
     """
 
-    paper: ClassVar[str]
-    extra: ClassVar[str | None] = None  # of this package, with which its network is installed
+    paper: ClassVar[str]  # a trainer that inherits it is an ablation; a class without it is a base
+    order: ClassVar[int] = 500  # of the family in `pancext trainers`
+    extra: ClassVar[str | None] = None  # of this package, which installs its network
     remark: ClassVar[str | None] = None  # printed below the table of `pancext trainers`
+    attention: ClassVar[str | None] = None  # maps of its network that `pancext attention` can write
+    small_options: ClassVar[dict[str, Any]] = {}  # network options for quick tests
     loss_name: ClassVar[str] = "Dice + CE"
     loss_weighting: ClassVar[type[LossWeighting] | None] = OrdinaryWeights  # None: not Dice + CE
-    refuses_loss_weighting: ClassVar[str | None] = None  # why no suffix may weigh Dice and CE
-    isb_weight: ClassVar[float] = 0.0  # of the ISB loss, beside nnU-Net's own
-    refuses_isb_loss: ClassVar[str | None] = None  # why `_ISBLoss` cannot follow the name
-    paper_recipe: ClassVar[PaperRecipe | None] = None  # what `_PaperRecipe` asks for
-    refuses_paper_recipe: ClassVar[str] = "its paper gives no recipe"  # told where there is none
+    refuses_loss_weighting: ClassVar[str | None] = None  # why no suffix may weight Dice and CE
+    isb_weight: ClassVar[float] = 0.0  # of the ISB loss, added to nnU-Net's own
+    refuses_isb_loss: ClassVar[str | None] = None  # why it takes no `_ISBLoss`
+    paper_recipe: ClassVar[PaperRecipe | None] = None  # of `_PaperRecipe`
+    refuses_paper_recipe: ClassVar[str] = "its paper gives no recipe"  # why it takes no `_PaperRecipe`
     recipe: ClassVar[PaperRecipe | None] = None  # the one in use; None is nnU-Net's
     save_every: int
 
@@ -94,10 +97,17 @@ class PancextTrainer(nnUNetTrainer):
         self.progress: IterationProgress | None = None
         if self.device.type == "cpu":
             keep_freed_memory()
+        self.check_setting()
+
+    def check_setting(self) -> None:
+        """Refuse an unsuitable dataset, or prepare attributes for it, at the end of the construction.
+
+        `__init__` cannot be overridden with other arguments: nnU-Net reads its signature.
+        """
 
     @staticmethod
     def prepare_prediction() -> None:
-        """Set up a process that predicts: all that nnU-Net's prediction asks of a trainer is its network."""
+        """Set up a process that predicts; nnU-Net's prediction only asks the trainer for its network."""
         if not torch.cuda.is_available():
             keep_freed_memory()
 
@@ -136,14 +146,14 @@ class PancextTrainer(nnUNetTrainer):
         self.set_label_buffers()
 
     def set_label_buffers(self) -> None:
-        """Put what the network must know of the dataset's labels into its buffers, which checkpoints keep."""
+        """Store in the network's buffers, which checkpoints keep, what it must know about the labels."""
         for name, buffer in self.network.named_buffers():
             if name.rpartition(".")[2] == "has_regions":
                 buffer.fill_(self.label_manager.has_regions)
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        self.set_label_buffers()  # again: `-pretrained_weights` brought those of another dataset
+        self.set_label_buffers()  # again: `-pretrained_weights` may bring those of another dataset
         if self.local_rank == 0:
             self.progress = IterationProgress(
                 num_epochs=self.num_epochs,
@@ -155,16 +165,14 @@ class PancextTrainer(nnUNetTrainer):
     def get_dataloaders(self) -> Any:
         if self.seed is None:
             return super().get_dataloaders()
-        # Worker processes would hand over batches in the order in which they happen to finish.
-        before = os.environ.get(WORKERS)
+        # Worker processes would return batches in random order.
+        before = {name: value for name, value in os.environ.items() if name == WORKERS}
         os.environ[WORKERS] = "0"
         try:
             return super().get_dataloaders()
         finally:
-            if before is None:
-                del os.environ[WORKERS]
-            else:
-                os.environ[WORKERS] = before
+            del os.environ[WORKERS]
+            os.environ.update(before)
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
@@ -186,9 +194,9 @@ class PancextTrainer(nnUNetTrainer):
 
     def on_epoch_end(self) -> None:
         super().on_epoch_end()
-        picture = Path(self.output_folder) / "progress.png"
-        if self.weights is not None and self.local_rank == 0 and picture.is_file():
-            append_weights_panel(picture, self.logger)
+        figure = Path(self.output_folder) / "progress.png"
+        if self.weights is not None and self.local_rank == 0 and figure.is_file():
+            append_weights_panel(figure, self.logger)
 
     def on_train_end(self) -> None:
         message = peak_memory_message(self.device)
@@ -204,7 +212,7 @@ class PancextTrainer(nnUNetTrainer):
         result = self._checked("training", super().train_step(batch), batch)
         line = self.progress.advance() if self.progress is not None else None
         if line is not None:
-            print(line, flush=True)  # to the console alone: nnU-Net's log stays as it is
+            print(line, flush=True)  # to the console, not to nnU-Net's log
         return result
 
     def validation_step(self, batch: dict) -> dict:
@@ -218,7 +226,7 @@ class PancextTrainer(nnUNetTrainer):
             os.replace(partial, target)
 
     def plot_network_architecture(self) -> None:
-        """Do nothing: nnU-Net's plot needs a package that is no longer maintained."""
+        """Do nothing: nnU-Net's plot needs an unmaintained package."""
 
     def _seed_generators(self, epoch: int) -> None:
         if self.seed is not None:

@@ -1,4 +1,4 @@
-"""Which label is the organ and which the lesion, for trainers of two stages."""
+"""The labels of organ and lesion, for the two-stage network."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ USE_INSTEAD = "Train MultiScaleUNetTrainer or CDINSTSegTrainer instead: they tak
 
 
 class UnsuitableLabelsError(NNUNetCommandError, NotImplementedError):
-    """The trainer does not know what to do with the labels of this dataset."""
+    """The trainer does not support the labels of this dataset."""
 
 
 def cascade_roles(label_manager: Any, dataset_json: dict[str, Any], *, trainer: str) -> tuple[int, int]:
-    """Return the labels of organ and lesion; the same one twice where there is one foreground label.
+    """Return the labels of organ and lesion; with one foreground label, this label twice.
 
-    `dataset.json` may say them: `"pancext": {"organ": 1, "lesion": 2}`. Otherwise the lowest foreground label
-    is the organ and the highest the lesion.
+    They are set in `dataset.json`: `"pancext": {"organ": 1, "lesion": 2}`. By default the lowest foreground
+    label is the organ and the highest the lesion.
 
     Raises:
-        UnsuitableLabelsError: region-based labels; more than two foreground labels without that entry; an
+        UnsuitableLabelsError: region-based labels, more than two foreground labels without that entry, or an
             entry that does not name two foreground labels.
     """
     if label_manager.has_regions:
@@ -37,15 +37,15 @@ def cascade_roles(label_manager: Any, dataset_json: dict[str, Any], *, trainer: 
         if len(foreground) > 2:
             raise UnsuitableLabelsError(
                 f"{trainer} needs to know which labels are the organ and the lesion; this dataset has "
-                f"{described}. Say so in its dataset.json, in nnUNet_raw and nnUNet_preprocessed: "
+                f"{described}. Set them in its dataset.json, in nnUNet_raw and nnUNet_preprocessed: "
                 f'"{ENTRY}": {{"organ": 1, "lesion": 2}}. Or: {USE_INSTEAD}'
             )
         return foreground[0], foreground[-1]
-    said: dict[str, Any] = entry if isinstance(entry, dict) else {}
-    organ, lesion = said.get("organ"), said.get("lesion")
+    roles: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    organ, lesion = roles.get("organ"), roles.get("lesion")
     if organ not in foreground or lesion not in foreground or (organ == lesion and len(foreground) > 1):
         raise UnsuitableLabelsError(
-            f'dataset.json says "{ENTRY}": {entry}, which does not name two of its foreground labels '
+            f'dataset.json has "{ENTRY}": {entry}, which does not name two of its foreground labels '
             f'{described}. Write it as "{ENTRY}": {{"organ": 1, "lesion": 2}}.'
         )
-    return said["organ"], said["lesion"]
+    return roles["organ"], roles["lesion"]

@@ -1,44 +1,64 @@
-"""Trainers by name: the classes that the package defines, and their variants made on demand."""
+"""Finds trainer classes: the package's own, those of other packages, and variants with suffixes."""
 
 from __future__ import annotations
 
-import inspect
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.modules import classes_of, import_modules
 from nnunet_pancext.trainers.machinery.base import PancextTrainer
-from nnunet_pancext.trainers.machinery.injection import InjectionTrainer
-from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.suffixes import is_named_suffix, variant_attributes
 
+Trainers = dict[str, type[PancextTrainer]]
+
+PACKAGE = "nnunet_pancext.trainers"
+ENTRY_POINTS = "nnunet_pancext.papers"  # modules of other packages with trainers
 STOCK, STOCK_WITH_SUFFIXES = "nnUNetTrainer", "nnUNetTrainerBaseline"
 MOST_SIMILAR, LEAST_SIMILARITY = 3, 0.8
-BASES = (PancextTrainer, NetworkTrainer, InjectionTrainer)
+
+_others: Trainers | None = None
 
 
-def defined_trainers(names: dict[str, Any]) -> dict[str, type[PancextTrainer]]:
-    """Return, in order, the trainer classes among `names`: those that can be named with `-tr`."""
-    return {
-        name: value
-        for name, value in names.items()
-        if inspect.isclass(value) and issubclass(value, PancextTrainer) and value not in BASES
-    }
+@lru_cache
+def own_trainers() -> Trainers:
+    """Return this package's trainers: families by `order`, each in the order of its module."""
+    modules = import_modules(PACKAGE, [str(Path(__file__).parents[1])])
+    families = [family for module in modules if (family := _trainers_of(module))]
+    families.sort(key=lambda family: next(iter(family.values())).order)
+    return {name: trainer for family in families for name, trainer in family.items()}
 
 
-def make_variant(
-    name: str, trainers: Iterable[type[PancextTrainer]], module: str
-) -> type[PancextTrainer] | None:
+def other_trainers() -> Trainers:
+    """Return the trainers of other packages, from their entry points in the group `nnunet_pancext.papers`.
+
+    A package that cannot be imported, and a name that is already taken, is skipped with a warning.
+    """
+    global _others
+    if _others is None:
+        _others = {}  # while a module loads, it may ask for this package's trainers
+        loaded: Trainers = {}
+        for entry in entry_points(group=ENTRY_POINTS):
+            loaded.update(_load(entry, taken={**own_trainers(), **loaded}))
+        _others = loaded
+    return _others
+
+
+def make_variant(name: str, known: Trainers, module: str) -> type[PancextTrainer] | None:
     """Return the class `name`, such as `SegResNetNLTrainer_50epochs`, or None if no trainer's name starts it.
 
     Args:
         name: a trainer's name and suffixes.
-        trainers: the classes that may carry suffixes.
+        known: the trainers that may carry suffixes.
         module: where the class can be imported from, for pickling.
 
     Raises:
-        PancextError: a trainer's name followed by an unknown suffix, or nnU-Net's own by one of ours.
+        PancextError: one of `known` followed by an unknown suffix, or nnU-Net's own by one of ours.
     """
     base_name, *words = name.split("_")
     if base_name == STOCK and any(map(is_named_suffix, words)):
@@ -46,20 +66,47 @@ def make_variant(
             f"{STOCK} is nnU-Net's own and takes no suffixes of this package. "
             f"{'_'.join([STOCK_WITH_SUFFIXES, *words])} trains the same network and takes them."
         )
-    for trainer in trainers:
-        if trainer.__name__ == base_name and words:
-            attributes = variant_attributes(trainer, words)
-            return type(name, (trainer,), {"__module__": module, "__doc__": trainer.__doc__, **attributes})
-    return None
+    if base_name not in known or not words:
+        return None
+    trainer = known[base_name]
+    attributes = variant_attributes(trainer, words)
+    return type(name, (trainer,), {"__module__": module, "__doc__": trainer.__doc__, **attributes})
 
 
 def similar_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three of the `known` trainers' names that `name`, without its suffixes, may have meant."""
-    by_core = {_core(one): one for one in known}
+    """Return up to three of the `known` trainers' names that resemble `name` without its suffixes."""
+    by_core = {_core(other): other for other in known}
     close = get_close_matches(_core(name.split("_")[0]), by_core, MOST_SIMILAR, LEAST_SIMILARITY)
     return [by_core[core] for core in close]
 
 
 def _core(name: str) -> str:
-    """Return what tells a trainer's name from others: nnU-Net's prefix alone makes no two alike."""
+    """Return the distinctive part of a trainer's name, without nnU-Net's prefix and "Trainer"."""
     return name.lower().removeprefix(STOCK.lower()).removesuffix("trainer")
+
+
+def _trainers_of(module: ModuleType) -> Trainers:
+    """Return the trainers that a module defines; a class without a `paper` is a base."""
+    classes = classes_of(module, PancextTrainer)
+    return {name: trainer for name, trainer in classes.items() if hasattr(trainer, "paper")}
+
+
+def _load(entry: EntryPoint, taken: Trainers) -> Trainers:
+    package = entry.dist.name if entry.dist else entry.value
+    try:
+        module = entry.load()
+        if not isinstance(module, ModuleType):
+            raise TypeError(f"{entry.value} is not a module")
+    except Exception as error:  # another package's errors must not break this one
+        _warn(f"The trainers of {package} cannot be loaded: {type(error).__name__}: {error}")
+        return {}
+    offered = _trainers_of(module)
+    problems = {name: "this name is taken" for name in offered if name in taken}
+    problems |= {name: "a trainer's name cannot contain '_'" for name in offered if "_" in name}
+    for name, problem in problems.items():
+        _warn(f"{name} of {package} ({entry.value}) is not available: {problem}. Rename it there.")
+    return {name: trainer for name, trainer in offered.items() if name not in problems}
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"nnunet_pancext: {message}", stacklevel=2)

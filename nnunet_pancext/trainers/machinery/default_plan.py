@@ -1,4 +1,4 @@
-"""nnU-Net's plan for MSD pancreas, for those who have none of their own at hand."""
+"""nnU-Net's plan for MSD pancreas, the default of `pancext trainers`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_FEATURES = {2: 512, 3: 320}
 def default_plans() -> dict[str, Any]:
     """Return a new plan with the configurations `2d` and `3d_fullres`, as the default planner writes it.
 
-    Intensity statistics are left out: they need the images.
+    Without intensity statistics, which need the images.
     """
     return {
         "dataset_name": "Dataset007_Pancreas",

@@ -1,4 +1,4 @@
-"""Stops a training whose loss is no longer a number, before it overwrites a good checkpoint."""
+"""Stops a training whose loss is not finite, before it overwrites a good checkpoint."""
 
 from __future__ import annotations
 
@@ -26,18 +26,14 @@ def check_loss(
     learning_rate: float,
     output_folder: Path,
 ) -> None:
-    """Raise NonFiniteLossError if `loss` is not finite, with all that is needed to find out why.
+    """Raise NonFiniteLossError, with epoch, iteration (both from 0) and cases, if `loss` is not finite.
 
-    Args:
-        step: "training" or "validation".
-        epoch, iteration: counted from 0, as in nnU-Net's log.
-        cases: ids of the cases in the batch.
-        output_folder: of the fold, where the checkpoints lie.
+    `step` is "training" or "validation", `output_folder` contains the fold's checkpoints.
     """
     if np.all(np.isfinite(loss)):
         return
     checkpoint = newest_checkpoint(output_folder)
-    way_out = (
+    remedy = (
         f"The last good checkpoint is {checkpoint}; --c continues from it."
         if checkpoint
         else "There is no checkpoint yet."
@@ -46,11 +42,11 @@ def check_loss(
         f"The {step} loss is {float(np.mean(loss))} at epoch {epoch}, iteration {iteration}, "
         f"learning rate {learning_rate:g}, cases {', '.join(map(str, cases))}. "
         f"Training stopped. Look at these cases for NaN or extreme values, or lower the learning rate. "
-        f"{way_out}"
+        f"{remedy}"
     )
 
 
 def newest_checkpoint(output_folder: Path) -> Path | None:
     """Return the newest checkpoint of an unfinished training, or None."""
-    found = [output_folder / name for name in CHECKPOINTS if (output_folder / name).is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    checkpoints = [output_folder / name for name in CHECKPOINTS if (output_folder / name).is_file()]
+    return max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)

@@ -1,6 +1,9 @@
-"""nnU-Net's own network with one part of a paper put in."""
+"""nnU-Net's own network with one module of a paper injected."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
 
 from torch import nn
 
@@ -9,14 +12,19 @@ from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, Plans
 
 
 class InjectionTrainer(PancextTrainer):
-    """Base of the trainers of the plan's own network; a subclass says what is put in."""
+    """Base of the trainers of the plan's own network.
 
+    network_class: wraps the network with a module injected; None leaves the network unchanged.
+    """
+
+    order = 900
+    network_class: ClassVar[Callable[..., nn.Module] | None] = None
     refuses_paper_recipe = "it keeps nnU-Net's recipe, so that only the part differs"
 
     @classmethod
     def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
-        """Return the plan's network with the part put in; here, nothing."""
-        return network
+        """Return the plan's network with the module injected."""
+        return network if cls.network_class is None else cls.network_class(network, spatial_dims=spatial_dims)
 
     @classmethod
     def build_network_architecture(
@@ -27,7 +35,7 @@ class InjectionTrainer(PancextTrainer):
         num_output_channels: int,
         enable_deep_supervision: bool = True,
     ) -> nn.Module:
-        """Return nnU-Net's network for the plan with the part put in."""
+        """Return nnU-Net's network for the plan with the module injected."""
         cls.prepare_prediction()
         network = nnUNetTrainer.build_network_architecture(
             plans_manager,

@@ -1,4 +1,4 @@
-"""How far a training is within an epoch, and how long it will take."""
+"""Progress within an epoch, and the remaining time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from collections.abc import Callable
 
 from nnunet_pancext.io.durations import duration_text
 
-# Of the time of a training iteration; without a backward pass, validation takes about a third. It serves the
-# first epoch only: later ones are estimated from those before.
+# Time of a validation iteration relative to a training iteration, for the estimate of the first epoch.
 VALIDATION_SHARE = 1 / 3
 
 
 class IterationProgress:
-    """Reports iterations and the time to go; call `start_epoch`, then `advance` after each iteration.
+    """Reports iterations and remaining time; call `start_epoch`, then `advance` after each iteration.
 
-    Args:
-        num_epochs: of the whole training.
-        num_iterations: of training in an epoch.
-        num_val_iterations: of validation in an epoch.
-        interval_s: least seconds between two reports.
-        clock: returns seconds.
+    Reports are at least `interval_s` seconds apart, as measured by `clock`.
     """
 
     def __init__(
@@ -50,9 +44,9 @@ class IterationProgress:
         self.started_at, self.epoch, self.done = now, epoch, 0
 
     def advance(self) -> str | None:
-        """Count an iteration of training, and return a line where one is due.
+        """Count a training iteration, and return a line if one is due.
 
-        It reads "Epoch 3/20, iteration 12/50: 8.1 s to go in this epoch, 1 min 40 s in all".
+        For example "Epoch 3/20, iteration 12/50: 8.1 s to go in this epoch, 1 min 40 s in all".
         """
         self.done += 1
         now = self.clock()
@@ -66,7 +60,7 @@ class IterationProgress:
         )
 
     def _to_go(self, elapsed_s: float) -> tuple[float, float]:
-        """Return the seconds that are left of this epoch and those that the later ones will take."""
+        """Return the remaining seconds of this epoch, and the seconds of all later epochs."""
         if self.epoch_seconds:
             length_s = sum(self.epoch_seconds) / len(self.epoch_seconds)
         else:

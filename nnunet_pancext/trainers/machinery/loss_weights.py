@@ -1,4 +1,4 @@
-"""Puts the weights of Dice and cross-entropy into nnU-Net's loss, its log and its progress picture."""
+"""Weights of Dice and cross-entropy in nnU-Net's loss, log and progress figure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ DICE, CE = "loss_weight_dice", "loss_weight_ce"
 
 
 def set_loss_weights(loss: nn.Module, dice: float, ce: float) -> None:
-    """Set the weights of nnU-Net's Dice + CE or Dice + BCE, however often it is wrapped as `loss`."""
+    """Set the weights of nnU-Net's Dice + CE or Dice + BCE, inside any wrappers that keep it as `loss`."""
     compound: Any = loss
     while not (hasattr(compound, "weight_dice") and hasattr(compound, "weight_ce")):
-        if hasattr(compound, "loss"):
-            compound = compound.loss
-            continue
-        raise TypeError(f"{type(compound).__name__} is not the sum of Dice and cross-entropy to weigh.")
-    compound.weight_dice = dice
-    compound.weight_ce = ce
+        if not hasattr(compound, "loss"):
+            raise TypeError(f"{type(compound).__name__} is not a weighted sum of Dice and cross-entropy.")
+        compound = compound.loss
+    compound.weight_dice, compound.weight_ce = dice, ce
 
 
 def log_loss_weights(logger: Any, weights: tuple[float, float], epoch: int) -> None:
@@ -39,13 +37,13 @@ def log_columns(logger: Any, values: dict[str, float], epoch: int) -> None:
         logger.log(key, value, epoch)
 
 
-def append_weights_panel(picture: Path, logger: Any) -> None:
-    """Add a panel with the weights of all epochs so far at the bottom of nnU-Net's progress picture."""
+def append_weights_panel(path: Path, logger: Any) -> None:
+    """Append a panel with the weights of all epochs so far to nnU-Net's progress figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
-    with Image.open(picture) as file:
+    with Image.open(path) as file:
         progress = file.convert("RGB")
     width, height = progress.size
     dpi = 100
@@ -65,5 +63,5 @@ def append_weights_panel(picture: Path, logger: Any) -> None:
     both = Image.new("RGB", (width, height + panel.height))
     both.paste(progress, (0, 0))
     both.paste(panel, (0, height))
-    with atomic_path(picture) as partial:
-        both.save(partial, format="PNG", compress_level=FAST)  # each epoch writes it anew
+    with atomic_path(path) as partial:
+        both.save(partial, format="PNG", compress_level=FAST)  # rewritten after each epoch

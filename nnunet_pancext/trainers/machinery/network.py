@@ -16,11 +16,11 @@ from nnunet_pancext.trainers.machinery.plan_levels import strides_from_plan
 
 
 class NetworkTrainer(PancextTrainer):
-    """Base of the trainers of a `SegmentationNetwork`; a subclass declares which.
+    """Base of the trainers of a `SegmentationNetwork`.
 
-    network_class: called with the words that all the package's networks share.
-    network_options: further words, such as a size.
-    num_downsamplings: how many strides the network takes from the plan.
+    network_class: the network.
+    network_options: its options, such as a size.
+    num_downsamplings: number of strides that it takes from the plan.
     """
 
     network_class: ClassVar[Callable[..., SegmentationNetwork]]
@@ -29,7 +29,7 @@ class NetworkTrainer(PancextTrainer):
 
     @classmethod
     def plan_strides(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
-        """Return `strides` for the network; nothing where it has its own."""
+        """Return the network's `strides`, or nothing where it has its own."""
         strides = strides_from_plan(
             plan_strides=configuration_manager.pool_op_kernel_sizes,
             patch_size=configuration_manager.patch_size,
@@ -39,7 +39,7 @@ class NetworkTrainer(PancextTrainer):
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
-        """Return further words for the network that depend on the plan."""
+        """Return further options of the network that depend on the plan."""
         return {}
 
     @classmethod
@@ -54,34 +54,33 @@ class NetworkTrainer(PancextTrainer):
         """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction.
 
         Raises:
-            PancextError: the plan is of another kind of network and has no strides.
+            PancextError: the plan's network defines no strides.
         """
         cls.prepare_prediction()
         patch_size = configuration_manager.patch_size
         try:
-            of_plan = {**cls.plan_strides(configuration_manager), **cls.plan_options(configuration_manager)}
+            options = {**cls.plan_strides(configuration_manager), **cls.plan_options(configuration_manager)}
         except KeyError as missing:
             raise PancextError(
-                f"The plan's network has no {missing}, by which {cls.__name__} follows the spacing. Plan a "
-                "network that has: PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet "
-                "(nnUNetResEncUNetMPlans, L, XL)."
+                f"{cls.__name__} reads {missing} from the plan, but this plan's network defines none. Use a "
+                "plan for PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet (nnUNetResEncUNetMPlans, L, XL)."
             ) from missing
         network = cls.network_class(
             spatial_dims=len(patch_size),
             in_channels=num_input_channels,
             num_classes=num_output_channels,
             deep_supervision=enable_deep_supervision,
-            **of_plan,
+            **options,
             **cls.network_options,
         )
         if not enable_deep_supervision:
-            # DDP stops at parameters that want a gradient and get none.
-            for part in network.supervised_only:
-                part.requires_grad_(False)
+            # DDP fails on parameters that require a gradient and get none.
+            for module in network.training_only_modules:
+                module.requires_grad_(False)
         return network
 
     def set_deep_supervision_enabled(self, enabled: bool) -> None:
-        # nnU-Net asks for it after each validation, also from a trainer that does without
+        # nnU-Net calls this after each validation, also for a trainer without deep supervision
         self._bare_network().deep_supervision = enabled and self.enable_deep_supervision
 
     def _get_deep_supervision_scales(self) -> list[list[float]] | None:

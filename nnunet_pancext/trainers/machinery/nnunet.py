@@ -1,4 +1,4 @@
-"""What the trainers take from nnU-Net, after a look at its version."""
+"""nnU-Net's classes that trainers need, after a check of its version."""
 
 import nnunet_pancext_discovery
 from nnunet_pancext.errors import PancextError

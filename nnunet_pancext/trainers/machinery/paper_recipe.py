@@ -1,4 +1,4 @@
-"""What `_PaperRecipe` puts in the place of nnU-Net's optimiser, schedule, epochs and loss weights."""
+"""A paper's optimiser, schedule, epochs and loss weights, which `_PaperRecipe` uses instead of nnU-Net's."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nnunet_pancext.losses import LossWeighting
 
 @dataclass(frozen=True, kw_only=True)
 class PaperRecipe:
-    """How a paper trains its network.
+    """A paper's recipe.
 
-    optimizer: makes it from the parameters, with the words `lr` and `weight_decay`.
-    learning_rate: as a pure function of the epoch (from 0) and the number of epochs.
+    optimizer: called with the parameters, `lr` and `weight_decay`.
+    learning_rate: a pure function of the epoch (from 0) and the number of epochs.
     summary: one line for `pancext trainers --suffixes`.
     """
 

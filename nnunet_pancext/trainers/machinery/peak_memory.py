@@ -1,4 +1,4 @@
-"""How much memory a training needed at most, for its log."""
+"""The peak memory of a training, for its log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MESSAGE = "Peak memory: {peak:.2f} GB {where}"
 
 
 def peak_memory_message(device: torch.device) -> str | None:
-    """Return the peak of this process: what PyTorch held on a GPU, or what the process took on a CPU.
+    """Return a line with the peak of PyTorch's memory on a GPU, or of this process on a CPU.
 
-    None where neither is known. After `--c` it is the peak since then.
+    None if it cannot be measured. After `--c` it is the peak of the continued run.
     """
     if device.type == "cuda":
         return MESSAGE.format(peak=torch.cuda.max_memory_allocated(device) / GB, where="on the GPU")

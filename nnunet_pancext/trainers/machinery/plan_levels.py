@@ -1,4 +1,4 @@
-"""From an nnU-Net plan to the levels of a network with its own number of them."""
+"""The levels of a network, with its own number of them, from an nnU-Net plan."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ def strides_from_plan(
 ) -> list[tuple[int, ...]]:
     """Return the first `num_downsamplings` strides of the plan, so that anisotropic spacing is respected.
 
-    A plan for small images can have fewer. The missing ones halve each axis as long as nnU-Net's planner
-    would: while the patch stays divisible and no feature map falls below 4 voxels; else they are 1.
-
-    Args:
-        plan_strides: one per stage of the plan's network; the first stage's, all ones, is not a downsampling.
-        patch_size: in voxels.
-        num_downsamplings: how many the network needs.
+    `plan_strides` has one entry per stage of the plan's network; the first one, all ones, is not a
+    downsampling. A plan for small images may have fewer. Missing strides halve each axis as long as nnU-Net's
+    planner would (the patch stays divisible, no feature map falls below 4 voxels), and are 1 otherwise.
     """
     strides = [tuple(stride) for stride in plan_strides if any(step > 1 for step in stride)]
     strides = strides[:num_downsamplings]
@@ -36,19 +32,12 @@ def strides_from_plan(
 
 
 def kernel_sizes_from_plan(
-    *,
-    plan_kernels: Sequence[Sequence[int]],
-    plan_strides: Sequence[Sequence[int]],
-    num_levels: int,
+    *, plan_kernels: Sequence[Sequence[int]], plan_strides: Sequence[Sequence[int]], num_levels: int
 ) -> list[tuple[int, ...]]:
     """Return the plan's kernel size at each of the network's levels, finest first.
 
-    Where the plan has fewer levels, its deepest kernel serves the rest.
-
-    Args:
-        plan_kernels: one per stage of the plan's network.
-        plan_strides: one per stage; a stage after the first whose stride is all ones is no level of its own.
-        num_levels: how many the network has.
+    `plan_kernels` and `plan_strides` have one entry per stage of the plan's network; a stage after the first
+    whose stride is all ones is not a level. Where the plan has fewer levels, its deepest kernel is repeated.
     """
     kernels = [
         tuple(kernel)

@@ -1,7 +1,7 @@
 """The opt-in reproducible mode: `PANCEXT_SEED=1 nnUNetv2_train ...`.
 
-nnU-Net's checkpoints hold no state of the random generators. So each epoch is seeded anew from the seed, the
-fold, the epoch and the rank: a run that was killed and continued draws the same numbers as one that was not.
+nnU-Net's checkpoints contain no state of the random generators. Each epoch is therefore seeded from the seed,
+fold, epoch and rank, so that a killed and continued run draws the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ INITIALISATION = -1  # the "epoch" in which the network's weights are drawn
 
 
 def seed_from_environment() -> int | None:
-    """Return the value of `PANCEXT_SEED`, or None where it is not set.
+    """Return the value of `PANCEXT_SEED`, or None if it is not set.
 
     Raises:
-        NNUNetCommandError: it is not a whole number of at least 0.
+        NNUNetCommandError: it is not a non-negative integer.
     """
     text = os.environ.get(VARIABLE, "")
     if not text:

@@ -24,7 +24,7 @@ class LossWithISB(nn.Module):
         self.weight = weight
 
     def forward(self, outputs: Tensor | list[Tensor], target: Tensor | list[Tensor]) -> Tensor:
-        finest = [found if isinstance(found, Tensor) else found[0] for found in (outputs, target)]
+        finest = [level if isinstance(level, Tensor) else level[0] for level in (outputs, target)]
         return self.loss(outputs, target) + self.weight * self.isb(*finest)
 
 
@@ -47,13 +47,9 @@ def check_labels(label_manager: Any, *, trainer: str) -> None:
 
 
 def add_isb_loss(
-    loss: nn.Module,
-    *,
-    weight: float,
-    label_manager: Any,
-    configuration_manager: ConfigurationManager,
+    loss: nn.Module, *, weight: float, label_manager: Any, configuration_manager: ConfigurationManager
 ) -> nn.Module:
-    """Return the sum of both losses; faces count by their area in the plan's spacing."""
+    """Return the sum of both losses; faces are weighted by their area in the plan's spacing."""
     axes = len(configuration_manager.patch_size)
     isb = ISBLoss(spacing=configuration_manager.spacing[-axes:], ignore_label=label_manager.ignore_label)
     return LossWithISB(loss, isb, weight)

@@ -1,4 +1,4 @@
-"""BatchNorm over each GPU's own batch, for a part of a network that not every GPU runs in every step."""
+"""BatchNorm over each GPU's own batch, for modules that not every GPU runs in every step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nnunet_pancext.architectures.dims import normalisation
 def revert_sync_batchnorm(part: nn.Module, *, spatial_dims: int) -> None:
     """Turn each SyncBatchNorm in `part` back into BatchNorm, with the same parameters and buffers.
 
-    SyncBatchNorm waits for all GPUs. Where one of them skips the part, the others would wait for ever, or
-    take the numbers of another layer for theirs. The optimiser and DistributedDataParallel hold the
-    parameters and buffers by now, so these stay the same objects.
+    SyncBatchNorm waits for all GPUs. If one of them skips the part, the others would wait for ever, or use
+    the statistics of another layer. Parameters and buffers stay the same objects, because the optimiser and
+    DistributedDataParallel already hold them.
     """
     for module in list(part.modules()):
         for name, child in module.named_children():

@@ -9,7 +9,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.architectures import CDINSTSeg, DLKUNet
-from nnunet_pancext.architectures.segmentation_network import LARGEST_LOGIT, hold_within
+from nnunet_pancext.architectures.segmentation_network import LARGEST_LOGIT, rescale_logits
 
 SMALL = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "base_channels": 8}
 
@@ -26,25 +26,25 @@ def sure_network(kind=DLKUNet, **options):
 
 def test_logits_are_scaled_down_by_one_factor_per_voxel():
     logits = torch.tensor([[-300.0, 150.0, 600.0], [1.0, -200.0, 200.0], [3.0, 0.0, -2.0]]).T[None]
-    held = hold_within(200.0, logits)
-    torch.testing.assert_close(held[0].T[0], torch.tensor([-100.0, 50.0, 200.0]))
-    assert torch.equal(held[0].T[1:], logits[0].T[1:])
+    rescaled = rescale_logits(200.0, logits)
+    torch.testing.assert_close(rescaled[0].T[0], torch.tensor([-100.0, 50.0, 200.0]))
+    assert torch.equal(rescaled[0].T[1:], logits[0].T[1:])
 
 
 @pytest.mark.parametrize("kind", [DLKUNet, CDINSTSeg])
-def test_only_what_predicts_is_held(kind):
+def test_only_predictions_are_rescaled(kind):
     network, image = sure_network(kind), torch.randn(1, 1, 64, 64)
     with torch.no_grad():
-        held = network(image)
+        rescaled = network(image)
         network.deep_supervision = True
         supervised = network(image)[0]
         network.train()
         trained = network(image)[0]
     assert supervised.abs().max() > 65504
     assert trained.abs().max() > 65504
-    assert held.abs().max() <= 1.001 * LARGEST_LOGIT
-    assert torch.equal(held.argmax(dim=1), supervised.argmax(dim=1))
-    assert torch.equal(held > 0, supervised > 0)
+    assert rescaled.abs().max() <= 1.001 * LARGEST_LOGIT
+    assert torch.equal(rescaled.argmax(dim=1), supervised.argmax(dim=1))
+    assert torch.equal(rescaled > 0, supervised > 0)
 
 
 @pytest.mark.parametrize("step", [0.5, 0.1])
