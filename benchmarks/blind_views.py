@@ -4,7 +4,7 @@ python benchmarks/blind_views.py            ten minutes on two processors
 
 nnU-Net averages log-probabilities over flips and overlapping patches. A narrow network is trained on the
 demo's phantoms. Then its first stage is degraded by lowering the bias, and new phantoms are predicted with
-different bounds of the logits outside the second stage's window (`UNSEEN_LOGIT_BOUND`), all from the same views.
+different bounds of the logits outside stage 2's window (`UNSEEN_LOGIT_BOUND`), all from the same views.
 """
 
 from __future__ import annotations
