@@ -1,5 +1,9 @@
 """The one error class for what a user can put right."""
 
+from typing import Any
+
+from nnunet_pancext.former_names import former_name
+
 
 class PancextError(Exception):
     """A mistake in the input or the environment, told as: what, where, what to do.
@@ -18,3 +22,7 @@ class NNUNetCommandError(PancextError, SystemExit):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.code = message
+
+
+def __getattr__(name: str) -> Any:
+    return former_name(__name__, name)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -14,16 +13,18 @@ from typing import Any
 ROOT = "nnunet_pancext"
 
 
+def _table(lines: str) -> dict[str, str]:
+    pairs = map(str.split, lines.splitlines())
+    return {f"{ROOT}.{former}": f"{ROOT}.{present}" for former, present in pairs}
+
+
 # Former and present name of each module that has moved.
-MOVED = {
-    f"{ROOT}.{former}": f"{ROOT}.{present}"
-    for former, present in map(
-        str.split,
-        """\
+MOVED = _table("""\
 comparison.csv_tables comparison.output.csv_tables
 comparison.models nnunet_files.models
 comparison_report.cases_and_training comparison.output.cases_and_training
 comparison_report.files comparison.output.files
+dataset_conversion.raw_dataset dataset_conversion.target
 dataset_conversion.acdc dataset_conversion.layouts.acdc
 dataset_conversion.case_checks raw_cases.case_checks
 dataset_conversion.dicom_series raw_cases.dicom_series
@@ -43,7 +44,9 @@ dataset_conversion.splits splits.make
 dataset_conversion.synapse dataset_conversion.layouts.synapse
 demo.commands nnunet_commands.runner
 demo.console nnunet_commands.console
+demo.held_out demo.split
 demo.host_progress nnunet_commands.progress
+doctor.workers doctor.settings
 durations io.durations
 evaluation.dataset_json nnunet_files.dataset_json
 evaluation.label_maps io.label_maps
@@ -82,6 +85,8 @@ reports.slices figures.planes
 reports.sortable pages.tables
 reports.text_table pages.text_table
 reports.totals_table evaluation.totals_table
+reproduction.choices reproduction.selection
+reproduction.extras reproduction.run
 trainers.base trainers.machinery.base
 trainers.cascade_roles trainers.machinery.cascade_roles
 trainers.catalogue trainers.machinery.catalogue
@@ -101,22 +106,48 @@ trainers.seeding trainers.machinery.seeding
 trainers.shared_boundary trainers.machinery.shared_boundary
 trainers.suffixes trainers.machinery.suffixes
 training_record nnunet_files.training_log
-""".splitlines(),
-    )
-}
+""")
+# Former and present name of functions and classes.
+RENAMED = _table("""\
+architectures.blocks.linear_head architectures.blocks.head.conv1x1_head
+architectures.blocks.map_convolution architectures.blocks.head.map_head
+architectures.blocks.start_at architectures.blocks.head.init_prior_bias
+comparison.truth.find_truths nnunet_files.ground_truth.find_ground_truth
+dataset_conversion.dicom_series.read_volume raw_cases.dicom_series.read_series
+dataset_conversion.disk.told_write_errors io.disk.write_errors_as_pancext
+dataset_conversion.files_below.visible_files io.files.walk_visible_files
+dataset_conversion.orientation.Turn raw_cases.orientation.Reorientation
+dataset_conversion.split_files.Leak splits.of_dataset.Leakage
+dataset_conversion.split_files.find_dataset nnunet_files.raw_dataset.find_dataset
+dataset_conversion.split_files.find_leaks splits.of_dataset.find_leakage
+dataset_conversion.split_files.read_dataset nnunet_files.raw_dataset.read_dataset
+dataset_conversion.splits.five_folds splits.folds.nnunet_folds
+errors.HostCommandError errors.NNUNetCommandError
+evaluation.spread.Spread evaluation.summary_statistics.SummaryStatistics
+evaluation.spread.spread evaluation.summary_statistics.summary_statistics
+patients.told_patients nnunet_files.patients.recorded_patients
+reports.pictures.Shown pages.pictures.CaseFigure
+""")
 
 
-def former_names(module: str, **moved: str) -> Callable[[str], Any]:
-    """Return a module's `__getattr__` that finds names which moved: `name="other.module.new_name"`."""
+def former_name(module: str, name: str) -> Any:
+    """Return what `name` was called in `module`: the last line of a module's `__getattr__`."""
+    former = f"{module}.{name}"
+    if former not in RENAMED:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    _warn(former, RENAMED[former], stacklevel=3)
+    home, _, present = RENAMED[former].rpartition(".")
+    return getattr(import_module(home), present)
 
-    def get(name: str) -> Any:
-        if name not in moved:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        home, _, present = f"{ROOT}.{moved[name]}".rpartition(".")
-        _warn(f"{module}.{name}", f"{home}.{present}", stacklevel=3)
-        return getattr(import_module(home), present)
 
-    return get
+class FormerModule(ModuleType):
+    """A module under its former name, with its former names for what has been renamed since."""
+
+    def __getattr__(self, name: str) -> Any:
+        present = import_module(MOVED.get(self.__name__, ROOT))
+        if name.startswith("__") or not hasattr(present, name):
+            return former_name(self.__name__, name)
+        return getattr(present, name)
 
 
 class FormerModules(MetaPathFinder, Loader):
@@ -127,14 +158,15 @@ class FormerModules(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         if not fullname.startswith(f"{ROOT}."):
             return None
-        is_package = any(name.startswith(f"{fullname}.") for name in MOVED)
+        is_package = any(name.startswith(f"{fullname}.") for name in (*MOVED, *RENAMED))
         return ModuleSpec(fullname, self, is_package=is_package) if is_package or fullname in MOVED else None
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return FormerModule(spec.name)
+
     def exec_module(self, module: ModuleType) -> None:
-        name = module.__name__
-        if name in MOVED:  # else it is a package that held moved modules
-            _warn(name, MOVED[name], stacklevel=2)
-            sys.modules[name] = import_module(MOVED[name])
+        if module.__name__ in MOVED:  # else it is a package that held moved modules
+            _warn(module.__name__, MOVED[module.__name__], stacklevel=2)
 
 
 def _warn(former: str, present: str, *, stacklevel: int) -> None:

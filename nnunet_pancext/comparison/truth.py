@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,6 +11,7 @@ import SimpleITK as sitk
 from nnunet_pancext.comparison.results import DatasetResults
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import Targets
+from nnunet_pancext.former_names import former_name
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.io.parallel import for_each
@@ -79,3 +81,7 @@ def count_voxels(path: Path, targets: Targets) -> dict[str, int]:
         key: sum(int(np.count_nonzero(values == value)) for value in set(targets.regions[name]))
         for name, key in targets.nnunet_keys.items()
     }
+
+
+def __getattr__(name: str) -> Any:
+    return former_name(__name__, name)
