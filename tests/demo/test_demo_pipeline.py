@@ -67,13 +67,13 @@ def test_the_commands_follow_each_other_and_the_work_folder_goes(demo, capsys):
     assert all(f"[{step}/8]" in shown for step in range(1, 9))
     assert "on 2 validation cases" in shown
     assert "Mean foreground Dice on 1 test cases: 1.000" in shown
-    page = (out / "demo_report.html").read_text()
+    page = (out / "demo_report.html").read_text(encoding="utf-8")
     commands = ("plan_and_preprocess", "train", "predict", "determine_postprocessing", "apply_postprocessing")
     places = [page.index(f"nnUNetv2_{command} ") for command in commands]
     assert places == sorted(places)
     assert "2 trained on, 2 validated on, 1 predicted" in page
     assert len(list((out / "overlays").glob("*.png"))) == len(list((out / "predictions").iterdir())) == 1
-    assert (out / "metrics.csv").read_text().startswith("case,label,dice")
+    assert (out / "metrics.csv").read_text(encoding="utf-8").startswith("case,label,dice")
     assert not (out / "work").exists()
 
 
@@ -82,7 +82,9 @@ def test_a_single_case_is_trained_on_and_predicted_and_the_model_can_be_kept(dem
     shown = capsys.readouterr().out
     assert "[6 to 7/8] no postprocessing" in shown
     assert "Mean foreground Dice on 1 training cases: 1.000" in shown
-    assert "also trained on" in (out / "demo_report.html").read_text()
+    assert "also trained on" in (out / "demo_report.html").read_text(encoding="utf-8")
     assert (out / "work" / "nnUNet_results" / DATASET / MODEL / "fold_0").is_dir()
-    (fold,) = json.loads((out / "work/nnUNet_preprocessed" / DATASET / "splits_final.json").read_text())
+    (fold,) = json.loads(
+        (out / "work/nnUNet_preprocessed" / DATASET / "splits_final.json").read_text(encoding="utf-8")
+    )
     assert fold["train"] == fold["val"] == ["pancreas_001"]

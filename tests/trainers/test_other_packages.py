@@ -171,4 +171,4 @@ def test_an_installed_wheel_is_found_by_nnunet(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
     )
-    assert done.stdout.split() == ["their_papers", "7"]
+    assert done.stdout.splitlines()[-1].split() == ["their_papers", "7"]
