@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, nnunet_folder
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, backup_of, folds_file
 from nnunet_pancext.raw_cases.source import SourceCase, SourceDataset
@@ -18,8 +17,8 @@ def belongs_to_test_set(case: SourceCase, *, split: str) -> bool:
     return split == NNUNET_SPLIT
 
 
-def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[str]:
-    """Return what the user should know about the split, its folds and older preprocessed data."""
+def remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
+    """Return what the user should know about the split, its folds and older data of the dataset `name`."""
     patients = dataset.patients
     notes = []
     if any(case.patient for case in dataset.cases):
@@ -35,7 +34,7 @@ def remarks(dataset: SourceDataset, *, split: Split, target: RawTarget) -> list[
             f"the source's {len(dataset.unlabelled)} unlabelled test image(s) are left out: "
             f"the test set of --split {split.name} consists of labelled cases"
         )
-    return [*notes, *split.remarks, *_fold_remarks(dataset, split=split, name=target.folder.name)]
+    return [*notes, *split.remarks, *_fold_remarks(dataset, split=split, name=name)]
 
 
 def _fold_remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:

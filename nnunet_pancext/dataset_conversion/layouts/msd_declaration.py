@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 
 LAYOUT = "expected are dataset.json, imagesTr/ and labelsTr/, as in Task07_Pancreas.tar"
 
@@ -16,14 +16,7 @@ def read_msd_json(root: Path) -> dict[str, Any]:
     path = root / "dataset.json"
     if not path.is_file():
         raise PancextError(f"no dataset.json in {root}: {LAYOUT}. Extract the whole archive.")
-    try:
-        declared = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise PancextError(f"{path} is not readable JSON: {error}. Extract or download it again.") from error
-    if not isinstance(declared, dict):
-        raise PancextError(
-            f"{path} holds a JSON {type(declared).__name__}, not an object. Download it again."
-        )
+    declared = read_json(path, expect=dict, remedy="Extract or download it again.")
     modality = declared.get("modality", {"0": "CT"})
     if not isinstance(modality, dict) or [str(m).upper() for m in modality.values()] != ["CT"]:
         raise PancextError(
@@ -69,12 +62,12 @@ def listed_training(declared: dict[str, Any]) -> tuple[list[str], dict[str, str]
     images = []
     other_label = {}
     for entry in entries(declared, "training"):
-        image = entry_name(entry, key="image")
-        images.append(image)
-        if isinstance(entry, dict) and entry.get("label"):
-            label = entry_name(entry, key="label")
-            if label != image:
-                other_label[image] = label
+        images.append(entry_name(entry, key="image"))
+        label = (
+            entry_name(entry, key="label") if isinstance(entry, dict) and entry.get("label") else images[-1]
+        )
+        if label != images[-1]:
+            other_label[images[-1]] = label
     return images, other_label
 
 
