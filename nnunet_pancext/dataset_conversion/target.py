@@ -61,7 +61,7 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
             try:
                 write_compressed(image, partial)
                 written = read_image(partial) if read_back else image
-                if not np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image))):
+                if not np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image)):
                     raise RuntimeError("the file differs from the image")
             except RuntimeError as error:
                 raise PancextError(

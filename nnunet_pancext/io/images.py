@@ -55,6 +55,11 @@ def format_of(path: Path) -> str:
     return next((format_ for ending, format_ in FORMATS.items() if name.endswith(ending)), "")
 
 
+def itk_reason(error: RuntimeError) -> str:
+    """Return the last line of ITK's message, which says why."""
+    return str(error).strip().splitlines()[-1]
+
+
 def read_image(path: Path) -> sitk.Image:
     """Return the image; raises RuntimeError as SimpleITK does."""
     with only_thread_in_itk():
