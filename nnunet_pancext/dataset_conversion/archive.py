@@ -30,14 +30,6 @@ ENCRYPTED = 1  # bit of a zip member's flags
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenedSource:
-    """A folder to read from; `hidden_members` of its archive were not extracted."""
-
-    folder: Path
-    hidden_members: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Member:
     """A file in an archive, of `size` bytes; `extract` writes it below a folder."""
 
@@ -73,23 +65,29 @@ def require_source(source: Path) -> None:
 @contextmanager
 def opened_sources(
     sources: Sequence[Path], *, extract_under: Path, show_progress: bool
-) -> Iterator[list[OpenedSource]]:
-    """Yield the folders of `sources`; archives are extracted below `extract_under` and removed afterwards."""
+) -> Iterator[list[tuple[Path, int]]]:
+    """Yield the folder of each source, and how many hidden files of its archive were not extracted.
+
+    Archives are extracted below `extract_under` and removed afterwards.
+    """
     extracted = extract_under / "extracted"
     shutil.rmtree(extracted, ignore_errors=True)  # by a killed run
     try:
         yield [
-            OpenedSource(folder=source, hidden_members=0)
+            (source, 0)
             if source.is_dir()
-            else extract(source, folder=extracted / str(number), show_progress=show_progress)
+            else (
+                extracted / str(number),
+                extract(source, extracted / str(number), show_progress=show_progress),
+            )
             for number, source in enumerate(sources)
         ]
     finally:
         shutil.rmtree(extracted, ignore_errors=True)
 
 
-def extract(archive: Path, *, folder: Path, show_progress: bool) -> OpenedSource:
-    """Write the regular files of `archive` that are not hidden into `folder`, with their modification times.
+def extract(archive: Path, folder: Path, *, show_progress: bool) -> int:
+    """Write the visible files of `archive` into `folder`, with their modification times; count the others.
 
     Raises:
         PancextError: a member is a link, a device or outside the folder, and nothing is written; or the
@@ -115,7 +113,7 @@ def extract(archive: Path, *, folder: Path, show_progress: bool) -> OpenedSource
                         name = f"{member.name}: "
                         member.extract(folder)
                         bar.update(member.size)
-                return OpenedSource(folder=folder, hidden_members=len(members) - len(visible))
+                return len(members) - len(visible)
         except DAMAGE as error:
             raise PancextError(
                 f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
@@ -155,23 +153,17 @@ def tar_members(archive: Path) -> Iterator[list[Member]]:
     """Yield the members that are not folders."""
     with tarfile.open(archive) as tar:
         infos = [info for info in tar.getmembers() if not info.isdir()]
-        _require_end_mark(tar)
+        # tarfile stops listing at any bad header; only the end mark shows that it came to the end.
+        if tar.fileobj is None:
+            raise tarfile.ReadError("it was closed while being read")
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"it breaks off at byte {tar.offset}")
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.10.12, 3.11.4 and later
         yield [
-            Member(
-                name=info.name, size=info.size, is_regular=info.isfile(), extract=partial(tar.extract, info)
-            )
-            for info in infos
+            Member(name=i.name, size=i.size, is_regular=i.isfile(), extract=partial(tar.extract, i))
+            for i in infos
         ]
-
-
-def _require_end_mark(tar: tarfile.TarFile) -> None:
-    """Raise tarfile.ReadError unless the listing ended at the end mark: tarfile stops at any bad header."""
-    if tar.fileobj is None:
-        raise tarfile.ReadError("it was closed while being read")
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"it breaks off at byte {tar.offset}")
 
 
 @contextmanager
@@ -195,10 +187,7 @@ def zip_members(archive: Path) -> Iterator[list[Member]]:
 
 def _extract_from_zip(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
     """Write a member with its modification time; zipfile reads no more than the declared size."""
-    target = folder / info.filename
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with packed.open(info) as content, target.open("wb") as output:
-        shutil.copyfileobj(content, output)
+    target = Path(packed.extract(info, folder))
     if target.stat().st_size < info.file_size:
         raise zipfile.BadZipFile("it is cut short")
     modified = time.mktime((*info.date_time, 0, 0, -1))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_conversion.archive import OpenedSource, opened_sources, require_source
+from nnunet_pancext.dataset_conversion.archive import opened_sources, require_source
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, locked_build_folder, read_record
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
 from nnunet_pancext.dataset_conversion.options import REPORT_NAME, Conversion
@@ -56,15 +56,15 @@ def convert_source(sources: Sequence[Path], **options: Any) -> ConversionResult:
         return ConversionResult.from_report(conversion.folder, dataset_id=conversion.dataset_id)
 
 
-def read_dataset(conversion: Conversion, opened: Sequence[OpenedSource]) -> SourceDataset:
+def read_dataset(conversion: Conversion, opened: Sequence[tuple[Path, int]]) -> SourceDataset:
     """Return the cases found in the opened sources; PancextError where they cannot give the split."""
     try:
-        dataset = conversion.read(*(source.folder for source in opened))
+        dataset = conversion.read(*(folder for folder, _ in opened))
     except OSError as error:
         raise PancextError(
             f"cannot read {conversion.sources_text}: {error}. Check the permissions and the disk."
         ) from error
-    hidden_members = sum(source.hidden_members for source in opened)
+    hidden_members = sum(hidden for _, hidden in opened)
     dataset = replace(dataset, hidden_files=dataset.hidden_files + hidden_members)
     patients = dataset.patients
     patient_count = len(set(patients.values()))

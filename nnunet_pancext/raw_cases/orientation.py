@@ -120,36 +120,23 @@ def score_reorientations(
     image: NDArray, label: NDArray, candidates: list[Reorientation]
 ) -> Iterator[tuple[Reorientation, float]]:
     """Yield each candidate with its score, but only the first of those that give the same placement."""
-    box = bounding_box(label, margin=SHELL_VOXELS)
+    (tight,) = ndimage.find_objects((label != 0).view(np.int8))
+    box = [
+        (max(0, part.start - SHELL_VOXELS), min(length, part.stop + SHELL_VOXELS))
+        for part, length in zip(tight, label.shape, strict=True)
+    ]
+    labelled = label[tuple(slice(*ends) for ends in box)]
     seen: set[tuple] = set()
     for candidate in candidates:
-        target_box = reoriented_box(box, label.shape, candidate)
-        mask = candidate.apply(label[box]) > 0
-        key = (tuple((part.start, part.stop) for part in target_box), mask.tobytes())
+        target = tuple(
+            (label.shape[axis] - box[axis][1], label.shape[axis] - box[axis][0]) if flip else box[axis]
+            for axis, flip in zip(candidate.axes, candidate.flipped, strict=True)
+        )
+        mask = candidate.apply(labelled) > 0
+        key = (target, mask.tobytes())
         if key not in seen:
             seen.add(key)
-            yield candidate, separation(image[target_box], mask)
-
-
-def bounding_box(label: NDArray, *, margin: int) -> tuple[slice, ...]:
-    """Return the box of the foreground, widened by `margin` within the array."""
-    box = []
-    for axis, length in enumerate(label.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        (marked,) = np.nonzero(label.any(axis=others))
-        box.append(slice(max(0, marked[0] - margin), min(length, marked[-1] + 1 + margin)))
-    return tuple(box)
-
-
-def reoriented_box(
-    box: tuple[slice, ...], shape: tuple[int, ...], reorientation: Reorientation
-) -> tuple[slice, ...]:
-    """Return where the box of a label of `shape` lies after the reorientation."""
-    target = []
-    for axis, flip in zip(reorientation.axes, reorientation.flipped, strict=True):
-        part, length = box[axis], shape[axis]
-        target.append(slice(length - part.stop, length - part.start) if flip else part)
-    return tuple(target)
+            yield candidate, separation(image[tuple(slice(*ends) for ends in target)], mask)
 
 
 def separation(image: NDArray, mask: NDArray) -> float:
