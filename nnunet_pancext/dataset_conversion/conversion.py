@@ -67,11 +67,9 @@ def read_dataset(conversion: Conversion, opened: Sequence[tuple[Path, int]]) -> 
     hidden_members = sum(hidden for _, hidden in opened)
     dataset = replace(dataset, hidden_files=dataset.hidden_files + hidden_members)
     patients = dataset.patients
-    patient_count = len(set(patients.values()))
     counts = parse_split(conversion.split, layout=conversion.layout)
-    if counts and patient_count < sum(counts):
-        what = "cases" if patient_count == len(patients) else "patients"
-        require_count(patient_count, counts=counts, what=what)
+    if counts and len(set(patients.values())) < sum(counts):
+        require_count(patients, counts=counts)
     if conversion.split in PUBLISHED:  # fails now, and not after hours of reading, if patients are missing
         make_split(patients, name=conversion.split, layout=conversion.layout, patients=patients)
     return dataset

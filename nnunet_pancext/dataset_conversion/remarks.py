@@ -22,10 +22,8 @@ def remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
     patients = dataset.patients
     notes = []
     if any(case.patient for case in dataset.cases):
-        training, test = (
-            len({patients[case] for case in part if case in patients})
-            for part in (split.training, split.test)
-        )
+        parts = (split.training, split.test)
+        training, test = (len({patients[case] for case in part if case in patients}) for part in parts)
         notes.append(f"the labelled cases are of {training} patient(s) for training and {test} for testing")
     if split.test or split.folds:
         notes.append(f"split {split.name}: {split.source}")
@@ -39,8 +37,7 @@ def remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
 
 def _fold_remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
     notes = []
-    file = folds_file(name)
-    if split.folds and file:
+    if split.folds and (file := folds_file(name)):
         notes.append(f"its folds are in {file}")
         if backup := backup_of(file, folds=split.folds):
             notes.append(f"previous folds were kept as {backup.name}")

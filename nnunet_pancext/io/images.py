@@ -55,7 +55,7 @@ def format_of(path: Path) -> str:
     return next((format_ for ending, format_ in FORMATS.items() if name.endswith(ending)), "")
 
 
-def itk_reason(error: RuntimeError) -> str:
+def itk_reason(error: Exception) -> str:
     """Return the last line of ITK's message, which says why."""
     return str(error).strip().splitlines()[-1]
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.images import itk_reason, read_image
 from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
@@ -100,7 +100,7 @@ def _read(path: Path) -> tuple[sitk.Image, int]:
         non_finite = count_non_finite(path) if path.name.lower().endswith(NIFTI) else 0
         image = read_image(path)
     except (RuntimeError, UnreadableImage) as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = itk_reason(error)
         raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise PancextError(

@@ -70,8 +70,8 @@ class Orientation:
     @property
     def is_clear(self) -> bool:
         """Whether the evidence suffices."""
-        enough = self.voxels >= LEAST_VOXELS
-        return enough and self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
+        scores_suffice = self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
+        return scores_suffice and self.voxels >= LEAST_VOXELS
 
     def __str__(self) -> str:
         return f"{self.turn}: score {self.score:.2f}, next best {self.runner_up:.2f}"
