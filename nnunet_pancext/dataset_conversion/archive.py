@@ -123,12 +123,10 @@ def extract(archive: Path, folder: Path, *, show_progress: bool) -> int:
 
 def refuse_unsafe(member: Member, *, archive: Path) -> None:
     """Raise PancextError for a member that is not a regular file or would be written outside the folder."""
+    paths = (PurePosixPath(member.name), PureWindowsPath(member.name))
     if not member.is_regular:
         problem = "a link or device, which a dataset does not need"
-    elif any(
-        path.is_absolute() or path.anchor or ".." in path.parts
-        for path in (PurePosixPath(member.name), PureWindowsPath(member.name))
-    ):
+    elif any(path.anchor or ".." in path.parts for path in paths):
         problem = "which would be written outside the target folder"
     else:
         return

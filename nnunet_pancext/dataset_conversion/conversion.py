@@ -12,8 +12,7 @@ from nnunet_pancext.dataset_conversion.archive import opened_sources, require_so
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, locked_build_folder, read_record
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
 from nnunet_pancext.dataset_conversion.options import REPORT_NAME, Conversion
-from nnunet_pancext.dataset_conversion.remarks import belongs_to_test_set
-from nnunet_pancext.dataset_conversion.report import ConversionResult, report_document
+from nnunet_pancext.dataset_conversion.report import ConversionResult, belongs_to_test_set, report_document
 from nnunet_pancext.dataset_conversion.target import dataset_json
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext

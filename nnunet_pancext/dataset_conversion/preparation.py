@@ -15,9 +15,9 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import itk_reason, read_image
 from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, CaseFindings
-from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_series
+from nnunet_pancext.raw_cases.dicom_series import open_series, read_series
 from nnunet_pancext.raw_cases.orientation import Reorientation, find_orientation
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
+from nnunet_pancext.raw_cases.source import BadCase, Problem, SourceCase, name_of
 
 AXIS_TOLERANCE = 0.1  # of direction cosines: how far two axes that count as one may differ
 
@@ -47,10 +47,6 @@ class ExaminedCase(CaseFindings):
         return case
 
 
-class _Refused(Exception):
-    """The case cannot be prepared; the arguments are kind and message of its problem."""
-
-
 def prepare_case(
     case: SourceCase, *, root: Path, folder: Path, check_orientation: bool, ending: str
 ) -> ExaminedCase:
@@ -64,10 +60,7 @@ def prepare_case(
     image_file, label_file = folder / f"image{ending}", folder / f"label{ending}"
     try:
         if case.series:
-            try:
-                volume = read_series(open_series(case.series, root=root))
-            except BadSeries as error:
-                raise _Refused(error.kind, str(error)) from error
+            volume = read_series(open_series(case.series, root=root))
             if case.label is not None:
                 label = _read_label(case.label, root=root)
                 by_header = header_reorientation(volume, label) or Reorientation()
@@ -81,12 +74,12 @@ def prepare_case(
                 scan_nifti(case.image, collect_values=False)
                 volume = read_image(case.image)
                 voxels = sitk.GetArrayFromImage(_read_label(case.label, root=root))
-            except (UnreadableImage, RuntimeError, _Refused):
+            except (UnreadableImage, RuntimeError, BadCase):
                 return prepared
             if volume.GetDimension() == 3 and voxels.any():
                 return _write_oriented(case, volume, voxels, root=root, target=label_file)
-    except _Refused as refusal:
-        return replace(prepared, problems=(Problem(case.case_id, *refusal.args),))
+    except BadCase as error:
+        return replace(prepared, problems=(Problem(case.case_id, error.kind, str(error)),))
     return prepared
 
 
@@ -104,25 +97,25 @@ def header_reorientation(image: sitk.Image, label: sitk.Image) -> Reorientation 
 
 
 def _read_label(path: Path, *, root: Path) -> sitk.Image:
-    """Return the label map; raises _Refused for one that is not whole."""
+    """Return the label map; raises BadCase for one that is not whole."""
     name = name_of(path, root)
     if not path.is_file():
-        raise _Refused("label missing", f"{name} is not there. {FETCH_AGAIN}")
+        raise BadCase("label missing", f"{name} is not there. {FETCH_AGAIN}")
     try:
         scan = scan_nifti(path, collect_values=True)
         label = read_image(path)
     except UnreadableImage as error:
-        raise _Refused("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
+        raise BadCase("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
     except RuntimeError as error:
-        raise _Refused("label unreadable", f"SimpleITK cannot read {name} ({itk_reason(error)}).") from error
+        raise BadCase("label unreadable", f"SimpleITK cannot read {name} ({itk_reason(error)}).") from error
     if scan.non_finite_voxels:  # SimpleITK reads them as background
-        raise _Refused(
+        raise BadCase(
             "label has NaN or Inf",
             f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
             "Correct the label, or remove the case.",
         )
     if label.GetDimension() != 3:
-        raise _Refused("label not 3D", f"{name} has {label.GetDimension()} dimensions. {FETCH_AGAIN}")
+        raise BadCase("label not 3D", f"{name} has {label.GetDimension()} dimensions. {FETCH_AGAIN}")
     return label
 
 
@@ -135,9 +128,9 @@ def _write_oriented(
         orientation = find_orientation(sitk.GetArrayViewFromImage(volume), label)
     except PancextError as error:
         kind = "label empty" if not label.any() else "size differs"
-        raise _Refused(kind, f"{name}: {error}. {FETCH_AGAIN}") from error
+        raise BadCase(kind, f"{name}: {error}. {FETCH_AGAIN}") from error
     if not orientation.is_clear:
-        raise _Refused(
+        raise BadCase(
             "orientation unclear",
             f"the orientation of {name} cannot be determined from the image (best candidate {orientation}; "
             f"as stored {orientation.as_it_is:.2f}). Compare both in a viewer and correct the label, "

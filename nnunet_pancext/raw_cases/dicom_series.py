@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 
 from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_itk
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry
-from nnunet_pancext.raw_cases.source import name_of
+from nnunet_pancext.raw_cases.source import BadCase, name_of
 
 NEEDED_TAGS = [
     *("SeriesInstanceUID", "Modality", "Rows", "Columns"),
@@ -38,12 +38,8 @@ SHARED = (
 )
 
 
-class BadSeries(Exception):
-    """The files are not one CT volume. `kind` is a short fixed name; the text says which file and why."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+class BadSeries(BadCase):
+    """The files are not one CT volume."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,7 +87,12 @@ def find_orientation(image: NDArray, label: NDArray) -> Orientation:
     Raises:
         PancextError: the label has no foreground, or no permutation of its axes fits the image.
     """
-    candidates = list(fitting_reorientations(image.shape, label.shape))
+    candidates = [
+        Reorientation(axes, flipped)
+        for axes in permutations(range(3))
+        if label.transpose(axes).shape == image.shape
+        for flipped in product((False, True), repeat=3)
+    ]
     if not candidates:
         raise PancextError(
             f"the label's size {label.shape[::-1]} does not fit the image's {image.shape[::-1]} "
@@ -104,16 +109,6 @@ def find_orientation(image: NDArray, label: NDArray) -> Orientation:
         as_it_is=scores.get(Reorientation(), float("nan")),
         voxels=int(np.count_nonzero(label)),
     )
-
-
-def fitting_reorientations(
-    image_shape: tuple[int, ...], label_shape: tuple[int, ...]
-) -> Iterator[Reorientation]:
-    """Yield those after which the label has the image's shape."""
-    for axes in permutations(range(3)):
-        if tuple(label_shape[axis] for axis in axes) == tuple(image_shape):
-            for flipped in product((False, True), repeat=3):
-                yield Reorientation(axes, flipped)
 
 
 def score_reorientations(

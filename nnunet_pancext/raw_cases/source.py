@@ -46,6 +46,14 @@ class Problem:
         return f"{self.case_id}: {self.kind}: {self.message}"
 
 
+class BadCase(Exception):
+    """The case cannot be used. `kind` is a short fixed name; the text says which file and why."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 def name_of(path: Path, root: Path) -> str:
     """Return the file's path below `root` for a message, or folder and name if it is elsewhere."""
     if path.is_relative_to(root):
