@@ -22,10 +22,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
 
 FORMATS = ".tar, .tar.gz or .zip"
-DAMAGE = (
-    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile),
-    *(EOFError, zlib.error, NotImplementedError),
-)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError)
 ENCRYPTED = 1  # bit of a zip member's flags
 
 

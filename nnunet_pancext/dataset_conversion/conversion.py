@@ -11,9 +11,8 @@ from typing import Any
 from nnunet_pancext.dataset_conversion.archive import opened_sources, require_source
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder, locked_build_folder, read_record
 from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_cases
-from nnunet_pancext.dataset_conversion.options import REPORT_NAME, Conversion
+from nnunet_pancext.dataset_conversion.options import CONVERTED_BY, REPORT_NAME, Conversion
 from nnunet_pancext.dataset_conversion.report import ConversionResult, belongs_to_test_set, report_document
-from nnunet_pancext.dataset_conversion.target import dataset_json
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext
 from nnunet_pancext.io.files import write_json
@@ -82,12 +81,20 @@ def build_dataset(
     candidates = (*dataset.cases, *tested)
     require_room(dataset, candidates, build=build, copy=conversion.copy)
     usable, problems, orientations = examine_cases(conversion, dataset, candidates, build=build)
-    split = choose_split(conversion, dataset, usable=usable, problems=problems)
+    split = choose_split(conversion, dataset, usable, problems)
     listed = {*split.training, *split.test}
     usable = [case for case in usable if case.label is None or case.case_id in listed]
     files = write_cases(conversion, dataset, usable, training=set(split.training), build=build)
     documents: dict[str, Any] = {
-        "dataset.json": dataset_json(dataset, name=conversion.name, training_count=len(split.training)),
+        "dataset.json": {
+            "channel_names": dataset.channel_names,
+            "labels": dataset.target_labels,
+            "numTraining": len(split.training),
+            "file_ending": dataset.file_ending,
+            "name": conversion.name,
+            **dataset.provenance,
+            "converted_by": CONVERTED_BY,
+        },
         "split.json": split_document(split, patients=dataset.patients),
         REPORT_NAME: report_document(
             conversion,
@@ -106,11 +113,7 @@ def build_dataset(
 
 
 def choose_split(
-    conversion: Conversion,
-    dataset: SourceDataset,
-    *,
-    usable: Sequence[SourceCase],
-    problems: Sequence[Problem],
+    conversion: Conversion, dataset: SourceDataset, usable: Sequence[SourceCase], problems: Sequence[Problem]
 ) -> Split:
     """Return the split of the usable cases; PancextError without any, or where `strict` forbids it."""
     lines = "\n".join(f"  {problem}" for problem in problems)

@@ -134,11 +134,7 @@ def remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
             f"the source's {len(dataset.unlabelled)} unlabelled test image(s) are left out: "
             f"the test set of --split {split.name} consists of labelled cases"
         )
-    return [*notes, *split.remarks, *_fold_remarks(dataset, split=split, name=name)]
-
-
-def _fold_remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
-    notes = []
+    notes += split.remarks
     if split.folds and (file := folds_file(name)):
         notes.append(f"its folds are in {file}")
         if backup := backup_of(file, folds=split.folds):
@@ -148,7 +144,7 @@ def _fold_remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[st
             f"its folds are in split.json; set nnUNet_preprocessed, then `pancext splits apply {name}` "
             "writes them where nnU-Net reads them"
         )
-    elif note := why_no_folds(split, patients=dataset.patients):
+    elif note := why_no_folds(split, patients=patients):
         notes.append(note)
     preprocessed = nnunet_folder(PREPROCESSED)
     folder = preprocessed / name if preprocessed else None

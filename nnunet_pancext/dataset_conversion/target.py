@@ -1,20 +1,17 @@
-"""Writing an nnU-Net raw dataset: its folder, its images and labels, its dataset.json."""
+"""Writing the images and labels of an nnU-Net raw dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.options import CONVERTED_BY
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import free_bytes, megabytes, write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, link_or_copy
 from nnunet_pancext.io.images import read_image, write_compressed
-from nnunet_pancext.raw_cases.source import SourceDataset
 
 
 def case_files(case_id: str, *, subset: str, ending: str) -> tuple[str, str]:
@@ -68,16 +65,3 @@ def write_image(image: sitk.Image, target: Path, *, read_back: bool = True) -> N
                     f"could not write {target} whole; {megabytes(free_bytes(target))} are free on its disk. "
                     "Free some space and run the same command again (it continues where it stopped)."
                 ) from error
-
-
-def dataset_json(source: SourceDataset, *, name: str, training_count: int) -> dict[str, Any]:
-    """Return nnU-Net's dataset.json."""
-    return {
-        "channel_names": source.channel_names,
-        "labels": source.target_labels,
-        "numTraining": training_count,
-        "file_ending": source.file_ending,
-        "name": name,
-        **source.provenance,
-        "converted_by": CONVERTED_BY,
-    }
