@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
-from nnunet_pancext.dataset_conversion.layouts.msd_declaration import (
-    LAYOUT,
-    entries,
-    entry_name,
-    listed_training,
-    parse_labels,
-    provenance,
-    read_msd_json,
-)
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
 
+LAYOUT = "expected are dataset.json, imagesTr/ and labelsTr/, as in Task07_Pancreas.tar"
 ENDING = ".nii.gz"
 LABEL_CHOICES = ("pancreas+tumour", "pancreas")
 
@@ -59,8 +52,7 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
     for name in ("imagesTr", "labelsTr"):
         if not (root / name).is_dir():
             raise PancextError(f"no {name}/ in {root}: {LAYOUT}. Extract the whole archive.")
-    training, labels_listed = listed_training(declared)
-    testing = [entry_name(entry, key="image") for entry in entries(declared, "test")]
+    training, testing = listed_pairs(declared, "training"), listed_pairs(declared, "test")
     images, image_problems = volumes(root / "imagesTr")
     label_files, label_problems = volumes(root / "labelsTr")
     tests, test_problems = volumes(root / "imagesTs")
@@ -68,8 +60,8 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
     if not names:
         raise PancextError(f"no cases in {root}: imagesTr/ holds no *{ENDING}. Extract the whole archive.")
     problems = [*image_problems, *label_problems, *compare_with_list(names, training, folder="imagesTr")]
-    for image, label in labels_listed.items():
-        if image in names:
+    for image, label in dict.fromkeys(training):
+        if image in names and label != image:
             message = f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name."
             problems.append(Problem(case_id(image), "label of another case", message))
     test_problems += compare_with_list(tests, testing, folder="imagesTs")
@@ -120,6 +112,70 @@ def find_task_folder(folder: Path) -> Path:
     return tasks[0]
 
 
+def read_msd_json(root: Path) -> dict[str, Any]:
+    """Return the content of the source's dataset.json; PancextError unless it declares CT."""
+    path = root / "dataset.json"
+    if not path.is_file():
+        raise PancextError(f"no dataset.json in {root}: {LAYOUT}. Extract the whole archive.")
+    declared = read_json(path, expect=dict, remedy="Extract or download it again.")
+    modality = declared.get("modality", {"0": "CT"})
+    if not isinstance(modality, dict) or [str(m).upper() for m in modality.values()] != ["CT"]:
+        raise PancextError(
+            f"{path} declares modality {modality}: only single-channel CT can be converted. "
+            "Is this the pancreas task?"
+        )
+    return declared
+
+
+def parse_labels(labels: Any) -> dict[str, int]:
+    """Turn MSD's {"0": "background", …} into {"background": 0, …}, values 0, 1, 2, … as nnU-Net requires."""
+    hint = 'Expected is "labels": {"0": "background", "1": "pancreas", "2": "cancer"} in dataset.json.'
+    try:
+        values = {str(name): int(value) for value, name in labels.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PancextError(f"cannot understand the labels {labels!r}. {hint}") from error
+    values = dict(sorted(values.items(), key=lambda item: item[1]))
+    if len(values) < 2 or len(values) != len(labels) or list(values.values()) != list(range(len(values))):
+        raise PancextError(f"the labels {labels!r} are not 0, 1, 2, … with a name each. {hint}")
+    if "background" in values and values["background"] != 0:
+        raise PancextError(f"the labels {labels!r} call a foreground value background. {hint}")
+    return {"background": 0, **{name: value for name, value in values.items() if value}}
+
+
+def listed_pairs(declared: dict[str, Any], part: str) -> list[tuple[str, str]]:
+    """Return the names of image and label of each case listed; the same where no label is listed.
+
+    An entry is the path of the image, or a dict of both paths.
+    """
+    entries = declared.get(part) or []
+    if not isinstance(entries, list):
+        raise PancextError(f"'{part}' in dataset.json is a {type(entries).__name__}, not a list. Correct it.")
+    pairs = []
+    for entry in entries:
+        paths = entry if isinstance(entry, dict) else {"image": entry}
+        names = []
+        for key, path in (("image", paths.get("image")), ("label", paths.get("label") or paths.get("image"))):
+            if not isinstance(path, str) or not path:
+                raise PancextError(
+                    f"dataset.json has an entry without a path for '{key}': {entry!r}. Correct it."
+                )
+            names.append(path.replace("\\", "/").rsplit("/", 1)[-1])
+        pairs.append((names[0], names[1]))
+    return pairs
+
+
+def provenance(declared: dict[str, Any]) -> dict[str, str]:
+    """Return licence, reference, description and release, with the published values as defaults."""
+    fields = {
+        "licence": declared.get("licence") or declared.get("license") or "CC-BY-SA 4.0",
+        "reference": declared.get("reference") or "Memorial Sloan Kettering Cancer Center",
+        "description": declared.get("description") or "Pancreas and pancreatic tumour in CT",
+        # The published file misspells the key.
+        "release": declared.get("release") or declared.get("relase") or "unknown",
+    }
+    return {name: str(value).strip() for name, value in fields.items()}
+
+
 def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
     """Return the names of the .nii.gz files in `folder`, and a problem for every uncompressed .nii."""
     files = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
@@ -138,9 +194,9 @@ def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
     return names, problems
 
 
-def compare_with_list(names: set[str], listed: Sequence[str], *, folder: str) -> Iterator[Problem]:
+def compare_with_list(names: set[str], pairs: Sequence[tuple[str, str]], *, folder: str) -> Iterator[Problem]:
     """Yield where dataset.json's list and the disk disagree; the disk decides what is converted."""
-    counts = Counter(name for name in listed if not name.startswith("."))
+    counts = Counter(image for image, _ in pairs if not image.startswith("."))
     for name in sorted(counts.keys() | names):
         where = f"{folder}/{name}"
         if name not in names:
