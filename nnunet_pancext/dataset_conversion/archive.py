@@ -11,7 +11,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -48,15 +48,9 @@ def require_source(source: Path) -> None:
     if source.is_dir():
         return
     try:
-        is_archive = archive_members(source) is not None
+        archive_members(source)
     except OSError as error:
         raise PancextError(f"cannot read {source}: {error.strerror}. Check its permissions.") from error
-    if not is_archive:
-        raise PancextError(
-            f"{source} is neither a folder nor a readable {FORMATS}. "
-            "If it is another kind of archive, unpack it and give the folder; "
-            "if it is one of these, download it again."
-        )
 
 
 @contextmanager
@@ -73,26 +67,23 @@ def opened_sources(
         yield [
             (source, 0)
             if source.is_dir()
-            else (
-                extracted / str(number),
-                extract(source, extracted / str(number), show_progress=show_progress),
-            )
+            else extract(source, extracted / str(number), show_progress=show_progress)
             for number, source in enumerate(sources)
         ]
     finally:
         shutil.rmtree(extracted, ignore_errors=True)
 
 
-def extract(archive: Path, folder: Path, *, show_progress: bool) -> int:
-    """Write the visible files of `archive` into `folder`, with their modification times; count the others.
+def extract(archive: Path, folder: Path, *, show_progress: bool) -> tuple[Path, int]:
+    """Write the visible files of `archive` into `folder`, with their modification times.
+
+    Returns the folder, and the number of the hidden files.
 
     Raises:
         PancextError: a member is a link, a device or outside the folder, and nothing is written; or the
             archive is damaged or encrypted, or the disk too small.
     """
     opened = archive_members(archive)
-    if opened is None:
-        raise PancextError(f"{archive} is not a readable {FORMATS}. Download it again.")
     name = ""
     with write_errors_as_pancext(folder):
         folder.mkdir(parents=True)
@@ -110,7 +101,7 @@ def extract(archive: Path, folder: Path, *, show_progress: bool) -> int:
                         name = f"{member.name}: "
                         member.extract(folder)
                         bar.update(member.size)
-                return len(members) - len(visible)
+                return folder, len(members) - len(visible)
         except DAMAGE as error:
             raise PancextError(
                 f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
@@ -133,14 +124,18 @@ def refuse_unsafe(member: Member, *, archive: Path) -> None:
     )
 
 
-def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]] | None:
-    """Return the context manager that lists the archive's files, None for an unknown format."""
-    try:
+def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]]:
+    """Return the context manager that lists the archive's files; PancextError for an unknown format."""
+    with suppress(EOFError, zlib.error):  # a compressed file that ends before the first member does
         if tarfile.is_tarfile(archive):
             return tar_members
-    except (EOFError, zlib.error):  # a compressed file that ends before the first member does
-        return None
-    return zip_members if zipfile.is_zipfile(archive) else None
+        if zipfile.is_zipfile(archive):
+            return zip_members
+    raise PancextError(
+        f"{archive} is neither a folder nor a readable {FORMATS}. "
+        "If it is another kind of archive, unpack it and give the folder; "
+        "if it is one of these, download it again."
+    )
 
 
 @contextmanager

@@ -16,22 +16,12 @@ FILE = re.compile(r"(img|label)(\d{4})\.nii\.gz")
 CASE = "synapse_{}"
 LAYOUT = "expected are Training/img/img0001.nii.gz and Training/label/label0001.nii.gz, as in RawData.zip"
 TEST_FOLDERS = {"testing", "test"}
-# As the challenge numbers them. Repositories that give eight organs number those in several other ways.
-ORGANS = {
-    "spleen": 1,
-    "right kidney": 2,
-    "left kidney": 3,
-    "gallbladder": 4,
-    "oesophagus": 5,
-    "liver": 6,
-    "stomach": 7,
-    "aorta": 8,
-    "inferior vena cava": 9,
-    "portal and splenic vein": 10,
-    "pancreas": 11,
-    "right adrenal gland": 12,
-    "left adrenal gland": 13,
-}
+# In the challenge's order, from 1. Repositories that give eight organs number those in several other ways.
+ORGANS = (
+    *("spleen", "right kidney", "left kidney", "gallbladder", "oesophagus", "liver", "stomach", "aorta"),
+    *("inferior vena cava", "portal and splenic vein", "pancreas"),
+    *("right adrenal gland", "left adrenal gland"),
+)
 EIGHT = ("spleen", "right kidney", "left kidney", "gallbladder", "liver", "stomach", "aorta", "pancreas")
 PROVENANCE = {
     "licence": "registration at Synapse needed; see its terms of use",
@@ -92,8 +82,10 @@ def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
     def case(number: str, image: Path, label: Path | None = None) -> SourceCase:
         return SourceCase(case_id=CASE.format(number), image=image, label=label, patient=number)
 
-    declared = {"background": 0, **ORGANS}
-    target = declared if organs == 13 else {name: value for value, name in enumerate(("background", *EIGHT))}
+    declared, eight = (
+        {name: value for value, name in enumerate(("background", *names))} for names in (ORGANS, EIGHT)
+    )
+    target = declared if organs == 13 else eight
     return SourceDataset(
         title="Synapse multi-organ CT (BTCV)",
         root=folder,
