@@ -10,6 +10,14 @@ from nnunet_pancext.cli.options import add_command, add_jobs
 from nnunet_pancext.splits.published import names_for
 
 FORMATS = ".tar, .tar.gz or .zip"
+# Id and name of the dataset, and counts for --split.
+DEFAULTS = {
+    "msd": (7, "Pancreas", "257/24 or 216/65"),
+    "nih": (82, "NIHPancreas", "60/20"),
+    "synapse": (13, "Synapse", "18/12"),
+    "acdc": (27, "ACDC", "120/30"),
+    "slices": (101, "Slices", "257/24"),
+}
 EXAMPLES = {
     "msd": """\
   pancext convert msd Task07_Pancreas.tar                          nnU-Net's own five folds
@@ -44,9 +52,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         layouts,
         "msd",
         sources={"source": f"the dataset's folder, its parent, or its {FORMATS}"},
-        dataset_id=7,
-        name="Pancreas",
-        split_example="257/24 or 216/65",
         help="Medical Segmentation Decathlon Task07_Pancreas",
         description="Convert MSD Task07_Pancreas. Images are hard-linked or copied, never re-encoded.",
     )
@@ -63,9 +68,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
             "images": f"the folder of all patients' DICOM files, or its {FORMATS}",
             "labels": f"the folder of label0001.nii.gz and so on, or its {FORMATS}",
         },
-        dataset_id=82,
-        name="NIHPancreas",
-        split_example="60/20",
         help="NIH Pancreas-CT, DICOM series with labels in NIfTI",
         description="Convert NIH Pancreas-CT. Slices are ordered by position and written in HU. Label\n"
         "orientation is verified against the image; cases where it is unclear are left out.",
@@ -74,9 +76,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         layouts,
         "synapse",
         sources={"source": f"the folder RawData, its parent, or its {FORMATS}"},
-        dataset_id=13,
-        name="Synapse",
-        split_example="18/12",
         help="Synapse multi-organ CT (BTCV), eight or thirteen organs",
         description="Convert the multi-organ CT of Synapse. Organs are selected and numbered by name.",
     )
@@ -87,9 +86,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         layouts,
         "acdc",
         sources={"source": f"the folder database, its parent, or its {FORMATS}"},
-        dataset_id=27,
-        name="ACDC",
-        split_example="120/30",
         nnunet_split="the source's own training and testing sets",
         help="ACDC, cardiac MRI",
         description="Convert ACDC. The two frames of a patient are two cases, always on one side of a split.",
@@ -98,9 +94,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         layouts,
         "slices",
         sources={"source": f"the folder of image/ and label/, or its {FORMATS}"},
-        dataset_id=101,
-        name="Slices",
-        split_example="257/24",
         help="greyscale .png slices with masks",
         description="Convert greyscale .png files in image/, with masks of the same names in label/, into a\n"
         "2D dataset. Masks hold 0 and 255, or the numbers of the classes.",
@@ -126,9 +119,6 @@ def add_layout(
     layout: str,
     *,
     sources: dict[str, str],
-    dataset_id: int,
-    name: str,
-    split_example: str,
     nnunet_split: str = "all labelled cases train",
     **texts: str,
 ) -> argparse.ArgumentParser:
@@ -137,8 +127,9 @@ def add_layout(
     parser.set_defaults(run=run, sources=tuple(sources))
     for source, text in sources.items():
         parser.add_argument(source, type=Path, help=text)
+    dataset_id, name, counts = DEFAULTS[layout]
     split_help = (
-        f"nnunet (default): {nnunet_split}; A/B, e.g. {split_example}: A patients for training and B for "
+        f"nnunet (default): {nnunet_split}; A/B, e.g. {counts}: A patients for training and B for "
         "testing (imagesTs with labelsTs), drawn with a fixed seed"
     )
     if published := names_for(layout):
