@@ -33,7 +33,7 @@ dataset_conversion.files_below io.files
 dataset_conversion.folds_in_place nnunet_files.splits_final
 dataset_conversion.image_scan raw_cases.image_scan
 dataset_conversion.msd dataset_conversion.layouts.msd
-dataset_conversion.msd_declaration dataset_conversion.layouts.msd_declaration
+dataset_conversion.msd_declaration dataset_conversion.layouts.msd
 dataset_conversion.nih dataset_conversion.layouts.nih
 dataset_conversion.orientation raw_cases.orientation
 dataset_conversion.published_splits splits.published

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from nnunet_pancext.cli.options import add_command, add_jobs
+
 EXAMPLES = """\
 examples:
   pancext splits list
@@ -16,12 +18,8 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add `splits` with its three actions."""
-    parser = commands.add_parser(
-        "splits",
-        help="published splits; folds by patient; leakage between training and test",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "published splits; folds by patient; leakage between training and test"
+    parser = add_command(commands, "splits", help=text, epilog=EXAMPLES)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the published splits and their sources")
     listing.set_defaults(run=run_list)
@@ -35,17 +33,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     checking.set_defaults(run=run_check)
     for action in (applying, checking):
         action.add_argument("dataset", help="number, name or folder of the raw dataset")
+        action.add_argument(
+            "--patient-regex", metavar="REGEX", help="its first group is the patient in a case's name"
+        )
     applying.add_argument(
         "--split", metavar="NAME", help="a published split (default: that of the conversion)"
     )
     applying.add_argument(
         "--overwrite", action="store_true", help="replace existing folds, which are kept beside the new ones"
     )
-    checking.add_argument("--jobs", type=int, help="images read at once (default 4, at most the CPUs)")
-    for action in (applying, checking):
-        action.add_argument(
-            "--patient-regex", metavar="REGEX", help="its first group is the patient in a case's name"
-        )
+    add_jobs(checking, cases="images")
 
 
 def run_list(parsed: argparse.Namespace) -> int:

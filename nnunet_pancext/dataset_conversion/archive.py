@@ -11,7 +11,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -22,19 +22,8 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
 
 FORMATS = ".tar, .tar.gz or .zip"
-DAMAGE = (
-    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile),
-    *(EOFError, zlib.error, NotImplementedError),
-)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError)
 ENCRYPTED = 1  # bit of a zip member's flags
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenedSource:
-    """A folder to read from; `hidden_members` of its archive were not extracted."""
-
-    folder: Path
-    hidden_members: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,45 +48,42 @@ def require_source(source: Path) -> None:
     if source.is_dir():
         return
     try:
-        is_archive = archive_members(source) is not None
+        archive_members(source)
     except OSError as error:
         raise PancextError(f"cannot read {source}: {error.strerror}. Check its permissions.") from error
-    if not is_archive:
-        raise PancextError(
-            f"{source} is neither a folder nor a readable {FORMATS}. "
-            "If it is another kind of archive, unpack it and give the folder; "
-            "if it is one of these, download it again."
-        )
 
 
 @contextmanager
 def opened_sources(
     sources: Sequence[Path], *, extract_under: Path, show_progress: bool
-) -> Iterator[list[OpenedSource]]:
-    """Yield the folders of `sources`; archives are extracted below `extract_under` and removed afterwards."""
+) -> Iterator[list[tuple[Path, int]]]:
+    """Yield the folder of each source, and how many hidden files of its archive were not extracted.
+
+    Archives are extracted below `extract_under` and removed afterwards.
+    """
     extracted = extract_under / "extracted"
     shutil.rmtree(extracted, ignore_errors=True)  # by a killed run
     try:
         yield [
-            OpenedSource(folder=source, hidden_members=0)
+            (source, 0)
             if source.is_dir()
-            else extract(source, folder=extracted / str(number), show_progress=show_progress)
+            else extract(source, extracted / str(number), show_progress=show_progress)
             for number, source in enumerate(sources)
         ]
     finally:
         shutil.rmtree(extracted, ignore_errors=True)
 
 
-def extract(archive: Path, *, folder: Path, show_progress: bool) -> OpenedSource:
-    """Write the regular files of `archive` that are not hidden into `folder`, with their modification times.
+def extract(archive: Path, folder: Path, *, show_progress: bool) -> tuple[Path, int]:
+    """Write the visible files of `archive` into `folder`, with their modification times.
+
+    Returns the folder, and the number of the hidden files.
 
     Raises:
         PancextError: a member is a link, a device or outside the folder, and nothing is written; or the
             archive is damaged or encrypted, or the disk too small.
     """
     opened = archive_members(archive)
-    if opened is None:
-        raise PancextError(f"{archive} is not a readable {FORMATS}. Download it again.")
     name = ""
     with write_errors_as_pancext(folder):
         folder.mkdir(parents=True)
@@ -115,7 +101,7 @@ def extract(archive: Path, *, folder: Path, show_progress: bool) -> OpenedSource
                         name = f"{member.name}: "
                         member.extract(folder)
                         bar.update(member.size)
-                return OpenedSource(folder=folder, hidden_members=len(members) - len(visible))
+                return folder, len(members) - len(visible)
         except DAMAGE as error:
             raise PancextError(
                 f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
@@ -125,12 +111,10 @@ def extract(archive: Path, *, folder: Path, show_progress: bool) -> OpenedSource
 
 def refuse_unsafe(member: Member, *, archive: Path) -> None:
     """Raise PancextError for a member that is not a regular file or would be written outside the folder."""
+    paths = (PurePosixPath(member.name), PureWindowsPath(member.name))
     if not member.is_regular:
         problem = "a link or device, which a dataset does not need"
-    elif any(
-        path.is_absolute() or path.anchor or ".." in path.parts
-        for path in (PurePosixPath(member.name), PureWindowsPath(member.name))
-    ):
+    elif any(path.anchor or ".." in path.parts for path in paths):
         problem = "which would be written outside the target folder"
     else:
         return
@@ -140,14 +124,18 @@ def refuse_unsafe(member: Member, *, archive: Path) -> None:
     )
 
 
-def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]] | None:
-    """Return the context manager that lists the archive's files, None for an unknown format."""
-    try:
+def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]]:
+    """Return the context manager that lists the archive's files; PancextError for an unknown format."""
+    with suppress(EOFError, zlib.error):  # a compressed file that ends before the first member does
         if tarfile.is_tarfile(archive):
             return tar_members
-    except (EOFError, zlib.error):  # a compressed file that ends before the first member does
-        return None
-    return zip_members if zipfile.is_zipfile(archive) else None
+        if zipfile.is_zipfile(archive):
+            return zip_members
+    raise PancextError(
+        f"{archive} is neither a folder nor a readable {FORMATS}. "
+        "If it is another kind of archive, unpack it and give the folder; "
+        "if it is one of these, download it again."
+    )
 
 
 @contextmanager
@@ -155,23 +143,17 @@ def tar_members(archive: Path) -> Iterator[list[Member]]:
     """Yield the members that are not folders."""
     with tarfile.open(archive) as tar:
         infos = [info for info in tar.getmembers() if not info.isdir()]
-        _require_end_mark(tar)
+        # tarfile stops listing at any bad header; only the end mark shows that it came to the end.
+        if tar.fileobj is None:
+            raise tarfile.ReadError("it was closed while being read")
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"it breaks off at byte {tar.offset}")
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.10.12, 3.11.4 and later
         yield [
-            Member(
-                name=info.name, size=info.size, is_regular=info.isfile(), extract=partial(tar.extract, info)
-            )
-            for info in infos
+            Member(name=i.name, size=i.size, is_regular=i.isfile(), extract=partial(tar.extract, i))
+            for i in infos
         ]
-
-
-def _require_end_mark(tar: tarfile.TarFile) -> None:
-    """Raise tarfile.ReadError unless the listing ended at the end mark: tarfile stops at any bad header."""
-    if tar.fileobj is None:
-        raise tarfile.ReadError("it was closed while being read")
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"it breaks off at byte {tar.offset}")
 
 
 @contextmanager
@@ -195,10 +177,7 @@ def zip_members(archive: Path) -> Iterator[list[Member]]:
 
 def _extract_from_zip(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
     """Write a member with its modification time; zipfile reads no more than the declared size."""
-    target = folder / info.filename
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with packed.open(info) as content, target.open("wb") as output:
-        shutil.copyfileobj(content, output)
+    target = Path(packed.extract(info, folder))
     if target.stat().st_size < info.file_size:
         raise zipfile.BadZipFile("it is cut short")
     modified = time.mktime((*info.date_time, 0, 0, -1))

@@ -66,8 +66,8 @@ class BuildFolder:
     def record(self, case_id: str, *, source: Any) -> Any:
         """Return the case's record; None unless it was made from the same `source` (JSON values)."""
         content = read_record(self.case_folder(case_id) / "record.json")
-        same = isinstance(content, dict) and content.get("source") == as_json(source)
-        return content.get("outcome") if same else None
+        is_current = isinstance(content, dict) and content.get("source") == as_json(source)
+        return content.get("outcome") if is_current else None
 
     def keep_record(self, case_id: str, *, source: Any, outcome: Any) -> None:
         """Record that the case was examined."""
@@ -102,11 +102,9 @@ class BuildFolder:
 
     def restore_replaced(self) -> None:
         """Undo a publication that stopped half-way; after a complete one, remove the former target."""
-        if not self.replaced.exists():
-            return
         if self.target.exists():
             shutil.rmtree(self.replaced, ignore_errors=True)
-        else:
+        elif self.replaced.exists():
             os.rename(self.replaced, self.target)
 
 

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.target import write_image
+from nnunet_pancext.dataset_conversion.target import with_geometry, write_image
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.images import itk_reason, read_image
 from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, CaseFindings
-from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_series
-from nnunet_pancext.raw_cases.orientation import Orientation, Reorientation, find_orientation
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
+from nnunet_pancext.raw_cases.dicom_series import open_series, read_series
+from nnunet_pancext.raw_cases.orientation import Reorientation, find_orientation
+from nnunet_pancext.raw_cases.source import BadCase, Problem, SourceCase, name_of
 
-ENDING = ".nii.gz"
 AXIS_TOLERANCE = 0.1  # of direction cosines: how far two axes that count as one may differ
 
 
@@ -48,12 +47,8 @@ class ExaminedCase(CaseFindings):
         return case
 
 
-class _Refused(Exception):
-    """The case cannot be prepared; the arguments are kind and message of its problem."""
-
-
 def prepare_case(
-    case: SourceCase, *, root: Path, folder: Path, check_orientation: bool, ending: str = ENDING
+    case: SourceCase, *, root: Path, folder: Path, check_orientation: bool, ending: str
 ) -> ExaminedCase:
     """Write to `folder` what must be written anew, and determine the orientation of the label.
 
@@ -61,16 +56,31 @@ def prepare_case(
     by the intensities of the image if these are clear. A NIfTI image stays; with `check_orientation` its
     label is reoriented by the intensities alone. A bad case is not an error but has `problems`.
     """
+    prepared = ExaminedCase(case_id=case.case_id)
+    image_file, label_file = folder / f"image{ending}", folder / f"label{ending}"
     try:
         if case.series:
-            return _prepare_series(case, root=root, folder=folder, ending=ending)
-        if check_orientation and case.label is not None:
-            return _prepare_label(case, root=root, folder=folder, ending=ending)
-    except _Refused as refusal:
-        kind, message = refusal.args
-        problem = Problem(case.case_id, kind, message)
-        return ExaminedCase(case_id=case.case_id, problems=(problem,))
-    return ExaminedCase(case_id=case.case_id)
+            volume = read_series(open_series(case.series, root=root))
+            if case.label is not None:
+                label = _read_label(case.label, root=root)
+                by_header = header_reorientation(volume, label) or Reorientation()
+                voxels = by_header.apply(sitk.GetArrayFromImage(label))
+                prepared = _write_oriented(case, volume, voxels, root=root, target=label_file, always=True)
+            write_image(volume, image_file, read_back=False)
+            return replace(prepared, image=str(image_file))
+        # The checks that follow find missing and damaged files.
+        if check_orientation and case.label and case.label.is_file() and case.image.is_file():
+            try:
+                scan_nifti(case.image, collect_values=False)
+                volume = read_image(case.image)
+                voxels = sitk.GetArrayFromImage(_read_label(case.label, root=root))
+            except (UnreadableImage, RuntimeError, BadCase):
+                return prepared
+            if volume.GetDimension() == 3 and voxels.any():
+                return _write_oriented(case, volume, voxels, root=root, target=label_file)
+    except BadCase as error:
+        return replace(prepared, problems=(Problem(case.case_id, error.kind, str(error)),))
+    return prepared
 
 
 def header_reorientation(image: sitk.Image, label: sitk.Image) -> Reorientation | None:
@@ -86,107 +96,55 @@ def header_reorientation(image: sitk.Image, label: sitk.Image) -> Reorientation 
     )
 
 
-def _prepare_series(case: SourceCase, *, root: Path, folder: Path, ending: str) -> ExaminedCase:
-    try:
-        volume = read_series(open_series(case.series, root=root))
-    except BadSeries as error:
-        raise _Refused(error.kind, str(error)) from error
-    image = folder / f"image{ending}"
-    if case.label is None:
-        write_image(volume, image, read_back=False)
-        return ExaminedCase(case_id=case.case_id, image=str(image))
-    label = _read_label(case.label, root=root)
-    by_header = header_reorientation(volume, label) or Reorientation()
-    stored = by_header.apply(sitk.GetArrayFromImage(label))
-    oriented, orientation, problems = _orient(case, volume, stored, root=root)
-    write_image(volume, image, read_back=False)
-    target = folder / f"label{ending}"
-    write_image(_with_geometry(oriented, volume), target)
-    return ExaminedCase(
-        case_id=case.case_id,
-        image=str(image),
-        label=str(target),
-        orientation=str(orientation),
-        problems=problems,
-    )
-
-
-def _prepare_label(case: SourceCase, *, root: Path, folder: Path, ending: str) -> ExaminedCase:
-    unchanged = ExaminedCase(case_id=case.case_id)  # the checks that follow find missing and damaged files
-    if case.label is None or not case.label.is_file() or not case.image.is_file():
-        return unchanged
-    try:
-        scan_nifti(case.image, collect_values=False)
-        volume = read_image(case.image)
-        label = _read_label(case.label, root=root)
-    except (UnreadableImage, RuntimeError, _Refused):
-        return unchanged
-    stored = sitk.GetArrayFromImage(label)
-    if volume.GetDimension() != 3 or stored.ndim != 3 or not stored.any():
-        return unchanged
-    oriented, orientation, problems = _orient(case, volume, stored, root=root)
-    if not problems:
-        return replace(unchanged, orientation=str(orientation))
-    target = folder / f"label{ending}"
-    write_image(_with_geometry(oriented, volume), target)
-    return replace(unchanged, label=str(target), orientation=str(orientation), problems=problems)
-
-
 def _read_label(path: Path, *, root: Path) -> sitk.Image:
-    """Return the label map; raises _Refused for one that is not whole."""
+    """Return the label map; raises BadCase for one that is not whole."""
     name = name_of(path, root)
     if not path.is_file():
-        raise _Refused("label missing", f"{name} is not there. {FETCH_AGAIN}")
+        raise BadCase("label missing", f"{name} is not there. {FETCH_AGAIN}")
     try:
         scan = scan_nifti(path, collect_values=True)
         label = read_image(path)
     except UnreadableImage as error:
-        raise _Refused("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
+        raise BadCase("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise _Refused("label unreadable", f"SimpleITK cannot read {name} ({reason}).") from error
+        raise BadCase("label unreadable", f"SimpleITK cannot read {name} ({itk_reason(error)}).") from error
     if scan.non_finite_voxels:  # SimpleITK reads them as background
-        raise _Refused(
+        raise BadCase(
             "label has NaN or Inf",
             f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
             "Correct the label, or remove the case.",
         )
     if label.GetDimension() != 3:
-        raise _Refused("label not 3D", f"{name} has {label.GetDimension()} dimensions. {FETCH_AGAIN}")
+        raise BadCase("label not 3D", f"{name} has {label.GetDimension()} dimensions. {FETCH_AGAIN}")
     return label
 
 
-def _orient(
-    case: SourceCase, volume: sitk.Image, label: np.ndarray, *, root: Path
-) -> tuple[np.ndarray, Orientation, tuple[Problem, ...]]:
-    """Return the label as it fits the image, its orientation, and a warning where it was changed."""
+def _write_oriented(
+    case: SourceCase, volume: sitk.Image, label: np.ndarray, *, root: Path, target: Path, always: bool = False
+) -> ExaminedCase:
+    """Write the label as it fits the image, unless it does as stored and not `always`."""
     name = name_of(case.label or case.image, root)
     try:
         orientation = find_orientation(sitk.GetArrayViewFromImage(volume), label)
     except PancextError as error:
         kind = "label empty" if not label.any() else "size differs"
-        raise _Refused(kind, f"{name}: {error}. {FETCH_AGAIN}") from error
+        raise BadCase(kind, f"{name}: {error}. {FETCH_AGAIN}") from error
     if not orientation.is_clear:
-        raise _Refused(
+        raise BadCase(
             "orientation unclear",
             f"the orientation of {name} cannot be determined from the image (best candidate {orientation}; "
             f"as stored {orientation.as_it_is:.2f}). Compare both in a viewer and correct the label, "
             "or remove the case.",
         )
-    if orientation.turn == Reorientation():
-        return label, orientation, ()
-    warning = Problem(
-        case.case_id,
-        "label turned",
-        f"{name} matches its image only with {orientation} (as stored {orientation.as_it_is:.2f}). "
-        "The corrected label was written.",
-        leaves_out=False,
-    )
-    return orientation.turn.apply(label), orientation, (warning,)
-
-
-def _with_geometry(voxels: np.ndarray, volume: sitk.Image) -> sitk.Image:
-    """Return the voxels as an image with the volume's geometry."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
-    image.CopyInformation(volume)
-    return image
+    examined = ExaminedCase(case_id=case.case_id, orientation=str(orientation))
+    if orientation.turn != Reorientation():
+        message = (
+            f"{name} matches its image only with {orientation} (as stored {orientation.as_it_is:.2f}). "
+            "The corrected label was written."
+        )
+        warning = Problem(case.case_id, "label turned", message, leaves_out=False)
+        examined = replace(examined, problems=(warning,))
+    elif not always:
+        return examined
+    write_image(with_geometry(orientation.turn.apply(label), volume), target)
+    return replace(examined, label=str(target))

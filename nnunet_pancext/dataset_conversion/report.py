@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_conversion.target import CONVERTED_BY
+from nnunet_pancext.dataset_conversion.options import CONVERTED_BY, REPORT_NAME, Conversion
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import nnunet_folder
-from nnunet_pancext.raw_cases.source import Problem, SourceDataset
-from nnunet_pancext.splits.make import Split
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, nnunet_folder
+from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, backup_of, folds_file
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
+from nnunet_pancext.splits.make import NNUNET_SPLIT, Split, why_no_folds
+from nnunet_pancext.splits.published import PUBLISHED
 
-REPORT_NAME = "conversion_report.json"
 MOST_LINES = 20
 
 
@@ -41,18 +42,17 @@ class ConversionResult:
         """Return the result of the conversion that wrote the report in `folder`."""
         report = read_json(folder / REPORT_NAME, expect=dict)
         written = report["written"]
-
-        def problems(name: str, *, leaves_out: bool) -> tuple[Problem, ...]:
-            entries = report[name]
-            return tuple(Problem(e["case"], e["kind"], e["message"], leaves_out=leaves_out) for e in entries)
-
+        left_out, warnings = (
+            tuple(Problem(e["case"], e["kind"], e["message"], leaves_out=excluded) for e in report[name])
+            for name, excluded in (("left_out", True), ("warnings", False))
+        )
         return cls(
             folder=folder,
             dataset_id=dataset_id,
             training=tuple(written["training"]),
             test=tuple(written["test"]),
-            left_out=problems("left_out", leaves_out=True),
-            warnings=problems("warnings", leaves_out=False),
+            left_out=left_out,
+            warnings=warnings,
             notes=tuple(report["notes"]),
             file_counts=written["file_counts"],
         )
@@ -64,73 +64,117 @@ class ConversionResult:
 
 
 def report_document(
-    result: ConversionResult,
+    conversion: Conversion,
+    dataset: SourceDataset,
     *,
-    source: SourceDataset,
-    source_path: str,
-    options: Mapping[str, Any],
     split: Split,
+    test: Sequence[str],
+    problems: Sequence[Problem],
     files: Mapping[str, str],
     orientations: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the content of conversion_report.json.
 
-    `files` maps each path to how the file was made, `orientations` each case to the orientation of its
-    label, where that was determined.
+    `test` are the cases of imagesTs. `files` maps each path to how the file was made, `orientations` each
+    case to the orientation of its label, where that was determined.
     """
+    left_out, warnings = (
+        [
+            {"case": p.case_id, "kind": p.kind, "message": p.message}
+            for p in problems
+            if p.leaves_out == excluded
+        ]
+        for excluded in (True, False)
+    )
     return {
         "converted_by": CONVERTED_BY,
         "source": {
-            "dataset": source.title,
-            "path": source_path,
-            "labels": source.declared_labels,
-            "hidden_files_ignored": source.hidden_files,
-            "other_files_ignored": list(source.ignored_files),
+            "dataset": dataset.title,
+            "path": conversion.source_entry,
+            "labels": dataset.declared_labels,
+            "hidden_files_ignored": dataset.hidden_files,
+            "other_files_ignored": list(dataset.ignored_files),
         },
-        "options": dict(options),
-        "labels": source.target_labels,
+        "options": conversion.options,
+        "labels": dataset.target_labels,
         "split": {"name": split.name, "source": split.source},
         "written": {
-            "training": list(result.training),
-            "test": list(result.test),
-            "file_counts": result.file_counts,
+            "training": list(split.training),
+            "test": list(test),
+            "file_counts": dict(sorted(Counter(files.values()).items())),
             "files": dict(sorted(files.items())),
         },
         **({"orientation_of_labels": dict(sorted(orientations.items()))} if orientations else {}),
-        "left_out": [problem_entry(problem) for problem in result.left_out],
-        "warnings": [problem_entry(problem) for problem in result.warnings],
-        "notes": list(result.notes),
+        "left_out": left_out,
+        "warnings": warnings,
+        "notes": remarks(dataset, split=split, name=conversion.folder.name),
     }
 
 
-def problem_entry(problem: Problem) -> dict[str, str]:
-    """Return a problem for the report."""
-    return {"case": problem.case_id, "kind": problem.kind, "message": problem.message}
+def belongs_to_test_set(case: SourceCase, *, split: str) -> bool:
+    """Whether an unlabelled case is part of the split's test set."""
+    if split in PUBLISHED:
+        test = PUBLISHED[split].test
+        return not test or (case.patient or case.case_id) in test
+    return split == NNUNET_SPLIT
 
 
-def count_files(files: Mapping[str, str]) -> dict[str, int]:
-    """Count the files by how they were made."""
-    return dict(sorted(Counter(files.values()).items()))
+def remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
+    """Return what the user should know about the split, its folds and older data of the dataset `name`."""
+    patients = dataset.patients
+    notes = []
+    if any(case.patient for case in dataset.cases):
+        parts = (split.training, split.test)
+        training, test = (len({patients[case] for case in part if case in patients}) for part in parts)
+        notes.append(f"the labelled cases are of {training} patient(s) for training and {test} for testing")
+    if split.test or split.folds:
+        notes.append(f"split {split.name}: {split.source}")
+    if split.test and any(not belongs_to_test_set(case, split=split.name) for case in dataset.unlabelled):
+        notes.append(
+            f"the source's {len(dataset.unlabelled)} unlabelled test image(s) are left out: "
+            f"the test set of --split {split.name} consists of labelled cases"
+        )
+    notes += split.remarks
+    if split.folds and (file := folds_file(name)):
+        notes.append(f"its folds are in {file}")
+        if backup := backup_of(file, folds=split.folds):
+            notes.append(f"previous folds were kept as {backup.name}")
+    elif split.folds:
+        notes.append(
+            f"its folds are in split.json; set nnUNet_preprocessed, then `pancext splits apply {name}` "
+            "writes them where nnU-Net reads them"
+        )
+    elif note := why_no_folds(split, patients=patients):
+        notes.append(note)
+    preprocessed = nnunet_folder(PREPROCESSED)
+    folder = preprocessed / name if preprocessed else None
+    older = [path.name for path in folder.iterdir()] if folder and folder.is_dir() else []
+    if any(not (split.folds and file_name.startswith(SPLITS_FILE.stem)) for file_name in older):
+        notes.append(
+            f"{folder} holds preprocessed data of an earlier dataset of this name: "
+            "remove it, or nnU-Net trains on it"
+        )
+    return notes
 
 
 def summary(result: ConversionResult) -> str:
     """Return the console summary: where, how many, what was left out, what comes next."""
     counts = ", ".join(f"{count} {how}" for how, count in result.file_counts.items())
-    lines = [
-        f"dataset   {result.folder}",
-        f"cases     {len(result.training)} training, {len(result.test)} test ({counts} files)",
-    ]
-    lines += [f"note      {note}" for note in result.notes]
     cases_left_out = len({problem.case_id for problem in result.left_out})
-    lines += problem_lines(result.left_out, title=f"left out  {cases_left_out} case(s):")
-    lines += problem_lines(result.warnings, title="warnings  on cases that were converted:")
-    lines.append(f"report    {result.report_path}")
-    lines.append("next      " + next_command(result))
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"dataset   {result.folder}",
+            f"cases     {len(result.training)} training, {len(result.test)} test ({counts} files)",
+            *(f"note      {note}" for note in result.notes),
+            *_problem_lines(result.left_out, title=f"left out  {cases_left_out} case(s):"),
+            *_problem_lines(result.warnings, title="warnings  on cases that were converted:"),
+            f"report    {result.report_path}",
+            f"next      {_next_command(result)}",
+        ]
+    )
 
 
-def problem_lines(problems: Sequence[Problem], *, title: str) -> list[str]:
-    """Return a titled list of the first problems; empty without any."""
+def _problem_lines(problems: Sequence[Problem], *, title: str) -> list[str]:
     if not problems:
         return []
     lines = [title, *(f"  warning: {problem}" for problem in problems[:MOST_LINES])]
@@ -139,11 +183,9 @@ def problem_lines(problems: Sequence[Problem], *, title: str) -> list[str]:
     return lines
 
 
-def next_command(result: ConversionResult) -> str:
-    """Return the next nnU-Net command, with nnUNet_raw where its value differs."""
+def _next_command(result: ConversionResult) -> str:
+    """The next nnU-Net command, with nnUNet_raw where its value differs."""
     command = f"nnUNetv2_plan_and_preprocess -d {result.dataset_id} --verify_dataset_integrity"
-    raw_root = result.folder.parent
-    current = nnunet_folder("nnUNet_raw")
-    if current and current.resolve() == raw_root.resolve():
-        return command
-    return f"nnUNet_raw={raw_root.resolve()} {command}"
+    raw_root = result.folder.parent.resolve()
+    current = nnunet_folder(RAW)
+    return command if current and current.resolve() == raw_root else f"nnUNet_raw={raw_root} {command}"

@@ -48,23 +48,22 @@ def write_errors_as_pancext(target: Path, *, needed_bytes: int | None = None) ->
     try:
         yield
     except OSError as error:
+        problem = f"cannot write {target}: {error}. Check the disk and the path."
         if error.errno in NO_ROOM:
             need = "" if needed_bytes is None else f"{megabytes(needed_bytes)} are needed, "
-            raise PancextError(
+            problem = (
                 f"disk full: could not write {target}: {need}{megabytes(free_bytes(target))} are free. "
                 "Free some space and run the same command again (it continues where it stopped), "
                 "or convert to another disk with --out."
-            ) from error
-        if error.errno in NOT_ALLOWED:
-            raise PancextError(
+            )
+        elif error.errno in NOT_ALLOWED:
+            problem = (
                 f"cannot write {target}: {error.strerror}. Choose a folder you may write to with --out, "
                 "or change its permissions."
-            ) from error
-        raise PancextError(f"cannot write {target}: {error}. Check the disk and the path.") from error
+            )
+        raise PancextError(problem) from error
 
 
 def free_bytes(path: Path) -> int:
     """Return the bytes free on the file system of the nearest existing parent of `path`."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free

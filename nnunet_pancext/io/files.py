@@ -97,11 +97,9 @@ def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
     """
     with atomic_path(target) as partial:
         if may_link:
-            try:
+            with suppress(OSError):  # another file system, or no support for links
                 os.link(source.resolve(), partial)
                 return "linked"
-            except OSError:
-                pass  # another file system, or no support for links
         shutil.copyfile(source, partial)
         return "copied"
 

@@ -55,6 +55,11 @@ def format_of(path: Path) -> str:
     return next((format_ for ending, format_ in FORMATS.items() if name.endswith(ending)), "")
 
 
+def itk_reason(error: Exception) -> str:
+    """Return the last line of ITK's message, which says why."""
+    return str(error).strip().splitlines()[-1]
+
+
 def read_image(path: Path) -> sitk.Image:
     """Return the image; raises RuntimeError as SimpleITK does."""
     with only_thread_in_itk():
@@ -87,17 +92,12 @@ def write_compressed(image: sitk.Image, path: Path) -> None:
         _write(image, plain)
         if plain.stat().st_size < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # ITK does not report it
-        compress(plain, path)
-
-
-def compress(source: Path, target: Path) -> None:
-    """Write the file's content as a gzip file."""
-    with (
-        source.open("rb") as plain,
-        target.open("wb") as file,
-        igzip.IGzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as compressed,
-    ):
-        shutil.copyfileobj(plain, compressed, PIECE_BYTES)
+        with (
+            plain.open("rb") as content,
+            path.open("wb") as file,
+            igzip.IGzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as compressed,
+        ):
+            shutil.copyfileobj(content, compressed, PIECE_BYTES)
 
 
 def _write(image: sitk.Image, path: Path) -> None:

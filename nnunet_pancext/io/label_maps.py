@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.images import itk_reason, read_image
 from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
@@ -78,7 +77,9 @@ def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, re
     """
     if image.GetSize() != reference.GetSize():
         raise PancextError(f"{what}: size {image.GetSize()} against {reference.GetSize()} voxels. {remedy}")
-    distance_mm = float(np.abs(_corners_mm(image) - _corners_mm(reference)).max())
+    corners = list(product(*((0, size - 1) for size in image.GetSize())))
+    places_mm = [[grid.TransformIndexToPhysicalPoint(c) for c in corners] for grid in (image, reference)]
+    distance_mm = float(np.abs(np.diff(places_mm, axis=0)).max())
     if distance_mm > GRID_TOLERANCE_VOXELS * min(reference.GetSpacing()):
         raise PancextError(
             f"{what}: voxels of equal index lie up to {distance_mm:.3g} mm apart "
@@ -100,7 +101,7 @@ def _read(path: Path) -> tuple[sitk.Image, int]:
         non_finite = count_non_finite(path) if path.name.lower().endswith(NIFTI) else 0
         image = read_image(path)
     except (RuntimeError, UnreadableImage) as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = itk_reason(error)
         raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise PancextError(
@@ -108,11 +109,6 @@ def _read(path: Path) -> tuple[sitk.Image, int]:
             "values per voxel; expected 3 dimensions and 1 value per voxel. Give one volume per file."
         )
     return image, non_finite
-
-
-def _corners_mm(image: sitk.Image) -> NDArray[np.float64]:
-    ends = [(0, size - 1) for size in image.GetSize()]
-    return np.array([image.TransformIndexToPhysicalPoint(corner) for corner in product(*ends)])
 
 
 def _rounded(values: tuple[float, ...]) -> str:

@@ -32,7 +32,7 @@ class UnreadableImage(Exception):
     """The file is not a whole image; the text says why."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class NiftiHeader:
     """The fields of a NIfTI-1 header that the scan needs."""
 
@@ -66,17 +66,17 @@ def parse_header(content: bytes) -> NiftiHeader:
     if header["sizeof_hdr"] != HEADER_BYTES or header["magic"] != b"n+1":
         raise UnreadableImage("is not a single-file NIfTI-1 image")
     dimensions, *extent = header["dim"].tolist()
-    if not 1 <= dimensions <= 7 or min(extent[:dimensions]) < 1:
-        raise UnreadableImage(f"declares an impossible size {tuple(extent[:dimensions])}")
     size = extent[:dimensions]
+    if not 1 <= dimensions <= 7 or min(size) < 1:
+        raise UnreadableImage(f"declares an impossible size {tuple(size)}")
     while len(size) > 3 and size[-1] == 1:
         size.pop()
-    code = int(header["datatype"])
     try:
         voxel_type = header.get_data_dtype()
     except KeyError:
         voxel_type = np.dtype(object)
     if voxel_type.kind not in "iuf" or voxel_type.itemsize > 8:
+        code = int(header["datatype"])
         raise UnreadableImage(f"has voxels of NIfTI type {code}, which is not a plain number")
     data_offset = float(header["vox_offset"])
     if not (math.isfinite(data_offset) and data_offset >= HEADER_BYTES):
@@ -84,13 +84,7 @@ def parse_header(content: bytes) -> NiftiHeader:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if not math.isfinite(slope) or not math.isfinite(intercept) or slope == 0:
         slope, intercept = 1.0, 0.0  # the NIfTI-1 convention for 'no scaling'
-    return NiftiHeader(
-        size=tuple(size),
-        voxel_type=voxel_type,
-        data_offset=int(data_offset),
-        slope=slope,
-        intercept=intercept,
-    )
+    return NiftiHeader(tuple(size), voxel_type, int(data_offset), slope, intercept)
 
 
 def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
@@ -103,18 +97,17 @@ def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
     """
     values: set[float] = set()
     non_finite = 0
-    with _opened(path) as stream:
-        header = parse_header(stream.read(HEADER_BYTES))
+    with _opened(path) as (header, pieces):
         slope, intercept = header.slope, header.intercept
         voxels = None if collect_values else VoxelHash(header.size)
-        for piece in _pieces(stream, header):
+        for piece in pieces:
             if voxels:
                 is_scaled = (slope, intercept) != (1, 0)
                 voxels.add(piece.astype(np.float64) * slope + intercept if is_scaled else piece)
             if piece.dtype.kind == "f":
-                finite = np.isfinite(piece)
-                non_finite += int(piece.size - np.count_nonzero(finite))
-                piece = piece[finite]
+                finite = piece[np.isfinite(piece)]
+                non_finite += piece.size - finite.size
+                piece = finite
             if collect_values and len(values) <= MOST_VALUES:
                 values.update((distinct(piece).astype(np.float64) * slope + intercept).tolist())
     return VoxelScan(
@@ -127,30 +120,28 @@ def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
 
 def count_non_finite(path: Path) -> int:
     """Return how many voxels are NaN or infinite; raises as `scan_nifti`, faster."""
-    with _opened(path) as stream:
-        header = parse_header(stream.read(HEADER_BYTES))
+    with _opened(path) as (_, pieces):
         return sum(
             piece.size - int(np.count_nonzero(np.isfinite(piece)))
-            for piece in _pieces(stream, header)
+            for piece in pieces
             if piece.dtype.kind == "f"
         )
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Yield the content of the file, decompressed if its name ends in .gz; raises UnreadableImage."""
+def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
+    """Yield the header and all voxels of a file, decompressed if its name ends in .gz."""
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
+        is_compressed = path.name.lower().endswith(".gz")
         with path.open("rb") as file:
-            if not path.name.lower().endswith(".gz"):
-                yield file
-                return
-            if file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+            if is_compressed and file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
                 raise UnreadableImage("is not a gzip file")
             file.seek(0)
-            with igzip.open(file) as content:
-                yield content
+            with igzip.open(file) if is_compressed else file as content:
+                header = parse_header(content.read(HEADER_BYTES))
+                yield header, _pieces(content, header)
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
     except gzip.BadGzipFile as error:

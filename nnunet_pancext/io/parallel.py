@@ -21,12 +21,18 @@ def default_jobs() -> int:
 
 
 def for_each(
-    work: Callable[[Item], Outcome], items: Sequence[Item], *, jobs: int, title: str, show_progress: bool
+    work: Callable[[Item], Outcome],
+    items: Sequence[Item],
+    *,
+    jobs: int | None,
+    title: str,
+    show_progress: bool,
 ) -> list[Outcome]:
-    """Return `work(item)` for every item, in order; `jobs` items are in memory at a time.
+    """Return `work(item)` for every item, in order; `jobs` items, or `default_jobs`, are in memory at a time.
 
     The first error stops the rest and is raised. Progress goes to standard error.
     """
+    jobs = default_jobs() if jobs is None else jobs
     if jobs < 1:
         raise PancextError(f"--jobs must be at least 1, got {jobs}.")
     # Threads, not processes: inflating, hashing, copying and SimpleITK's reading release the GIL.

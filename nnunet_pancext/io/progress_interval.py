@@ -16,9 +16,7 @@ def interval_from_environment() -> float:
     Raises:
         NNUNetCommandError: it is not a number above 0.
     """
-    text = os.environ.get(VARIABLE, "")
-    if not text:
-        return DEFAULT_INTERVAL_S
+    text = os.environ.get(VARIABLE) or str(DEFAULT_INTERVAL_S)
     try:
         seconds = float(text)
     except ValueError:

@@ -49,17 +49,11 @@ def in_common_type(piece: np.ndarray) -> np.ndarray:
             return piece.astype(piece.dtype.newbyteorder("<"))
         piece = piece.astype("<f8")
     with np.errstate(invalid="ignore", over="ignore"):
-        return _floats_in_common_type(piece)
-
-
-def _floats_in_common_type(piece: np.ndarray) -> np.ndarray:
-    for name in ("<i2", "<i4", "<f4"):
-        if piece.dtype == np.float32 and name == "<f4":
-            return piece.astype(name, copy=False)
         sample = piece[:SAMPLE]  # usually enough to find fractions
-        if _holds(sample.astype(name), sample):
-            narrow = piece.astype(name)
-            if _holds(narrow, piece):
+        for name in ("<i2", "<i4", "<f4"):
+            if piece.dtype == np.float32 and name == "<f4":
+                return piece.astype(name, copy=False)
+            if _holds(sample.astype(name), sample) and _holds(narrow := piece.astype(name), piece):
                 return narrow
     return piece.astype("<f8", copy=False)
 

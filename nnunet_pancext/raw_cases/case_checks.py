@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.io.images import read_header
+from nnunet_pancext.io.images import itk_reason, read_header
 from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.raw_cases.image_scan import axes_of, has_geometry, scan_image
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
@@ -96,56 +96,41 @@ def inspect(
     try:
         return scan, read_geometry(path)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({reason}). {FETCH_AGAIN}"
+        found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({itk_reason(error)}). {FETCH_AGAIN}"
         return scan, None
 
 
 def read_geometry(path: Path) -> Geometry:
     """Return the geometry in the header, for a PNG only the size; raises RuntimeError as SimpleITK does."""
     reader = read_header(path)
+    size = tuple(reader.GetSize())
+    spacing_mm, origin_mm, direction = reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
     if not has_geometry(path):
-        axes = reader.GetDimension()
-        return Geometry(
-            size=tuple(reader.GetSize()),
-            spacing_mm=(1,) * axes,
-            origin_mm=(0,) * axes,
-            direction=tuple(np.eye(axes).ravel().tolist()),
-        )
-    return Geometry(
-        size=tuple(reader.GetSize()),
-        spacing_mm=tuple(reader.GetSpacing()),
-        origin_mm=tuple(reader.GetOrigin()),
-        direction=tuple(reader.GetDirection()),
-    )
+        axes = len(size)
+        spacing_mm, origin_mm, direction = (1,) * axes, (0,) * axes, np.eye(axes).ravel().tolist()
+    return Geometry(size=size, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=tuple(direction))
 
 
 def compare_geometry(
     image: Geometry, label: Geometry, *, label_name: str, remedy: str = ON_ONE_GRID
 ) -> dict[str, str]:
     """Return a message for each of size, spacing, direction and origin that differs."""
-    problems = {}
     if image.size != label.size:
-        problems["size differs"] = (
-            f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
-        )
-        return problems
-    if not np.allclose(label.spacing_mm, image.spacing_mm, rtol=SPACING_TOLERANCE, atol=0):
-        problems["spacing differs"] = (
-            f"{label_name} has spacing {rounded(label.spacing_mm)}, its image {rounded(image.spacing_mm)} mm "
-            f"(tolerance {SPACING_TOLERANCE:g} relative). {remedy}"
-        )
-    if not np.allclose(label.direction, image.direction, rtol=0, atol=DIRECTION_TOLERANCE):
-        problems["direction differs"] = (
-            f"{label_name} has direction {rounded(label.direction)}, its image {rounded(image.direction)} "
-            f"(tolerance {DIRECTION_TOLERANCE:g}). {remedy}"
-        )
-    shift_voxels = np.abs(np.subtract(label.origin_mm, image.origin_mm)) / min(image.spacing_mm)
-    if shift_voxels.max() > ORIGIN_TOLERANCE_VOXELS:
-        problems["origin differs"] = (
-            f"{label_name} has origin {rounded(label.origin_mm)}, its image {rounded(image.origin_mm)} mm "
-            f"(tolerance {ORIGIN_TOLERANCE_VOXELS:g} of the smallest spacing). {remedy}"
-        )
+        message = f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
+        return {"size differs": message}
+    shift_mm = ORIGIN_TOLERANCE_VOXELS * min(image.spacing_mm)
+    comparisons = (
+        ("spacing_mm", SPACING_TOLERANCE, 0, f" mm (tolerance {SPACING_TOLERANCE:g} relative)"),
+        ("direction", 0, DIRECTION_TOLERANCE, f" (tolerance {DIRECTION_TOLERANCE:g})"),
+        ("origin_mm", 0, shift_mm, f" mm (tolerance {ORIGIN_TOLERANCE_VOXELS:g} of the smallest spacing)"),
+    )
+    problems = {}
+    for attribute, relative, absolute, tolerance in comparisons:
+        actual, expected = getattr(label, attribute), getattr(image, attribute)
+        if not np.allclose(actual, expected, rtol=relative, atol=absolute):
+            what = attribute.removesuffix("_mm")
+            values = f"{rounded(actual)}, its image {rounded(expected)}{tolerance}"
+            problems[f"{what} differs"] = f"{label_name} has {what} {values}. {remedy}"
     return problems
 
 
@@ -177,19 +162,14 @@ def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[st
     """
     first_with: dict[str, str] = {}
     problems = []
-    for finding in findings:
-        if finding.image_hash is None:
-            continue
-        first = first_with.setdefault(finding.image_hash, finding.case_id)
-        if first != finding.case_id:
-            problems.append(
-                Problem(
-                    finding.case_id,
-                    "duplicate image",
-                    f"{image_names[finding.case_id]} has the same voxels as {image_names[first]}; "
-                    f"{first} is kept. Find out which label belongs to the image and remove the other case.",
-                )
+    for case_id, image_hash in ((finding.case_id, finding.image_hash) for finding in findings):
+        first = first_with.setdefault(image_hash, case_id) if image_hash else case_id
+        if first != case_id:
+            message = (
+                f"{image_names[case_id]} has the same voxels as {image_names[first]}; "
+                f"{first} is kept. Find out which label belongs to the image and remove the other case."
             )
+            problems.append(Problem(case_id, "duplicate image", message))
     return problems
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +13,33 @@ import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from nnunet_pancext.io.images import DICOM_FORMAT, only_thread_in_itk
+from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_itk
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry
-from nnunet_pancext.raw_cases.source import name_of
+from nnunet_pancext.raw_cases.source import BadCase, name_of
 
 NEEDED_TAGS = [
-    "SeriesInstanceUID",
-    "Modality",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
+    *("SeriesInstanceUID", "Modality", "Rows", "Columns"),
+    *("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"),
 ]
 OPTIONAL_TAGS = [
-    "ImageType",
-    "NumberOfFrames",
-    "PhotometricInterpretation",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "BitsStored",
-    "PixelRepresentation",
+    *("ImageType", "NumberOfFrames", "PhotometricInterpretation"),
+    *("RescaleSlope", "RescaleIntercept", "BitsStored", "PixelRepresentation"),
 ]
 GREY = "MONOCHROME2"
 POSITION_TOLERANCE_MM = 0.02  # positions are written with few digits
 SPACING_TOLERANCE = 1e-2  # relative, of the distance between slices
 DIRECTION_TOLERANCE = 1e-3  # of direction cosines
+SEPARATE = "Put each series into a folder of its own."
 # What the slices of a series share: attribute, relative and absolute tolerance, values in a message, remedy.
 SHARED = (
     ("size", 0, 0, "{} pixels", FETCH_AGAIN),
     ("spacing_mm", 1e-5, 0, "spacing {} mm", FETCH_AGAIN),
-    ("orientation", 0, DIRECTION_TOLERANCE, "orientation {}", "Put each series into a folder of its own."),
+    ("orientation", 0, DIRECTION_TOLERANCE, "orientation {}", SEPARATE),
 )
 
 
-class BadSeries(Exception):
-    """The files are not one CT volume. `kind` is a short fixed name; the text says which file and why."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+class BadSeries(BadCase):
+    """The files are not one CT volume."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,18 +85,17 @@ def open_series(files: Sequence[Path], *, root: Path) -> DicomSeries:
     if len(slices) < 2:
         raise BadSeries("too few slices", f"{name_of(files[0], root)} is the only slice. {FETCH_AGAIN}")
     normal = slices[0].normal
-    along = {slice_.path: float(np.dot(slice_.position_mm, normal)) for slice_ in slices}
-    slices.sort(key=lambda slice_: along[slice_.path])
-    require_even_spacing(slices, along, root=root)
+    slices.sort(key=lambda slice_: float(np.dot(slice_.position_mm, normal)))
+    along_mm = [float(np.dot(slice_.position_mm, normal)) for slice_ in slices]
+    require_even_spacing(slices, along_mm, root=root)
     require_no_tilt(slices, normal)
-    first, last = slices[0], slices[-1]
-    slice_spacing = (along[last.path] - along[first.path]) / (len(slices) - 1)
+    first = slices[0]
     row, column = np.reshape(first.orientation, (2, 3))
     return DicomSeries(
         files=tuple(slice_.path for slice_ in slices),
         geometry=Geometry(
             size=(*first.size, len(slices)),
-            spacing_mm=(*first.spacing_mm, slice_spacing),
+            spacing_mm=(*first.spacing_mm, (along_mm[-1] - along_mm[0]) / (len(slices) - 1)),
             origin_mm=first.position_mm,
             direction=tuple(np.stack([row, column, normal], axis=1).ravel().tolist()),
         ),
@@ -136,25 +121,24 @@ def read_slice_header(path: Path, *, root: Path) -> DicomSlice:
 def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
     """Return the fields of a header; BadSeries if it is not a CT slice, any error for a malformed field."""
     if int(header.get("NumberOfFrames") or 1) > 1:
-        raise BadSeries(
-            "multi-frame DICOM",
-            f"{name} holds {header.NumberOfFrames} frames in one file. "
-            "Export the series as one file per slice.",
-        )
+        message = f"{name} holds {header.NumberOfFrames} frames in one file. Export one file per slice."
+        raise BadSeries("multi-frame DICOM", message)
     if "LOCALIZER" in (header.get("ImageType") or []):
         raise BadSeries("localizer", f"{name} is a scout image (localizer). Remove it from the series.")
-    missing = [tag for tag in NEEDED_TAGS if not present(header, tag)]
-    if missing:
-        raise BadSeries(
-            "incomplete header",
-            f"{name} lacks {', '.join(missing)}, which its position depends on. {FETCH_AGAIN}",
-        )
+    if missing := [tag for tag in NEEDED_TAGS if header.get(tag) in (None, "")]:
+        message = f"{name} lacks {', '.join(missing)}, which its position depends on. {FETCH_AGAIN}"
+        raise BadSeries("incomplete header", message)
     kind = header.get("PhotometricInterpretation") or GREY
     if kind != GREY:
-        raise BadSeries(
-            f"not {GREY}",
-            f"{name} holds {kind} pixels, but CT in HU is {GREY}. Export it as {GREY}, or remove the case.",
+        message = (
+            f"{name} holds {kind} pixels, but CT in HU is {GREY}. Export it as {GREY}, or remove the case."
         )
+        raise BadSeries(f"not {GREY}", message)
+
+    def number(tag: str, default: float) -> float:
+        value = header.get(tag)
+        return default if value in (None, "") else float(value)
+
     rows, columns = map(float, header.PixelSpacing)
     slice_ = DicomSlice(
         path=path,
@@ -164,7 +148,7 @@ def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
         spacing_mm=(columns, rows),
         orientation=tuple(map(float, header.ImageOrientationPatient)),
         position_mm=tuple(map(float, header.ImagePositionPatient)),
-        rescaling=(number_in(header, "RescaleSlope", 1), number_in(header, "RescaleIntercept", 0)),
+        rescaling=(number("RescaleSlope", 1), number("RescaleIntercept", 0)),
         stored=(header.get("BitsStored"), header.get("PixelRepresentation")),
     )
     numbers = (*slice_.spacing_mm, *slice_.orientation, *slice_.position_mm)
@@ -175,50 +159,31 @@ def slice_of(header: Any, *, path: Path, name: str) -> DicomSlice:
             f"{name} has spacing {slice_.spacing_mm}, orientation {slice_.orientation} and position "
             f"{slice_.position_mm}, which do not define a slice. {FETCH_AGAIN}",
         )
-    if not np.isfinite(slice_.rescaling).all() or slice_.rescaling[0] == 0:
-        slope, intercept = slice_.rescaling
-        raise BadSeries(
-            "incomplete header",
-            f"{name} has the rescale slope {slope:g} and intercept {intercept:g}, which do not give HU. "
-            f"{FETCH_AGAIN}",
-        )
+    slope, intercept = slice_.rescaling
+    if not np.isfinite(slice_.rescaling).all() or slope == 0:
+        values = f"rescale slope {slope:g} and intercept {intercept:g}"
+        raise BadSeries("incomplete header", f"{name} has the {values}, which do not give HU. {FETCH_AGAIN}")
     return slice_
-
-
-def present(header: Any, tag: str) -> bool:
-    """Whether the header holds a value for the tag."""
-    value = header.get(tag)
-    return value is not None and value != ""
-
-
-def number_in(header: Any, tag: str, default: float) -> float:
-    """Return the number of the tag, or the default."""
-    return float(header.get(tag)) if present(header, tag) else default
 
 
 def require_one_series(slices: Sequence[DicomSlice], *, root: Path) -> None:
     """Raise BadSeries unless all slices belong to one CT series and differ only in position."""
     counts = Counter(slice_.series for slice_ in slices)
-    (largest, _), *others = counts.most_common()
-    if others:
+    if len(counts) > 1:
         listed = ", ".join(f"{series} ({count} files)" for series, count in counts.most_common(3))
-        stray = next(slice_ for slice_ in slices if slice_.series != largest)
+        largest = counts.most_common(1)[0][0]
+        stray = next(name_of(slice_.path, root) for slice_ in slices if slice_.series != largest)
         raise BadSeries(
             "mixed series",
-            f"{len(counts)} series in one folder: {listed}; "
-            f"{name_of(stray.path, root)} is not of the largest. "
-            "Put each series into a folder of its own.",
+            f"{len(counts)} series in one folder: {listed}; {stray} is not of the largest. {SEPARATE}",
         )
     first = slices[0]
     name = name_of(first.path, root)
     if first.modality != "CT":
         raise BadSeries("not CT", f"{name} has modality {first.modality}. Give the CT series.")
     if abs(float(np.linalg.norm(first.normal)) - 1) > DIRECTION_TOLERANCE:
-        raise BadSeries(
-            "bad orientation",
-            f"{name} has the orientation {first.orientation}, whose rows and columns are not perpendicular. "
-            f"{FETCH_AGAIN}",
-        )
+        axes = f"orientation {first.orientation}, whose rows and columns are not perpendicular"
+        raise BadSeries("bad orientation", f"{name} has the {axes}. {FETCH_AGAIN}")
     for slice_ in slices[1:]:
         for attribute, relative, absolute, values, remedy in SHARED:
             actual, expected = getattr(slice_, attribute), getattr(first, attribute)
@@ -230,24 +195,21 @@ def require_one_series(slices: Sequence[DicomSlice], *, root: Path) -> None:
                 )
 
 
-def require_even_spacing(slices: Sequence[DicomSlice], along: dict[Path, float], *, root: Path) -> None:
+def require_even_spacing(slices: Sequence[DicomSlice], along_mm: Sequence[float], *, root: Path) -> None:
     """Raise BadSeries where a slice is missing or two share a position."""
-    gaps = [along[after.path] - along[before.path] for before, after in pairwise(slices)]
-    for (before, after), gap in zip(pairwise(slices), gaps, strict=True):
-        if gap < POSITION_TOLERANCE_MM:
-            raise BadSeries(
-                "two slices at one position",
-                f"{name_of(before.path, root)} and {after.path.name} are both at "
-                f"{along[after.path]:.2f} mm. Remove the one that does not belong.",
-            )
+    gaps = np.diff(along_mm)
     spacing = float(np.median(gaps))
-    for (before, after), gap in zip(pairwise(slices), gaps, strict=True):
-        if abs(gap - spacing) > max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * spacing):
-            raise BadSeries(
-                "slices missing",
-                f"{name_of(before.path, root)} and {after.path.name} are {gap:.2f} mm apart, "
-                f"other slices {spacing:.2f} mm. {FETCH_AGAIN}",
-            )
+    tolerance = max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * spacing)
+    same, uneven = gaps < POSITION_TOLERANCE_MM, np.abs(gaps - spacing) > tolerance
+    if not same.any() and not uneven.any():
+        return
+    at = int(np.argmax(same if same.any() else uneven))
+    names = f"{name_of(slices[at].path, root)} and {slices[at + 1].path.name}"
+    if same.any():
+        message = f"{names} are both at {along_mm[at + 1]:.2f} mm. Remove the one that does not belong."
+        raise BadSeries("two slices at one position", message)
+    message = f"{names} are {gaps[at]:.2f} mm apart, other slices {spacing:.2f} mm. {FETCH_AGAIN}"
+    raise BadSeries("slices missing", message)
 
 
 def require_no_tilt(slices: Sequence[DicomSlice], normal: np.ndarray) -> None:
@@ -279,13 +241,11 @@ def read_series(series: DicomSeries) -> sitk.Image:
         with only_thread_in_itk():
             volume = reader.Execute()
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise BadSeries("unreadable slice", f"the pixels cannot be read ({reason}). {FETCH_AGAIN}") from error
+        message = f"the pixels cannot be read ({itk_reason(error)}). {FETCH_AGAIN}"
+        raise BadSeries("unreadable slice", message) from error
     if volume.GetSize() != series.geometry.size:
-        raise BadSeries(
-            "unreadable slice",
-            f"the pixels have size {volume.GetSize()}, by the headers {series.geometry.size}. {FETCH_AGAIN}",
-        )
+        sizes = f"size {volume.GetSize()}, by the headers {series.geometry.size}"
+        raise BadSeries("unreadable slice", f"the pixels have {sizes}. {FETCH_AGAIN}")
     if not series.is_stored_alike:
         volume = narrowed(volume)
     volume.SetSpacing(series.geometry.spacing_mm)

@@ -17,13 +17,6 @@ SLICES = (PNG, ".bmp")
 PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
 
 
-def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
-    """Return what `scan_nifti` does, for an image of any format."""
-    if path.name.lower().endswith(NIFTI):
-        return scan_nifti(path, collect_values=collect_values)
-    return scan_with_itk(path, collect_values=collect_values)
-
-
 def axes_of(path: Path) -> tuple[int, ...]:
     """Return the numbers of axes that an image of this format may have."""
     ending = path.suffix.lower()
@@ -35,29 +28,26 @@ def has_geometry(path: Path) -> bool:
     return path.suffix.lower() not in (*SLICES, *PAGES)
 
 
-def scan_with_itk(path: Path, *, collect_values: bool) -> VoxelScan:
-    """Scan a file of any format that SimpleITK reads; the size is in the order x, y, z."""
+def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
+    """Return what `scan_nifti` does, for an image of any format that SimpleITK reads."""
+    if path.name.lower().endswith(NIFTI):
+        return scan_nifti(path, collect_values=collect_values)
     try:
         image = read_image(path)
     except RuntimeError as error:
         raise UnreadableImage(f"is not a whole {path.suffix} file") from error
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        channels = image.GetNumberOfComponentsPerPixel()
+    channels = image.GetNumberOfComponentsPerPixel()
+    if channels != 1:
         raise UnreadableImage(f"has {channels} values per pixel; a greyscale image has one")
     pixels = sitk.GetArrayViewFromImage(image).ravel()
     finite = np.isfinite(pixels)
-    values: tuple[float, ...] = ()
-    digest = None
-    if collect_values:
-        values = tuple(np.unique(pixels[finite]).astype(float).tolist())
-    else:
-        voxels = VoxelHash(image.GetSize())
+    voxels = VoxelHash(image.GetSize())
+    if not collect_values:
         for start in range(0, pixels.size, PIECE_VOXELS):
             voxels.add(pixels[start : start + PIECE_VOXELS])
-        digest = voxels.result()
     return VoxelScan(
         size=image.GetSize(),
-        voxel_hash=digest,
+        voxel_hash=voxels.result(),
         non_finite_voxels=int(pixels.size - np.count_nonzero(finite)),
-        values=values,
+        values=tuple(np.unique(pixels[finite]).astype(float).tolist()) if collect_values else (),
     )

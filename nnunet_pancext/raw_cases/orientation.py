@@ -70,8 +70,8 @@ class Orientation:
     @property
     def is_clear(self) -> bool:
         """Whether the evidence suffices."""
-        enough = self.voxels >= LEAST_VOXELS
-        return enough and self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
+        scores_suffice = self.score >= LEAST_SCORE and self.margin >= LEAST_MARGIN
+        return scores_suffice and self.voxels >= LEAST_VOXELS
 
     def __str__(self) -> str:
         return f"{self.turn}: score {self.score:.2f}, next best {self.runner_up:.2f}"
@@ -87,7 +87,12 @@ def find_orientation(image: NDArray, label: NDArray) -> Orientation:
     Raises:
         PancextError: the label has no foreground, or no permutation of its axes fits the image.
     """
-    candidates = list(fitting_reorientations(image.shape, label.shape))
+    candidates = [
+        Reorientation(axes, flipped)
+        for axes in permutations(range(3))
+        if label.transpose(axes).shape == image.shape
+        for flipped in product((False, True), repeat=3)
+    ]
     if not candidates:
         raise PancextError(
             f"the label's size {label.shape[::-1]} does not fit the image's {image.shape[::-1]} "
@@ -106,50 +111,27 @@ def find_orientation(image: NDArray, label: NDArray) -> Orientation:
     )
 
 
-def fitting_reorientations(
-    image_shape: tuple[int, ...], label_shape: tuple[int, ...]
-) -> Iterator[Reorientation]:
-    """Yield those after which the label has the image's shape."""
-    for axes in permutations(range(3)):
-        if tuple(label_shape[axis] for axis in axes) == tuple(image_shape):
-            for flipped in product((False, True), repeat=3):
-                yield Reorientation(axes, flipped)
-
-
 def score_reorientations(
     image: NDArray, label: NDArray, candidates: list[Reorientation]
 ) -> Iterator[tuple[Reorientation, float]]:
     """Yield each candidate with its score, but only the first of those that give the same placement."""
-    box = bounding_box(label, margin=SHELL_VOXELS)
+    (tight,) = ndimage.find_objects((label != 0).view(np.int8))
+    box = [
+        (max(0, part.start - SHELL_VOXELS), min(length, part.stop + SHELL_VOXELS))
+        for part, length in zip(tight, label.shape, strict=True)
+    ]
+    labelled = label[tuple(slice(*ends) for ends in box)]
     seen: set[tuple] = set()
     for candidate in candidates:
-        target_box = reoriented_box(box, label.shape, candidate)
-        mask = candidate.apply(label[box]) > 0
-        key = (tuple((part.start, part.stop) for part in target_box), mask.tobytes())
+        target = tuple(
+            (label.shape[axis] - box[axis][1], label.shape[axis] - box[axis][0]) if flip else box[axis]
+            for axis, flip in zip(candidate.axes, candidate.flipped, strict=True)
+        )
+        mask = candidate.apply(labelled) > 0
+        key = (target, mask.tobytes())
         if key not in seen:
             seen.add(key)
-            yield candidate, separation(image[target_box], mask)
-
-
-def bounding_box(label: NDArray, *, margin: int) -> tuple[slice, ...]:
-    """Return the box of the foreground, widened by `margin` within the array."""
-    box = []
-    for axis, length in enumerate(label.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        (marked,) = np.nonzero(label.any(axis=others))
-        box.append(slice(max(0, marked[0] - margin), min(length, marked[-1] + 1 + margin)))
-    return tuple(box)
-
-
-def reoriented_box(
-    box: tuple[slice, ...], shape: tuple[int, ...], reorientation: Reorientation
-) -> tuple[slice, ...]:
-    """Return where the box of a label of `shape` lies after the reorientation."""
-    target = []
-    for axis, flip in zip(reorientation.axes, reorientation.flipped, strict=True):
-        part, length = box[axis], shape[axis]
-        target.append(slice(length - part.stop, length - part.start) if flip else part)
-    return tuple(target)
+            yield candidate, separation(image[tuple(slice(*ends) for ends in target)], mask)
 
 
 def separation(image: NDArray, mask: NDArray) -> float:

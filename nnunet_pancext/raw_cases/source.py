@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,14 @@ class Problem:
         return f"{self.case_id}: {self.kind}: {self.message}"
 
 
+class BadCase(Exception):
+    """The case cannot be used. `kind` is a short fixed name; the text says which file and why."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 def name_of(path: Path, root: Path) -> str:
     """Return the file's path below `root` for a message, or folder and name if it is elsewhere."""
     if path.is_relative_to(root):
@@ -62,17 +71,17 @@ class SourceDataset:
 
     title: str
     root: Path
-    cases: tuple[SourceCase, ...]
-    unlabelled: tuple[SourceCase, ...]
+    cases: Sequence[SourceCase]
+    unlabelled: Sequence[SourceCase] = ()
     declared_labels: dict[str, int]
     target_labels: dict[str, int]
-    label_mapping: dict[int, int] | None
-    layout_problems: tuple[Problem, ...]
+    label_mapping: dict[int, int] | None = None
+    layout_problems: Sequence[Problem] = ()
     channel_names: dict[str, str] = field(default_factory=lambda: {"0": "CT"})
     file_ending: str = ".nii.gz"
     provenance: dict[str, str] = field(default_factory=dict)
     hidden_files: int = 0
-    ignored_files: tuple[str, ...] = ()
+    ignored_files: Sequence[str] = ()
 
     @property
     def patients(self) -> dict[str, str]:

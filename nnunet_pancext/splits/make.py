@@ -67,11 +67,9 @@ def make_split(
     patients: Mapping[str, str] | None = None,
     test_cases: Collection[str] = (),
 ) -> Split:
-    """Return the split called `name` of the usable labelled cases.
+    """Return the split of the usable labelled cases: 'nnunet', two counts of patients, or a published one.
 
     Args:
-        case_ids: all usable labelled cases.
-        name: 'nnunet', two counts of patients, or one published for the `layout`.
         left_out: number of bad cases, for messages.
         layout: the source, as `pancext convert` calls it.
         patients: of each case; None where each case is a patient.
@@ -86,8 +84,7 @@ def make_split(
         return _published_split(PUBLISHED[name], patients)
     if counts is None:
         return _nnunet_split(patients, test_cases=test_cases)
-    what = "cases" if is_one_case_each(patients) else "patients"
-    require_count(len(set(patients.values())), counts=counts, left_out=left_out, what=what)
+    require_count(patients, counts=counts, left_out=left_out)
     return _drawn_split(name, patients, test_count=counts[1])
 
 
@@ -133,8 +130,7 @@ def _published_split(split: PublishedSplit, patients: Mapping[str, str]) -> Spli
     gaps = split.gaps(present if has_test else {*present, *split.test})
     if gaps:
         remarks.append(f"{gaps}. Results on it are not comparable with published ones")
-    unlisted = [case for case, patient in patients.items() if patient not in split.patients]
-    if unlisted:
+    if unlisted := [case for case, patient in patients.items() if patient not in split.patients]:
         remarks.append(
             f"{len(unlisted)} labelled case(s) are not in the list and are left out: {', '.join(unlisted)}"
         )
@@ -154,8 +150,10 @@ def _published_split(split: PublishedSplit, patients: Mapping[str, str]) -> Spli
     )
 
 
-def require_count(usable: int, *, counts: tuple[int, int], left_out: int = 0, what: str = "cases") -> None:
-    """Raise PancextError unless the two counts add up to the number of usable cases (or `what` else)."""
+def require_count(patients: Mapping[str, str], *, counts: tuple[int, int], left_out: int = 0) -> None:
+    """Raise PancextError unless the two counts add up to the number of usable patients."""
+    usable = len(set(patients.values()))
+    what = "cases" if is_one_case_each(patients) else "patients"
     training, test = counts
     if usable == training + test:
         return
@@ -171,33 +169,27 @@ def why_no_folds(split: Split, *, patients: Mapping[str, str]) -> str:
     """Return why the training cases have no folds, as a note; empty where they have some."""
     count = len(split.training)
     trained_on = {patients.get(case, case) for case in split.training}
-    if split.folds:
+    if split.folds or (count >= FOLDS and len(trained_on) > 1):
         return ""
     if len(trained_on) == 1 < count:
         return (
             f"all {count} training cases are of one patient, {trained_on.pop()}, and cannot be split into "
             "folds; train with fold 'all'"
         )
-    if count < FOLDS:
-        return f"{count} training cases are too few for {FOLDS} folds; train with fold 'all'"
-    return ""
+    return f"{count} training cases are too few for {FOLDS} folds; train with fold 'all'"
 
 
 def split_document(split: Split, *, patients: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of split.json, with the folds even where nnU-Net makes the same by itself."""
-    document: dict[str, Any] = {
+    cases = (*split.training, *split.test)
+    named = {case: patients[case] for case in cases if patients.get(case, case) != case}
+    note = why_no_folds(split, patients=patients)
+    return {
         "name": split.name,
         "source": split.source,
         "seed": SPLIT_SEED,
         "training": list(split.training),
         "test": list(split.test),
+        **({"patients": named} if named else {}),
+        **({"folds_note": note} if note else {"folds": split.folds or nnunet_folds(split.training)}),
     }
-    cases = (*split.training, *split.test)
-    named = {case: patients[case] for case in cases if patients.get(case, case) != case}
-    if named:
-        document["patients"] = named
-    if note := why_no_folds(split, patients=patients):
-        document["folds_note"] = note
-    else:
-        document["folds"] = split.folds or nnunet_folds(split.training)
-    return document

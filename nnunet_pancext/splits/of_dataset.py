@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.nifti_scan import UnreadableImage
-from nnunet_pancext.io.parallel import default_jobs, for_each
+from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.nnunet_files.raw_dataset import RawDataset
 from nnunet_pancext.nnunet_files.splits_final import (
     Folds,
@@ -89,8 +89,17 @@ def find_leakage(
     Also returned are the images that cannot be read and the reasons; leakage of these is unknown.
     """
     folds = current_folds(dataset)
+
+    def read(path: Path) -> tuple[str | None, str | None]:
+        try:
+            return scan_image(path, collect_values=False).voxel_hash, None
+        except UnreadableImage as error:
+            return None, f"{name_of(path, dataset.folder)} {error}"
+
     images = [*dataset.training.values(), *dataset.test.values()]
-    hashes, unreadable = hash_images(images, root=dataset.folder, jobs=jobs, show_progress=show_progress)
+    results = for_each(read, images, jobs=jobs, title="reading", show_progress=show_progress)
+    # Constant images have no hash.
+    hashes = {path: digest for path, (digest, _) in zip(images, results, strict=True) if digest}
     leakage = []
     for number, fold in enumerate(folds):
         unknown = sorted({*fold["train"], *fold["val"]} - set(dataset.training))
@@ -101,29 +110,7 @@ def find_leakage(
         )
         leakage += _shared(f"fold {number}, train and val", train, val, dataset.patients, hashes)
     leakage += _shared("training and test", dataset.training, dataset.test, dataset.patients, hashes)
-    return leakage, unreadable
-
-
-def hash_images(
-    images: Sequence[Path], *, root: Path, jobs: int | None = None, show_progress: bool = True
-) -> tuple[dict[Path, str], list[str]]:
-    """Return a hash of each image's voxels, except constant images, and which images cannot be read."""
-
-    def read(path: Path) -> tuple[str | None, str | None]:
-        try:
-            return scan_image(path, collect_values=False).voxel_hash, None
-        except UnreadableImage as error:
-            return None, f"{name_of(path, root)} {error}"
-
-    results = for_each(
-        read,
-        images,
-        jobs=default_jobs() if jobs is None else jobs,
-        title="reading",
-        show_progress=show_progress,
-    )
-    hashes = {path: digest for path, (digest, _) in zip(images, results, strict=True) if digest}
-    return hashes, [reason for _, reason in results if reason]
+    return leakage, [reason for _, reason in results if reason]
 
 
 def _shared(
@@ -134,17 +121,19 @@ def _shared(
     hashes: Mapping[Path, str],
 ) -> list[Leakage]:
     first_patients = {patients[case] for case in first}
+    cases_by_hash = defaultdict(list)
+    for case, path in first.items():
+        if path in hashes:
+            cases_by_hash[hashes[path]].append(case)
     leakage = [
         Leakage(where, f"patient {patients[case]} is in both, with {case} in the second")
         for case in second
         if patients[case] in first_patients
     ]
-    cases_by_hash: dict[str | None, list[str]] = defaultdict(list)
-    for case, path in first.items():
-        cases_by_hash[hashes.get(path)].append(case)
-    for case, path in second.items():
-        twins = cases_by_hash[hashes[path]] if path in hashes else []
-        leakage += [
-            Leakage(where, f"{twin} and {case} have the same voxels") for twin in twins if twin != case
-        ]
+    leakage += [
+        Leakage(where, f"{twin} and {case} have the same voxels")
+        for case, path in second.items()
+        for twin in cases_by_hash.get(hashes.get(path, ""), ())
+        if twin != case
+    ]
     return leakage

@@ -37,12 +37,12 @@ class PublishedSplit:
 
     def gaps(self, present: Collection[str]) -> str:
         """Return which of its patients are not `present`, as a message; empty where all are."""
-        lacking = {
-            part: [patient for patient in patients if patient not in present]
+        gaps = [
+            f"{part} lacks {', '.join(missing)}"
             for part, patients in self.parts.items()
-        }
-        parts = [f"{part} lacks {', '.join(missing)}" for part, missing in lacking.items() if missing]
-        return f"the list of {self.name} is incomplete: {'; '.join(parts)}" if parts else ""
+            if (missing := [patient for patient in patients if patient not in present])
+        ]
+        return f"the list of {self.name} is incomplete: {'; '.join(gaps)}" if gaps else ""
 
 
 def numbered(ranges: str, pattern: str = "{:04d}") -> tuple[str, ...]:

@@ -56,8 +56,8 @@ def test_no_dataset_json(task: SyntheticTask, raw_root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{not json", "dataset.json is not readable JSON: Expecting property name"),
-        ("[1, 2]", "dataset.json holds a JSON list, not an object"),
+        ("{not json", "dataset.json is not JSON: Expecting property name"),
+        ("[1, 2]", r"dataset.json is not an object, {…}, but \[1, 2\]"),
     ],
 )
 def test_dataset_json_is_not_an_object(

@@ -16,7 +16,7 @@ import pytest
 from synthetic_msd_task import SyntheticTask, make_msd_task, tree, write_volume
 from synthetic_nih import synthetic_ct
 
-from nnunet_pancext.dataset_conversion import case_steps, target
+from nnunet_pancext.dataset_conversion import case_steps
 from nnunet_pancext.dataset_conversion.build_folder import locked_build_folder
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
@@ -156,10 +156,10 @@ def stop(*arguments: Any, **options: Any) -> None:
 @pytest.fixture
 def interrupted(task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch) -> SyntheticTask:
     """A task whose conversion stopped after three files were written."""
-    place, calls = target.place, count(1)
+    place, calls = case_steps.place, count(1)
     with monkeypatch.context() as patched:
         patched.setattr(
-            target, "place", lambda *paths, **how: (stop if next(calls) > 3 else place)(*paths, **how)
+            case_steps, "place", lambda *paths, **how: (stop if next(calls) > 3 else place)(*paths, **how)
         )
         with pytest.raises(PancextError, match="the disk is full"):
             convert(task.folder, raw_root, jobs=1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePath
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
-from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import walk_visible_files
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
 
 PATIENT = re.compile(r"patient\d{3}")
 FRAME = re.compile(r"(patient\d{3})_frame(\d{2})(_gt)?\.nii\.gz")
@@ -28,107 +28,74 @@ PROVENANCE = {
 
 
 def convert_acdc(
-    source: Path, *, raw_root: Path, dataset_id: int = 27, name: str = "ACDC", **options: Any
+    source: Path, *, dataset_id: int = 27, name: str = "ACDC", **options: Any
 ) -> ConversionResult:
     """Convert ACDC's database, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
     A patient's two frames are two cases, always on one side of a split: the folds of 'nnunet' are made by
     patient and written to a file, because nnU-Net's own would be made by case. `split` is 'nnunet' (the
-    folder `testing` is the test set), counts of patients 'A/B', or the name of a published one. The other
-    options are those of `convert_source`.
+    folder `testing` is the test set), counts of patients 'A/B', or the name of a published one. `raw_root`
+    and the other options are those of `Conversion`.
     """
     return convert_source(
-        [source],
-        read=read_acdc,
-        target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
-        layout="acdc",
-        labels="heart",
-        **options,
+        [source], read=read_acdc, layout="acdc", labels="heart", dataset_id=dataset_id, name=name, **options
     )
 
 
 def read_acdc(folder: Path) -> SourceDataset:
     """Return the frames below `folder`; PancextError for another layout."""
-    folders: dict[str, list[Path]] = {}
+    folders: dict[str, set[Path]] = defaultdict(set)
     ignored = []
     for path in sorted(walk_visible_files(folder)):
-        if PATIENT.fullmatch(path.parent.name):
-            same_patient = folders.setdefault(path.parent.name, [])
-            if path.parent not in same_patient:
-                same_patient.append(path.parent)
-            if path.name != INFO and not FRAME.fullmatch(path.name):
-                ignored.append(path.relative_to(folder).as_posix())
-        else:
-            ignored.append(path.relative_to(folder).as_posix())
+        is_of_patient = PATIENT.fullmatch(path.parent.name)
+        if is_of_patient:
+            folders[path.parent.name].add(path.parent)
+        if not is_of_patient or (path.name != INFO and not FRAME.fullmatch(path.name)):
+            ignored.append(name_of(path, folder))
     if not folders:
         raise PancextError(f"no patients in {folder}: {LAYOUT}. Give the folder that holds them.")
-    cases, problems = [], []
-    for patient, patient_folders in sorted(folders.items()):
-        if len(patient_folders) > 1:
-            listed = " and ".join(path.relative_to(folder).as_posix() for path in patient_folders)
-            message = f"{listed} are folders of one patient. Remove the one that is wrong."
-            problems.append(Problem(patient, "duplicate id", message))
-            continue
-        new_cases, new_problems = read_patient(patient_folders[0], root=folder)
-        cases += new_cases
-        problems += new_problems
+    patients = [read_patient(*sorted(same), root=folder) for _, same in sorted(folders.items())]
     return SourceDataset(
         title="ACDC",
         root=folder,
-        cases=tuple(cases),
-        unlabelled=(),
+        cases=[case for frames in patients if isinstance(frames, list) for case in frames],
         declared_labels=LABELS,
         target_labels=LABELS,
-        label_mapping=None,
-        layout_problems=tuple(problems),
+        layout_problems=[problem for problem in patients if isinstance(problem, Problem)],
         channel_names={"0": "cineMRI"},
         provenance=PROVENANCE,
-        ignored_files=tuple(ignored),
+        ignored_files=ignored,
     )
 
 
-def read_patient(folder: Path, *, root: Path) -> tuple[list[SourceCase], list[Problem]]:
-    """Return the two frames named in Info.cfg, and problems."""
+def read_patient(folder: Path, *others: Path, root: Path) -> list[SourceCase] | Problem:
+    """Return the two frames named in Info.cfg, or why the patient is left out."""
     patient = folder.name
+    if others:
+        names = " and ".join(name_of(path, root) for path in (folder, *others))
+        message = f"{names} are folders of one patient. Remove the one that is wrong."
+        return Problem(patient, "duplicate id", message)
     try:
-        frames = frames_of((folder / INFO).read_text(encoding="utf-8", errors="replace"))
+        info = (folder / INFO).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return [], [
-            Problem(
-                patient,
-                "Info.cfg missing",
-                f"{folder.relative_to(root).as_posix()} holds no readable Info.cfg, which names "
-                "the frames at end-diastole and end-systole. Extract the whole archive.",
-            )
-        ]
-    missing = [phase for phase in PHASES if phase not in frames]
-    if missing:
-        message = f"{(folder / INFO).relative_to(root).as_posix()} names no frame for {', '.join(missing)}."
-        return [], [Problem(patient, "Info.cfg incomplete", message)]
-    cases = []
-    for phase in PHASES:
-        name = f"{patient}_frame{frames[phase]:02d}"
-        cases.append(
-            SourceCase(
-                case_id=name,
-                image=folder / f"{name}.nii.gz",
-                label=folder / f"{name}_gt.nii.gz",
-                patient=patient,
-                held_out=is_for_testing(folder.relative_to(root)),
-            )
+        message = (
+            f"{name_of(folder, root)} holds no readable Info.cfg, which names "
+            "the frames at end-diastole and end-systole. Extract the whole archive."
         )
-    return cases, []
-
-
-def is_for_testing(patient: PurePath) -> bool:
-    """Whether the innermost part in the path of a patient's folder, relative to the source, is 'testing'.
-
-    The name of the source itself does not count: users may call the download anything.
-    """
-    return next((part for part in reversed(patient.parts) if part in PARTS), "") == "testing"
-
-
-def frames_of(info: str) -> dict[str, int]:
-    """Return the number of each phase's frame from the text of an Info.cfg."""
-    matches = re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)\s*$", info, re.MULTILINE)
-    return {phase: int(number) for phase, number in matches}
+        return Problem(patient, "Info.cfg missing", message)
+    frames = {phase: int(n) for phase, n in re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)\s*$", info, re.MULTILINE)}
+    if missing := [phase for phase in PHASES if phase not in frames]:
+        message = f"{name_of(folder / INFO, root)} names no frame for {', '.join(missing)}."
+        return Problem(patient, "Info.cfg incomplete", message)
+    # The innermost part of the path counts, but not the name of the source: users may call it anything.
+    parts = [part for part in folder.relative_to(root).parts if part in PARTS]
+    return [
+        SourceCase(
+            case_id=name,
+            image=folder / f"{name}.nii.gz",
+            label=folder / f"{name}_gt.nii.gz",
+            patient=patient,
+            held_out=parts[-1:] == ["testing"],
+        )
+        for name in (f"{patient}_frame{frames[phase]:02d}" for phase in PHASES)
+    ]

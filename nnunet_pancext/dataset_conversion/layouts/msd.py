@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
-from nnunet_pancext.dataset_conversion.layouts.msd_declaration import (
-    LAYOUT,
-    entries,
-    entry_name,
-    listed_training,
-    parse_labels,
-    provenance,
-    read_msd_json,
-)
-from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
 
+LAYOUT = "expected are dataset.json, imagesTr/ and labelsTr/, as in Task07_Pancreas.tar"
 ENDING = ".nii.gz"
 LABEL_CHOICES = ("pancreas+tumour", "pancreas")
 
@@ -30,27 +22,21 @@ LABEL_CHOICES = ("pancreas+tumour", "pancreas")
 def convert_msd(
     source: Path,
     *,
-    raw_root: Path,
+    labels: str = "pancreas+tumour",
     dataset_id: int = 7,
     name: str = "Pancreas",
-    labels: str = "pancreas+tumour",
     **options: Any,
 ) -> ConversionResult:
     """Convert Task07_Pancreas, a folder or an archive, into an nnU-Net raw dataset under `raw_root`.
 
-    Args:
-        labels: 'pancreas+tumour' (as declared by the source) or 'pancreas' (all foreground merged into 1).
-        options: as for `convert_source`.
+    `labels` is 'pancreas+tumour' (as declared by the source) or 'pancreas' (all foreground merged into 1).
+    `raw_root` and the other options are those of `Conversion`.
     """
     if labels not in LABEL_CHOICES:
         raise PancextError(f"--labels must be one of {', '.join(LABEL_CHOICES)}, got {labels!r}.")
+    read = partial(read_msd, labels=labels)
     return convert_source(
-        [source],
-        read=partial(read_msd, labels=labels),
-        target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
-        layout="msd",
-        labels=labels,
-        **options,
+        [source], read=read, layout="msd", labels=labels, dataset_id=dataset_id, name=name, **options
     )
 
 
@@ -59,26 +45,50 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
     root = find_task_folder(folder)
     declared = read_msd_json(root)
     values = parse_labels(declared.get("labels"))
-    target_labels, mapping = target_labels_of(values, labels=labels)
+    target, mapping = values, None
+    if labels == "pancreas":
+        target = {"background": 0, "pancreas": 1}
+        mapping = {value: min(value, 1) for value in values.values()} if len(values) > 2 else None
     for name in ("imagesTr", "labelsTr"):
         if not (root / name).is_dir():
             raise PancextError(f"no {name}/ in {root}: {LAYOUT}. Extract the whole archive.")
-    training, labels_listed = listed_training(declared)
-    testing = [entry_name(entry, key="image") for entry in entries(declared, "test")]
-    cases, case_problems = pair_training(root, listed=training, labels_listed=labels_listed)
-    unlabelled, test_problems = find_unlabelled(root, listed=testing, training_ids={c.case_id for c in cases})
-    if not cases:
+    training, testing = listed_pairs(declared, "training"), listed_pairs(declared, "test")
+    images, image_problems = volumes(root / "imagesTr")
+    label_files, label_problems = volumes(root / "labelsTr")
+    tests, test_problems = volumes(root / "imagesTs")
+    names = images | label_files
+    if not names:
         raise PancextError(f"no cases in {root}: imagesTr/ holds no *{ENDING}. Extract the whole archive.")
+    problems = [*image_problems, *label_problems, *compare_with_list(names, training, folder="imagesTr")]
+    for image, label in dict.fromkeys(training):
+        if image in names and label != image:
+            message = f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name."
+            problems.append(Problem(case_id(image), "label of another case", message))
+    test_problems += compare_with_list(tests, testing, folder="imagesTs")
+    for name in sorted(tests & names):
+        message = f"imagesTs/{name} has the name of a training case. Rename or remove one of the two."
+        test_problems.append(Problem(case_id(name), "duplicate id", message))
+    # A problem of a test image must not exclude the training case of the same name.
+    training_ids = {case_id(name) for name in names}
+    problems += [
+        replace(p, case_id=f"imagesTs/{p.case_id}") if p.case_id in training_ids else p for p in test_problems
+    ]
     hidden, ignored = other_files(root)
     return SourceDataset(
         title="MSD Task07_Pancreas",
         root=root,
-        cases=cases,
-        unlabelled=unlabelled,
+        cases=[
+            SourceCase(case_id=case_id(n), image=root / "imagesTr" / n, label=root / "labelsTr" / n)
+            for n in sorted(names)
+        ],
+        unlabelled=[
+            SourceCase(case_id=case_id(n), image=root / "imagesTs" / n, label=None)
+            for n in sorted(tests - names)
+        ],
         declared_labels=values,
-        target_labels=target_labels,
+        target_labels=target,
         label_mapping=mapping,
-        layout_problems=(*case_problems, *test_problems),
+        layout_problems=problems,
         provenance=provenance(declared),
         hidden_files=hidden,
         ignored_files=ignored,
@@ -102,119 +112,102 @@ def find_task_folder(folder: Path) -> Path:
     return tasks[0]
 
 
-def target_labels_of(
-    declared: dict[str, int], *, labels: str
-) -> tuple[dict[str, int], dict[int, int] | None]:
-    """Return the target's labels and the mapping to them, None where no value changes."""
-    if labels == "pancreas+tumour":
-        return dict(declared), None
-    mapping = {value: min(value, 1) for value in declared.values()}
-    unchanged = all(old == new for old, new in mapping.items())
-    return {"background": 0, "pancreas": 1}, None if unchanged else mapping
-
-
-def pair_training(
-    root: Path, *, listed: list[str], labels_listed: dict[str, str]
-) -> tuple[tuple[SourceCase, ...], list[Problem]]:
-    """Pair imagesTr with labelsTr by name and compare with the list; cases may lack a file."""
-    images, image_problems = volumes(root / "imagesTr")
-    labels, label_problems = volumes(root / "labelsTr")
-    found = images | labels
-    cases = tuple(
-        SourceCase(case_id=case_id(n), image=root / "imagesTr" / n, label=root / "labelsTr" / n)
-        for n in sorted(found)
-    )
-    problems = [*image_problems, *label_problems, *compare_with_list(found, listed, folder="imagesTr")]
-    problems += [
-        Problem(
-            case_id(image),
-            "label of another case",
-            f"dataset.json pairs imagesTr/{image} with labelsTr/{label}. Give both the same name.",
+def read_msd_json(root: Path) -> dict[str, Any]:
+    """Return the content of the source's dataset.json; PancextError unless it declares CT."""
+    path = root / "dataset.json"
+    if not path.is_file():
+        raise PancextError(f"no dataset.json in {root}: {LAYOUT}. Extract the whole archive.")
+    declared = read_json(path, expect=dict, remedy="Extract or download it again.")
+    modality = declared.get("modality", {"0": "CT"})
+    if not isinstance(modality, dict) or [str(m).upper() for m in modality.values()] != ["CT"]:
+        raise PancextError(
+            f"{path} declares modality {modality}: only single-channel CT can be converted. "
+            "Is this the pancreas task?"
         )
-        for image, label in labels_listed.items()
-        if image in found
-    ]
-    return cases, problems
+    return declared
 
 
-def find_unlabelled(
-    root: Path, *, listed: list[str], training_ids: set[str]
-) -> tuple[tuple[SourceCase, ...], list[Problem]]:
-    """Return the images of imagesTs, which may be absent, and problems."""
-    folder = root / "imagesTs"
-    found, problems = volumes(folder) if folder.is_dir() else (set(), [])
-    cases = tuple(
-        SourceCase(case_id=case_id(n), image=folder / n, label=None)
-        for n in sorted(found)
-        if case_id(n) not in training_ids
-    )
-    problems += compare_with_list(found, listed, folder="imagesTs")
-    problems += [
-        Problem(
-            case_id(n),
-            "duplicate id",
-            f"imagesTs/{n} has the name of a training case. Rename or remove one of the two.",
-        )
-        for n in sorted(found)
-        if case_id(n) in training_ids
-    ]
-    # A problem of a test image must not exclude the training case of the same name.
-    problems = [
-        replace(p, case_id=f"imagesTs/{p.case_id}") if p.case_id in training_ids else p for p in problems
-    ]
-    return cases, problems
+def parse_labels(labels: Any) -> dict[str, int]:
+    """Turn MSD's {"0": "background", …} into {"background": 0, …}, values 0, 1, 2, … as nnU-Net requires."""
+    hint = 'Expected is "labels": {"0": "background", "1": "pancreas", "2": "cancer"} in dataset.json.'
+    try:
+        values = {str(name): int(value) for value, name in labels.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PancextError(f"cannot understand the labels {labels!r}. {hint}") from error
+    values = dict(sorted(values.items(), key=lambda item: item[1]))
+    if len(values) < 2 or len(values) != len(labels) or list(values.values()) != list(range(len(values))):
+        raise PancextError(f"the labels {labels!r} are not 0, 1, 2, … with a name each. {hint}")
+    if "background" in values and values["background"] != 0:
+        raise PancextError(f"the labels {labels!r} call a foreground value background. {hint}")
+    return {"background": 0, **{name: value for name, value in values.items() if value}}
+
+
+def listed_pairs(declared: dict[str, Any], part: str) -> list[tuple[str, str]]:
+    """Return the names of image and label of each case listed; the same where no label is listed.
+
+    An entry is the path of the image, or a dict of both paths.
+    """
+    entries = declared.get(part) or []
+    if not isinstance(entries, list):
+        raise PancextError(f"'{part}' in dataset.json is a {type(entries).__name__}, not a list. Correct it.")
+    pairs = []
+    for entry in entries:
+        paths = entry if isinstance(entry, dict) else {"image": entry}
+        names = []
+        for key, path in (("image", paths.get("image")), ("label", paths.get("label") or paths.get("image"))):
+            if not isinstance(path, str) or not path:
+                raise PancextError(
+                    f"dataset.json has an entry without a path for '{key}': {entry!r}. Correct it."
+                )
+            names.append(path.replace("\\", "/").rsplit("/", 1)[-1])
+        pairs.append((names[0], names[1]))
+    return pairs
+
+
+def provenance(declared: dict[str, Any]) -> dict[str, str]:
+    """Return licence, reference, description and release, with the published values as defaults."""
+    fields = {
+        "licence": declared.get("licence") or declared.get("license") or "CC-BY-SA 4.0",
+        "reference": declared.get("reference") or "Memorial Sloan Kettering Cancer Center",
+        "description": declared.get("description") or "Pancreas and pancreatic tumour in CT",
+        # The published file misspells the key.
+        "release": declared.get("release") or declared.get("relase") or "unknown",
+    }
+    return {name: str(value).strip() for name, value in fields.items()}
 
 
 def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
     """Return the names of the .nii.gz files in `folder`, and a problem for every uncompressed .nii."""
-    names = {p.name for p in folder.iterdir() if p.name.endswith(ENDING) and not p.name.startswith(".")}
+    files = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
+    names = {path.name for path in files if path.name.endswith(ENDING)}
     problems = []
-    for path in sorted(folder.glob("[!.]*.nii")):
-        twin = f"{path.name}.gz"
-        where = f"{folder.name}/{path.name}"
-        problems.append(
-            Problem(
-                case_id(twin),
-                "duplicate id" if twin in names else "not compressed",
-                f"{where} exists beside {folder.name}/{twin}. Remove the wrong one."
-                if twin in names
-                else f"{where} is not a {ENDING}. Compress it: gzip {where}",
-            )
-        )
+    for path in files:
+        if path.suffix == ".nii":
+            twin = f"{path.name}.gz"
+            where = f"{folder.name}/{path.name}"
+            if twin in names:
+                kind = "duplicate id"
+                message = f"{where} exists beside {folder.name}/{twin}. Remove the wrong one."
+            else:
+                kind, message = "not compressed", f"{where} is not a {ENDING}. Compress it: gzip {where}"
+            problems.append(Problem(case_id(twin), kind, message))
     return names, problems
 
 
-def compare_with_list(found: set[str], listed: list[str], *, folder: str) -> list[Problem]:
-    """Return where dataset.json's list and the disk disagree; the disk decides what is converted."""
-    listed = [name for name in listed if not name.startswith(".")]
-    problems = [
-        Problem(
-            case_id(name),
-            "listed but not on disk",
-            f"dataset.json lists {folder}/{name}, which does not exist. Extract the whole archive.",
-        )
-        for name in sorted(set(listed) - found)
-    ]
-    problems += [
-        Problem(
-            case_id(name),
-            "duplicate id",
-            f"dataset.json lists {folder}/{name} {count} times. Correct the list.",
-            leaves_out=False,
-        )
-        for name, count in sorted(Counter(listed).items())
-        if count > 1 and name in found
-    ]
-    problems += [
-        Problem(
-            case_id(name),
-            "on disk but not listed",
-            f"{folder}/{name} is not in dataset.json. List it, or remove it if it does not belong.",
-            leaves_out=False,
-        )
-        for name in sorted(found - set(listed))
-    ]
-    return problems
+def compare_with_list(names: set[str], pairs: Sequence[tuple[str, str]], *, folder: str) -> Iterator[Problem]:
+    """Yield where dataset.json's list and the disk disagree; the disk decides what is converted."""
+    counts = Counter(image for image, _ in pairs if not image.startswith("."))
+    for name in sorted(counts.keys() | names):
+        where = f"{folder}/{name}"
+        if name not in names:
+            message = f"dataset.json lists {where}, which does not exist. Extract the whole archive."
+            yield Problem(case_id(name), "listed but not on disk", message)
+        elif not counts[name]:
+            message = f"{where} is not in dataset.json. List it, or remove it if it does not belong."
+            yield Problem(case_id(name), "on disk but not listed", message, leaves_out=False)
+        elif counts[name] > 1:
+            message = f"dataset.json lists {where} {counts[name]} times. Correct the list."
+            yield Problem(case_id(name), "duplicate id", message, leaves_out=False)
 
 
 def case_id(name: str) -> str:
@@ -222,16 +215,14 @@ def case_id(name: str) -> str:
     return name.removesuffix(ENDING)
 
 
-def other_files(root: Path) -> tuple[int, tuple[str, ...]]:
+def other_files(root: Path) -> tuple[int, list[str]]:
     """Return the number of hidden files (`._*` and the like) in the dataset, and the unused files."""
-    folders: Iterable[Path] = (root, *(root / name for name in ("imagesTr", "labelsTr", "imagesTs")))
+    folders = (root, *(root / name for name in ("imagesTr", "labelsTr", "imagesTs")))
     files = [p for folder in folders if folder.is_dir() for p in folder.iterdir() if not p.is_dir()]
-    hidden = [path for path in files if path.name.startswith(".")]
-    ignored = sorted(
+    visible = [path for path in files if not path.name.startswith(".")]
+    ignored = [
         path.relative_to(root).as_posix()
-        for path in files
-        if path not in hidden
-        and path != root / "dataset.json"
-        and (path.parent == root or not path.name.endswith(ENDING))
-    )
-    return len(hidden), tuple(ignored)
+        for path in visible
+        if path != root / "dataset.json" and (path.parent == root or not path.name.endswith(ENDING))
+    ]
+    return len(files) - len(visible), sorted(ignored)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
-from nnunet_pancext.dataset_conversion.target import RawTarget
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import walk_visible_files
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
 
 PATIENT = re.compile(r"PANCREAS_(\d{4})", re.IGNORECASE)
 LABEL = re.compile(r"label(\d{4})\.nii\.gz", re.IGNORECASE)
+CASE = "PANCREAS_{}"
 LAYOUT = "expected are folders PANCREAS_0001, PANCREAS_0002, … with DICOM files below them"
 WITHOUT_IMAGES = ("0025", "0070")  # labels were published for them, images were withdrawn
 LABELS = {"background": 0, "pancreas": 1}
@@ -27,19 +27,13 @@ PROVENANCE = {
 
 
 def convert_nih(
-    images: Path,
-    labels: Path,
-    *,
-    raw_root: Path,
-    dataset_id: int = 82,
-    name: str = "NIHPancreas",
-    **options: Any,
+    images: Path, labels: Path, *, dataset_id: int = 82, name: str = "NIHPancreas", **options: Any
 ) -> ConversionResult:
     """Convert Pancreas-CT, DICOM series and their NIfTI labels, into an nnU-Net raw dataset under `raw_root`.
 
     `images` holds the series of each patient, in any of the layouts published by The Cancer Imaging Archive;
-    `labels` the files label0001.nii.gz and so on. Each is a folder or an archive. The other options are those
-    of `convert_source`; `copy` has no effect, since all files are new.
+    `labels` the files label0001.nii.gz and so on. Each is a folder or an archive. `raw_root` and the other
+    options are those of `Conversion`; `copy` has no effect, since all files are new.
 
     Slices are ordered by position, and each label is reoriented to its image by the image's intensities;
     cases where these are unclear are left out.
@@ -47,9 +41,10 @@ def convert_nih(
     return convert_source(
         [images, labels],
         read=read_nih,
-        target=RawTarget(raw_root=raw_root, dataset_id=dataset_id, name=name),
         layout="nih",
         labels="pancreas",
+        dataset_id=dataset_id,
+        name=name,
         **options,
     )
 
@@ -67,39 +62,34 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
         )
     reported = {problem.case_id for problem in problems}
     problems += label_problems
-    problems += [
-        missing_images(number)
-        for number in sorted(set(label_files) - set(series))
-        if case_id(number) not in reported
-    ]
-    problems += [
-        Problem(
-            case_id(number),
-            "label missing",
-            f"there is no label{number}.nii.gz. Download the labels again, or remove the images.",
-        )
-        for number in sorted(set(series) - set(label_files))
-    ]
+    for number in sorted(label_files.keys() ^ series.keys()):
+        case = CASE.format(number)
+        if number in series:
+            message = f"there is no label{number}.nii.gz. Download the labels again, or remove the images."
+            problems.append(Problem(case, "label missing", message))
+        elif case not in reported:
+            withdrawn = number in WITHOUT_IMAGES
+            remedy = "They were withdrawn by the archive." if withdrawn else "Download them again."
+            message = f"label{number}.nii.gz has no usable folder of images {case}. {remedy}"
+            problems.append(Problem(case, "images missing", message))
     return SourceDataset(
         title="NIH Pancreas-CT",
         root=images,
-        cases=tuple(
+        cases=[
             SourceCase(
-                case_id=case_id(number),
+                case_id=CASE.format(number),
                 image=series[number][0].parent,
                 label=label_files[number],
                 patient=number,
                 series=tuple(series[number]),
             )
-            for number in sorted(set(series) & set(label_files))
-        ),
-        unlabelled=(),
+            for number in sorted(series.keys() & label_files.keys())
+        ],
         declared_labels=LABELS,
         target_labels=LABELS,
-        label_mapping=None,
-        layout_problems=tuple(problems),
+        layout_problems=problems,
         provenance=PROVENANCE,
-        ignored_files=tuple(ignored),
+        ignored_files=ignored,
     )
 
 
@@ -116,23 +106,20 @@ def find_series(root: Path) -> tuple[dict[str, list[Path]], list[Problem], list[
         if patient and path.suffix.lower() in (".dcm", ""):
             folders[patient[1]][path.parent].append(path)
         elif LABEL.fullmatch(path.name) is None:
-            ignored.append(path.relative_to(root).as_posix())
+            ignored.append(name_of(path, root))
     series, problems = {}, []
     for number, series_folders in sorted(folders.items()):
         if len(series_folders) == 1:
             (series[number],) = series_folders.values()
             continue
         listed = ", ".join(
-            f"{name_of(folder, root)} ({len(files)} files)" for folder, files in series_folders.items()
+            f"{name_of(at, root)} ({len(files)} files)" for at, files in series_folders.items()
         )
-        problems.append(
-            Problem(
-                case_id(number),
-                "several series",
-                f"{len(series_folders)} folders of DICOM files: {listed}. "
-                "Keep the one on which the label was drawn.",
-            )
+        message = (
+            f"{len(series_folders)} folders of DICOM files: {listed}. "
+            "Keep the one on which the label was drawn."
         )
+        problems.append(Problem(CASE.format(number), "several series", message))
     return series, problems, ignored
 
 
@@ -142,29 +129,10 @@ def find_labels(root: Path) -> tuple[dict[str, Path], list[Problem]]:
     for path in sorted(walk_visible_files(root)):
         if match := LABEL.fullmatch(path.name):
             labels[match[1]].append(path)
-    problems = [
-        Problem(
-            case_id(number),
-            "duplicate id",
-            f"{' and '.join(name_of(path, root) for path in paths)} are labels of one patient. "
-            "Remove the wrong one.",
-        )
-        for number, paths in labels.items()
-        if len(paths) > 1
-    ]
+    problems = []
+    for number, paths in labels.items():
+        if len(paths) > 1:
+            names = " and ".join(name_of(path, root) for path in paths)
+            message = f"{names} are labels of one patient. Remove the wrong one."
+            problems.append(Problem(CASE.format(number), "duplicate id", message))
     return {number: paths[0] for number, paths in labels.items()}, problems
-
-
-def missing_images(number: str) -> Problem:
-    """Return the problem of a label without images."""
-    remedy = " They were withdrawn by the archive." if number in WITHOUT_IMAGES else " Download them again."
-    return Problem(
-        case_id(number),
-        "images missing",
-        f"label{number}.nii.gz has no usable folder of images PANCREAS_{number}.{remedy}",
-    )
-
-
-def case_id(number: str) -> str:
-    """Return the case of the patient."""
-    return f"PANCREAS_{number}"
