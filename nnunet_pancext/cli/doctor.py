@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Print the report and return the exit code."""
+    from nnunet_pancext.doctor.check import print_report
     from nnunet_pancext.doctor.checks import CHECKS
-    from nnunet_pancext.doctor.report import print_report
 
     return 1 if print_report(CHECKS) else 0

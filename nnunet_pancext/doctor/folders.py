@@ -7,7 +7,6 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from nnunet_pancext.doctor.check import Diagnosis, ok, problem, warning
 from nnunet_pancext.doctor.hardware import GIB
@@ -18,29 +17,24 @@ MIN_FREE_GIB = 20
 
 def check_folders() -> Iterator[Diagnosis]:
     """One diagnosis for each of the folders."""
-    yield from map(check_folder, DUTIES)
+    return map(check_folder, DUTIES)
 
 
 def check_folder(variable: str) -> Diagnosis:
     """Check the folder that the environment variable names, by writing a temporary file to it."""
     value = os.environ.get(variable, "")
     if not value:
-        return problem(
-            variable,
-            "not set",
-            f'export {variable}="$HOME/nnunet/{variable}" && mkdir -p "${variable}" '
-            "(add the export to ~/.bashrc to keep it)",
-        )
-    folder = Path(value)
-    if not os.path.exists(folder):  # unlike Path.exists, never an error
+        create = f'export {variable}="$HOME/nnunet/{variable}" && mkdir -p "${variable}"'
+        return problem(variable, "not set", f"{create} (add the export to ~/.bashrc to keep it)")
+    if not os.path.exists(value):  # unlike Path.exists, never an error
         return problem(variable, f"{value} does not exist", f"mkdir -p {shlex.quote(value)}")
-    if not folder.is_dir():
+    if not os.path.isdir(value):
         return problem(variable, f"{value} is not a folder", f"export {variable}=/path/to/a/folder")
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".pancext-doctor-") as trial:
+        with tempfile.NamedTemporaryFile(dir=value, prefix=".pancext-doctor-") as trial:
             trial.write(b"written by pancext doctor as a test")
             trial.flush()
-        free_gib = shutil.disk_usage(folder).free / GIB
+        free_gib = shutil.disk_usage(value).free / GIB
     except OSError as error:
         return problem(
             variable,
@@ -51,9 +45,5 @@ def check_folder(variable: str) -> Diagnosis:
     state = f"{value}, {free_gib:.0f} GiB free"
     if free_gib >= MIN_FREE_GIB:
         return ok(variable, state)
-    return warning(
-        variable,
-        state,
-        f"Free some space or set {variable} to another disk: a real dataset, preprocessed, easily needs "
-        f"{MIN_FREE_GIB} GiB.",
-    )
+    remedy = f"Free some space or set {variable} to another disk: a real dataset, preprocessed, easily needs"
+    return warning(variable, state, f"{remedy} {MIN_FREE_GIB} GiB.")

@@ -17,13 +17,10 @@ DEFAULTS = {GENERAL: 8, AUGMENTATION: 12}  # nnU-Net's
 
 def check_seed() -> Iterator[Diagnosis]:
     """The seed, where it is set."""
-
-    def read() -> object:
+    if os.environ.get(SEED):
         from nnunet_pancext.trainers.machinery.seeding import seed_from_environment
 
-        return seed_from_environment()
-
-    return _check(SEED, read, meaning="trainings are reproducible")
+        yield from _check(SEED, seed_from_environment, meaning="trainings are reproducible")
 
 
 def check_progress_interval() -> Iterator[Diagnosis]:

@@ -49,7 +49,7 @@ def check_packages() -> Iterator[Diagnosis]:
 
 
 def check_package(distribution: str) -> Diagnosis:
-    """Return whether a distribution is installed, in the declared range and, torch and torchvision, loads."""
+    """Check that a distribution is installed, in the declared range and, torch and torchvision, loads."""
     title, version = TITLES.get(distribution, distribution), installed_version(distribution)
     allowed = declared_ranges().get(distribution, SpecifierSet())
     install = f'pip install "{distribution}{allowed}"'

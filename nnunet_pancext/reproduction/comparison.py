@@ -48,9 +48,7 @@ class PaperComparison:
 
 def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
     """Return the comparison of a run, from the scores available under `out`."""
-    scores = {
-        name: _pancext_scores(result_folder(run, name, out=out).summary) for name in (STOCK, *run.trainers)
-    }
+    scores = {name: _scores(result_folder(run, name, out=out)) for name in (STOCK, *run.trainers)}
     stock = scores[STOCK]
     rows = [
         ComparisonRow(
@@ -58,28 +56,27 @@ def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
             method=row.method,
             trainer=row.trainer,
             metric=column.title,
-            paper=figure or UNDEFINED,
+            paper=row.figures[place] or UNDEFINED,
             ours=score_text(scores[row.trainer].get("labels"), column),
             stock=score_text(stock.get("labels"), column),
             cases=str(scores[row.trainer].get("cases", UNDEFINED)),
             stock_cases=str(stock.get("cases", UNDEFINED)),
         )
-        for table in (*run.experiment.tables, *further_tables(run.experiment))
+        for table in (*run.experiment.tables, _further_table(run.experiment))
         for place, column in enumerate(table.columns)
         if column.where
         for row in table.rows
         if row.trainer in scores
-        for figure in [row.figures[place]]
     ]
     return PaperComparison(run=run, rows=rows)
 
 
-def further_tables(experiment: Experiment) -> list[Table]:
-    """Return the columns that the paper does not have, for each of its methods, as a table."""
+def _further_table(experiment: Experiment) -> Table:
+    """Return the columns that the paper does not have, for each of its methods."""
     methods = {row.trainer: row.method for table in experiment.tables for row in table.rows if row.trainer}
     blank = ("",) * len(experiment.further)
     rows = tuple(Row(method=method, figures=blank, trainer=trainer) for trainer, method in methods.items())
-    return [Table(source=UNDEFINED, title="ours alone", columns=experiment.further, rows=rows)]
+    return Table(source=UNDEFINED, title="ours alone", columns=experiment.further, rows=rows)
 
 
 def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
@@ -94,8 +91,9 @@ def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
     return text
 
 
-def _pancext_scores(summary: Path) -> dict[str, Any]:
+def _scores(folder: Path) -> dict[str, Any]:
     """Return what `pancext evaluate` wrote of cases and labels; empty where there are no scores."""
+    summary = folder / "scores" / "summary.json"
     return read_json(summary, expect=dict).get("pancext", {}) if summary.is_file() else {}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.reproduction.papers import PAPERS
-from nnunet_pancext.reproduction.protocol import Experiment, Paper, Table
+from nnunet_pancext.reproduction.protocol import Paper, Table
 from nnunet_pancext.reproduction.results import markdown_table
 
 INTRODUCTION = """\
@@ -35,16 +35,12 @@ def reproduction_document() -> str:
 
 def table_lines(table: Table) -> list[str]:
     """Return a paper's table with all its figures."""
-    has_trainers = any(row.trainer for row in table.rows)
-    header = ["method", *(column.title for column in table.columns), *(["trainer"] if has_trainers else [])]
-    rows = [
-        [
-            row.method,
-            *(figure or UNDEFINED for figure in row.figures),
-            *([f"`{row.trainer}`" if row.trainer else ""] if has_trainers else []),
-        ]
-        for row in table.rows
-    ]
+    header = ["method", *(column.title for column in table.columns)]
+    rows = [[row.method, *(figure or UNDEFINED for figure in row.figures)] for row in table.rows]
+    if any(row.trainer for row in table.rows):
+        header.append("trainer")
+        for cells, row in zip(rows, table.rows, strict=True):
+            cells.append(f"`{row.trainer}`" if row.trainer else "")
     return [f"{table.source}: {table.title}.", "", *markdown_table(header, rows)]
 
 
@@ -55,24 +51,19 @@ def _paper_section(paper: Paper) -> str:
         f"`pancext reproduce {paper.name}`. The paper's hardware: {paper.hardware}.",
     ]
     for experiment in paper.experiments:
-        lines += ["", *_experiment_lines(experiment)]
+        dataset = experiment.dataset
+        lines += [
+            *("", f"### {dataset.title}", ""),
+            f"`{dataset.folder}`, split `{dataset.split}`, configuration `{experiment.configuration}`, "
+            f"fold `{' '.join(experiment.folds)}`.",
+        ]
+        for table in experiment.tables:
+            lines += ["", *table_lines(table)]
+        lines += ["", "Where our protocol differs:", "", *(f"- {note}" for note in experiment.differences)]
     for table in paper.other_tables:
         lines += ["", *table_lines(table)]
     notes = [f"- {note}" for note in paper.limits]
     return "\n".join([*lines, "", "What cannot be reproduced or settled:", "", *notes, ""])
-
-
-def _experiment_lines(experiment: Experiment) -> list[str]:
-    dataset = experiment.dataset
-    lines = [
-        f"### {dataset.title}",
-        "",
-        f"`{dataset.folder}`, split `{dataset.split}`, configuration `{experiment.configuration}`, "
-        f"fold `{' '.join(experiment.folds)}`.",
-    ]
-    for table in experiment.tables:
-        lines += ["", *table_lines(table)]
-    return [*lines, "", "Where our protocol differs:", "", *(f"- {note}" for note in experiment.differences)]
 
 
 if __name__ == "__main__":

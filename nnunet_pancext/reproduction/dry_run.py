@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 
 from nnunet_pancext.architectures.monai_networks import INSTALL
 from nnunet_pancext.nnunet_files.folders import DUTIES, all_folders_set, starts_with_variable
@@ -14,7 +15,7 @@ from nnunet_pancext.reproduction.plan import plan_steps
 from nnunet_pancext.reproduction.protocol import Paper
 from nnunet_pancext.reproduction.run import needs_extra
 from nnunet_pancext.reproduction.selection import PlannedRun, Selection
-from nnunet_pancext.reproduction.steps import Prediction, Step, Training, placeholders
+from nnunet_pancext.reproduction.steps import Step, placeholders
 
 
 def format_dry_run(
@@ -27,12 +28,13 @@ def format_dry_run(
     lines += [*_variables(), *_missing_downloads(runs, selection), ""]
     for number, step in enumerate(steps, start=1):
         heading = f"# [{number}/{len(steps)}] {step.title}"
-        if isinstance(step, (Training, Prediction)) and needs_extra(step.trainer):
+        if needs_extra(step.trainer):
             heading += f"\n# {step.trainer} needs an extra: {INSTALL}"
+        command = shell_line(step.words)
         if step in finished:
-            lines += [f"{heading}: done, {step.result} exists", f"# {shell_line(step.words)}"]
+            lines += [f"{heading}: done, {step.result} exists", f"# {command}"]
         else:
-            lines += [heading, shell_line(step.words)]
+            lines += [heading, command]
     lines += ["", *_hours(runs, finished, seconds_per_epoch=seconds_per_epoch)]
     return "\n".join(lines)
 
@@ -56,7 +58,7 @@ def _missing_downloads(runs: Sequence[PlannedRun], selection: Selection) -> list
     lines = [
         f"# {placeholder}: the downloaded folder or archive, given by --source {name}=PATH"
         for run in runs
-        for name, placeholder in zip(run.dataset.downloads, placeholders(run.dataset), strict=True)
+        for name, placeholder in placeholders(run.dataset).items()
         if name not in selection.sources
     ]
     return list(dict.fromkeys(lines))
@@ -66,20 +68,9 @@ def _hours(
     runs: Sequence[PlannedRun], finished: Sequence[Step], *, seconds_per_epoch: float | None
 ) -> list[str]:
     rows = estimate(runs, seconds_per_epoch=seconds_per_epoch, finished=finished)
-    cells = [
-        [
-            row.trainer,
-            row.configuration,
-            row.folds,
-            row.epochs,
-            f"{row.seconds_per_epoch:g}",
-            f"{row.hours:.1f}",
-        ]
-        for row in rows
-    ]
     table = [
         ["estimated GPU-hours", "configuration", "folds", "epochs", "s/epoch", "hours"],
-        *(list(map(str, row)) for row in cells),
+        *([*map(str, astuple(row)[:4]), f"{row.seconds_per_epoch:g}", f"{row.hours:.1f}"] for row in rows),
         ["all", "", "", "", "", f"{sum(row.hours for row in rows):.1f}"],
     ]
     text = text_table(table, ruled_below=(0, -2))

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from nnunet_pancext.reproduction.protocol import STOCK
 from nnunet_pancext.reproduction.selection import PlannedRun
-from nnunet_pancext.reproduction.steps import Step, Training
+from nnunet_pancext.reproduction.steps import Step
 
+TRAIN = "nnUNetv2_train"
 # Assumed, not measured: a stock nnU-Net epoch of 250 iterations on a data-centre GPU with enough CPU cores.
 SECONDS_PER_EPOCH = {"2d": 30.0, "3d_fullres": 60.0, "3d_lowres": 60.0}
 
@@ -61,34 +62,31 @@ def estimate(
 ) -> list[EstimateRow]:
     """Return a row per trainer; finished folds are not counted."""
     # dataset, configuration and trainer of nnUNetv2_train DATASET CONFIGURATION FOLD -tr TRAINER
-    trained = Counter((*step.words[1:3], step.trainer) for step in finished if isinstance(step, Training))
-    rows = []
-    for run in runs:
-        seconds = seconds_per_epoch or SECONDS_PER_EPOCH[run.configuration]
-        for trainer in run.trainers:
-            length = training_length(trainer)
-            rows.append(
-                EstimateRow(
-                    trainer=trainer,
-                    configuration=run.configuration,
-                    folds=len(run.folds) - trained[str(run.dataset.dataset_id), run.configuration, trainer],
-                    epochs=length.epochs,
-                    seconds_per_epoch=seconds * length.iterations / STOCK_LENGTH.iterations,
-                )
-            )
-    return rows
+    trained = Counter((*step.words[1:3], step.trainer) for step in finished if step.words[0] == TRAIN)
+    return [
+        EstimateRow(
+            trainer=trainer,
+            configuration=run.configuration,
+            folds=len(run.folds) - trained[str(run.dataset.dataset_id), run.configuration, trainer],
+            epochs=length.epochs,
+            seconds_per_epoch=(seconds_per_epoch or SECONDS_PER_EPOCH[run.configuration])
+            * length.iterations
+            / STOCK_LENGTH.iterations,
+        )
+        for run in runs
+        for trainer in run.trainers
+        for length in [training_length(trainer)]
+    ]
 
 
 def explain(*, seconds_per_epoch: float | None) -> list[str]:
     """Return what the estimate is based on."""
-    if seconds_per_epoch is None:
-        listed = ", ".join(f"{name} {seconds:g} s" for name, seconds in SECONDS_PER_EPOCH.items())
-        basis = f"assumed, not measured: {listed}"
-    else:
-        basis = f"as given: {seconds_per_epoch:g} s"
+    listed = ", ".join(f"{name} {seconds:g} s" for name, seconds in SECONDS_PER_EPOCH.items())
+    given = f"as given: {seconds_per_epoch or 0:g} s"
     return [
         "An estimate: unfinished folds x epochs x seconds per epoch. The seconds are",
-        f"{basis} for an epoch of {STOCK_LENGTH.iterations} iterations,",
+        f"{f'assumed, not measured: {listed}' if seconds_per_epoch is None else given} "
+        f"for an epoch of {STOCK_LENGTH.iterations} iterations,",
         "the same for every network, though some cost several times stock nnU-Net's (benchmarks/README.md).",
         "Prediction and validation are extra; with fold all, every training case is predicted once.",
         "Measure your own with nnUNetv2_train DATASET CONFIGURATION 0 -tr nnUNetTrainerBenchmark_5epochs",

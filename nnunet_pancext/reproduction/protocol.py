@@ -30,19 +30,9 @@ class Dataset:
     own_folds: int = 0
 
     @property
-    def num_folds(self) -> int:
-        """Number of folds."""
-        return self.own_folds or NNUNET_FOLDS
-
-    @property
     def folder(self) -> str:
         """The folder's name in nnU-Net."""
         return f"Dataset{self.dataset_id:03d}_{self.name}"
-
-    def conversion(self, sources: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that converts the downloads at `sources`."""
-        target = ("--split", self.split, "--id", str(self.dataset_id), "--name", self.name)
-        return ("pancext", "convert", self.layout, *sources, *self.options, *target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +49,21 @@ class Column:
     scale: float = 1
     decimals: int = 2
     has_spread: bool = False
+
+
+def per_slice(title: str, metric: str, label: str, *, percent: bool = False) -> Column:
+    """Return a mean over the slices that contain the label."""
+    return _column(title, f"per_slice.{metric}", label, percent=percent)
+
+
+def per_volume(title: str, metric: str, *labels: str, percent: bool = False) -> Column:
+    """Return a mean over the cases, and over several labels."""
+    return _column(title, f"per_volume.{metric}.mean", *labels, percent=percent)
+
+
+def _column(title: str, where: str, *labels: str, percent: bool) -> Column:
+    scale, decimals = (100, 2) if percent else (1, 4)
+    return Column(title=title, where=where, labels=labels, scale=scale, decimals=decimals)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
+from operator import attrgetter
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -15,28 +16,17 @@ from nnunet_pancext.reproduction.comparison import ComparisonRow, PaperCompariso
 from nnunet_pancext.reproduction.protocol import Paper
 
 HEADER = ("source", "method", "metric", "paper", "ours", "stock nnU-Net", "cases", "cases, stock")
+CELLS = attrgetter("source", "method", "metric", "paper", "ours", "stock", "cases", "stock_cases")
 
 
 def format_results(comparisons: Sequence[PaperComparison]) -> str:
     """Return the tables for the console, each with the differences in protocol below it."""
     parts = []
     for comparison in comparisons:
-        table = text_table([HEADER, *map(_cells, comparison.rows)])
+        table = text_table([HEADER, *map(CELLS, comparison.rows)])
         notes = "\n".join(f"- {note}" for note in comparison.run.experiment.differences)
         parts.append(f"{comparison.title}\n\n{table}\n\n{notes}")
     return "\n\n".join(parts)
-
-
-def format_markdown(paper: Paper, comparisons: Sequence[PaperComparison]) -> str:
-    """Return the same as a page."""
-    lines = [f"# {paper.name}: {paper.title}", ""]
-    for comparison in comparisons:
-        lines += [f"## {comparison.title}", "", *markdown_table(HEADER, map(_cells, comparison.rows)), ""]
-        lines += [f"{UNDEFINED}: not printed in the paper, or not run yet.", ""]
-        lines += ["Where the protocols differ:", ""]
-        lines += [*(f"- {note}" for note in comparison.run.experiment.differences), ""]
-    lines += ["## What cannot be reproduced", "", *(f"- {note}" for note in paper.limits)]
-    return "\n".join(lines) + "\n"
 
 
 def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: Path) -> list[Path]:
@@ -45,7 +35,7 @@ def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: 
     try:
         out.mkdir(parents=True, exist_ok=True)
         with atomic_path(page) as partial:
-            partial.write_text(format_markdown(paper, comparisons), encoding="utf-8")
+            partial.write_text(_page(paper, comparisons), encoding="utf-8")
         with atomic_path(table) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             columns = [field.name for field in fields(ComparisonRow)]
@@ -65,5 +55,16 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
-def _cells(row: ComparisonRow) -> tuple[str, ...]:
-    return (row.source, row.method, row.metric, row.paper, row.ours, row.stock, row.cases, row.stock_cases)
+def _page(paper: Paper, comparisons: Sequence[PaperComparison]) -> str:
+    lines = [f"# {paper.name}: {paper.title}", ""]
+    for comparison in comparisons:
+        lines += [f"## {comparison.title}", "", *markdown_table(HEADER, map(CELLS, comparison.rows)), ""]
+        lines += [
+            f"{UNDEFINED}: not printed in the paper, or not run yet.",
+            "",
+            "Where the protocols differ:",
+            "",
+        ]
+        lines += [*(f"- {note}" for note in comparison.run.experiment.differences), ""]
+    lines += ["## What cannot be reproduced", "", *(f"- {note}" for note in paper.limits)]
+    return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.reproduction.protocol import Dataset, Experiment, Paper
+from nnunet_pancext.reproduction.protocol import NNUNET_FOLDS, Dataset, Experiment, Paper
 
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 ALL = "all"
@@ -107,7 +107,7 @@ def _require_folds(folds: Sequence[str], dataset: Dataset) -> None:
         raise PancextError(
             f"--folds {' '.join(folds)}: {ALL} trains on every case and cannot be combined with other folds."
         )
-    existing = [str(number) for number in range(dataset.num_folds)]
+    existing = [str(number) for number in range(dataset.own_folds or NNUNET_FOLDS)]
     missing = [fold for fold in folds if fold not in (ALL, *existing)]
     if missing:
         raise PancextError(

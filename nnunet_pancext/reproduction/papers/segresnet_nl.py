@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from nnunet_pancext.reproduction.columns import per_slice, per_volume
 from nnunet_pancext.reproduction.datasets import MSD_ORGAN
-from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
+from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_slice, per_volume, table
 
 DICE = per_slice("Dice, %", "slice_dice", "pancreas", percent=True)
 RECALL = per_slice("recall, %", "slice_recall", "pancreas", percent=True)
