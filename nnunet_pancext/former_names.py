@@ -67,7 +67,7 @@ reports.comparison_latex comparison.output.latex
 reports.comparison_names comparison.output.names
 reports.comparison_page comparison.output.page
 reports.comparison_text comparison.output.console
-reports.console demo.score_table
+reports.console demo.page
 reports.heatmap attention.heatmap
 reports.html demo.page
 reports.latex comparison.output.latex_table

@@ -32,35 +32,28 @@ def collect_facts(
     plan = configurations[configuration]
     plan = {**configurations.get(plan.get("inherits_from"), {}), **plan}
     versions = ", ".join(f"{name} {version(name)}" for name in ("nnunet-pancext", "nnunetv2", "torch"))
-    processors = f"{platform.machine()}, {os.cpu_count()} processors, {device}"
+    trained, validated, predicted = map(len, (split.training, split.validation, split.test))
+    cases = f"{trained} trained on, {validated} validated on, {predicted} predicted"
+    if split.test_was_trained_on:
+        cases = f"{trained} trained and validated on, {predicted} of them predicted"
     return [
         ("Trainer", trainer),
         ("Configuration", configuration),
         ("Patch size", f"{' x '.join(map(str, plan['patch_size']))} voxels"),
         ("Batch size", str(plan["batch_size"])),
         ("Spacing", f"{' x '.join(f'{step:.2f}' for step in plan['spacing'])} mm"),
-        ("Cases", _cases_text(split)),
+        ("Cases", cases),
         ("Seed", seed),
         ("Versions", f"{versions}, Python {platform.python_version()}"),
-        ("Machine", processors),
+        ("Machine", f"{platform.machine()}, {os.cpu_count()} processors, {device}"),
     ]
-
-
-def _cases_text(split: Split) -> str:
-    counts = [len(cases) for cases in (split.training, split.validation, split.test)]
-    if split.test_was_trained_on:
-        return f"{counts[0]} trained and validated on, {counts[2]} of them predicted"
-    return "{} trained on, {} validated on, {} predicted".format(*counts)
 
 
 def collect_notes(*, phantoms: bool, device: str, split: Split, as_measured: bool = False) -> list[str]:
     """Return what a reader must not overlook.
 
-    Args:
-        phantoms: the CTs are synthetic.
-        device: on which the network was trained.
-        split: the cases.
-        as_measured: `SPREAD` was measured with the same settings, apart from the seed.
+    `phantoms`: the CTs are synthetic. `as_measured`: `SPREAD` was measured with the same settings, apart from
+    the seed.
     """
     notes = [SPREAD if as_measured else ONE_RUN]
     if split.test_was_trained_on:

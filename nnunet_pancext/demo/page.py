@@ -1,4 +1,4 @@
-"""The demo's report: one self-contained HTML file."""
+"""The demo's results: one self-contained HTML file, and a table of plain text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from nnunet_pancext.evaluation.headlines import case_caption, headlines
 from nnunet_pancext.evaluation.scores import CaseScores, mean_dice
 from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.nnunet_commands.runner import CommandRecord
+from nnunet_pancext.pages.numbers import UNDEFINED, UNDEFINED_MEANING, score_text
 from nnunet_pancext.pages.page import write_page
 from nnunet_pancext.pages.pictures import CaseFigure, Chart
+from nnunet_pancext.pages.text_table import text_table
 
 
 def write_report(
@@ -46,7 +48,7 @@ def write_report(
         scores=scores,
         regions=regions,
         means=[mean_dice(scores, name) for name in regions] if scores else [],
-        has_undefined=any(math.isnan(case.labels[name].dice) for case in scores for name in regions),
+        has_undefined=_has_undefined(scores, regions),
         figures=[
             CaseFigure(
                 case=case,
@@ -59,3 +61,23 @@ def write_report(
         commands=commands,
         total_seconds=sum(record.seconds for record in commands),
     )
+
+
+def format_table(scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
+    """Dice of each case (row) and label (column) and their mean over the cases, aligned.
+
+    Raises:
+        PancextError: a case was not scored for one of `labels`.
+    """
+    names = list(read_targets(labels).regions)
+    rows = [
+        ["Dice", *names],
+        *([case.case, *(score_text(case.labels[name].dice) for name in names)] for case in scores),
+        ["mean", *(score_text(mean_dice(scores, name)) for name in names)],
+    ]
+    table = text_table(rows, ruled_below=(0, -2))
+    return f"{table}\n{UNDEFINED}: {UNDEFINED_MEANING}" if _has_undefined(scores, names) else table
+
+
+def _has_undefined(scores: Sequence[CaseScores], names: Sequence[str]) -> bool:
+    return any(math.isnan(case.labels[name].dice) for case in scores for name in names)

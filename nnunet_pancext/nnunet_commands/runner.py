@@ -9,7 +9,8 @@ import sysconfig
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,26 +81,8 @@ class CommandRunner:
         self.heading(title)
         self.console.say(shlex.join(words))
         log = self.logs / f"{self.step}_{words[0]}.txt"
-        start = time.monotonic()
-        with log.open("w", encoding="utf-8") as stream:
-            code, tail = self._stream(words, stream.write, progress or (lambda line: None), start)
-        seconds = time.monotonic() - start
-        if code:
-            raise PancextError(
-                f"{words[0]} ended with exit code {code}. Its last lines (full output in {log}):\n"
-                + "".join(f"  | {line}\n" for line in tail)
-            )
-        self.console.say(f"done in {duration_text(seconds)}")
-        self.record(title, words, seconds)
-
-    def _stream(
-        self,
-        words: list[str],
-        write: Callable[[str], object],
-        progress: Callable[[str], str | None],
-        start: float,
-    ) -> tuple[int, list[str]]:
         tail: deque[str] = deque(maxlen=TAIL_LINES)
+        start = time.monotonic()
         process = subprocess.Popen(
             [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]],
             env=self.environment,
@@ -109,16 +92,16 @@ class CommandRunner:
             text=True,
             errors="replace",
         )
-        with process, _Heartbeat(self.console, start):
+        with log.open("w", encoding="utf-8") as stream, process, _heartbeat(self.console, start):
             try:
                 for line in process.stdout or ():
                     text = line.rstrip().rsplit("\r", 1)[-1]
-                    message = progress(text)
+                    message = progress(text) if progress else None
                     if message:
                         self.console.say(message)
                     if isinstance(message, Status):
                         continue
-                    write(line)
+                    stream.write(line)
                     if text:
                         tail.append(text)
             except BaseException:
@@ -126,26 +109,29 @@ class CommandRunner:
                 raise
             finally:
                 self.console.clear_status()
-        return process.returncode, list(tail)
+        seconds = time.monotonic() - start
+        if code := process.returncode:
+            raise PancextError(
+                f"{words[0]} ended with exit code {code}. Its last lines (full output in {log}):\n"
+                + "".join(f"  | {line}\n" for line in tail)
+            )
+        self.console.say(f"done in {duration_text(seconds)}")
+        self.record(title, words, seconds)
 
 
-class _Heartbeat:
-    """Shows how long a command has been running, as long as it reports no progress itself."""
+@contextmanager
+def _heartbeat(console: Console, start: float) -> Iterator[None]:
+    """Show how long a command has been running, as long as it reports no progress itself."""
+    ended = threading.Event()
 
-    def __init__(self, console: Console, start: float) -> None:
-        self.console = console
-        self.start = start
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._beat, daemon=True)
+    def beat() -> None:
+        while not ended.wait(1):
+            console.heartbeat(f"... {duration_text(time.monotonic() - start)}", after_s=HEARTBEAT_S)
 
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.ended.set()
-        self.thread.join()
-
-    def _beat(self) -> None:
-        while not self.ended.wait(1):
-            elapsed = duration_text(time.monotonic() - self.start)
-            self.console.heartbeat(f"... {elapsed}", after_s=HEARTBEAT_S)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
-from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
+from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder, find_dataset_folder
 from nnunet_pancext.nnunet_files.model_folder import SEPARATOR, Fold, ModelName
 
 
@@ -40,21 +40,7 @@ def find_dataset_results(dataset: str) -> Path:
     Raises:
         PancextError: nnUNet_results is not set, or holds no such dataset or several.
     """
-    root = existing_folder(RESULTS)
-    prefix = f"Dataset{int(dataset):03d}_" if dataset.isdecimal() else None
-    matches = [
-        path
-        for path in sorted(root.iterdir())
-        if path.is_dir() and (path.name == dataset if prefix is None else path.name.startswith(prefix))
-    ]
-    if len(matches) != 1:
-        existing = ", ".join(sorted(path.name for path in root.glob("Dataset*"))) or "none"
-        number = "more than one" if matches else "no"
-        raise PancextError(
-            f"There is {number} dataset {dataset!r} in nnUNet_results ({root}); there are: {existing}. "
-            "Give its number or its name."
-        )
-    return matches[0]
+    return find_dataset_folder(existing_folder(RESULTS), dataset, variable=RESULTS)
 
 
 def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plans: str) -> list[Model]:
@@ -77,7 +63,13 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
     for parts in wanted:
         folder = dataset / str(parts)
         if not folder.is_dir():
-            raise PancextError(_never_trained(folder, dataset))
+            trained = sorted(path.name for path in dataset.glob(f"*{SEPARATOR}*") if path.is_dir())
+            listed = "\n  ".join(trained) or "none"
+            raise PancextError(
+                f"There is no trained model {parts} in {dataset}. Trained models:\n  {listed}\n"
+                "Name one of these, with --plans and --configuration or in full as "
+                "TRAINER__PLANS__CONFIGURATION."
+            )
         models.append(
             Model(
                 name=SEPARATOR.join(part for part, differs in zip(parts, differing, strict=True) if differs),
@@ -112,13 +104,13 @@ def reference_of(models: Sequence[Model], name: str | None, *, configuration: st
     if name is None:
         return models[0]
     wanted = model_name(name, configuration=configuration, plans=plans)
-    for model in models:
-        if model.trained_as == wanted:
-            return model
-    raise PancextError(
-        f"The reference {name} is not among the trainers compared: {', '.join(m.name for m in models)}. "
-        "Name one of them."
-    )
+    matching = [model for model in models if model.trained_as == wanted]
+    if not matching:
+        raise PancextError(
+            f"The reference {name} is not among the trainers compared: {', '.join(m.name for m in models)}. "
+            "Name one of them."
+        )
+    return matching[0]
 
 
 def shared_ending(models: Sequence[Model]) -> str:
@@ -135,12 +127,3 @@ def shared_ending(models: Sequence[Model]) -> str:
             "format can be compared: train them on the same raw dataset."
         )
     return models[0].ending
-
-
-def _never_trained(folder: Path, dataset: Path) -> str:
-    trained = sorted(path.name for path in dataset.iterdir() if path.is_dir() and SEPARATOR in path.name)
-    listed = "\n  ".join(trained) or "none"
-    return (
-        f"There is no trained model {folder.name} in {dataset}. Trained models:\n  {listed}\n"
-        "Name one of these, with --plans and --configuration or in full as TRAINER__PLANS__CONFIGURATION."
-    )

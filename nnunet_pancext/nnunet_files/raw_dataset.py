@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
-from nnunet_pancext.nnunet_files.folders import raw_root
+from nnunet_pancext.nnunet_files.folders import RAW, find_dataset_folder, raw_root
 from nnunet_pancext.nnunet_files.patients import patient_of
 
 
@@ -38,28 +37,14 @@ def find_dataset(name: str) -> Path:
     if name and (len(Path(name).parts) != 1 or name == ".."):
         problem = "holds no dataset.json" if given.exists() else "does not exist"
         raise PancextError(f"{given} {problem}. Give the number, the name or the folder of a raw dataset.")
-    root = raw_root()
-    datasets = sorted(path for path in root.glob("Dataset*") if (path / "dataset.json").is_file())
-    is_number = re.fullmatch("[0-9]+", name)
-    pattern = rf"Dataset0*{name.lstrip('0')}_.*" if is_number else re.escape(name)
-    matching = [path for path in datasets if re.fullmatch(pattern, path.name)]
-    if len(matching) != 1:
-        listed = ", ".join(path.name for path in datasets) or "none"
-        raise PancextError(
-            f"no dataset {name!r} in {root}; there are: {listed}. Give its number, its name or its folder."
-        )
-    return matching[0]
+    return find_dataset_folder(raw_root(), name, variable=RAW, holding="dataset.json")
 
 
 def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDataset:
     """Return the cases of a raw dataset.
 
-    Their patients follow from the first group of `patient_regex`; else from split.json; else frames that
-    share a name share a patient.
-
     Raises:
-        PancextError: the folder holds no images, a JSON file is malformed, or the expression does not compile
-            or has no group.
+        PancextError: the folder holds no images, a JSON file is malformed, or `patient_regex` is.
     """
     ending = read_dataset_json(folder / "dataset.json").file_ending
     training, test = (
