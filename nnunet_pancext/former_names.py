@@ -112,7 +112,7 @@ RENAMED = _table("""\
 architectures.blocks.linear_head architectures.blocks.head.conv1x1_head
 architectures.blocks.map_convolution architectures.blocks.head.map_head
 architectures.blocks.start_at architectures.blocks.head.init_prior_bias
-comparison.truth.find_truths nnunet_files.ground_truth.find_ground_truth
+comparison.truth.find_truths nnunet_files.raw_dataset.find_ground_truth
 dataset_conversion.dicom_series.read_volume raw_cases.dicom_series.read_series
 dataset_conversion.disk.told_write_errors io.disk.write_errors_as_pancext
 dataset_conversion.files_below.visible_files io.files.walk_visible_files

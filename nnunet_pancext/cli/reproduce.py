@@ -9,11 +9,9 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command, add_out
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reproduction.papers import PAPERS, find_paper
-from nnunet_pancext.reproduction.protocol import Paper
 from nnunet_pancext.reproduction.selection import (
     CONFIGURATIONS,
     FOLDS,
-    PlannedRun,
     Selection,
     planned_runs,
     read_sources,
@@ -103,7 +101,12 @@ def run(parsed: argparse.Namespace) -> int:
         from nnunet_pancext.reproduction.run import run_protocol
 
         run_protocol(runs, selection, log_name=paper.name)
-    print_table(paper, runs, selection)
+    from nnunet_pancext.reproduction.comparison import compare, format_results, write_results
+
+    comparisons = [compare(run, out=selection.out) for run in runs]
+    print(f"\n{format_results(comparisons)}\n")
+    for file in write_results(paper, comparisons, out=selection.out):
+        print(f"table     {file}")
     return 0
 
 
@@ -116,14 +119,3 @@ def list_papers() -> str:
             dataset = experiment.dataset
             lines.append(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
     return "\n".join(lines)
-
-
-def print_table(paper: Paper, runs: list[PlannedRun], selection: Selection) -> None:
-    """Print the comparison with the paper and write it as a page and as CSV."""
-    from nnunet_pancext.reproduction.comparison import compare
-    from nnunet_pancext.reproduction.results import format_results, write_results
-
-    comparisons = [compare(run, out=selection.out) for run in runs]
-    print(f"\n{format_results(comparisons)}\n")
-    for file in write_results(paper, comparisons, out=selection.out):
-        print(f"table     {file}")

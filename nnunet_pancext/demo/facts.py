@@ -19,13 +19,7 @@ SPREAD = (
 
 
 def collect_facts(
-    *,
-    trainer: str,
-    configuration: str,
-    plans: Mapping[str, Any],
-    split: Split,
-    device: str,
-    seed: str,
+    *, trainer: str, configuration: str, plans: Mapping[str, Any], split: Split, device: str, seed: str
 ) -> list[tuple[str, str]]:
     """Return pairs of name and value; `plans` is the content of nnU-Net's plans file."""
     configurations = plans["configurations"]

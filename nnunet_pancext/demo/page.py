@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.evaluation.headlines import case_caption, headlines
 from nnunet_pancext.evaluation.scores import CaseScores, mean_dice
@@ -12,26 +13,23 @@ from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.nnunet_commands.runner import CommandRecord
 from nnunet_pancext.pages.numbers import UNDEFINED, UNDEFINED_MEANING, score_text
 from nnunet_pancext.pages.page import write_page
-from nnunet_pancext.pages.pictures import CaseFigure, Chart
+from nnunet_pancext.pages.pictures import CaseFigure
 from nnunet_pancext.pages.text_table import text_table
 
 
 def write_report(
     target: Path,
     *,
-    title: str,
-    facts: Sequence[tuple[str, str]],
     scores: Sequence[CaseScores],
     labels: Mapping[str, int | list[int]],
     overlays: Mapping[str, Path],
     commands: Sequence[CommandRecord],
-    training: Mapping[str, Chart],
-    notes: Sequence[str],
+    **content: Any,
 ) -> None:
     """Write the report atomically, without parts that have no content.
 
-    `facts` are pairs of name and value, `overlays` image files by case, `training` charts by title, `notes`
-    warnings at the top of the page.
+    `overlays` are image files by case. The further `content` is the page's `title`, `facts` (pairs of name
+    and value), `training` (charts by title) and `notes` (warnings at the top of the page).
 
     Raises:
         PancextError: an image is missing or of an unknown type, or a case was not scored for a label.
@@ -41,9 +39,6 @@ def write_report(
     write_page(
         target,
         "demo/page.html",
-        title=title,
-        notes=notes,
-        facts=facts,
         headlines=headlines(scores, labels),
         scores=scores,
         regions=regions,
@@ -57,9 +52,9 @@ def write_report(
             )
             for case, path in overlays.items()
         ],
-        training=training,
         commands=commands,
         total_seconds=sum(record.seconds for record in commands),
+        **content,
     )
 
 

@@ -47,7 +47,4 @@ def small_patch(configuration: dict[str, Any]) -> dict[str, Any]:
         min(length, ceil(wanted / divisor) * divisor)
         for length, wanted, divisor in zip(patch, smallest, divisors, strict=True)
     ]
-    return {
-        "patch_size": size,
-        "batch_size": max(MIN_BATCH, BATCH_VOXELS[len(patch)] // prod(size)),
-    }
+    return {"patch_size": size, "batch_size": max(MIN_BATCH, BATCH_VOXELS[len(patch)] // prod(size))}

@@ -12,7 +12,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.folders import RAW, nnunet_folder
-from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
+from nnunet_pancext.nnunet_files.raw_dataset import find_ground_truth
 
 SEPARATOR = "__"  # nnU-Net's, in the name of the folder
 ALL = "all"  # nnU-Net's name of the fold that trains on every case, and is validated on the same
@@ -51,7 +51,6 @@ class Fold:
 
     @property
     def validation(self) -> Path:
-        """Where nnU-Net writes the predictions of the validation cases."""
         return self.folder / "validation"
 
     @property
@@ -66,7 +65,6 @@ class Fold:
 
     @property
     def is_validated(self) -> bool:
-        """Whether the validation is complete."""
         return self.summary.is_file()
 
     @property
@@ -80,11 +78,9 @@ class Fold:
         return self.name == ALL
 
     def prediction(self, case: str) -> Path:
-        """The predicted label map of a validation case."""
         return self.validation / f"{case}{self.ending}"
 
     def probabilities(self, case: str) -> Path:
-        """The predicted probabilities of a validation case."""
         return self.validation / f"{case}.npz"
 
 
@@ -105,7 +101,6 @@ class ModelFolder:
 
     @property
     def trainer(self) -> str:
-        """The name of the trainer."""
         return self.name.trainer
 
     @property
@@ -158,7 +153,7 @@ def open_model_folder(
             f"No fold of {folder} has a validation. Finish nnUNetv2_train, or run it with --val."
         )
     raw = nnunet_folder(RAW)
-    if images is None and raw is not None and (raw / folder.parent.name / "imagesTr").is_dir():
+    if images is None and raw and (raw / folder.parent.name / "imagesTr").is_dir():
         images = raw / folder.parent.name / "imagesTr"
     return ModelFolder(
         folder=folder,

@@ -1,4 +1,4 @@
-"""A finished raw dataset: finding it, its cases, their patients and its split."""
+"""A finished raw dataset: finding it, its cases, their patients, its split and its ground truth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
-from nnunet_pancext.nnunet_files.folders import RAW, find_dataset_folder, raw_root
+from nnunet_pancext.nnunet_files.folders import (
+    PREPROCESSED,
+    RAW,
+    existing_folder,
+    find_dataset_folder,
+    raw_root,
+)
 from nnunet_pancext.nnunet_files.patients import patient_of
 
 
@@ -70,3 +76,22 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
         case: patient_of(case, told=recorded, expression=patient_regex) for case in (*training, *test)
     }
     return RawDataset(folder, training, test, patients, split)
+
+
+def find_ground_truth(dataset: str) -> Path:
+    """Return the folder of ground-truth label maps: nnU-Net's gt_segmentations, else the dataset's labelsTr.
+
+    Raises:
+        PancextError: neither exists.
+    """
+    tried = []
+    for variable, name in ((PREPROCESSED, "gt_segmentations"), (RAW, "labelsTr")):
+        try:
+            folder = existing_folder(variable) / dataset / name
+        except PancextError as error:
+            tried.append(str(error))
+            continue
+        if folder.is_dir():
+            return folder
+        tried.append(f"There is no {folder}.")
+    raise PancextError(f"No ground-truth label maps of {dataset}: {' '.join(tried)}")

@@ -10,7 +10,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.phantom.anatomy import NOISE_STREAM, Anatomy, random_stream, sample_anatomy
 from nnunet_pancext.phantom.difficulty import find_difficulty
 from nnunet_pancext.phantom.pancreas import TUMOUR_LABEL
-from nnunet_pancext.phantom.render import VoxelGrid, add_noise, add_texture, blur, paint, to_hounsfield
+from nnunet_pancext.phantom.render import VoxelGrid, paint, scan
 
 DEFAULT_SIZE = (40, 80, 80)
 SMALLEST_SIZE = (16, 32, 32)
@@ -54,14 +54,11 @@ def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], diff
     centre = _lesion_centre_voxel(anatomy, grid)
     if centre is not None:
         label[centre] = TUMOUR_LABEL
-    image = blur(image, grid)
     rng = random_stream(seed=seed, index=index, stream=NOISE_STREAM)
-    add_texture(image, grid, rng)
-    add_noise(image, rng, noise_sd_hu=numbers.noise_sd_hu)
     first = np.array([grid.axis_mm(axis)[0] for axis in (2, 1, 0)]) - grid.centre_mm
     x, y, z = first + anatomy.scan.isocentre_mm
     return PhantomCase(
-        image=to_hounsfield(image),
+        image=scan(image, grid, rng, noise_sd_hu=numbers.noise_sd_hu),
         label=label,
         spacing_mm=grid.spacing_mm,
         origin_mm=(float(x), float(y), float(z)),

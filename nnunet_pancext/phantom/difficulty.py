@@ -32,6 +32,10 @@ class Difficulty:
     fat_gap_mm: float
     boundary_blur_mm: float
 
+    @property
+    def bowel_wall_hu(self) -> float:
+        return self.pancreas_hu - self.neighbour_contrast_hu
+
 
 DIFFICULTIES = {
     "easy": Difficulty(
@@ -59,8 +63,6 @@ DIFFICULTIES = {
 
 def find_difficulty(name: str) -> Difficulty:
     """Return the difficulty called `name`; raise PancextError with the known names otherwise."""
-    try:
-        return DIFFICULTIES[name]
-    except KeyError:
-        known = ", ".join(DIFFICULTIES)
-        raise PancextError(f"unknown phantom difficulty {name!r}: choose one of {known}") from None
+    if name not in DIFFICULTIES:
+        raise PancextError(f"unknown phantom difficulty {name!r}: choose one of {', '.join(DIFFICULTIES)}")
+    return DIFFICULTIES[name]

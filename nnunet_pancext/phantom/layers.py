@@ -9,7 +9,7 @@ from nnunet_pancext.phantom.shapes import Grown, Intersection, Shape
 FAT_HU = -105.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Layer:
     """A shape painted over the layers before it.
 
@@ -24,6 +24,6 @@ class Layer:
     label: int | None = None
 
 
-def fat_around(*, shape: Shape, thickness_mm: float, cavity: Shape) -> Layer:
+def fat_around(shape: Shape, *, thickness_mm: float, cavity: Shape) -> Layer:
     """Return the fat between `shape` and its neighbours, inside the abdominal cavity only."""
-    return Layer(name="fat plane", shape=Intersection((Grown(shape, thickness_mm), cavity)), hu=FAT_HU)
+    return Layer("fat plane", Intersection((Grown(shape, thickness_mm), cavity)), FAT_HU)

@@ -49,10 +49,10 @@ def place_gland(placer: Placer, difficulty: Difficulty, *, with_tumour: bool) ->
     """Draw the pancreas, its vessels and, `with_tumour`, a tumour around which the gland swells."""
     points = [placer.at(*point, jitter_mm=5.0) for point, _ in COURSE]
     plumpness = difficulty.pancreas_scale * placer.around(1.0, 0.1)
-    tube = smooth_tube(points_mm=points, radii_mm=[radius * plumpness for _, radius in COURSE], pieces=24)
+    tube = smooth_tube(points, [radius * plumpness for _, radius in COURSE], pieces=24)
     uncinate = smooth_tube(
-        points_mm=[points[0] + np.subtract(point, COURSE[0][0]) for point, _ in UNCINATE_COURSE],
-        radii_mm=[radius * plumpness for _, radius in UNCINATE_COURSE],
+        [points[0] + np.subtract(point, COURSE[0][0]) for point, _ in UNCINATE_COURSE],
+        [radius * plumpness for _, radius in UNCINATE_COURSE],
         pieces=2,
     )
     parts: tuple[Shape, ...] = (tube, uncinate)
@@ -76,7 +76,7 @@ def place_lesion(placer: Placer, difficulty: Difficulty, *, course_mm: np.ndarra
     centre = course_mm[round(share * (len(course_mm) - 1))] + placer.rng.uniform(-2, 2, 3)
     stretch = placer.rng.uniform(0.88, 1.12, 3)
     radii = 0.5 * diameter * stretch / np.prod(stretch) ** (1 / 3)
-    ellipsoid = Ellipsoid(centre_mm=centre, radii_mm=(float(radii[0]), float(radii[1]), float(radii[2])))
+    ellipsoid = Ellipsoid(centre, (float(radii[0]), float(radii[1]), float(radii[2])))
     outline = placer.wavy(ellipsoid, amplitude_mm=0.05 * diameter, wavelength_mm=0.8 * diameter)
     return Lesion(diameter_mm=diameter, centre_mm=centre, shape=outline)
 
@@ -85,7 +85,7 @@ def place_swelling(placer: Placer, lesion: Lesion) -> Shape:
     """Return the stretched parenchyma round a tumour, 2 to 7 mm thick and uneven."""
     radius = 0.5 * lesion.diameter_mm + 4.5
     centre = lesion.centre_mm + placer.rng.uniform(-2, 2, 3)
-    return Ellipsoid(centre_mm=centre, radii_mm=(radius, radius, radius))
+    return Ellipsoid(centre, (radius, radius, radius))
 
 
 def vessel_layers(placer: Placer, *, body: np.ndarray) -> list[Layer]:
@@ -116,7 +116,7 @@ def vessel_layers(placer: Placer, *, body: np.ndarray) -> list[Layer]:
         ("superior mesenteric artery", mesenteric_artery, 3.8, AORTA_HU),
     )
     return [
-        Layer(name=name, shape=smooth_tube(points_mm=course, radii_mm=[radius] * len(course)), hu=hu, label=0)
+        Layer(name, smooth_tube(course, [radius] * len(course)), hu, label=0)
         for name, course, radius, hu in tubes
     ]
 
@@ -126,14 +126,10 @@ def gland_layers(gland: Gland, wall: Wall, difficulty: Difficulty) -> list[Layer
     edge = difficulty.boundary_blur_mm
     layers = []
     if difficulty.fat_gap_mm > 0:
-        layers.append(fat_around(shape=gland.shape, thickness_mm=difficulty.fat_gap_mm, cavity=wall.cavity))
-    layers.append(
-        Layer(
-            name="pancreas", shape=gland.shape, hu=difficulty.pancreas_hu, edge_mm=edge, label=PANCREAS_LABEL
-        )
-    )
+        layers.append(fat_around(gland.shape, thickness_mm=difficulty.fat_gap_mm, cavity=wall.cavity))
+    layers.append(Layer("pancreas", gland.shape, difficulty.pancreas_hu, edge_mm=edge, label=PANCREAS_LABEL))
     layers += gland.vessels
     if gland.lesion is not None:
         hu = difficulty.pancreas_hu - difficulty.tumour_contrast_hu
-        layers.append(Layer(name="tumour", shape=gland.lesion.shape, hu=hu, edge_mm=edge, label=TUMOUR_LABEL))
+        layers.append(Layer("tumour", gland.lesion.shape, hu, edge_mm=edge, label=TUMOUR_LABEL))
     return layers

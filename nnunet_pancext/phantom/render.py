@@ -1,4 +1,4 @@
-"""From layers to voxels: painting on a fine grid, averaging to the voxel grid, blur, texture, noise."""
+"""From layers to voxels: painting on a fine grid, averaging to voxels, the scanner's blur and noise."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def paint(layers: Sequence[Layer], grid: VoxelGrid) -> tuple[np.ndarray, np.ndar
     with the largest share of it. Works through slabs of slices, so that memory stays bounded.
     """
     parts = grid.split()
-    x = grid.axis_mm(2, parts=parts[2])
-    y = grid.axis_mm(1, parts=parts[1])
-    z = grid.axis_mm(0, parts=parts[0])
+    z, y, x = (grid.axis_mm(axis, parts=parts[axis]) for axis in range(3))
     image = np.empty(grid.size, np.float32)
     label = np.empty(grid.size, np.uint8)
     step = max(1, FINE_POINTS_PER_SLAB // (len(x) * len(y) * parts[0]))
@@ -88,15 +86,24 @@ def _block_mean(fine: np.ndarray, parts: tuple[int, int, int]) -> np.ndarray:
     return fine.reshape(depth, parts[0], height, parts[1], width, parts[2]).mean(axis=(1, 3, 5))
 
 
-def blur(image: np.ndarray, grid: VoxelGrid) -> np.ndarray:
-    """Return `image` with the scanner's blur: a Gaussian of 0.7 mm widened by a third of a voxel."""
+def scan(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator, *, noise_sd_hu: float) -> np.ndarray:
+    """Return a painted image as a scanner stores it, in HU (int16): blurred, with texture and noise.
+
+    The blur is a Gaussian of 0.7 mm widened by a third of a voxel; the noise has a grain of about a voxel in
+    the slice and the standard deviation `noise_sd_hu`.
+    """
     from scipy.ndimage import gaussian_filter
 
     sigma = [np.hypot(BLUR_MM / spacing, BLUR_VOXELS) for spacing in grid.spacing_mm]
-    return gaussian_filter(image, sigma, mode="nearest")
+    image = gaussian_filter(image, sigma, mode="nearest")
+    _add_texture(image, grid, rng)
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    noise = gaussian_filter(noise, NOISE_GRAIN_VOXELS, mode="wrap")
+    image += noise * (np.float32(noise_sd_hu) / noise.std())
+    return np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
 
 
-def add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) -> None:
+def _add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) -> None:
     """Add the slow unevenness of real tissue, 4 HU over about 9 mm, to all that is not gas, in place."""
     lengths = [
         int(size * spacing / TEXTURE_GRAIN_MM) + 2
@@ -111,18 +118,3 @@ def add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) ->
     in_plane *= TEXTURE_SD_HU / in_plane.std()
     for slice_hu, ramp in zip(image, ramps[0], strict=True):
         slice_hu += (slice_hu > TEXTURE_ABOVE_HU) * np.tensordot(ramp, in_plane, axes=1)
-
-
-def add_noise(image: np.ndarray, rng: np.random.Generator, *, noise_sd_hu: float) -> None:
-    """Add noise of standard deviation `noise_sd_hu` with a grain of about a voxel in the slice, in place."""
-    from scipy.ndimage import gaussian_filter
-
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    noise = gaussian_filter(noise, NOISE_GRAIN_VOXELS, mode="wrap")
-    noise *= np.float32(noise_sd_hu) / noise.std()
-    image += noise
-
-
-def to_hounsfield(image: np.ndarray) -> np.ndarray:
-    """Return `image` as a scanner stores it: int16, nothing below -1024 or above 3071."""
-    return np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)

@@ -26,7 +26,7 @@ class Shape(Protocol):
     def bounds(self) -> Bounds: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Ellipsoid:
     """An ellipsoid with axes along the patient's, `tilt` leaning it: dx and dy in mm per mm of z."""
 
@@ -52,7 +52,7 @@ class Ellipsoid:
         return self.centre_mm - reach, self.centre_mm + reach
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """An endless column along z whose cross-section is a superellipse; an exponent above 2 squares it."""
 
@@ -76,7 +76,7 @@ class Column:
         return low, high
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tube:
     """A tube of varying radius with round ends: points_mm (N, 3) along its course, radii_mm (N,)."""
 
@@ -103,7 +103,7 @@ class Tube:
         return (self.points_mm - reach).min(axis=0), (self.points_mm + reach).max(axis=0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class HalfSpace:
     """Everything beyond `level_mm` along `axis` (0 = x, 1 = y, 2 = z); before it when `below` is set."""
 
@@ -172,7 +172,7 @@ class Grown:
         return low - max(self.by_mm, 0), high + max(self.by_mm, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Wavy:
     """`shape` with hills and valleys of up to `amplitude_mm` on its surface, `wavelength_mm` apart."""
 

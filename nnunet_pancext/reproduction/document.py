@@ -7,9 +7,9 @@ from pathlib import Path
 
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.pages.numbers import UNDEFINED
+from nnunet_pancext.reproduction.comparison import markdown_table
 from nnunet_pancext.reproduction.papers import PAPERS
 from nnunet_pancext.reproduction.protocol import Paper, Table
-from nnunet_pancext.reproduction.results import markdown_table
 
 INTRODUCTION = """\
 # Reproducing the papers

@@ -5,14 +5,42 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress
 from nnunet_pancext.nnunet_files.folders import expand
-from nnunet_pancext.reproduction.estimate import TRAIN, training_length
+from nnunet_pancext.reproduction.protocol import STOCK
 from nnunet_pancext.reproduction.selection import PlannedRun, Selection
 from nnunet_pancext.reproduction.steps import ENDING, PLANS, Step, data_steps, label_maps
+
+TRAIN = "nnUNetv2_train"
+
+
+class TrainingLength(NamedTuple):
+    """How long a trainer trains one fold."""
+
+    epochs: int
+    iterations: int
+
+
+STOCK_LENGTH = TrainingLength(epochs=1000, iterations=250)
+
+
+def training_length(trainer: str) -> TrainingLength:
+    """Return the length of a trainer's training; nnU-Net's own where the class does not set another.
+
+    Raises:
+        PancextError: a trainer of this package with a suffix that it does not take.
+    """
+    from nnunet_pancext.trainers import find_trainer
+
+    trainer_class = None if trainer == STOCK else find_trainer(trainer)
+    return TrainingLength(
+        epochs=getattr(trainer_class, "num_epochs", STOCK_LENGTH.epochs),
+        iterations=getattr(trainer_class, "num_iterations_per_epoch", STOCK_LENGTH.iterations),
+    )
 
 
 def plan_steps(runs: list[PlannedRun], selection: Selection) -> list[Step]:

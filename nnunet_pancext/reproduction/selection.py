@@ -50,19 +50,27 @@ def planned_runs(paper: Paper, selection: Selection) -> list[PlannedRun]:
             combined.
     """
     layouts = [experiment.dataset.layout for experiment in paper.experiments]
-    _require_known(selection.datasets, layouts, option="--datasets", paper=paper)
-    trainers = dict.fromkeys(name for experiment in paper.experiments for name in experiment.trainers)
-    _require_known(selection.trainers, list(trainers), option="--trainers", paper=paper)
+    trainers = list(dict.fromkeys(name for experiment in paper.experiments for name in experiment.trainers))
+    for option, selected, available in (
+        ("--datasets", selection.datasets, layouts),
+        ("--trainers", selection.trainers, trainers),
+    ):
+        for name in selected or ():
+            if name not in available:
+                raise PancextError(
+                    f"{option} {name} is not part of the protocol of {paper.name}. "
+                    f"Available: {', '.join(available)}."
+                )
     runs = [
         PlannedRun(
             experiment=experiment,
             configuration=selection.configuration or experiment.configuration,
             folds=tuple(selection.folds or experiment.folds),
-            trainers=selected,
+            trainers=chosen,
         )
         for experiment in paper.experiments
         if selection.datasets is None or experiment.dataset.layout in selection.datasets
-        if (selected := tuple(t for t in experiment.trainers if t in (selection.trainers or trainers)))
+        if (chosen := tuple(t for t in experiment.trainers if t in (selection.trainers or trainers)))
     ]
     if not runs:
         raise PancextError(
@@ -115,13 +123,3 @@ def _require_folds(folds: Sequence[str], dataset: Dataset) -> None:
             f"nnU-Net would draw a random one. Available: {', '.join(existing)}. Select these, or exclude "
             "the dataset with --datasets."
         )
-
-
-def _require_known(
-    selected: Sequence[str] | None, known: Sequence[str], *, option: str, paper: Paper
-) -> None:
-    for name in selected or ():
-        if name not in known:
-            raise PancextError(
-                f"{option} {name} is not part of the protocol of {paper.name}. Available: {', '.join(known)}."
-            )
