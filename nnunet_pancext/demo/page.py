@@ -59,11 +59,7 @@ def write_report(
 
 
 def format_table(scores: Sequence[CaseScores], labels: dict[str, int]) -> str:
-    """Dice of each case (row) and label (column) and their mean over the cases, aligned.
-
-    Raises:
-        PancextError: a case was not scored for one of `labels`.
-    """
+    """Return the Dice of each case (row) and label (column) and their mean over the cases, aligned."""
     names = list(read_targets(labels).regions)
     rows = [
         ["Dice", *names],

@@ -97,8 +97,7 @@ def run_demo(
     as_measured = (full_trainer, configuration, labels, data, device) == AS_MEASURED
     runner = CommandRunner(logs=workspace.logs, environment=environment(workspace), steps=STEPS)
 
-    source = create_or_take_data(runner, workspace, data)
-    dataset = convert(runner, workspace, source, labels=labels)
+    dataset = make_dataset(runner, workspace, data, labels=labels)
     split = split_cases(dataset.training)
     preprocessed = folders[PREPROCESSED] / dataset.folder.name
     plans_file = preprocessed / f"{PLANS}.json"
@@ -128,7 +127,7 @@ def run_demo(
     record = read_training_record(model / "fold_0")
     write_report(
         workspace.report,
-        title=f"{trainer} on {'phantoms' if data is None else source.name}",
+        title=f"{trainer} on {'phantoms' if data is None else data.name}",
         facts=collect_facts(
             trainer=full_trainer,
             configuration=configuration,
@@ -152,11 +151,7 @@ def run_demo(
 
 
 def name_trainer(trainer: str, epochs: int | None) -> tuple[str, int | None]:
-    """Return the trainer's full name with suffixes, and its number of epochs where known.
-
-    Raises:
-        PancextError: an unknown suffix, or `epochs` with a trainer that does not take it.
-    """
+    """Return the trainer's full name with suffixes, and its number of epochs where known."""
     from nnunet_pancext.trainers import find_trainer
 
     trainer_class = find_trainer(trainer)
@@ -192,30 +187,25 @@ def environment(workspace: Workspace) -> dict[str, str]:
     }
 
 
-def create_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | None) -> Path:
-    """Return the MSD-format source: phantoms, unless the user gave one."""
-    if data is not None:
-        runner.heading(f"CTs from {data}")
-        return data
-    runner.heading(f"create {PHANTOM_CASES} phantom CTs")
+def make_dataset(
+    runner: CommandRunner, workspace: Workspace, data: Path | None, *, labels: str
+) -> ConversionResult:
+    """Convert phantoms, or the user's CTs, into an nnU-Net raw dataset, and print the excluded cases."""
     start = time.monotonic()
-    folder = write_phantom_dataset(
-        workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED
-    )
-    size = map(str, PHANTOM_SIZE)
-    words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--size", *size]
-    words += ["--seed", str(SEED)]
-    runner.record("create phantom CTs", words, time.monotonic() - start)
-    return folder
-
-
-def convert(runner: CommandRunner, workspace: Workspace, source: Path, *, labels: str) -> ConversionResult:
-    """Convert the source into an nnU-Net raw dataset and print the excluded cases."""
+    if data is None:
+        runner.heading(f"create {PHANTOM_CASES} phantom CTs")
+        out = workspace.work / "source"
+        data = write_phantom_dataset(out, cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED)
+        options = map(str, ("--cases", PHANTOM_CASES, "--size", *PHANTOM_SIZE, "--seed", SEED))
+        words = ["pancext", "phantom", str(out), *options]
+        runner.record("create phantom CTs", words, time.monotonic() - start)
+    else:
+        runner.heading(f"CTs from {data}")
     runner.heading("convert to nnU-Net's format")
     start = time.monotonic()
     raw = workspace.nnunet_folders()[RAW]
-    result = convert_msd(source, raw_root=raw, dataset_id=DATASET_ID, labels=labels)
-    words = ["pancext", "convert", "msd", str(source), "--out", str(raw), "--labels", labels]
+    result = convert_msd(data, raw_root=raw, dataset_id=DATASET_ID, labels=labels)
+    words = ["pancext", "convert", "msd", str(data), "--out", str(raw), "--labels", labels]
     runner.record("convert", words, time.monotonic() - start)
     for problem in result.left_out:
         runner.console.say(f"left out {problem}")
@@ -264,8 +254,8 @@ def postprocess(
 
 def foreground_labels(dataset: Path) -> dict[str, int]:
     """Return the foreground labels that the raw dataset declares."""
-    declared = read_json(dataset / "dataset.json", expect=dict)["labels"]
-    return {name: value for name, value in declared.items() if value != 0}
+    labels = read_json(dataset / "dataset.json", expect=dict)["labels"]
+    return {name: value for name, value in labels.items() if value != 0}
 
 
 def draw_overlays(workspace: Workspace, test: CaseFolders, labels: dict[str, int]) -> dict[str, Path]:

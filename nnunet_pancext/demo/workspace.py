@@ -36,11 +36,7 @@ class Workspace:
 
 
 def open_workspace(root: Path) -> Workspace:
-    """Return an empty workspace at `root`, replacing an earlier demo.
-
-    Raises:
-        PancextError: `root` holds something else, or cannot be written.
-    """
+    """Return an empty workspace, replacing an earlier demo; PancextError if `root` holds something else."""
     workspace = Workspace(root.resolve())
     try:
         if root.exists() and not (root.is_dir() and (not any(root.iterdir()) or (root / MARKER).is_file())):

@@ -36,10 +36,8 @@ class CommandRecord:
 class CommandRunner:
     """Runs commands one after the other and remembers them for the report.
 
-    Args:
-        logs: folder with one log per command.
-        environment: added to the environment of every command.
-        steps: total number of steps, for the headings.
+    `logs` is a folder with one log per command, `environment` is added to that of every command, and `steps`
+    is the total number of steps, for the headings.
     """
 
     def __init__(self, *, logs: Path, environment: dict[str, str], steps: int) -> None:
@@ -67,16 +65,10 @@ class CommandRunner:
     def run(
         self, title: str, words: list[str], *, progress: Callable[[str], str | None] | None = None
     ) -> None:
-        """Run the command `words` as the next step.
+        """Run a command, found beside this Python, as the next step; PancextError if it fails.
 
-        Args:
-            title: of the step.
-            words: the command's name, found beside this Python, and its arguments.
-            progress: turns a line of output into a line for the console, or None to log it only. Lines that
-                become a `Status` are not logged.
-
-        Raises:
-            PancextError: the command failed; the end of its output is in the message.
+        `progress` turns a line of output into a line for the console, or None to log it only. Lines that
+        become a `Status` are not logged.
         """
         self.heading(title)
         self.console.say(shlex.join(words))

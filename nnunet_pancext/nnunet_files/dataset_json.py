@@ -73,11 +73,7 @@ class DatasetJson:
 
 
 def read_dataset_json(path: Path, *, remedy: str = "Correct or replace it.") -> DatasetJson:
-    """Read a dataset.json.
-
-    Raises:
-        PancextError: the file cannot be read, or is not a JSON object; `remedy` ends the message.
-    """
+    """Read a dataset.json; PancextError, which ends with `remedy`, if it is not a readable JSON object."""
     return DatasetJson(path, read_json(path, expect=dict, remedy=remedy))
 
 
@@ -96,11 +92,7 @@ def find_dataset_json(predictions: Path, truth: Path) -> Path:
 
 
 def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dict[str, tuple[int, ...]]:
-    """Return the values of each label or region; `source` is the file that errors name.
-
-    Raises:
-        PancextError: a label is neither a whole number nor a list of them.
-    """
+    """Return the values of each label or region; PancextError, which names `source`, if one is malformed."""
     values = {}
     for name, declared in labels.items():
         several = tuple(declared) if isinstance(declared, (list, tuple)) else (declared,)

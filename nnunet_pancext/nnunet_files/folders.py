@@ -23,11 +23,7 @@ def nnunet_folder(variable: str) -> Path | None:
 
 
 def existing_folder(variable: str) -> Path:
-    """Return the folder that an environment variable names.
-
-    Raises:
-        PancextError: the variable is not set, or its folder does not exist.
-    """
+    """Return the folder that an environment variable names; PancextError if unset or not a folder."""
     folder = nnunet_folder(variable)
     if folder is None:
         raise PancextError(

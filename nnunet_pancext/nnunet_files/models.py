@@ -35,11 +35,7 @@ class Model:
 
 
 def find_dataset_results(dataset: str) -> Path:
-    """Return the folder of a dataset, given by number or name, in nnU-Net's results.
-
-    Raises:
-        PancextError: nnUNet_results is not set, or holds no such dataset or several.
-    """
+    """Return the folder of a dataset, given by number or name, in nnU-Net's results; PancextError if none."""
     return find_dataset_folder(existing_folder(RESULTS), dataset, variable=RESULTS)
 
 
@@ -82,11 +78,7 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
 
 
 def model_name(name: str, *, configuration: str, plans: str) -> ModelName:
-    """Read a name as `find_models` takes it.
-
-    Raises:
-        PancextError: the name has two parts, or more than three, or an empty one.
-    """
+    """Read a name as `find_models` takes it; PancextError if it has neither form."""
     if name and SEPARATOR not in name:
         return ModelName(name, plans, configuration)
     parsed = ModelName.parse(name)
@@ -96,11 +88,7 @@ def model_name(name: str, *, configuration: str, plans: str) -> ModelName:
 
 
 def reference_of(models: Sequence[Model], name: str | None, *, configuration: str, plans: str) -> Model:
-    """Return the model that the others are compared with: the first one, or the one named.
-
-    Raises:
-        PancextError: it is not among the models.
-    """
+    """Return the model to compare the others with: the first or the named one; PancextError if none is."""
     if name is None:
         return models[0]
     wanted = model_name(name, configuration=configuration, plans=plans)
@@ -114,11 +102,7 @@ def reference_of(models: Sequence[Model], name: str | None, *, configuration: st
 
 
 def shared_ending(models: Sequence[Model]) -> str:
-    """Return the suffix of all models' label maps.
-
-    Raises:
-        PancextError: they differ.
-    """
+    """Return the suffix of all models' label maps; PancextError if they differ."""
     endings = {model.name: model.ending for model in models}
     if len(set(endings.values())) > 1:
         listed = ", ".join(f"{name} {ending!r}" for name, ending in endings.items())

@@ -32,11 +32,7 @@ class RawDataset:
 
 
 def find_dataset(name: str) -> Path:
-    """Return the folder of a raw dataset given as a path, its name or its number.
-
-    Raises:
-        PancextError: there is none.
-    """
+    """Return the folder of a raw dataset given as a path, name or number; PancextError if there is none."""
     given = Path(os.path.abspath(name))  # has the dataset's name also for '.'
     if name and (given / "dataset.json").is_file():
         return given
@@ -79,11 +75,7 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
 
 
 def find_ground_truth(dataset: str) -> Path:
-    """Return the folder of ground-truth label maps: nnU-Net's gt_segmentations, else the dataset's labelsTr.
-
-    Raises:
-        PancextError: neither exists.
-    """
+    """Return nnU-Net's gt_segmentations, else the dataset's labelsTr; PancextError if neither exists."""
     tried = []
     for variable, name in ((PREPROCESSED, "gt_segmentations"), (RAW, "labelsTr")):
         try:

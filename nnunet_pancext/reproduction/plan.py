@@ -29,11 +29,7 @@ STOCK_LENGTH = TrainingLength(epochs=1000, iterations=250)
 
 
 def training_length(trainer: str) -> TrainingLength:
-    """Return the length of a trainer's training; nnU-Net's own where the class does not set another.
-
-    Raises:
-        PancextError: a trainer of this package with a suffix that it does not take.
-    """
+    """Return the length of a trainer's training; nnU-Net's own where the class does not set another."""
     from nnunet_pancext.trainers import find_trainer
 
     trainer_class = None if trainer == STOCK else find_trainer(trainer)

@@ -22,12 +22,7 @@ AGAIN = "Run the same command again to continue: finished steps are skipped, a s
 
 
 def run_protocol(runs: list[PlannedRun], selection: Selection, *, log_name: str) -> None:
-    """Run every step whose result does not exist.
-
-    Raises:
-        PancextError: a variable is not set, a download is missing, or a step failed; then with the last lines
-            of its output.
-    """
+    """Run every step whose result does not exist; PancextError at the first that fails."""
     require_all_folders_set()
     steps = plan_steps(runs, selection)
     unfinished = [step for step in steps if not step.is_finished()]

@@ -43,12 +43,7 @@ class PlannedRun:
 
 
 def planned_runs(paper: Paper, selection: Selection) -> list[PlannedRun]:
-    """Return what will be run of a paper.
-
-    Raises:
-        PancextError: a dataset, trainer or fold that the protocol does not have, or folds that cannot be
-            combined.
-    """
+    """Return what will be run; PancextError for what the protocol lacks, or folds that cannot be combined."""
     layouts = [experiment.dataset.layout for experiment in paper.experiments]
     trainers = list(dict.fromkeys(name for experiment in paper.experiments for name in experiment.trainers))
     for option, selected, available in (
@@ -85,8 +80,7 @@ def planned_runs(paper: Paper, selection: Selection) -> list[PlannedRun]:
 def read_sources(arguments: Sequence[str], paper: Paper, selection: Selection) -> Selection:
     """Return the selection with its downloads: NAME=PATH each, or paths in the order of one dataset's names.
 
-    Raises:
-        PancextError: a path does not exist, or a path without a name is ambiguous.
+    PancextError where a path does not exist, or a path without a name is ambiguous.
     """
     datasets = dict.fromkeys(run.dataset for run in planned_runs(paper, selection))
     names = list(dict.fromkeys(name for dataset in datasets for name in dataset.downloads))

@@ -18,11 +18,7 @@ PAPERS = _papers()
 
 
 def find_paper(name: str) -> Paper:
-    """Return the paper of that name.
-
-    Raises:
-        PancextError: there is none; the message lists all names.
-    """
+    """Return the paper of that name; PancextError, with all names, if there is none."""
     if name not in PAPERS:
         raise PancextError(f"There is no paper {name!r}. There are: {', '.join(PAPERS)}.")
     return PAPERS[name]
