@@ -1,7 +1,5 @@
 """`pancext doctor`: is this machine ready?"""
 
-from __future__ import annotations
-
 import argparse
 
 from nnunet_pancext.cli.options import add_command

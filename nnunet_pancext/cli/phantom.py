@@ -1,7 +1,5 @@
 """`pancext phantom`: write phantom CTs in the layout of MSD Task07_Pancreas."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

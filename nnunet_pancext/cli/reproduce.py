@@ -1,7 +1,5 @@
 """`pancext reproduce`: a paper's protocol, from the download to a table beside its figures."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from pathlib import Path

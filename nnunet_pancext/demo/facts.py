@@ -1,7 +1,5 @@
 """Facts and notes that a reader of the demo's report needs to judge its numbers."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping

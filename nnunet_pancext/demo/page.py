@@ -1,7 +1,5 @@
 """The demo's results: one self-contained HTML file, and a table of plain text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The whole pipeline: CTs, conversion, planning, training, prediction, evaluation, report."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

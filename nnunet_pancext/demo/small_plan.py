@@ -1,7 +1,5 @@
 """A configuration of the plan that a CPU can train in minutes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import ceil, prod
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where the demo keeps its files."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A check, its diagnoses, and their report; a check that fails never stops the doctor."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum

@@ -1,7 +1,5 @@
 """Does stock nnU-Net find the trainers? Tested in a new process, as one of nnU-Net's commands would."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

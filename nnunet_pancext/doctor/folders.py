@@ -1,7 +1,5 @@
 """Do nnU-Net's three folders exist, are they writable, and do they have free space?"""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """GPU and main memory."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Environment variables that hold a number: nnU-Net's processes, the package's seed and progress interval."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 

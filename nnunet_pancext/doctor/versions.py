@@ -1,7 +1,5 @@
 """Are the installed packages in the ranges that nnunet_pancext and nnU-Net declare, and do they load?"""
 
-from __future__ import annotations
-
 import importlib
 import platform
 from collections.abc import Iterator

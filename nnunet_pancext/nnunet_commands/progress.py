@@ -1,7 +1,5 @@
 """Condenses the output of nnU-Net's commands to a few lines of progress."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

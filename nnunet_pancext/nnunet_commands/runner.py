@@ -1,7 +1,5 @@
 """Runs nnU-Net's own commands with their output in a log and short progress on the console."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

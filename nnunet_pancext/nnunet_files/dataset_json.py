@@ -1,7 +1,5 @@
 """nnU-Net's dataset.json: what label values and image channels mean, and the format of the files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """nnU-Net's three folders, named by environment variables."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

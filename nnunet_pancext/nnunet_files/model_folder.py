@@ -1,7 +1,5 @@
 """The folder of a trained model, as `nnUNetv2_train` writes it: its name, its folds, its dataset's cases."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +26,7 @@ class ModelName(NamedTuple):
     configuration: str
 
     @classmethod
-    def parse(cls, text: str) -> ModelName | None:
+    def parse(cls, text: str) -> "ModelName | None":
         """Read a folder's name; None where it does not have three parts."""
         parts = text.split(SEPARATOR)
         return cls(*parts) if len(parts) == 3 and all(parts) else None

@@ -1,7 +1,5 @@
 """Finding trained models in nnU-Net's folder of results."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The patient of each case: cases of one patient are not independent."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

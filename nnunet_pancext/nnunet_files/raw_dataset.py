@@ -1,7 +1,5 @@
 """A finished raw dataset: finding it, its cases, their patients, its split and its ground truth."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

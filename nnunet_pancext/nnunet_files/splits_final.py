@@ -1,7 +1,5 @@
 """`splits_final.json`, from which nnU-Net reads a dataset's folds. Previous folds are always kept."""
 
-from __future__ import annotations
-
 import json
 from itertools import count
 from pathlib import Path

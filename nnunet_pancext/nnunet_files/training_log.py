@@ -3,8 +3,6 @@
 The checkpoints hold nnU-Net's own record too, but reading it would mean to unpickle them.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One synthetic patient: everything drawn at random about the body and the scan, before any voxel exists."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

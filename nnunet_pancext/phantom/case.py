@@ -1,7 +1,5 @@
 """One phantom case: image, label map and their position in the scanner."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Writes phantom cases in the layout in which MSD Task07_Pancreas is downloaded."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """How hard the phantom's pancreas and tumour are to see, in HU and mm."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nnunet_pancext.errors import PancextError

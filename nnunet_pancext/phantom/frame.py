@@ -1,7 +1,5 @@
 """The abdominal wall and the skeleton: skin, fat, muscle, spine, ribs, lung bases."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

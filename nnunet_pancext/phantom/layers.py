@@ -1,7 +1,5 @@
 """What the painter paints, one after another: a shape filled with one HU value."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nnunet_pancext.phantom.shapes import Grown, Intersection, Shape

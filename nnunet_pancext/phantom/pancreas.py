@@ -1,7 +1,5 @@
 """The pancreas along its curved course, the tumour inside it and the vessels beside it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Random draws of one patient: places scaled to the body, lengths and HU values around a mean."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

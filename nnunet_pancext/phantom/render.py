@@ -1,7 +1,5 @@
 """From layers to voxels: painting on a fine grid, averaging to voxels, the scanner's blur and noise."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

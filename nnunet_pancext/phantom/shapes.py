@@ -5,8 +5,6 @@ that broadcast against each other, usually (1, 1, X), (1, Y, 1) and (Z, 1, 1), a
 shape or one that broadcasts to it. Distances are exact for tubes and first-order elsewhere.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The organs around the pancreas: liver, gallbladder, spleen, kidneys, stomach, bowel."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from nnunet_pancext.phantom.difficulty import Difficulty

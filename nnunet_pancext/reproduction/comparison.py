@@ -1,7 +1,5 @@
 """The paper's figures beside ours and stock nnU-Net's, as text, Markdown and CSV."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Generates docs/reproduction.md: the papers' tables, and what in them can be reproduced."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a protocol would do, as a shell script that can be saved and run by hand."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections import Counter

@@ -1,7 +1,5 @@
 """From a paper and a user's selection to the list of steps: the dataset's, then each trainer's."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path

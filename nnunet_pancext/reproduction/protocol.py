@@ -1,7 +1,5 @@
 """What a paper's protocol consists of: datasets, tables of figures, and a trainer for each row."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

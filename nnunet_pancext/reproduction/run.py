@@ -1,7 +1,5 @@
 """Runs a protocol step by step and skips finished steps."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator, Sequence

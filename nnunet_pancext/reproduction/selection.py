@@ -1,7 +1,5 @@
 """What a user selects from a paper's protocol, checked against it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A step of a protocol, and the steps that prepare its dataset: convert, place the folds, plan."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

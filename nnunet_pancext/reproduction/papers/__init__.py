@@ -1,7 +1,5 @@
 """The papers of this folder's modules: figures, protocols, and what they leave open."""
 
-from __future__ import annotations
-
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.modules import import_modules
 from nnunet_pancext.reproduction.protocol import Paper

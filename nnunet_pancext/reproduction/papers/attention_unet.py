@@ -1,7 +1,5 @@
 """Attention U-Net and its multi-head upgrade: figures and protocol."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.datasets import NIH_DRAWN
 from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
 

@@ -1,7 +1,5 @@
 """CDI-NSTSEG: figures and protocol."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.datasets import MSD_TUMOUR
 from nnunet_pancext.reproduction.protocol import Experiment, Paper, per_slice, per_volume, table
 

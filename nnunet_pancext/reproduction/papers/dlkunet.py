@@ -1,7 +1,5 @@
 """DLKUNet: figures and protocol."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.datasets import ACDC, SYNAPSE
 from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_volume, table
 

@@ -1,7 +1,5 @@
 """The two-stage network for pancreatic tumours: figures and protocol."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.datasets import MSD_TUMOUR, NIH_LISTED
 from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_slice, per_volume, table
 

@@ -1,7 +1,5 @@
 """SegResNet with non-local blocks: figures and protocol."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.datasets import MSD_ORGAN
 from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_slice, per_volume, table
 
