@@ -42,11 +42,7 @@ def collect_facts(
 
 
 def collect_notes(*, phantoms: bool, device: str, split: Split, as_measured: bool = False) -> list[str]:
-    """Return what a reader must not overlook.
-
-    `phantoms`: the CTs are synthetic. `as_measured`: `SPREAD` was measured with the same settings, apart from
-    the seed.
-    """
+    """Return what a reader must not overlook; `as_measured`: `SPREAD` holds for these settings."""
     notes = [SPREAD if as_measured else ONE_RUN]
     if split.test_was_trained_on:
         notes.append(

@@ -28,9 +28,6 @@ def write_report(
 
     `overlays` are image files by case. The further `content` is the page's `title`, `facts` (pairs of name
     and value), `training` (charts by title) and `notes` (warnings at the top of the page).
-
-    Raises:
-        PancextError: an image is missing or of an unknown type, or a case was not scored for a label.
     """
     scored = {case.case: case for case in scores}
     regions = list(read_targets(labels).regions)

@@ -73,19 +73,11 @@ def run_demo(
 ) -> DemoResult:
     """Train and test `trainer` on phantoms, or on the MSD-format folder `data`, and write a report to `out`.
 
-    Without a GPU the patch is smaller than the plan's, to train in minutes; the report says so.
-
-    Args:
-        out: output folder; an earlier demo in it is replaced.
-        data: a folder or archive in the layout of MSD's Task07_Pancreas.
-        trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
-        configuration: "2d" or "3d_fullres".
-        labels: "pancreas" (the tumour belongs to it) or "pancreas+tumour".
-        epochs: of 30 iterations each; default 20.
-        keep: keep nnU-Net's folders, with the trained model, under `out`/work.
-
-    Raises:
-        PancextError: for what the user can put right; the message says what.
+    An earlier demo in `out` is replaced. `data` is a folder or archive laid out as MSD's Task07_Pancreas.
+    A trainer of this package without suffixes is shortened to `epochs` of 30 iterations, 20 by default.
+    `configuration` is "2d" or "3d_fullres", `labels` "pancreas" (the tumour belongs to it) or
+    "pancreas+tumour". `keep` keeps nnU-Net's folders, with the trained model, under `out`/work. Without a GPU
+    the patch is smaller than the plan's, to train in minutes. PancextError says what the user can put right.
     """
     start = time.monotonic()
     full_trainer, num_epochs = name_trainer(trainer, epochs)

@@ -17,10 +17,9 @@ IMAGE_TO_PATCH = 2.5
 
 
 def add_small_configuration(plans_file: Path, configuration: str) -> str:
-    """Add to nnU-Net's plans a configuration with a smaller patch, and return its name.
+    """Add a configuration with a smaller patch to nnU-Net's plans, and return its name.
 
-    It inherits everything else, including the preprocessed data, from `configuration`: nnU-Net's documented
-    way to vary a plan.
+    It inherits all else, including the preprocessed data: nnU-Net's documented way to vary a plan.
     """
     plans = read_json(plans_file, expect=dict)
     full = plans["configurations"][configuration]

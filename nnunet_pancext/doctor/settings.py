@@ -47,10 +47,7 @@ def check_workers() -> Iterator[Diagnosis]:
 
 
 def check_variable(variable: str, *, cpus: int, all_cpus: int) -> Diagnosis:
-    """Compare a number of processes with the usable `cpus` among `all_cpus`.
-
-    nnU-Net itself caps the augmentation processes at `all_cpus`, even if the variable is set.
-    """
+    """Compare a number of processes with the usable `cpus`; nnU-Net caps augmentation at `all_cpus`."""
     text = os.environ.get(variable)
     try:
         number = DEFAULTS[variable] if text is None else int(text)

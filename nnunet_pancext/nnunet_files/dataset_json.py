@@ -76,11 +76,7 @@ def read_dataset_json(path: Path, *, remedy: str = "Correct or replace it.") -> 
 
 
 def find_dataset_json(predictions: Path, truth: Path) -> Path:
-    """Return the dataset.json in the folder of the predictions or of the ground truth, or above the latter.
-
-    Raises:
-        PancextError: there is none.
-    """
+    """Return the dataset.json beside the predictions or the ground truth, or above it; else PancextError."""
     tried = [folder / NAME for folder in (predictions, truth, truth.resolve().parent)]
     for path in tried:
         if path.is_file():

@@ -45,11 +45,7 @@ def raw_root() -> Path:
 
 
 def find_dataset_folder(root: Path, name: str, *, variable: str, holding: str = "") -> Path:
-    """Return the folder of the dataset with this name or number in `root`, the folder that `variable` names.
-
-    Raises:
-        PancextError: none is `holding` a file of that name, or several are.
-    """
+    """Return the one dataset of this name or number, `holding` a file, in `variable`'s folder `root`."""
     datasets = [path for path in sorted(root.glob("Dataset*")) if path.is_dir() and (path / holding).exists()]
     is_number = re.fullmatch("[0-9]+", name)
     pattern = rf"Dataset0*{name.lstrip('0')}_.*" if is_number else re.escape(name)

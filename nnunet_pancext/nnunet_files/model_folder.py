@@ -110,14 +110,10 @@ class ModelFolder:
 def open_model_folder(
     folder: Path, *, folds: Sequence[str] = (), truth: Path | None = None, images: Path | None = None
 ) -> ModelFolder:
-    """Find the folds of a model, or those named, with their validation.
+    """Find the folds of a model, or those named; PancextError if they cannot be reported.
 
     Fold `all`, validated on its training cases, is omitted where a numbered fold is validated. By default the
     ground truth is in nnUNet_preprocessed or nnUNet_raw and the images are in nnUNet_raw.
-
-    Raises:
-        PancextError: the folder is not a trained model, its images are not volumes, a fold does not exist,
-            `all` is named with others, none was validated, or the ground truth is not found.
     """
     folder = folder.resolve()
     name = ModelName.parse(folder.name)

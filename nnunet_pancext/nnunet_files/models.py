@@ -38,13 +38,9 @@ def find_dataset_results(dataset: str) -> Path:
 
 
 def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plans: str) -> list[Model]:
-    """Return the models of a dataset's results, in the order of `names`.
+    """Return the models of a dataset's results by name; PancextError if fewer than two are found.
 
     A name is TRAINER, trained with `plans` and `configuration`, or TRAINER__PLANS__CONFIGURATION.
-
-    Raises:
-        PancextError: fewer than two names, one given twice or never trained, or a model without
-            dataset.json.
     """
     wanted = [model_name(name, configuration=configuration, plans=plans) for name in names]
     for index, parts in enumerate(wanted):

@@ -13,10 +13,8 @@ FRAME = re.compile(r"(.+?)_frame\d+")  # ACDC has several frames of a patient
 def patient_of(case: str, *, told: Mapping[str, str], expression: str | None = None) -> str:
     """Return the patient of a case by `--patient-regex`, else as recorded in split.json, else by its name.
 
-    Frames with one name share a patient, other cases are patients of their own.
-
-    Raises:
-        PancextError: the expression does not compile, or its first group matches no patient.
+    Frames with one name share a patient, other cases are patients of their own. PancextError where the
+    expression does not compile, or its first group matches no patient.
     """
     if expression is None:
         frame = FRAME.fullmatch(case)

@@ -41,11 +41,7 @@ def find_dataset(name: str) -> Path:
 
 
 def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDataset:
-    """Return the cases of a raw dataset.
-
-    Raises:
-        PancextError: the folder holds no images, a JSON file is malformed, or `patient_regex` is.
-    """
+    """Return the cases of a raw dataset; PancextError without any, or if `patient_regex` is malformed."""
     ending = read_dataset_json(folder / "dataset.json").file_ending
     training, test = (
         {

@@ -42,10 +42,7 @@ def parse_folds(content: Any, *, source: Path) -> Folds:
 
 
 def place_folds(folds: Folds, *, dataset: str) -> Path | None:
-    """Write the folds where nnU-Net reads them; None where nnUNet_preprocessed is not set.
-
-    Different folds already there are kept under the name that `backup_of` gives.
-    """
+    """Write the folds where nnU-Net reads them, and keep others as `backup_of`; None without that folder."""
     target = folds_file(dataset)
     if target is None:
         return None

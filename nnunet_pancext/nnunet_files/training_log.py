@@ -12,7 +12,6 @@ from pathlib import Path
 
 EPOCH = re.compile(r": Epoch (\d+)\s*$")
 PHASE = re.compile(r": Phase (\S+): (.*)")
-WEIGHTS = re.compile(r": Loss weights: Dice (\S+), CE (\S+)")
 PEAK = re.compile(r": Peak memory: ([\d.]+) GB")
 PSEUDO_DICE = re.compile(r": Pseudo dice \[(.*)\]")
 LINES = {
@@ -20,6 +19,8 @@ LINES = {
     "val_losses": re.compile(r": val_loss (\S+)"),
     "lrs": re.compile(r": Current learning rate: (\S+)"),
     "seconds": re.compile(r": Epoch time: (\S+) s\s*$"),
+    "loss_weight_dice": re.compile(r": Loss weights: Dice (\S+), CE"),
+    "loss_weight_ce": re.compile(r": Loss weights: Dice \S+, CE (\S+)"),
 }
 # As in [0.61, nan] or [np.float32(0.61), np.float32(nan)].
 NUMBER = re.compile(r"(?<![\w.])(?:nan|-?\d+(?:\.\d+)?(?:e-?\d+)?)")
@@ -62,10 +63,7 @@ class TrainingRecord:
 
 
 def read_training_record(folder: Path) -> TrainingRecord | None:
-    """Read the logs in a fold's folder, several if the training was continued; None if they have no epoch.
-
-    An epoch that was run twice counts as last run.
-    """
+    """Read the logs in a fold's folder; None without an epoch. One that was run twice counts as last run."""
     epochs: Epochs = {}
     phase_of: dict[int, str] = {}
     peaks: list[float] = []
@@ -113,9 +111,6 @@ def _values(line: str) -> Iterator[tuple[str, float]]:
     if match := PSEUDO_DICE.search(line):
         dice = [float(value) for value in NUMBER.findall(match[1]) if value != "nan"]
         yield "mean_fg_dice", sum(dice) / len(dice) if dice else math.nan
-    if match := WEIGHTS.search(line):
-        yield "loss_weight_dice", float(match[1])
-        yield "loss_weight_ce", float(match[2])
     if match := PHASE.search(line):
         for part in match[2].split(", "):
             name, _, value = part.rstrip().rpartition(" ")

@@ -37,10 +37,7 @@ def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], diff
 
     The image always covers the whole body (about 345 mm wide, 235 mm long, varying by case), so a larger
     size shows the same patient in finer voxels. A tumour smaller than a voxel is still labelled, in the voxel
-    of its centre, as a reader would mark it.
-
-    Raises:
-        PancextError: an unknown difficulty, a size below (16, 32, 32), a negative seed or an index below 1.
+    of its centre, as a reader would mark it. PancextError for an argument out of range.
     """
     check_request(seed=seed, size=size)
     if index < 1:

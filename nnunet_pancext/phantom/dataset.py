@@ -37,11 +37,8 @@ def write_phantom_dataset(
     """Write `cases` labelled and `test_cases` unlabelled phantoms under `out`; return the task folder.
 
     `size` is (Z, Y, X) in voxels. A case depends only on `seed` and its number, so more cases add files and
-    change none. The folder appears complete or not at all.
-
-    Raises:
-        PancextError: counts, size, difficulty or seed out of range, Task07_Pancreas exists, or `out` is not
-            writable.
+    change none. The folder appears complete or not at all; PancextError where it exists, cannot be written,
+    or an argument is out of range.
     """
     out = Path(out)
     check_request(seed=seed, size=size)

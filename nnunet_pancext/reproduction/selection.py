@@ -76,10 +76,7 @@ def planned_runs(paper: Paper, selection: Selection) -> list[PlannedRun]:
 
 
 def read_sources(arguments: Sequence[str], paper: Paper, selection: Selection) -> Selection:
-    """Return the selection with its downloads: NAME=PATH each, or paths in the order of one dataset's names.
-
-    PancextError where a path does not exist, or a path without a name is ambiguous.
-    """
+    """Return the selection with its downloads, NAME=PATH or in one dataset's order; else PancextError."""
     datasets = dict.fromkeys(run.dataset for run in planned_runs(paper, selection))
     names = list(dict.fromkeys(name for dataset in datasets for name in dataset.downloads))
     pairs = [argument.partition("=") for argument in arguments]
