@@ -46,18 +46,21 @@ def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], diff
     anatomy = sample_anatomy(seed=seed, index=index, difficulty=numbers)
     grid = voxel_grid(anatomy, size=size)
     image, label = paint(anatomy.layers, grid)
-    centre = _lesion_centre_voxel(anatomy, grid)
-    if centre is not None:
+    lesion, centre = anatomy.lesion, None
+    if lesion:
+        axes = enumerate(reversed(lesion.centre_mm))
+        z, y, x = (int(np.abs(grid.axis_mm(axis) - place).argmin()) for axis, place in axes)
+        centre = z, y, x
         label[centre] = TUMOUR_LABEL
     rng = random_stream(seed=seed, index=index, stream=NOISE_STREAM)
     first = np.array([grid.axis_mm(axis)[0] for axis in (2, 1, 0)]) - grid.centre_mm
-    x, y, z = first + anatomy.scan.isocentre_mm
+    right, anterior, superior = first + anatomy.scan.isocentre_mm
     return PhantomCase(
         image=scan(image, grid, rng, noise_sd_hu=numbers.noise_sd_hu),
         label=label,
         spacing_mm=grid.spacing_mm,
-        origin_mm=(float(x), float(y), float(z)),
-        lesion_diameter_mm=anatomy.lesion.diameter_mm if anatomy.lesion else None,
+        origin_mm=(float(right), float(anterior), float(superior)),
+        lesion_diameter_mm=lesion.diameter_mm if lesion else None,
         lesion_centre_voxel=centre,
     )
 
@@ -81,12 +84,3 @@ def voxel_grid(anatomy: Anatomy, *, size: tuple[int, int, int]) -> VoxelGrid:
     in_plane = round(float(anatomy.scan.field_of_view_mm) / min(size[1:]), 6)
     between = round(anatomy.scan.coverage_mm / size[0], 6)
     return VoxelGrid(size=size, spacing_mm=(between, in_plane, in_plane), centre_mm=anatomy.scan.centre_mm)
-
-
-def _lesion_centre_voxel(anatomy: Anatomy, grid: VoxelGrid) -> tuple[int, int, int] | None:
-    if anatomy.lesion is None:
-        return None
-    z, y, x = (
-        int(np.abs(grid.axis_mm(axis) - anatomy.lesion.centre_mm[2 - axis]).argmin()) for axis in range(3)
-    )
-    return z, y, x

@@ -2,11 +2,10 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import atomic_path, read_json
@@ -17,11 +16,9 @@ from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Pape
 from nnunet_pancext.reproduction.selection import PlannedRun
 
 HEADER = ("source", "method", "metric", "paper", "ours", "stock nnU-Net", "cases", "cases, stock")
-CELLS = attrgetter("source", "method", "metric", "paper", "ours", "stock", "cases", "stock_cases")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComparisonRow:
+class ComparisonRow(NamedTuple):
     """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where undefined.
 
     `cases` and `stock_cases` count the scored cases, which may be fewer than the paper's.
@@ -49,6 +46,16 @@ class PaperComparison:
     def title(self) -> str:
         """Dataset, configuration and folds."""
         return f"{self.run.dataset.title}; {self.run.configuration}, fold {' '.join(self.run.folds)}"
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """The rows of the printed table, its header first."""
+        return [HEADER, *(row[:2] + row[3:] for row in self.rows)]
+
+    @property
+    def differences(self) -> list[str]:
+        """Where the protocols differ, as lines of a list."""
+        return [f"- {note}" for note in self.run.experiment.differences]
 
 
 def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
@@ -114,12 +121,8 @@ def _mean(labels: Mapping[str, Any] | None, column: Column, where: str) -> float
 
 def format_results(comparisons: Sequence[PaperComparison]) -> str:
     """Return the tables for the console, each with the differences in protocol below it."""
-    parts = []
-    for comparison in comparisons:
-        table = text_table([HEADER, *map(CELLS, comparison.rows)])
-        notes = "\n".join(f"- {note}" for note in comparison.run.experiment.differences)
-        parts.append(f"{comparison.title}\n\n{table}\n\n{notes}")
-    return "\n\n".join(parts)
+    parts = [(c.title, text_table(c.cells), "\n".join(c.differences)) for c in comparisons]
+    return "\n\n".join("\n\n".join(texts) for texts in parts)
 
 
 def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: Path) -> list[Path]:
@@ -131,33 +134,27 @@ def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: 
             partial.write_text(_page(paper, comparisons), encoding="utf-8")
         with atomic_path(table) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            columns = [field.name for field in fields(ComparisonRow)]
-            writer.writerow(["dataset", "configuration", "folds", *columns])
+            writer.writerow(["dataset", "configuration", "folds", *ComparisonRow._fields])
             for comparison in comparisons:
                 run = comparison.run
                 setting = (run.dataset.folder, run.configuration, " ".join(run.folds))
-                writer.writerows([*setting, *astuple(row)] for row in comparison.rows)
+                writer.writerows([*setting, *row] for row in comparison.rows)
     except OSError as error:
         raise PancextError(f"cannot write to {out}: {error.strerror}. Give another --out.") from error
     return [page, table]
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; its header is the first of the rows."""
+    header, *others = [f"| {' | '.join(cells)} |" for cells in rows]
+    return [header, f"| {' | '.join(['---'] * len(rows[0]))} |", *others]
 
 
 def _page(paper: Paper, comparisons: Sequence[PaperComparison]) -> str:
     lines = [f"# {paper.name}: {paper.title}", ""]
     for comparison in comparisons:
-        lines += [f"## {comparison.title}", "", *markdown_table(HEADER, map(CELLS, comparison.rows)), ""]
-        lines += [
-            f"{UNDEFINED}: not printed in the paper, or not run yet.",
-            "",
-            "Where the protocols differ:",
-            "",
-        ]
-        lines += [*(f"- {note}" for note in comparison.run.experiment.differences), ""]
+        lines += [f"## {comparison.title}", "", *markdown_table(comparison.cells), ""]
+        lines += [f"{UNDEFINED}: not printed in the paper, or not run yet.", ""]
+        lines += ["Where the protocols differ:", "", *comparison.differences, ""]
     lines += ["## What cannot be reproduced", "", *(f"- {note}" for note in paper.limits)]
     return "\n".join(lines) + "\n"

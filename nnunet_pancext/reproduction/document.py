@@ -39,7 +39,7 @@ def table_lines(table: Table) -> list[str]:
         header.append("trainer")
         for cells, row in zip(rows, table.rows, strict=True):
             cells.append(f"`{row.trainer}`" if row.trainer else "")
-    return [f"{table.source}: {table.title}.", "", *markdown_table(header, rows)]
+    return [f"{table.source}: {table.title}.", "", *markdown_table([header, *rows])]
 
 
 def _paper_section(paper: Paper) -> str:
