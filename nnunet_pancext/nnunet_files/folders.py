@@ -58,11 +58,6 @@ def find_dataset_folder(root: Path, name: str, *, variable: str, holding: str = 
     return matches[0]
 
 
-def all_folders_set() -> bool:
-    """Return whether all three variables are set."""
-    return all(nnunet_folder(variable) for variable in DUTIES)
-
-
 def require_all_folders_set() -> None:
     """Raise PancextError, with the lines to type, unless all three variables are set."""
     missing = [variable for variable in DUTIES if nnunet_folder(variable) is None]

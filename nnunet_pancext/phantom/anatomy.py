@@ -6,9 +6,9 @@ import numpy as np
 
 from nnunet_pancext.phantom import frame, viscera
 from nnunet_pancext.phantom.difficulty import Difficulty
-from nnunet_pancext.phantom.layers import Layer
 from nnunet_pancext.phantom.pancreas import Lesion, gland_layers, place_gland
 from nnunet_pancext.phantom.placer import Placer
+from nnunet_pancext.phantom.shapes import Layer
 
 BODY_WIDTH_MM = 300.0
 ENHANCEMENT_SPREAD_HU = 8.0
@@ -18,18 +18,12 @@ ANATOMY_STREAM, TUMOUR_STREAM, NOISE_STREAM = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """The scanner settings.
+    """The scanner settings; both centres are (x right, y anterior, z superior)."""
 
-    field_of_view_mm: width of the square slice, 1.1 to 1.2 times the body's width.
-    coverage_mm: length scanned along z.
-    centre_mm: centre of the image in the body (x right, y anterior, z superior).
-    isocentre_mm: centre of the image in the scanner, same axes.
-    """
-
-    field_of_view_mm: float
-    coverage_mm: float
-    centre_mm: np.ndarray
-    isocentre_mm: np.ndarray
+    field_of_view_mm: float  # width of the square slice, 1.1 to 1.2 times the body's
+    coverage_mm: float  # length scanned along z
+    centre_mm: np.ndarray  # of the image in the body
+    isocentre_mm: np.ndarray  # of the image in the scanner
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,20 +16,15 @@ SMALLEST_SIZE = (16, 32, 32)
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomCase:
-    """A CT with its label map; the array axes run z to superior, y to anterior, x to the patient's right.
+    """A CT with its label map; the array axes run z to superior, y to anterior, x to the patient's right."""
 
-    image: (Z, Y, X) int16, HU. label: (Z, Y, X) uint8, 0 background, 1 pancreas, 2 tumour.
-    spacing_mm: (z, y, x). origin_mm: (x, y, z) of the first voxel in the scanner, right/anterior/superior
-    positive, as in a NIfTI affine. lesion_diameter_mm: mean diameter of the tumour, None without one.
-    lesion_centre_voxel: (z, y, x) of the voxel with the tumour's centre, None without one.
-    """
-
-    image: np.ndarray
-    label: np.ndarray
-    spacing_mm: tuple[float, float, float]
+    image: np.ndarray  # (Z, Y, X) int16, HU
+    label: np.ndarray  # (Z, Y, X) uint8: 0 background, 1 pancreas, 2 tumour
+    spacing_mm: tuple[float, float, float]  # (z, y, x)
+    # (x, y, z) of the first voxel in the scanner, right, anterior and superior positive, as in a NIfTI affine
     origin_mm: tuple[float, float, float]
-    lesion_diameter_mm: float | None
-    lesion_centre_voxel: tuple[int, int, int] | None
+    lesion_diameter_mm: float | None  # mean diameter of the tumour, None without one
+    lesion_centre_voxel: tuple[int, int, int] | None  # (z, y, x) of its centre
 
 
 def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], difficulty: str) -> PhantomCase:

@@ -4,9 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_pancext.phantom.layers import FAT_HU, Layer
 from nnunet_pancext.phantom.placer import Placer, smooth_tube
-from nnunet_pancext.phantom.shapes import Column, Ellipsoid, Grown, HalfSpace, Intersection, Shape, Union
+from nnunet_pancext.phantom.shapes import (
+    FAT_HU,
+    Column,
+    Ellipsoid,
+    Grown,
+    HalfSpace,
+    Intersection,
+    Layer,
+    Shape,
+    Union,
+)
 
 SKIN_HU, MUSCLE_HU, LUNG_HU = 10.0, 58.0, -830.0
 CORTICAL_BONE_HU, CANCELLOUS_BONE_HU, DISC_HU, CANAL_HU = 480.0, 190.0, 85.0, 25.0

@@ -6,9 +6,8 @@ import numpy as np
 
 from nnunet_pancext.phantom.difficulty import Difficulty
 from nnunet_pancext.phantom.frame import Wall
-from nnunet_pancext.phantom.layers import Layer, fat_around
 from nnunet_pancext.phantom.placer import Placer, smooth_tube
-from nnunet_pancext.phantom.shapes import Ellipsoid, Shape, Union
+from nnunet_pancext.phantom.shapes import Ellipsoid, Layer, Shape, Union, fat_around
 
 AORTA_HU, VEIN_HU, CAVA_HU = 165.0, 175.0, 140.0
 PANCREAS_LABEL, TUMOUR_LABEL = 1, 2
@@ -56,7 +55,9 @@ def place_gland(placer: Placer, difficulty: Difficulty, *, with_tumour: bool) ->
     parts: tuple[Shape, ...] = (tube, uncinate)
     lesion = place_lesion(placer, difficulty, course_mm=tube.points_mm)
     if with_tumour:
-        parts = (*parts, place_swelling(placer, lesion))
+        # Stretched parenchyma round the tumour, 2 to 7 mm thick and uneven.
+        radius = 0.5 * lesion.diameter_mm + 4.5
+        parts = (*parts, Ellipsoid(lesion.centre_mm + placer.rng.uniform(-2, 2, 3), (radius, radius, radius)))
     lobulated = placer.wavy(Union(parts, 8.0), amplitude_mm=1.6, wavelength_mm=16.0)
     return Gland(
         shape=lobulated,
@@ -77,13 +78,6 @@ def place_lesion(placer: Placer, difficulty: Difficulty, *, course_mm: np.ndarra
     ellipsoid = Ellipsoid(centre, (float(radii[0]), float(radii[1]), float(radii[2])))
     outline = placer.wavy(ellipsoid, amplitude_mm=0.05 * diameter, wavelength_mm=0.8 * diameter)
     return Lesion(diameter_mm=diameter, centre_mm=centre, shape=outline)
-
-
-def place_swelling(placer: Placer, lesion: Lesion) -> Shape:
-    """Return the stretched parenchyma round a tumour, 2 to 7 mm thick and uneven."""
-    radius = 0.5 * lesion.diameter_mm + 4.5
-    centre = lesion.centre_mm + placer.rng.uniform(-2, 2, 3)
-    return Ellipsoid(centre, (radius, radius, radius))
 
 
 def vessel_layers(placer: Placer, *, body: np.ndarray) -> list[Layer]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_pancext.phantom.layers import Layer
+from nnunet_pancext.phantom.shapes import Layer
 
 AIR_HU, LOWEST_HU, HIGHEST_HU = -1000.0, -1024, 3071
 FINE_SPACING_MM = 3.5
@@ -23,11 +23,6 @@ class VoxelGrid:
     spacing_mm: tuple[float, float, float]
     centre_mm: np.ndarray
 
-    def split(self) -> tuple[int, int, int]:
-        """Return into how many parts each voxel is cut along z, y, x so that none exceeds 3.5 mm."""
-        z, y, x = (int(np.ceil(spacing / FINE_SPACING_MM)) for spacing in self.spacing_mm)
-        return z, y, x
-
     def axis_mm(self, axis: int, *, parts: int = 1) -> np.ndarray:
         """Return the coordinates in mm of the voxels, or of their `parts`, along array axis 0, 1 or 2."""
         count, spacing = self.size[axis] * parts, self.spacing_mm[axis] / parts
@@ -38,10 +33,10 @@ class VoxelGrid:
 def paint(layers: Sequence[Layer], grid: VoxelGrid) -> tuple[np.ndarray, np.ndarray]:
     """Return the noise-free image in HU (float32) and the label map (uint8), both (Z, Y, X).
 
-    A voxel's HU is the mean over its parts, which gives the partial-volume effect; its label is the class
-    with the largest share of it. Works through slabs of slices, so that memory stays bounded.
+    A voxel is cut into parts of at most 3.5 mm. Its HU is their mean, which gives the partial-volume effect;
+    its label is the class of most of them. Works through slabs of slices, so that memory stays bounded.
     """
-    parts = grid.split()
+    parts = tuple(int(np.ceil(spacing / FINE_SPACING_MM)) for spacing in grid.spacing_mm)
     z, y, x = (grid.axis_mm(axis, parts=parts[axis]) for axis in range(3))
     image = np.empty(grid.size, np.float32)
     label = np.empty(grid.size, np.uint8)
@@ -77,7 +72,7 @@ def _paint_fine(
     return hu, classes
 
 
-def _block_mean(fine: np.ndarray, parts: tuple[int, int, int]) -> np.ndarray:
+def _block_mean(fine: np.ndarray, parts: tuple[int, ...]) -> np.ndarray:
     if parts == (1, 1, 1):
         return fine
     depth, height, width = (length // part for length, part in zip(fine.shape, parts, strict=True))

@@ -1,4 +1,4 @@
-"""Implicit shapes in mm: each gives a signed distance, negative inside, on an open coordinate grid.
+"""Implicit shapes in mm, and layers of them: a signed distance, negative inside, on an open coordinate grid.
 
 Coordinates are the patient's: x to the right, y to anterior, z to superior. `distance` takes three arrays
 that broadcast against each other, usually (1, 1, X), (1, Y, 1) and (Z, 1, 1), and returns their broadcast
@@ -14,6 +14,7 @@ import numpy as np
 Bounds = tuple[np.ndarray, np.ndarray]
 EVERYWHERE = (np.full(3, -np.inf), np.full(3, np.inf))
 TINY = np.float32(1e-6)
+FAT_HU = -105.0
 
 
 class Shape(Protocol):
@@ -200,3 +201,23 @@ class Outside:
 
     def bounds(self) -> Bounds:
         return EVERYWHERE
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A shape painted over the layers before it.
+
+    `edge_mm` is the width of the fade at its surface. `label` is the class of its inside in the label map;
+    None keeps the class of the layers before it.
+    """
+
+    name: str
+    shape: Shape
+    hu: float
+    edge_mm: float = 1.0
+    label: int | None = None
+
+
+def fat_around(shape: Shape, *, thickness_mm: float, cavity: Shape) -> Layer:
+    """Return the fat between `shape` and its neighbours, inside the abdominal cavity only."""
+    return Layer("fat plane", Intersection((Grown(shape, thickness_mm), cavity)), FAT_HU)

@@ -4,9 +4,19 @@ import numpy as np
 
 from nnunet_pancext.phantom.difficulty import Difficulty
 from nnunet_pancext.phantom.frame import Wall
-from nnunet_pancext.phantom.layers import FAT_HU, Layer, fat_around
 from nnunet_pancext.phantom.placer import Placer, smooth_tube
-from nnunet_pancext.phantom.shapes import Ellipsoid, Grown, HalfSpace, Intersection, Outside, Shape, Union
+from nnunet_pancext.phantom.shapes import (
+    FAT_HU,
+    Ellipsoid,
+    Grown,
+    HalfSpace,
+    Intersection,
+    Layer,
+    Outside,
+    Shape,
+    Union,
+    fat_around,
+)
 
 GAS_HU, FLUID_HU, BILE_HU = -940.0, 20.0, 8.0
 KIDNEY_CORTEX_HU, KIDNEY_MEDULLA_HU = 185.0, 150.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
 from nnunet_pancext.architectures.monai_networks import INSTALL
-from nnunet_pancext.nnunet_files.folders import DUTIES, all_folders_set, starts_with_variable
+from nnunet_pancext.nnunet_files.folders import DUTIES, nnunet_folder, starts_with_variable
 from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.reproduction.plan import STOCK_LENGTH, TRAIN, plan_steps, training_length
 from nnunet_pancext.reproduction.protocol import Paper
@@ -24,7 +24,7 @@ def format_dry_run(
 ) -> str:
     """Return the script: variables, commands (finished ones as comments) and GPU-hours."""
     steps = plan_steps(runs, selection)
-    finished = [step for step in steps if all_folders_set() and step.is_finished()]
+    finished = [step for step in steps if all(map(nnunet_folder, DUTIES)) and step.is_finished()]
     lines = [f"# {paper.name}: {paper.title}", f"# the paper's hardware: {paper.hardware}", "#"]
     lines += [*_variables(), *_missing_downloads(runs, selection), ""]
     for number, step in enumerate(steps, start=1):
