@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
@@ -15,7 +14,7 @@ from nnunet_pancext.demo.split import CaseFolders, Split, link_cases, split_case
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder
-from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
+from nnunet_pancext.evaluation.scores import mean_dice, write_metrics_csv
 from nnunet_pancext.evaluation.targets import FOREGROUND
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.figures.training import training_charts
@@ -51,16 +50,6 @@ PLANS = "nnUNetPlans"
 STEPS = 8
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """The report's path and content."""
-
-    report: Path
-    scores: list[CaseScores]
-    labels: dict[str, int]
-    seconds: float
-
-
 def run_demo(
     *,
     out: Path,
@@ -70,7 +59,7 @@ def run_demo(
     labels: str = "pancreas",
     epochs: int | None = None,
     keep: bool = False,
-) -> DemoResult:
+) -> None:
     """Train and test `trainer` on phantoms, or on the MSD-format folder `data`, and write a report to `out`.
 
     An earlier demo in `out` is replaced. `data` is a folder or archive laid out as MSD's Task07_Pancreas.
@@ -135,9 +124,11 @@ def run_demo(
     )
     if not keep:
         shutil.rmtree(workspace.work)
-    result = DemoResult(workspace.report, scores, foreground, time.monotonic() - start)
-    print_result(result, split)
-    return result
+    print(f"\n{format_table(scores, foreground)}")
+    dice = mean_dice(scores, FOREGROUND if len(foreground) > 1 else next(iter(foreground)))
+    kind = "training" if split.test_was_trained_on else "test"
+    print(f"\nMean foreground Dice on {len(scores)} {kind} cases: {score_text(dice)}")
+    print(f"Report: {workspace.report}   ({duration_text(time.monotonic() - start)} in all)")
 
 
 def name_trainer(trainer: str, epochs: int | None) -> tuple[str, int | None]:
@@ -263,13 +254,3 @@ def draw_overlays(workspace: Workspace, test: CaseFolders, labels: dict[str, int
             title=case,
         )
     return overlays
-
-
-def print_result(result: DemoResult, split: Split) -> None:
-    """Print the table of scores, the headline and the report's path."""
-    print("\n" + format_table(result.scores, result.labels))
-    label = FOREGROUND if len(result.labels) > 1 else next(iter(result.labels))
-    kind = "training" if split.test_was_trained_on else "test"
-    dice = score_text(mean_dice(result.scores, label))
-    print(f"\nMean foreground Dice on {len(result.scores)} {kind} cases: {dice}")
-    print(f"Report: {result.report}   ({duration_text(result.seconds)} in all)")

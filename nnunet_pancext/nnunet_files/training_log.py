@@ -68,7 +68,21 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
     phase_of: dict[int, str] = {}
     peaks: list[float] = []
     for path in sorted(folder.glob("training_log_*.txt")):
-        _read(path, epochs, phase_of, peaks)
+        number = None
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if match := EPOCH.search(line):
+                number = int(match[1])
+                # A training continued from an earlier epoch replaces the later ones.
+                for later in [epoch for epoch in epochs if epoch >= number]:
+                    del epochs[later]
+                    phase_of.pop(later, None)
+                epochs[number] = {}
+            elif number is not None:
+                epochs[number].update(_values(line))
+                if match := PHASE.search(line):
+                    phase_of[number] = match[1]
+                if match := PEAK.search(line):
+                    peaks.append(float(match[1]))
     if not epochs:
         return None
     average = math.nan
@@ -83,24 +97,6 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
         phases=[next(epochs) for _, epochs in groupby(sorted(phase_of.items()), key=lambda item: item[1])],
         peak_gb=max(peaks, default=None),
     )
-
-
-def _read(path: Path, epochs: Epochs, phase_of: dict[int, str], peaks: list[float]) -> None:
-    number = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if match := EPOCH.search(line):
-            number = int(match[1])
-            # A training continued from an earlier epoch replaces the later ones.
-            for later in [epoch for epoch in epochs if epoch >= number]:
-                del epochs[later]
-                phase_of.pop(later, None)
-            epochs[number] = {}
-        elif number is not None:
-            epochs[number].update(_values(line))
-            if match := PHASE.search(line):
-                phase_of[number] = match[1]
-            if match := PEAK.search(line):
-                peaks.append(float(match[1]))
 
 
 def _values(line: str) -> Iterator[tuple[str, float]]:

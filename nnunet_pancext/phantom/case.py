@@ -6,7 +6,7 @@ import numpy as np
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.phantom.anatomy import NOISE_STREAM, Anatomy, random_stream, sample_anatomy
-from nnunet_pancext.phantom.difficulty import find_difficulty
+from nnunet_pancext.phantom.difficulty import DIFFICULTIES, Difficulty
 from nnunet_pancext.phantom.pancreas import TUMOUR_LABEL
 from nnunet_pancext.phantom.render import VoxelGrid, paint, scan
 
@@ -34,10 +34,9 @@ def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], diff
     size shows the same patient in finer voxels. A tumour smaller than a voxel is still labelled, in the voxel
     of its centre, as a reader would mark it. PancextError for an argument out of range.
     """
-    check_request(seed=seed, size=size)
+    numbers = check_request(seed=seed, size=size, difficulty=difficulty)
     if index < 1:
         raise PancextError(f"phantom case index {index} does not exist: count from 1")
-    numbers = find_difficulty(difficulty)
     anatomy = sample_anatomy(seed=seed, index=index, difficulty=numbers)
     grid = voxel_grid(anatomy, size=size)
     image, label = paint(anatomy.layers, grid)
@@ -60,8 +59,8 @@ def make_phantom_case(*, seed: int, index: int, size: tuple[int, int, int], diff
     )
 
 
-def check_request(*, seed: int, size: tuple[int, int, int]) -> None:
-    """Raise PancextError for a negative seed or too small a size."""
+def check_request(*, seed: int, size: tuple[int, int, int], difficulty: str) -> Difficulty:
+    """Return the difficulty by name; PancextError if unknown, or for a negative seed or too small a size."""
     if seed < 0:
         raise PancextError(f"phantom seed {seed} is negative: give 0 or a positive whole number")
     if len(size) != 3 or any(length < least for length, least in zip(size, SMALLEST_SIZE, strict=True)):
@@ -69,6 +68,10 @@ def check_request(*, seed: int, size: tuple[int, int, int]) -> None:
             f"phantom size {' '.join(map(str, size))} is too small to hold a pancreas: "
             f"give Z Y X of at least {' '.join(map(str, SMALLEST_SIZE))} voxels"
         )
+    if difficulty not in DIFFICULTIES:
+        known = ", ".join(DIFFICULTIES)
+        raise PancextError(f"unknown phantom difficulty {difficulty!r}: choose one of {known}")
+    return DIFFICULTIES[difficulty]
 
 
 def voxel_grid(anatomy: Anatomy, *, size: tuple[int, int, int]) -> VoxelGrid:

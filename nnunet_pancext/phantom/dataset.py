@@ -16,7 +16,6 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import PARTIAL_PREFIX, write_json
 from nnunet_pancext.io.images import write_compressed
 from nnunet_pancext.phantom.case import DEFAULT_SIZE, PhantomCase, check_request, make_phantom_case
-from nnunet_pancext.phantom.difficulty import find_difficulty
 
 TASK_FOLDER = "Task07_Pancreas"
 DESCRIPTION = "Phantom: synthetic abdominal CTs with pancreas and cancer, not of any patient"
@@ -41,8 +40,7 @@ def write_phantom_dataset(
     or an argument is out of range.
     """
     out = Path(out)
-    check_request(seed=seed, size=size)
-    find_difficulty(difficulty)
+    check_request(seed=seed, size=size, difficulty=difficulty)
     if cases < 1:
         raise PancextError(f"cannot write {cases} phantom cases: ask for at least 1")
     if test_cases < 0:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from nnunet_pancext.errors import PancextError
-
 
 @dataclass(frozen=True, kw_only=True)
 class Difficulty:
@@ -49,10 +47,3 @@ DIFFICULTIES = {
         boundary_blur_mm=3.0,
     ),
 }
-
-
-def find_difficulty(name: str) -> Difficulty:
-    """Return the difficulty called `name`; raise PancextError with the known names otherwise."""
-    if name not in DIFFICULTIES:
-        raise PancextError(f"unknown phantom difficulty {name!r}: choose one of {', '.join(DIFFICULTIES)}")
-    return DIFFICULTIES[name]
