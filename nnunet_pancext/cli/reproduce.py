@@ -7,13 +7,7 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command, add_out
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reproduction.papers import PAPERS, find_paper
-from nnunet_pancext.reproduction.selection import (
-    CONFIGURATIONS,
-    FOLDS,
-    Selection,
-    planned_runs,
-    read_sources,
-)
+from nnunet_pancext.reproduction.selection import CONFIGURATIONS, FOLDS, Selection, planned_runs, read_sources
 
 DESCRIPTION = """\
 Run the whole protocol of a paper through nnU-Net's own commands: conversion with the paper's split, planning,

@@ -87,7 +87,7 @@ def _further_table(experiment: Experiment) -> Table:
     """Return the columns that the paper does not have, for each of its methods."""
     methods = {row.trainer: row.method for table in experiment.tables for row in table.rows if row.trainer}
     blank = ("",) * len(experiment.further)
-    rows = tuple(Row(method=method, figures=blank, trainer=trainer) for trainer, method in methods.items())
+    rows = tuple(Row(method, blank, trainer) for trainer, method in methods.items())
     return Table(source=UNDEFINED, title="ours alone", columns=experiment.further, rows=rows)
 
 

@@ -100,9 +100,9 @@ def _prediction(
         return {
             case
             for case in find_cases(predictions, ENDING)
-            if (predictions / f"{case}{ENDING}").stat().st_mtime >= trained_at
-            and _is_readable(predictions / f"{case}{ENDING}")
-            and (not probabilities or (predictions / f"{case}.npz").is_file())
+            for image in [predictions / f"{case}{ENDING}"]
+            if image.stat().st_mtime >= trained_at and _is_readable(image)
+            if not probabilities or (predictions / f"{case}.npz").is_file()
         }
 
     def is_finished() -> bool:

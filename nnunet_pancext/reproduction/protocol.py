@@ -6,6 +6,7 @@ from typing import Any
 STOCK = "nnUNetTrainer"
 NNUNET_FOLDS = 5
 WHOLE_TRAINING_SET = ("all",)
+SCALE_AND_DECIMALS = {False: (1, 4), True: (100, 2)}  # by whether it is in percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Dataset:
         return f"Dataset{self.dataset_id:03d}_{self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """A column of a paper's table, and where `summary.json` has our value.
 
@@ -51,20 +52,15 @@ class Column:
 
 def per_slice(title: str, metric: str, label: str, *, percent: bool = False) -> Column:
     """Return a mean over the slices that contain the label."""
-    return _column(title, f"per_slice.{metric}", label, percent=percent)
+    return Column(title, f"per_slice.{metric}", (label,), *SCALE_AND_DECIMALS[percent])
 
 
 def per_volume(title: str, metric: str, *labels: str, percent: bool = False) -> Column:
     """Return a mean over the cases, and over several labels."""
-    return _column(title, f"per_volume.{metric}.mean", *labels, percent=percent)
+    return Column(title, f"per_volume.{metric}.mean", labels, *SCALE_AND_DECIMALS[percent])
 
 
-def _column(title: str, where: str, *labels: str, percent: bool) -> Column:
-    scale, decimals = (100, 2) if percent else (1, 4)
-    return Column(title=title, where=where, labels=labels, scale=scale, decimals=decimals)
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Row:
     """A method: its figures as printed ('' for none) and the trainer that reproduces it here."""
 
@@ -97,7 +93,7 @@ def table(source: str, title: str, columns: tuple[Column, ...], *rows: Any) -> T
     for method, figures, *trainer in rows:
         if isinstance(figures, str):
             figures = tuple(figures.split()) or ("",) * len(columns)
-        parsed.append(Row(method=method, figures=figures, trainer="".join(trainer)))
+        parsed.append(Row(method, figures, *trainer))
     return Table(source=source, title=title, columns=columns, rows=tuple(parsed))
 
 

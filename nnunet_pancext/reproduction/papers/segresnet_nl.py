@@ -41,14 +41,7 @@ SEGRESNET_NL = Paper(
                 table(
                     "Figure 3",
                     "precision-recall curve",
-                    (
-                        Column(
-                            title="AP of voxels",
-                            where="voxels.average_precision",
-                            labels=("pancreas",),
-                            decimals=3,
-                        ),
-                    ),
+                    (Column("AP of voxels", "voxels.average_precision", ("pancreas",), decimals=3),),
                     ("2 blocks, the paper's model", "0.976", "SegResNetNLTrainer"),
                 ),
             ),
