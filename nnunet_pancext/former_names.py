@@ -58,7 +58,7 @@ model_report.model_folder nnunet_files.model_folder
 nifti.scan io.nifti_scan
 nifti.voxel_hash io.voxel_hash
 parallel io.parallel
-patients nnunet_files.patients
+patients nnunet_files.raw_dataset
 progress_interval io.progress_interval
 reports.breakable pages.soft_wrap
 reports.charts figures.charts
@@ -125,7 +125,7 @@ dataset_conversion.splits.five_folds splits.folds.nnunet_folds
 errors.HostCommandError errors.NNUNetCommandError
 evaluation.spread.Spread evaluation.summary_statistics.SummaryStatistics
 evaluation.spread.spread evaluation.summary_statistics.summary_statistics
-patients.told_patients nnunet_files.patients.recorded_patients
+patients.told_patients nnunet_files.raw_dataset.recorded_patients
 reports.pictures.Shown pages.pictures.CaseFigure
 """)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import ConversionResult
-from nnunet_pancext.demo.facts import collect_facts, collect_notes
-from nnunet_pancext.demo.page import format_table, write_report
+from nnunet_pancext.demo.page import collect_facts, collect_notes, format_table, write_report
 from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.split import CaseFolders, Split, link_cases, split_cases, write_split
 from nnunet_pancext.demo.workspace import Workspace, open_workspace

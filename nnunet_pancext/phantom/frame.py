@@ -132,8 +132,5 @@ def rib_layers(placer: Placer, wall: Wall) -> list[Layer]:
 
 def lung_layers(placer: Placer, wall: Wall) -> list[Layer]:
     """Return the lung bases, which reach down behind the liver and the spleen."""
-    layers = []
-    for side in (1.0, -1.0):
-        lung = Ellipsoid(placer.at(side * 70, -25, 150), placer.radii(62, 72, 72))
-        layers.append(Layer("lung", Intersection((lung, wall.cavity)), LUNG_HU))
-    return layers
+    lungs = [Ellipsoid(placer.at(side * 70, -25, 150), placer.radii(62, 72, 72)) for side in (1.0, -1.0)]
+    return [Layer("lung", Intersection((lung, wall.cavity)), LUNG_HU) for lung in lungs]
