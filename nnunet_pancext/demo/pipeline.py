@@ -20,12 +20,7 @@ from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import link_or_copy, read_json
 from nnunet_pancext.io.parallel import default_jobs
-from nnunet_pancext.nnunet_commands.progress import (
-    PredictionProgress,
-    TrainingProgress,
-    planning_progress,
-    postprocessing_progress,
-)
+from nnunet_pancext.nnunet_commands import progress
 from nnunet_pancext.nnunet_commands.runner import CommandRunner
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, RESULTS
 from nnunet_pancext.nnunet_files.training_log import read_training_record
@@ -79,7 +74,9 @@ def run_demo(
     split = split_cases(dataset.training)
     preprocessed = folders[PREPROCESSED] / dataset.folder.name
     plans_file = preprocessed / f"{PLANS}.json"
-    runner.run("nnU-Net plans and preprocesses", plan_words(configuration), progress=planning_progress)
+    runner.run(
+        "nnU-Net plans and preprocesses", plan_words(configuration), progress=progress.planning_progress
+    )
     if device == "cpu":
         configuration = add_small_configuration(plans_file, configuration)
     write_split(preprocessed / "splits_final.json", split)
@@ -88,14 +85,14 @@ def run_demo(
     runner.run(
         f"train {full_trainer}",
         ["nnUNetv2_train", str(DATASET_ID), configuration, "0", *options],
-        progress=TrainingProgress(num_epochs),
+        progress=progress.TrainingProgress(num_epochs),
     )
     test = link_cases(split.test, dataset=dataset.folder, target=workspace.work / "test")
     folders_and_id = ["-i", str(test.images), "-o", str(workspace.raw_predictions), "-d", str(DATASET_ID)]
     runner.run(
         f"predict {len(split.test)} case(s)",
         ["nnUNetv2_predict", *folders_and_id, "-c", configuration, "-f", "0", *options, *FEW_CASES],
-        progress=PredictionProgress(split.test),
+        progress=progress.PredictionProgress(split.test),
     )
     postprocess(runner, workspace, model, split, dataset.folder)
     runner.heading("evaluate and report")
@@ -220,7 +217,7 @@ def postprocess(
             *("-plans_json", str(model / "plans.json")),
             *("-dataset_json", str(model / "dataset.json"), "-np", "1"),
         ],
-        progress=postprocessing_progress,
+        progress=progress.postprocessing_progress,
     )
     runner.run(
         "apply nnU-Net's postprocessing",

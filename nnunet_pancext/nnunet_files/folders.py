@@ -44,8 +44,9 @@ def raw_root() -> Path:
     return folder
 
 
-def find_dataset_folder(root: Path, name: str, *, variable: str, holding: str = "") -> Path:
-    """Return the one dataset of this name or number, `holding` a file, in `variable`'s folder `root`."""
+def find_dataset_folder(variable: str, name: str, *, holding: str = "") -> Path:
+    """Return the one dataset of this name or number, `holding` a file, in the folder of `variable`."""
+    root = existing_folder(variable)
     datasets = [path for path in sorted(root.glob("Dataset*")) if path.is_dir() and (path / holding).exists()]
     is_number = re.fullmatch("[0-9]+", name)
     pattern = rf"Dataset0*{name.lstrip('0')}_.*" if is_number else re.escape(name)

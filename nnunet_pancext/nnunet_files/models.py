@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
-from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder, find_dataset_folder
+from nnunet_pancext.nnunet_files.folders import RESULTS, find_dataset_folder
 from nnunet_pancext.nnunet_files.model_folder import SEPARATOR, Fold, ModelName
 
 
@@ -34,7 +34,7 @@ class Model:
 
 def find_dataset_results(dataset: str) -> Path:
     """Return the folder of a dataset, given by number or name, in nnU-Net's results; PancextError if none."""
-    return find_dataset_folder(existing_folder(RESULTS), dataset, variable=RESULTS)
+    return find_dataset_folder(RESULTS, dataset)
 
 
 def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plans: str) -> list[Model]:

@@ -10,13 +10,7 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
-from nnunet_pancext.nnunet_files.folders import (
-    PREPROCESSED,
-    RAW,
-    existing_folder,
-    find_dataset_folder,
-    raw_root,
-)
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, find_dataset_folder
 
 FRAME = re.compile(r"(.+?)_frame\d+")  # ACDC has several frames of a patient
 
@@ -40,7 +34,7 @@ def find_dataset(name: str) -> Path:
     if name and (len(Path(name).parts) != 1 or name == ".."):
         problem = "holds no dataset.json" if given.exists() else "does not exist"
         raise PancextError(f"{given} {problem}. Give the number, the name or the folder of a raw dataset.")
-    return find_dataset_folder(raw_root(), name, variable=RAW, holding="dataset.json")
+    return find_dataset_folder(RAW, name, holding="dataset.json")
 
 
 def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDataset:

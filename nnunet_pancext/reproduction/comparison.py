@@ -52,11 +52,6 @@ class PaperComparison:
         """The rows of the printed table, its header first."""
         return [HEADER, *(row[:2] + row[3:] for row in self.rows)]
 
-    @property
-    def differences(self) -> list[str]:
-        """Where the protocols differ, as lines of a list."""
-        return [f"- {note}" for note in self.run.experiment.differences]
-
 
 def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
     """Return the comparison of a run, from the scores available under `out`."""
@@ -121,7 +116,7 @@ def _mean(labels: Mapping[str, Any] | None, column: Column, where: str) -> float
 
 def format_results(comparisons: Sequence[PaperComparison]) -> str:
     """Return the tables for the console, each with the differences in protocol below it."""
-    parts = [(c.title, text_table(c.cells), "\n".join(c.differences)) for c in comparisons]
+    parts = [(c.title, text_table(c.cells), bullets(c.run.experiment.differences)) for c in comparisons]
     return "\n\n".join("\n\n".join(texts) for texts in parts)
 
 
@@ -150,11 +145,19 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
     return [header, f"| {' | '.join(['---'] * len(rows[0]))} |", *others]
 
 
+def bullets(notes: Sequence[str]) -> str:
+    """Return a list for the console and for Markdown."""
+    return "\n".join(f"- {note}" for note in notes)
+
+
 def _page(paper: Paper, comparisons: Sequence[PaperComparison]) -> str:
-    lines = [f"# {paper.name}: {paper.title}", ""]
+    parts = [f"# {paper.name}: {paper.title}"]
     for comparison in comparisons:
-        lines += [f"## {comparison.title}", "", *markdown_table(comparison.cells), ""]
-        lines += [f"{UNDEFINED}: not printed in the paper, or not run yet.", ""]
-        lines += ["Where the protocols differ:", "", *comparison.differences, ""]
-    lines += ["## What cannot be reproduced", "", *(f"- {note}" for note in paper.limits)]
-    return "\n".join(lines) + "\n"
+        parts += [
+            f"## {comparison.title}",
+            "\n".join(markdown_table(comparison.cells)),
+            f"{UNDEFINED}: not printed in the paper, or not run yet.",
+            "Where the protocols differ:",
+            bullets(comparison.run.experiment.differences),
+        ]
+    return "\n\n".join([*parts, "## What cannot be reproduced", bullets(paper.limits)]) + "\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.pages.numbers import UNDEFINED
-from nnunet_pancext.reproduction.comparison import markdown_table
+from nnunet_pancext.reproduction.comparison import bullets, markdown_table
 from nnunet_pancext.reproduction.papers import PAPERS
 from nnunet_pancext.reproduction.protocol import Paper, Table
 
@@ -43,25 +43,22 @@ def table_lines(table: Table) -> list[str]:
 
 
 def _paper_section(paper: Paper) -> str:
-    lines = [
+    parts = [
         f"## {paper.title}",
-        "",
         f"`pancext reproduce {paper.name}`. The paper's hardware: {paper.hardware}.",
     ]
     for experiment in paper.experiments:
-        dataset = experiment.dataset
-        lines += [
-            *("", f"### {dataset.title}", ""),
+        dataset, folds = experiment.dataset, " ".join(experiment.folds)
+        parts += [
+            f"### {dataset.title}",
             f"`{dataset.folder}`, split `{dataset.split}`, configuration `{experiment.configuration}`, "
-            f"fold `{' '.join(experiment.folds)}`.",
+            f"fold `{folds}`.",
+            *("\n".join(table_lines(table)) for table in experiment.tables),
+            "Where our protocol differs:",
+            bullets(experiment.differences),
         ]
-        for table in experiment.tables:
-            lines += ["", *table_lines(table)]
-        lines += ["", "Where our protocol differs:", "", *(f"- {note}" for note in experiment.differences)]
-    for table in paper.other_tables:
-        lines += ["", *table_lines(table)]
-    notes = [f"- {note}" for note in paper.limits]
-    return "\n".join([*lines, "", "What cannot be reproduced or settled:", "", *notes, ""])
+    parts += ["\n".join(table_lines(table)) for table in paper.other_tables]
+    return "\n\n".join([*parts, "What cannot be reproduced or settled:", bullets(paper.limits)]) + "\n"
 
 
 if __name__ == "__main__":
