@@ -17,10 +17,7 @@ IMAGE_TO_PATCH = 2.5
 
 
 def add_small_configuration(plans_file: Path, configuration: str) -> str:
-    """Add a configuration with a smaller patch to nnU-Net's plans, and return its name.
-
-    It inherits all else, including the preprocessed data: nnU-Net's documented way to vary a plan.
-    """
+    """Add a configuration with a smaller patch, which inherits the rest, to the plans; return its name."""
     plans = read_json(plans_file, expect=dict)
     full = plans["configurations"][configuration]
     name = f"{configuration}_demo"

@@ -80,10 +80,7 @@ def check_baselines() -> Iterator[Diagnosis]:
 
 
 def declared_ranges(*, extra: str = "") -> dict[str, SpecifierSet]:
-    """Return, by canonical name, the versions that both packages allow of each requirement on this system.
-
-    Only the requirements of `extra` are added to those of a plain installation.
-    """
+    """Return by canonical name the versions that both packages, with an `extra`, allow on this system."""
     ranges: dict[str, SpecifierSet] = {}
     for distribution in filter(installed_version, (PLUGIN, NNUNET)):
         for requirement in map(Requirement, metadata.requires(distribution) or []):

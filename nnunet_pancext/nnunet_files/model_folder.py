@@ -84,16 +84,13 @@ class Fold:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFolder:
-    """A trained model, the ground truth of its dataset, and its images where they are available.
-
-    `folds` are those to report, `left_out` those that the user did not exclude but that are omitted.
-    """
+    """A trained model, the ground truth of its dataset, and its images where they are available."""
 
     folder: Path
     name: ModelName
     dataset: DatasetJson
-    folds: list[Fold]
-    left_out: list[Fold]
+    folds: list[Fold]  # to report
+    left_out: list[Fold]  # not excluded by the user, but omitted
     truth: Path
     images: Path | None
 

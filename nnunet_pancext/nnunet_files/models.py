@@ -12,12 +12,9 @@ from nnunet_pancext.nnunet_files.model_folder import SEPARATOR, Fold, ModelName
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: its folder, and what it was trained with.
+    """A trained model: its folder, and what it was trained with."""
 
-    `name` identifies it in tables: the trainer, with plans or configuration where these differ.
-    """
-
-    name: str
+    name: str  # in tables: the trainer, with plans or configuration where these differ
     trained_as: ModelName
     folder: Path
     dataset: DatasetJson

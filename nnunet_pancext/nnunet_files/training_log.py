@@ -31,16 +31,12 @@ Epochs = dict[int, dict[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """Columns of numbers by epoch, with the names of nnU-Net's logger and columns of our trainers.
-
-    A number that was not logged is nan. `phases` are the first epochs and names of the two-stage network's
-    training phases. `peak_gb` is the highest peak of GPU memory, None if not logged.
-    """
+    """Columns of numbers by epoch, named as nnU-Net's logger and our trainers do; nan if not logged."""
 
     fold: str
     columns: dict[str, list[float]]
-    phases: list[tuple[int, str]] = field(default_factory=list)
-    peak_gb: float | None = None
+    phases: list[tuple[int, str]] = field(default_factory=list)  # first epoch and name, two-stage network
+    peak_gb: float | None = None  # of GPU memory
 
     @property
     def epochs(self) -> int:

@@ -75,10 +75,7 @@ def check_request(*, seed: int, size: tuple[int, int, int], difficulty: str) -> 
 
 
 def voxel_grid(anatomy: Anatomy, *, size: tuple[int, int, int]) -> VoxelGrid:
-    """Return the grid that covers the scan with `size` voxels, square in the slice.
-
-    Where Y and X differ, the smaller one spans the field of view and the larger one more.
-    """
+    """Return the grid of `size` voxels over the scan; the shorter of Y and X spans the field of view."""
     in_plane = round(float(anatomy.scan.field_of_view_mm) / min(size[1:]), 6)
     between = round(anatomy.scan.coverage_mm / size[0], 6)
     return VoxelGrid(size=size, spacing_mm=(between, in_plane, in_plane), centre_mm=anatomy.scan.centre_mm)

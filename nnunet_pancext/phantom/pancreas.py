@@ -81,10 +81,7 @@ def place_lesion(placer: Placer, difficulty: Difficulty, *, course_mm: np.ndarra
 
 
 def vessel_layers(placer: Placer, *, body: np.ndarray) -> list[Layer]:
-    """Return aorta, vena cava, the mesenteric vessels and the portal and splenic vein behind the gland.
-
-    `body` (N, 3) is the course of the gland from neck to tail; the splenic vein follows it.
-    """
+    """Return the vessels; the splenic vein follows `body` (N, 3), the gland's course from neck to tail."""
     confluence = body[0] + np.array([4.0, -13.0, -2.0])
     behind = np.column_stack([np.zeros(3), np.full(3, -12.5), np.full(3, -1.0)])
     splenic = [confluence, *(body[[4, 9, 14]] + behind), placer.at(-84, -26, 44)]

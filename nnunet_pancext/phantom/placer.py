@@ -9,10 +9,7 @@ from nnunet_pancext.phantom.shapes import Shape, Tube, Wavy
 
 @dataclass(frozen=True, kw_only=True)
 class Placer:
-    """Turns textbook positions into those of one patient.
-
-    `scale` (3,) stretches textbook positions and sizes along x, y, z; `rng` adds the individual variation.
-    """
+    """Turns textbook positions and sizes into one patient's: `scale` (3,) times as large, and varied."""
 
     rng: np.random.Generator
     scale: np.ndarray

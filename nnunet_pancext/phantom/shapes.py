@@ -205,17 +205,13 @@ class Outside:
 
 @dataclass(frozen=True)
 class Layer:
-    """A shape painted over the layers before it.
-
-    `edge_mm` is the width of the fade at its surface. `label` is the class of its inside in the label map;
-    None keeps the class of the layers before it.
-    """
+    """A shape painted over the layers before it."""
 
     name: str
     shape: Shape
     hu: float
-    edge_mm: float = 1.0
-    label: int | None = None
+    edge_mm: float = 1.0  # width of the fade at the surface
+    label: int | None = None  # of the inside in the label map; None keeps that of the layers before
 
 
 def fat_around(shape: Shape, *, thickness_mm: float, cavity: Shape) -> Layer:

@@ -19,10 +19,7 @@ HEADER = ("source", "method", "metric", "paper", "ours", "stock nnU-Net", "cases
 
 
 class ComparisonRow(NamedTuple):
-    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where undefined.
-
-    `cases` and `stock_cases` count the scored cases, which may be fewer than the paper's.
-    """
+    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where undefined."""
 
     source: str
     method: str
@@ -31,7 +28,7 @@ class ComparisonRow(NamedTuple):
     paper: str
     ours: str
     stock: str
-    cases: str
+    cases: str  # that were scored, maybe fewer than the paper's
     stock_cases: str
 
 

@@ -11,22 +11,17 @@ SCALE_AND_DECIMALS = {False: (1, 4), True: (100, 2)}  # by whether it is in perc
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A download and its conversion.
+    """A download and its conversion."""
 
-    `layout` is that of `pancext convert` and the dataset's name on the command line; `downloads` name the
-    converter's sources, in order; `labels` as the conversion report calls them; `own_folds` is the number of
-    folds that the split defines, 0 where nnU-Net creates its five.
-    """
-
-    layout: str
+    layout: str  # of `pancext convert`, and the dataset's name on the command line
     title: str
-    downloads: tuple[str, ...]
+    downloads: tuple[str, ...]  # names of the converter's sources, in order
     dataset_id: int
     name: str
     split: str
-    labels: str
+    labels: str  # as the conversion report calls them
     options: tuple[str, ...] = ()
-    own_folds: int = 0
+    own_folds: int = 0  # that the split defines; 0 where nnU-Net creates its five
 
     @property
     def folder(self) -> str:
@@ -123,15 +118,11 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """A paper by its name on the command line.
-
-    `other_tables` have figures that no trainer here reproduces; `limits` say what cannot be reproduced, and
-    why.
-    """
+    """A paper by its name on the command line."""
 
     name: str
     title: str
     hardware: str
     experiments: tuple[Experiment, ...]
-    limits: tuple[str, ...]
-    other_tables: tuple[Table, ...] = ()
+    limits: tuple[str, ...]  # what cannot be reproduced, and why
+    other_tables: tuple[Table, ...] = ()  # whose figures no trainer here reproduces
