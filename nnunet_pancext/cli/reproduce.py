@@ -73,7 +73,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """List the papers, show a protocol, run it, or tabulate its results."""
     if parsed.paper is None:
-        print(list_papers())
+        for paper in PAPERS.values():
+            print(f"{paper.name}\n    {paper.title}")
+            for experiment in paper.experiments:
+                dataset = experiment.dataset
+                print(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
         return 0
     paper = find_paper(parsed.paper)
     seconds = parsed.seconds_per_epoch
@@ -100,14 +104,3 @@ def run(parsed: argparse.Namespace) -> int:
     for file in write_results(paper, comparisons, out=selection.out):
         print(f"table     {file}")
     return 0
-
-
-def list_papers() -> str:
-    """Return the papers with their datasets and number of trainers."""
-    lines = []
-    for paper in PAPERS.values():
-        lines.append(f"{paper.name}\n    {paper.title}")
-        for experiment in paper.experiments:
-            dataset = experiment.dataset
-            lines.append(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
-    return "\n".join(lines)

@@ -7,7 +7,6 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
 MARKER = ".pancext_demo"
-REPORT_NAME = "demo_report.html"
 
 
 class Workspace:
@@ -20,7 +19,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.report = root / REPORT_NAME
+        self.report = root / "demo_report.html"
         self.metrics = root / "metrics.csv"
         self.overlays = root / "overlays"
         self.predictions = root / "predictions"

@@ -43,9 +43,8 @@ def spleen_layers(placer: Placer, wall: Wall, difficulty: Difficulty) -> list[La
     """Return the spleen, on the patient's left under the ribs."""
     spleen = Ellipsoid(placer.at(-96, -32, 58), placer.radii(30, 45, 48), tilt=(0.15, 0.1))
     uneven = placer.wavy(spleen, amplitude_mm=3.0, wavelength_mm=60.0)
-    inside = Intersection((uneven, Grown(wall.cavity, -1.5)))
     hu = difficulty.pancreas_hu + 1.5 * difficulty.neighbour_contrast_hu
-    return [Layer("spleen", inside, hu)]
+    return [Layer("spleen", Intersection((uneven, Grown(wall.cavity, -1.5))), hu)]
 
 
 def kidney_layers(placer: Placer, wall: Wall) -> list[Layer]:
@@ -87,8 +86,7 @@ def stomach_layers(placer: Placer, wall: Wall, difficulty: Difficulty) -> list[L
     )
     lumen = Intersection((tube, Grown(wall.cavity, -WALL_MM - 1)))
     gas_level = placer.around(48.0, 10.0) * placer.scale[1]
-    wall_hu = difficulty.bowel_wall_hu
-    return bowel(lumen=lumen, wall_hu=wall_hu, content_hu=FLUID_HU, gas_above_mm=gas_level)
+    return bowel(lumen=lumen, wall_hu=difficulty.bowel_wall_hu, content_hu=FLUID_HU, gas_above_mm=gas_level)
 
 
 def duodenum_layers(placer: Placer, difficulty: Difficulty) -> list[Layer]:

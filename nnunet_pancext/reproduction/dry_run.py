@@ -26,7 +26,13 @@ def format_dry_run(
     steps = plan_steps(runs, selection)
     finished = [step for step in steps if all(map(nnunet_folder, DUTIES)) and step.is_finished()]
     lines = [f"# {paper.name}: {paper.title}", f"# the paper's hardware: {paper.hardware}", "#"]
-    lines += [*_variables(), *_missing_downloads(runs, selection), ""]
+    missing = [
+        f"# {placeholder}: the downloaded folder or archive, given by --source {name}=PATH"
+        for run in runs
+        for name, placeholder in placeholders(run.dataset).items()
+        if name not in selection.sources
+    ]
+    lines += [*_variables(), *dict.fromkeys(missing), ""]
     for number, step in enumerate(steps, start=1):
         heading = f"# [{number}/{len(steps)}] {step.title}"
         if needs_extra(step.trainer):
@@ -53,16 +59,6 @@ def _variables() -> list[str]:
         if not value:
             lines.append(f'export {name}="$HOME/nnunet/{name.removeprefix("nnUNet_")}"')
     return lines
-
-
-def _missing_downloads(runs: Sequence[PlannedRun], selection: Selection) -> list[str]:
-    lines = [
-        f"# {placeholder}: the downloaded folder or archive, given by --source {name}=PATH"
-        for run in runs
-        for name, placeholder in placeholders(run.dataset).items()
-        if name not in selection.sources
-    ]
-    return list(dict.fromkeys(lines))
 
 
 def _hours(

@@ -54,8 +54,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def needs_extra(trainer: str) -> bool:
     """Whether a trainer's network comes from an optional package."""
-    trainer_class = find_trainer(trainer) if trainer else None
-    return trainer_class is not None and trainer_class.extra is not None
+    return bool(trainer) and getattr(find_trainer(trainer), "extra", None) is not None
 
 
 def _require_gpu_and_extras(trainers: Sequence[str], *, device: str | None) -> None:
