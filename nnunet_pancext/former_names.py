@@ -44,8 +44,12 @@ dataset_conversion.splits splits.make
 dataset_conversion.synapse dataset_conversion.layouts.synapse
 demo.commands nnunet_commands.runner
 demo.console nnunet_commands.console
+demo.facts demo.page
 demo.held_out demo.split
 demo.host_progress nnunet_commands.progress
+doctor.folders doctor.machine
+doctor.hardware doctor.machine
+doctor.report doctor.check
 doctor.workers doctor.settings
 durations io.durations
 evaluation.dataset_json nnunet_files.dataset_json
@@ -59,6 +63,7 @@ nifti.scan io.nifti_scan
 nifti.voxel_hash io.voxel_hash
 parallel io.parallel
 patients nnunet_files.raw_dataset
+phantom.layers phantom.shapes
 progress_interval io.progress_interval
 reports.breakable pages.soft_wrap
 reports.charts figures.charts
@@ -86,7 +91,10 @@ reports.sortable pages.tables
 reports.text_table pages.text_table
 reports.totals_table evaluation.totals_table
 reproduction.choices reproduction.selection
+reproduction.columns reproduction.protocol
+reproduction.estimate reproduction.dry_run
 reproduction.extras reproduction.run
+reproduction.results reproduction.comparison
 trainers.base trainers.machinery.base
 trainers.cascade_roles trainers.machinery.cascade_roles
 trainers.catalogue trainers.machinery.catalogue

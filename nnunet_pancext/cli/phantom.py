@@ -48,7 +48,6 @@ def run(parsed: argparse.Namespace) -> int:
     """Write the dataset and print its folder."""
     from nnunet_pancext.phantom import write_phantom_dataset
 
-    names = ("cases", "test_cases", "difficulty", "seed")
-    options = {name: getattr(parsed, name) for name in names}
+    options = {name: getattr(parsed, name) for name in ("cases", "test_cases", "difficulty", "seed")}
     print(write_phantom_dataset(parsed.out, size=tuple(parsed.size), **options))
     return 0

@@ -39,13 +39,12 @@ def write_phantom_dataset(
     change none. The folder appears complete or not at all; PancextError where it exists, cannot be written,
     or an argument is out of range.
     """
-    out = Path(out)
     check_request(seed=seed, size=size, difficulty=difficulty)
     if cases < 1:
         raise PancextError(f"cannot write {cases} phantom cases: ask for at least 1")
     if test_cases < 0:
         raise PancextError(f"cannot write {test_cases} phantom test cases: ask for 0 or more")
-    target = out / TASK_FOLDER
+    target = Path(out) / TASK_FOLDER
     numbers = [labelled_number(place) for place in range(cases)]
     test_numbers = [3 * (place + 1) for place in range(test_cases)]  # the gaps between the labelled ones
     with _folder_in_the_making(target) as folder:
