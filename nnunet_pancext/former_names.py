@@ -44,8 +44,12 @@ dataset_conversion.splits splits.make
 dataset_conversion.synapse dataset_conversion.layouts.synapse
 demo.commands nnunet_commands.runner
 demo.console nnunet_commands.console
+demo.facts demo.page
 demo.held_out demo.split
 demo.host_progress nnunet_commands.progress
+doctor.folders doctor.machine
+doctor.hardware doctor.machine
+doctor.report doctor.check
 doctor.workers doctor.settings
 durations io.durations
 evaluation.dataset_json nnunet_files.dataset_json
@@ -58,7 +62,8 @@ model_report.model_folder nnunet_files.model_folder
 nifti.scan io.nifti_scan
 nifti.voxel_hash io.voxel_hash
 parallel io.parallel
-patients nnunet_files.patients
+patients nnunet_files.raw_dataset
+phantom.layers phantom.shapes
 progress_interval io.progress_interval
 reports.breakable pages.soft_wrap
 reports.charts figures.charts
@@ -67,7 +72,7 @@ reports.comparison_latex comparison.output.latex
 reports.comparison_names comparison.output.names
 reports.comparison_page comparison.output.page
 reports.comparison_text comparison.output.console
-reports.console demo.score_table
+reports.console demo.page
 reports.heatmap attention.heatmap
 reports.html demo.page
 reports.latex comparison.output.latex_table
@@ -86,7 +91,10 @@ reports.sortable pages.tables
 reports.text_table pages.text_table
 reports.totals_table evaluation.totals_table
 reproduction.choices reproduction.selection
+reproduction.columns reproduction.protocol
+reproduction.estimate reproduction.dry_run
 reproduction.extras reproduction.run
+reproduction.results reproduction.comparison
 trainers.base trainers.machinery.base
 trainers.cascade_roles trainers.machinery.cascade_roles
 trainers.catalogue trainers.machinery.catalogue
@@ -112,7 +120,7 @@ RENAMED = _table("""\
 architectures.blocks.linear_head architectures.blocks.head.conv1x1_head
 architectures.blocks.map_convolution architectures.blocks.head.map_head
 architectures.blocks.start_at architectures.blocks.head.init_prior_bias
-comparison.truth.find_truths nnunet_files.ground_truth.find_ground_truth
+comparison.truth.find_truths nnunet_files.raw_dataset.find_ground_truth
 dataset_conversion.dicom_series.read_volume raw_cases.dicom_series.read_series
 dataset_conversion.disk.told_write_errors io.disk.write_errors_as_pancext
 dataset_conversion.files_below.visible_files io.files.walk_visible_files
@@ -125,7 +133,7 @@ dataset_conversion.splits.five_folds splits.folds.nnunet_folds
 errors.HostCommandError errors.NNUNetCommandError
 evaluation.spread.Spread evaluation.summary_statistics.SummaryStatistics
 evaluation.spread.spread evaluation.summary_statistics.summary_statistics
-patients.told_patients nnunet_files.patients.recorded_patients
+patients.told_patients nnunet_files.raw_dataset.recorded_patients
 reports.pictures.Shown pages.pictures.CaseFigure
 """)
 

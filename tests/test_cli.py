@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import build_parser, main
+from nnunet_pancext.phantom import DIFFICULTIES, write_phantom_dataset
 
 WIDTH = 116
 
@@ -53,10 +55,20 @@ print(*sys.modules)
 """
 
 
-def test_help_imports_neither_torch_nor_nnunet():
+def test_help_imports_neither_torch_nor_nnunet_nor_scipy_nor_simpleitk():
     shown = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout
     assert "nnunet_pancext.cli.doctor" in shown.split()
-    assert not {"torch", "nnunetv2"} & set(shown.split())
+    assert not {"torch", "nnunetv2", "scipy", "SimpleITK"} & set(shown.split())
+
+
+def test_the_help_of_phantom_gives_the_defaults_and_choices_of_its_function():
+    parsed = build_parser().parse_args(["phantom", "out"])
+    defaults = inspect.signature(write_phantom_dataset).parameters
+    assert {name: getattr(parsed, name) for name in ("size", "difficulty", "seed")} == {
+        name: defaults[name].default for name in ("size", "difficulty", "seed")
+    }
+    for difficulty in DIFFICULTIES:
+        build_parser().parse_args(["phantom", "out", "--difficulty", difficulty])
 
 
 @pytest.mark.parametrize(

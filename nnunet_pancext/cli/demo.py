@@ -1,7 +1,5 @@
 """`pancext demo`: from raw CTs to a report through nnU-Net's own commands."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

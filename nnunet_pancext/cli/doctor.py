@@ -1,7 +1,5 @@
 """`pancext doctor`: is this machine ready?"""
 
-from __future__ import annotations
-
 import argparse
 
 from nnunet_pancext.cli.options import add_command
@@ -37,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Print the report and return the exit code."""
+    from nnunet_pancext.doctor.check import print_report
     from nnunet_pancext.doctor.checks import CHECKS
-    from nnunet_pancext.doctor.report import print_report
 
     return 1 if print_report(CHECKS) else 0

@@ -1,7 +1,5 @@
 """Entry point of `pancext`: runs a sub-command and prints users' mistakes without a traceback."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """Options that several commands share, so that they read the same everywhere."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,13 +1,11 @@
 """`pancext phantom`: write phantom CTs in the layout of MSD Task07_Pancreas."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 from nnunet_pancext.cli.options import add_command
-from nnunet_pancext.phantom import DEFAULT_SIZE, DIFFICULTIES, write_phantom_dataset
 
+SIZE = (40, 80, 80)
 DESCRIPTION = """\
 Write synthetic abdominal CTs with a pancreas and, in four of five, a tumour, in the layout of the MSD
 Task07_Pancreas download, so that every other command can be tried without a real dataset.
@@ -31,13 +29,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--size",
         type=int,
         nargs=3,
-        default=DEFAULT_SIZE,
+        default=SIZE,
         metavar=("Z", "Y", "X"),
-        help=f"voxels along each axis; the body stays whole (default: {' '.join(map(str, DEFAULT_SIZE))})",
+        help=f"voxels along each axis; the body stays whole (default: {' '.join(map(str, SIZE))})",
     )
     parser.add_argument(
         "--difficulty",
-        choices=tuple(DIFFICULTIES),
+        choices=("easy", "hard"),
         default="easy",
         help="easy: clear contrasts, tumours of 20 mm and more; hard: contrasts within the noise, tumours "
         "from 3 mm (default: easy)",
@@ -48,13 +46,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the dataset and print its folder."""
-    folder = write_phantom_dataset(
-        parsed.out,
-        cases=parsed.cases,
-        test_cases=parsed.test_cases,
-        size=tuple(parsed.size),
-        difficulty=parsed.difficulty,
-        seed=parsed.seed,
-    )
-    print(folder)
+    from nnunet_pancext.phantom import write_phantom_dataset
+
+    options = {name: getattr(parsed, name) for name in ("cases", "test_cases", "difficulty", "seed")}
+    print(write_phantom_dataset(parsed.out, size=tuple(parsed.size), **options))
     return 0

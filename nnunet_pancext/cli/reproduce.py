@@ -1,7 +1,5 @@
 """`pancext reproduce`: a paper's protocol, from the download to a table beside its figures."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from pathlib import Path
@@ -9,15 +7,7 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command, add_out
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.reproduction.papers import PAPERS, find_paper
-from nnunet_pancext.reproduction.protocol import Paper
-from nnunet_pancext.reproduction.selection import (
-    CONFIGURATIONS,
-    FOLDS,
-    PlannedRun,
-    Selection,
-    planned_runs,
-    read_sources,
-)
+from nnunet_pancext.reproduction.selection import CONFIGURATIONS, FOLDS, Selection, planned_runs, read_sources
 
 DESCRIPTION = """\
 Run the whole protocol of a paper through nnU-Net's own commands: conversion with the paper's split, planning,
@@ -83,7 +73,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """List the papers, show a protocol, run it, or tabulate its results."""
     if parsed.paper is None:
-        print(list_papers())
+        for paper in PAPERS.values():
+            print(f"{paper.name}\n    {paper.title}")
+            for experiment in paper.experiments:
+                dataset = experiment.dataset
+                print(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
         return 0
     paper = find_paper(parsed.paper)
     seconds = parsed.seconds_per_epoch
@@ -103,27 +97,10 @@ def run(parsed: argparse.Namespace) -> int:
         from nnunet_pancext.reproduction.run import run_protocol
 
         run_protocol(runs, selection, log_name=paper.name)
-    print_table(paper, runs, selection)
-    return 0
-
-
-def list_papers() -> str:
-    """Return the papers with their datasets and number of trainers."""
-    lines = []
-    for paper in PAPERS.values():
-        lines.append(f"{paper.name}\n    {paper.title}")
-        for experiment in paper.experiments:
-            dataset = experiment.dataset
-            lines.append(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
-    return "\n".join(lines)
-
-
-def print_table(paper: Paper, runs: list[PlannedRun], selection: Selection) -> None:
-    """Print the comparison with the paper and write it as a page and as CSV."""
-    from nnunet_pancext.reproduction.comparison import compare
-    from nnunet_pancext.reproduction.results import format_results, write_results
+    from nnunet_pancext.reproduction.comparison import compare, format_results, write_results
 
     comparisons = [compare(run, out=selection.out) for run in runs]
     print(f"\n{format_results(comparisons)}\n")
     for file in write_results(paper, comparisons, out=selection.out):
         print(f"table     {file}")
+    return 0

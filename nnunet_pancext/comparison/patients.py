@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
-from nnunet_pancext.nnunet_files.patients import patient_of, recorded_patients
+from nnunet_pancext.nnunet_files.raw_dataset import patient_of, recorded_patients
 
 
 def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:

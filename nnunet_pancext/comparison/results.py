@@ -12,7 +12,6 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
 from nnunet_pancext.evaluation.targets import Targets, read_targets
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
-from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
 from nnunet_pancext.nnunet_files.models import (
     Model,
     find_dataset_results,
@@ -20,6 +19,7 @@ from nnunet_pancext.nnunet_files.models import (
     reference_of,
     shared_ending,
 )
+from nnunet_pancext.nnunet_files.raw_dataset import find_ground_truth
 
 DEFAULT_CONFIGURATION = "3d_fullres"
 DEFAULT_PLANS = "nnUNetPlans"

@@ -1,36 +1,26 @@
 """The whole pipeline: CTs, conversion, planning, training, prediction, evaluation, report."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import ConversionResult
-from nnunet_pancext.demo.facts import collect_facts, collect_notes
-from nnunet_pancext.demo.page import write_report
-from nnunet_pancext.demo.score_table import format_table
+from nnunet_pancext.demo.page import collect_facts, collect_notes, format_table, write_report
 from nnunet_pancext.demo.small_plan import add_small_configuration
 from nnunet_pancext.demo.split import CaseFolders, Split, link_cases, split_cases, write_split
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder
-from nnunet_pancext.evaluation.scores import CaseScores, mean_dice, write_metrics_csv
+from nnunet_pancext.evaluation.scores import mean_dice, write_metrics_csv
 from nnunet_pancext.evaluation.targets import FOREGROUND
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import link_or_copy, read_json
 from nnunet_pancext.io.parallel import default_jobs
-from nnunet_pancext.nnunet_commands.progress import (
-    PredictionProgress,
-    TrainingProgress,
-    planning_progress,
-    postprocessing_progress,
-)
+from nnunet_pancext.nnunet_commands import progress
 from nnunet_pancext.nnunet_commands.runner import CommandRunner
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, RESULTS
 from nnunet_pancext.nnunet_files.training_log import read_training_record
@@ -54,16 +44,6 @@ PLANS = "nnUNetPlans"
 STEPS = 8
 
 
-@dataclass(frozen=True)
-class DemoResult:
-    """The report's path and content."""
-
-    report: Path
-    scores: list[CaseScores]
-    labels: dict[str, int]
-    seconds: float
-
-
 def run_demo(
     *,
     out: Path,
@@ -73,22 +53,14 @@ def run_demo(
     labels: str = "pancreas",
     epochs: int | None = None,
     keep: bool = False,
-) -> DemoResult:
+) -> None:
     """Train and test `trainer` on phantoms, or on the MSD-format folder `data`, and write a report to `out`.
 
-    Without a GPU the patch is smaller than the plan's, to train in minutes; the report says so.
-
-    Args:
-        out: output folder; an earlier demo in it is replaced.
-        data: a folder or archive in the layout of MSD's Task07_Pancreas.
-        trainer: any that nnU-Net finds. One of this package without suffixes is shortened to `epochs`.
-        configuration: "2d" or "3d_fullres".
-        labels: "pancreas" (the tumour belongs to it) or "pancreas+tumour".
-        epochs: of 30 iterations each; default 20.
-        keep: keep nnU-Net's folders, with the trained model, under `out`/work.
-
-    Raises:
-        PancextError: for what the user can put right; the message says what.
+    An earlier demo in `out` is replaced. `data` is a folder or archive laid out as MSD's Task07_Pancreas.
+    A trainer of this package without suffixes is shortened to `epochs` of 30 iterations, 20 by default.
+    `configuration` is "2d" or "3d_fullres", `labels` "pancreas" (the tumour belongs to it) or
+    "pancreas+tumour". `keep` keeps nnU-Net's folders, with the trained model, under `out`/work. Without a GPU
+    the patch is smaller than the plan's, to train in minutes. PancextError says what the user can put right.
     """
     start = time.monotonic()
     full_trainer, num_epochs = name_trainer(trainer, epochs)
@@ -98,12 +70,13 @@ def run_demo(
     as_measured = (full_trainer, configuration, labels, data, device) == AS_MEASURED
     runner = CommandRunner(logs=workspace.logs, environment=environment(workspace), steps=STEPS)
 
-    source = create_or_take_data(runner, workspace, data)
-    dataset = convert(runner, workspace, source, labels=labels)
+    dataset = make_dataset(runner, workspace, data, labels=labels)
     split = split_cases(dataset.training)
     preprocessed = folders[PREPROCESSED] / dataset.folder.name
     plans_file = preprocessed / f"{PLANS}.json"
-    runner.run("nnU-Net plans and preprocesses", plan_words(configuration), progress=planning_progress)
+    runner.run(
+        "nnU-Net plans and preprocesses", plan_words(configuration), progress=progress.planning_progress
+    )
     if device == "cpu":
         configuration = add_small_configuration(plans_file, configuration)
     write_split(preprocessed / "splits_final.json", split)
@@ -112,14 +85,14 @@ def run_demo(
     runner.run(
         f"train {full_trainer}",
         ["nnUNetv2_train", str(DATASET_ID), configuration, "0", *options],
-        progress=TrainingProgress(num_epochs),
+        progress=progress.TrainingProgress(num_epochs),
     )
     test = link_cases(split.test, dataset=dataset.folder, target=workspace.work / "test")
     folders_and_id = ["-i", str(test.images), "-o", str(workspace.raw_predictions), "-d", str(DATASET_ID)]
     runner.run(
         f"predict {len(split.test)} case(s)",
         ["nnUNetv2_predict", *folders_and_id, "-c", configuration, "-f", "0", *options, *FEW_CASES],
-        progress=PredictionProgress(split.test),
+        progress=progress.PredictionProgress(split.test),
     )
     postprocess(runner, workspace, model, split, dataset.folder)
     runner.heading("evaluate and report")
@@ -129,7 +102,7 @@ def run_demo(
     record = read_training_record(model / "fold_0")
     write_report(
         workspace.report,
-        title=f"{trainer} on {'phantoms' if data is None else source.name}",
+        title=f"{trainer} on {'phantoms' if data is None else data.name}",
         facts=collect_facts(
             trainer=full_trainer,
             configuration=configuration,
@@ -147,17 +120,15 @@ def run_demo(
     )
     if not keep:
         shutil.rmtree(workspace.work)
-    result = DemoResult(workspace.report, scores, foreground, time.monotonic() - start)
-    print_result(result, split)
-    return result
+    print(f"\n{format_table(scores, foreground)}")
+    dice = mean_dice(scores, FOREGROUND if len(foreground) > 1 else next(iter(foreground)))
+    kind = "training" if split.test_was_trained_on else "test"
+    print(f"\nMean foreground Dice on {len(scores)} {kind} cases: {score_text(dice)}")
+    print(f"Report: {workspace.report}   ({duration_text(time.monotonic() - start)} in all)")
 
 
 def name_trainer(trainer: str, epochs: int | None) -> tuple[str, int | None]:
-    """Return the trainer's full name with suffixes, and its number of epochs where known.
-
-    Raises:
-        PancextError: an unknown suffix, or `epochs` with a trainer that does not take it.
-    """
+    """Return the trainer's full name with suffixes, and its number of epochs where known."""
     from nnunet_pancext.trainers import find_trainer
 
     trainer_class = find_trainer(trainer)
@@ -193,30 +164,25 @@ def environment(workspace: Workspace) -> dict[str, str]:
     }
 
 
-def create_or_take_data(runner: CommandRunner, workspace: Workspace, data: Path | None) -> Path:
-    """Return the MSD-format source: phantoms, unless the user gave one."""
-    if data is not None:
-        runner.heading(f"CTs from {data}")
-        return data
-    runner.heading(f"create {PHANTOM_CASES} phantom CTs")
+def make_dataset(
+    runner: CommandRunner, workspace: Workspace, data: Path | None, *, labels: str
+) -> ConversionResult:
+    """Convert phantoms, or the user's CTs, into an nnU-Net raw dataset, and print the excluded cases."""
     start = time.monotonic()
-    folder = write_phantom_dataset(
-        workspace.work / "source", cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED
-    )
-    size = map(str, PHANTOM_SIZE)
-    words = ["pancext", "phantom", str(folder.parent), "--cases", str(PHANTOM_CASES), "--size", *size]
-    words += ["--seed", str(SEED)]
-    runner.record("create phantom CTs", words, time.monotonic() - start)
-    return folder
-
-
-def convert(runner: CommandRunner, workspace: Workspace, source: Path, *, labels: str) -> ConversionResult:
-    """Convert the source into an nnU-Net raw dataset and print the excluded cases."""
+    if data is None:
+        runner.heading(f"create {PHANTOM_CASES} phantom CTs")
+        out = workspace.work / "source"
+        data = write_phantom_dataset(out, cases=PHANTOM_CASES, size=PHANTOM_SIZE, seed=SEED)
+        options = map(str, ("--cases", PHANTOM_CASES, "--size", *PHANTOM_SIZE, "--seed", SEED))
+        words = ["pancext", "phantom", str(out), *options]
+        runner.record("create phantom CTs", words, time.monotonic() - start)
+    else:
+        runner.heading(f"CTs from {data}")
     runner.heading("convert to nnU-Net's format")
     start = time.monotonic()
     raw = workspace.nnunet_folders()[RAW]
-    result = convert_msd(source, raw_root=raw, dataset_id=DATASET_ID, labels=labels)
-    words = ["pancext", "convert", "msd", str(source), "--out", str(raw), "--labels", labels]
+    result = convert_msd(data, raw_root=raw, dataset_id=DATASET_ID, labels=labels)
+    words = ["pancext", "convert", "msd", str(data), "--out", str(raw), "--labels", labels]
     runner.record("convert", words, time.monotonic() - start)
     for problem in result.left_out:
         runner.console.say(f"left out {problem}")
@@ -251,7 +217,7 @@ def postprocess(
             *("-plans_json", str(model / "plans.json")),
             *("-dataset_json", str(model / "dataset.json"), "-np", "1"),
         ],
-        progress=postprocessing_progress,
+        progress=progress.postprocessing_progress,
     )
     runner.run(
         "apply nnU-Net's postprocessing",
@@ -265,8 +231,8 @@ def postprocess(
 
 def foreground_labels(dataset: Path) -> dict[str, int]:
     """Return the foreground labels that the raw dataset declares."""
-    declared = read_json(dataset / "dataset.json", expect=dict)["labels"]
-    return {name: value for name, value in declared.items() if value != 0}
+    labels = read_json(dataset / "dataset.json", expect=dict)["labels"]
+    return {name: value for name, value in labels.items() if value != 0}
 
 
 def draw_overlays(workspace: Workspace, test: CaseFolders, labels: dict[str, int]) -> dict[str, Path]:
@@ -284,13 +250,3 @@ def draw_overlays(workspace: Workspace, test: CaseFolders, labels: dict[str, int
             title=case,
         )
     return overlays
-
-
-def print_result(result: DemoResult, split: Split) -> None:
-    """Print the table of scores, the headline and the report's path."""
-    print("\n" + format_table(result.scores, result.labels))
-    label = FOREGROUND if len(result.labels) > 1 else next(iter(result.labels))
-    kind = "training" if split.test_was_trained_on else "test"
-    dice = score_text(mean_dice(result.scores, label))
-    print(f"\nMean foreground Dice on {len(result.scores)} {kind} cases: {dice}")
-    print(f"Report: {result.report}   ({duration_text(result.seconds)} in all)")

@@ -1,7 +1,5 @@
 """A configuration of the plan that a CPU can train in minutes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import ceil, prod
 from pathlib import Path
@@ -19,11 +17,7 @@ IMAGE_TO_PATCH = 2.5
 
 
 def add_small_configuration(plans_file: Path, configuration: str) -> str:
-    """Add to nnU-Net's plans a configuration with a smaller patch, and return its name.
-
-    It inherits everything else, including the preprocessed data, from `configuration`: nnU-Net's documented
-    way to vary a plan.
-    """
+    """Add a configuration with a smaller patch, which inherits the rest, to the plans; return its name."""
     plans = read_json(plans_file, expect=dict)
     full = plans["configurations"][configuration]
     name = f"{configuration}_demo"
@@ -47,7 +41,4 @@ def small_patch(configuration: dict[str, Any]) -> dict[str, Any]:
         min(length, ceil(wanted / divisor) * divisor)
         for length, wanted, divisor in zip(patch, smallest, divisors, strict=True)
     ]
-    return {
-        "patch_size": size,
-        "batch_size": max(MIN_BATCH, BATCH_VOXELS[len(patch)] // prod(size)),
-    }
+    return {"patch_size": size, "batch_size": max(MIN_BATCH, BATCH_VOXELS[len(patch)] // prod(size))}

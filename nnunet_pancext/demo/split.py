@@ -1,7 +1,5 @@
 """Which cases the demo trains on, validates on and predicts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

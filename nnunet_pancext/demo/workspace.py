@@ -1,7 +1,5 @@
 """Where the demo keeps its files."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -9,7 +7,6 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
 MARKER = ".pancext_demo"
-REPORT_NAME = "demo_report.html"
 
 
 class Workspace:
@@ -22,7 +19,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.report = root / REPORT_NAME
+        self.report = root / "demo_report.html"
         self.metrics = root / "metrics.csv"
         self.overlays = root / "overlays"
         self.predictions = root / "predictions"
@@ -36,11 +33,7 @@ class Workspace:
 
 
 def open_workspace(root: Path) -> Workspace:
-    """Return an empty workspace at `root`, replacing an earlier demo.
-
-    Raises:
-        PancextError: `root` holds something else, or cannot be written.
-    """
+    """Return an empty workspace, replacing an earlier demo; PancextError if `root` holds something else."""
     workspace = Workspace(root.resolve())
     try:
         if root.exists() and not (root.is_dir() and (not any(root.iterdir()) or (root / MARKER).is_file())):

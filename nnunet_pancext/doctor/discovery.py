@@ -1,7 +1,5 @@
 """Does stock nnU-Net find the trainers? Tested in a new process, as one of nnU-Net's commands would."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -9,9 +7,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-import nnunet_pancext_discovery
 from nnunet_pancext.doctor.check import Diagnosis, ok, problem
 from nnunet_pancext.doctor.versions import torchvision_command
+from nnunet_pancext_discovery import VARIABLE
 
 TRAINER = "SegResNetNLTrainer"
 VARIANT = f"{TRAINER}_5epochs"
@@ -36,27 +34,23 @@ if variant.__name__ != "{VARIANT}" or not issubclass(variant, trainer) or varian
 
 def check_discovery() -> Iterator[Diagnosis]:
     """Look up a trainer and a variant with nnU-Net's own function; both must be the package's classes."""
-    variables = {
-        name: value for name, value in os.environ.items() if name != nnunet_pancext_discovery.VARIABLE
-    }
+    variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
     start = time.monotonic()
-    command = [sys.executable, "-c", PROGRAM]
     try:
         # In another folder, because `-c` imports from the current one first.
         with tempfile.TemporaryDirectory() as folder:
             lookup = subprocess.run(
-                command,
+                [sys.executable, "-c", PROGRAM],
                 cwd=folder,
                 env=variables,
+                timeout=TIMEOUT_S,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT_S,
                 check=False,
             )
     except subprocess.TimeoutExpired:
-        yield problem(
-            TITLE, f"no answer after {TIMEOUT_S} s", "Try again when the machine and its disk are less busy."
-        )
+        remedy = "Try again when the machine and its disk are less busy."
+        yield problem(TITLE, f"no answer after {TIMEOUT_S} s", remedy)
         return
     if lookup.returncode == 0:
         yield ok(TITLE, f"nnU-Net finds {TRAINER} and {VARIANT} ({time.monotonic() - start:.0f} s)")

@@ -1,7 +1,5 @@
 """Environment variables that hold a number: nnU-Net's processes, the package's seed and progress interval."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 
@@ -17,13 +15,10 @@ DEFAULTS = {GENERAL: 8, AUGMENTATION: 12}  # nnU-Net's
 
 def check_seed() -> Iterator[Diagnosis]:
     """The seed, where it is set."""
-
-    def read() -> object:
+    if os.environ.get(SEED):
         from nnunet_pancext.trainers.machinery.seeding import seed_from_environment
 
-        return seed_from_environment()
-
-    return _check(SEED, read, meaning="trainings are reproducible")
+        yield from _check(SEED, seed_from_environment, meaning="trainings are reproducible")
 
 
 def check_progress_interval() -> Iterator[Diagnosis]:
@@ -52,10 +47,7 @@ def check_workers() -> Iterator[Diagnosis]:
 
 
 def check_variable(variable: str, *, cpus: int, all_cpus: int) -> Diagnosis:
-    """Compare a number of processes with the usable `cpus` among `all_cpus`.
-
-    nnU-Net itself caps the augmentation processes at `all_cpus`, even if the variable is set.
-    """
+    """Compare a number of processes with the usable `cpus`; nnU-Net caps augmentation at `all_cpus`."""
     text = os.environ.get(variable)
     try:
         number = DEFAULTS[variable] if text is None else int(text)

@@ -1,7 +1,5 @@
 """Are the installed packages in the ranges that nnunet_pancext and nnU-Net declare, and do they load?"""
 
-from __future__ import annotations
-
 import importlib
 import platform
 from collections.abc import Iterator
@@ -49,7 +47,7 @@ def check_packages() -> Iterator[Diagnosis]:
 
 
 def check_package(distribution: str) -> Diagnosis:
-    """Return whether a distribution is installed, in the declared range and, torch and torchvision, loads."""
+    """Check that a distribution is installed, in the declared range and, torch and torchvision, loads."""
     title, version = TITLES.get(distribution, distribution), installed_version(distribution)
     allowed = declared_ranges().get(distribution, SpecifierSet())
     install = f'pip install "{distribution}{allowed}"'
@@ -82,10 +80,7 @@ def check_baselines() -> Iterator[Diagnosis]:
 
 
 def declared_ranges(*, extra: str = "") -> dict[str, SpecifierSet]:
-    """Return, by canonical name, the versions that both packages allow of each requirement on this system.
-
-    Only the requirements of `extra` are added to those of a plain installation.
-    """
+    """Return by canonical name the versions that both packages, with an `extra`, allow on this system."""
     ranges: dict[str, SpecifierSet] = {}
     for distribution in filter(installed_version, (PLUGIN, NNUNET)):
         for requirement in map(Requirement, metadata.requires(distribution) or []):

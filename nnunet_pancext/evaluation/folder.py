@@ -13,7 +13,7 @@ from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets, read_targets
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.io.parallel import for_each
-from nnunet_pancext.nnunet_files.patients import patient_of, recorded_patients
+from nnunet_pancext.nnunet_files.raw_dataset import patient_of, recorded_patients
 
 
 @dataclass(frozen=True, kw_only=True)

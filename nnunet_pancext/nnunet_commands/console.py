@@ -1,7 +1,5 @@
 """Console output of a long run: lines that stay, and a status that the next line replaces."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import threading

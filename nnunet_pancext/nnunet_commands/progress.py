@@ -1,7 +1,5 @@
 """Condenses the output of nnU-Net's commands to a few lines of progress."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
@@ -17,11 +15,7 @@ _NUMBER = re.compile(r"(?<![\w.])(?:nan|\d+\.\d+)")
 
 
 class TrainingProgress:
-    """Condenses the training log to a line per epoch and a status within it; call it with each line.
-
-    Args:
-        num_epochs: of the whole training, if known.
-    """
+    """Condenses the training log to a line per epoch, of `num_epochs` if known, and a status within it."""
 
     def __init__(self, num_epochs: int | None) -> None:
         self.total = f"/{num_epochs}" if num_epochs else ""

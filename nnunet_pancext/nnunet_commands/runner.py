@@ -1,7 +1,5 @@
 """Runs nnU-Net's own commands with their output in a log and short progress on the console."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess
@@ -9,7 +7,8 @@ import sysconfig
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +34,8 @@ class CommandRecord:
 class CommandRunner:
     """Runs commands one after the other and remembers them for the report.
 
-    Args:
-        logs: folder with one log per command.
-        environment: added to the environment of every command.
-        steps: total number of steps, for the headings.
+    `logs` is a folder with one log per command, `environment` is added to that of every command, and `steps`
+    is the total number of steps, for the headings.
     """
 
     def __init__(self, *, logs: Path, environment: dict[str, str], steps: int) -> None:
@@ -66,40 +63,16 @@ class CommandRunner:
     def run(
         self, title: str, words: list[str], *, progress: Callable[[str], str | None] | None = None
     ) -> None:
-        """Run the command `words` as the next step.
+        """Run a command, found beside this Python, as the next step; PancextError if it fails.
 
-        Args:
-            title: of the step.
-            words: the command's name, found beside this Python, and its arguments.
-            progress: turns a line of output into a line for the console, or None to log it only. Lines that
-                become a `Status` are not logged.
-
-        Raises:
-            PancextError: the command failed; the end of its output is in the message.
+        `progress` turns a line of output into a line for the console, or None to log it only. Lines that
+        become a `Status` are not logged.
         """
         self.heading(title)
         self.console.say(shlex.join(words))
         log = self.logs / f"{self.step}_{words[0]}.txt"
-        start = time.monotonic()
-        with log.open("w", encoding="utf-8") as stream:
-            code, tail = self._stream(words, stream.write, progress or (lambda line: None), start)
-        seconds = time.monotonic() - start
-        if code:
-            raise PancextError(
-                f"{words[0]} ended with exit code {code}. Its last lines (full output in {log}):\n"
-                + "".join(f"  | {line}\n" for line in tail)
-            )
-        self.console.say(f"done in {duration_text(seconds)}")
-        self.record(title, words, seconds)
-
-    def _stream(
-        self,
-        words: list[str],
-        write: Callable[[str], object],
-        progress: Callable[[str], str | None],
-        start: float,
-    ) -> tuple[int, list[str]]:
         tail: deque[str] = deque(maxlen=TAIL_LINES)
+        start = time.monotonic()
         process = subprocess.Popen(
             [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]],
             env=self.environment,
@@ -109,16 +82,16 @@ class CommandRunner:
             text=True,
             errors="replace",
         )
-        with process, _Heartbeat(self.console, start):
+        with log.open("w", encoding="utf-8") as stream, process, _heartbeat(self.console, start):
             try:
                 for line in process.stdout or ():
                     text = line.rstrip().rsplit("\r", 1)[-1]
-                    message = progress(text)
+                    message = progress(text) if progress else None
                     if message:
                         self.console.say(message)
                     if isinstance(message, Status):
                         continue
-                    write(line)
+                    stream.write(line)
                     if text:
                         tail.append(text)
             except BaseException:
@@ -126,26 +99,29 @@ class CommandRunner:
                 raise
             finally:
                 self.console.clear_status()
-        return process.returncode, list(tail)
+        seconds = time.monotonic() - start
+        if code := process.returncode:
+            raise PancextError(
+                f"{words[0]} ended with exit code {code}. Its last lines (full output in {log}):\n"
+                + "".join(f"  | {line}\n" for line in tail)
+            )
+        self.console.say(f"done in {duration_text(seconds)}")
+        self.record(title, words, seconds)
 
 
-class _Heartbeat:
-    """Shows how long a command has been running, as long as it reports no progress itself."""
+@contextmanager
+def _heartbeat(console: Console, start: float) -> Iterator[None]:
+    """Show how long a command has been running, as long as it reports no progress itself."""
+    ended = threading.Event()
 
-    def __init__(self, console: Console, start: float) -> None:
-        self.console = console
-        self.start = start
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._beat, daemon=True)
+    def beat() -> None:
+        while not ended.wait(1):
+            console.heartbeat(f"... {duration_text(time.monotonic() - start)}", after_s=HEARTBEAT_S)
 
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.ended.set()
-        self.thread.join()
-
-    def _beat(self) -> None:
-        while not self.ended.wait(1):
-            elapsed = duration_text(time.monotonic() - self.start)
-            self.console.heartbeat(f"... {elapsed}", after_s=HEARTBEAT_S)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,7 +1,5 @@
 """nnU-Net's dataset.json: what label values and image channels mean, and the format of the files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,20 +71,12 @@ class DatasetJson:
 
 
 def read_dataset_json(path: Path, *, remedy: str = "Correct or replace it.") -> DatasetJson:
-    """Read a dataset.json.
-
-    Raises:
-        PancextError: the file cannot be read, or is not a JSON object; `remedy` ends the message.
-    """
+    """Read a dataset.json; PancextError, which ends with `remedy`, if it is not a readable JSON object."""
     return DatasetJson(path, read_json(path, expect=dict, remedy=remedy))
 
 
 def find_dataset_json(predictions: Path, truth: Path) -> Path:
-    """Return the dataset.json in the folder of the predictions or of the ground truth, or above the latter.
-
-    Raises:
-        PancextError: there is none.
-    """
+    """Return the dataset.json beside the predictions or the ground truth, or above it; else PancextError."""
     tried = [folder / NAME for folder in (predictions, truth, truth.resolve().parent)]
     for path in tried:
         if path.is_file():
@@ -96,11 +86,7 @@ def find_dataset_json(predictions: Path, truth: Path) -> Path:
 
 
 def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dict[str, tuple[int, ...]]:
-    """Return the values of each label or region; `source` is the file that errors name.
-
-    Raises:
-        PancextError: a label is neither a whole number nor a list of them.
-    """
+    """Return the values of each label or region; PancextError, which names `source`, if one is malformed."""
     values = {}
     for name, declared in labels.items():
         several = tuple(declared) if isinstance(declared, (list, tuple)) else (declared,)

@@ -1,8 +1,7 @@
 """nnU-Net's three folders, named by environment variables."""
 
-from __future__ import annotations
-
 import os
+import re
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -22,11 +21,7 @@ def nnunet_folder(variable: str) -> Path | None:
 
 
 def existing_folder(variable: str) -> Path:
-    """Return the folder that an environment variable names.
-
-    Raises:
-        PancextError: the variable is not set, or its folder does not exist.
-    """
+    """Return the folder that an environment variable names; PancextError if unset or not a folder."""
     folder = nnunet_folder(variable)
     if folder is None:
         raise PancextError(
@@ -49,22 +44,30 @@ def raw_root() -> Path:
     return folder
 
 
-def all_folders_set() -> bool:
-    """Return whether all three variables are set."""
-    return all(nnunet_folder(variable) for variable in DUTIES)
+def find_dataset_folder(variable: str, name: str, *, holding: str = "") -> Path:
+    """Return the one dataset of this name or number, `holding` a file, in the folder of `variable`."""
+    root = existing_folder(variable)
+    datasets = [path for path in sorted(root.glob("Dataset*")) if path.is_dir() and (path / holding).exists()]
+    is_number = re.fullmatch("[0-9]+", name)
+    pattern = rf"Dataset0*{name.lstrip('0')}_.*" if is_number else re.escape(name)
+    matches = [path for path in datasets if re.fullmatch(pattern, path.name)]
+    if len(matches) != 1:
+        raise PancextError(
+            f"There is {'more than one' if matches else 'no'} dataset {name!r} in {variable} ({root}); "
+            f"there are: {', '.join(path.name for path in datasets) or 'none'}. Give its number or its name."
+        )
+    return matches[0]
 
 
 def require_all_folders_set() -> None:
     """Raise PancextError, with the lines to type, unless all three variables are set."""
     missing = [variable for variable in DUTIES if nnunet_folder(variable) is None]
     if missing:
-        lines = "\n".join(f"  {export_line(variable)}    # {DUTIES[variable]}" for variable in missing)
+        lines = "\n".join(
+            f"  export {variable}=$HOME/nnunet/{variable.removeprefix('nnUNet_')}    # {DUTIES[variable]}"
+            for variable in missing
+        )
         raise PancextError(f"{', '.join(missing)} not set. nnU-Net's commands need:\n{lines}")
-
-
-def export_line(variable: str) -> str:
-    """Return an example that sets the variable in a shell."""
-    return f"export {variable}=$HOME/nnunet/{variable.removeprefix('nnUNet_')}"
 
 
 def starts_with_variable(path: str) -> bool:

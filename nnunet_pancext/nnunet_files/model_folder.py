@@ -1,7 +1,5 @@
 """The folder of a trained model, as `nnUNetv2_train` writes it: its name, its folds, its dataset's cases."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +10,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.folders import RAW, nnunet_folder
-from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
+from nnunet_pancext.nnunet_files.raw_dataset import find_ground_truth
 
 SEPARATOR = "__"  # nnU-Net's, in the name of the folder
 ALL = "all"  # nnU-Net's name of the fold that trains on every case, and is validated on the same
@@ -28,7 +26,7 @@ class ModelName(NamedTuple):
     configuration: str
 
     @classmethod
-    def parse(cls, text: str) -> ModelName | None:
+    def parse(cls, text: str) -> "ModelName | None":
         """Read a folder's name; None where it does not have three parts."""
         parts = text.split(SEPARATOR)
         return cls(*parts) if len(parts) == 3 and all(parts) else None
@@ -51,7 +49,6 @@ class Fold:
 
     @property
     def validation(self) -> Path:
-        """Where nnU-Net writes the predictions of the validation cases."""
         return self.folder / "validation"
 
     @property
@@ -66,7 +63,6 @@ class Fold:
 
     @property
     def is_validated(self) -> bool:
-        """Whether the validation is complete."""
         return self.summary.is_file()
 
     @property
@@ -80,32 +76,26 @@ class Fold:
         return self.name == ALL
 
     def prediction(self, case: str) -> Path:
-        """The predicted label map of a validation case."""
         return self.validation / f"{case}{self.ending}"
 
     def probabilities(self, case: str) -> Path:
-        """The predicted probabilities of a validation case."""
         return self.validation / f"{case}.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFolder:
-    """A trained model, the ground truth of its dataset, and its images where they are available.
-
-    `folds` are those to report, `left_out` those that the user did not exclude but that are omitted.
-    """
+    """A trained model, the ground truth of its dataset, and its images where they are available."""
 
     folder: Path
     name: ModelName
     dataset: DatasetJson
-    folds: list[Fold]
-    left_out: list[Fold]
+    folds: list[Fold]  # to report
+    left_out: list[Fold]  # not excluded by the user, but omitted
     truth: Path
     images: Path | None
 
     @property
     def trainer(self) -> str:
-        """The name of the trainer."""
         return self.name.trainer
 
     @property
@@ -117,14 +107,10 @@ class ModelFolder:
 def open_model_folder(
     folder: Path, *, folds: Sequence[str] = (), truth: Path | None = None, images: Path | None = None
 ) -> ModelFolder:
-    """Find the folds of a model, or those named, with their validation.
+    """Find the folds of a model, or those named; PancextError if they cannot be reported.
 
     Fold `all`, validated on its training cases, is omitted where a numbered fold is validated. By default the
     ground truth is in nnUNet_preprocessed or nnUNet_raw and the images are in nnUNet_raw.
-
-    Raises:
-        PancextError: the folder is not a trained model, its images are not volumes, a fold does not exist,
-            `all` is named with others, none was validated, or the ground truth is not found.
     """
     folder = folder.resolve()
     name = ModelName.parse(folder.name)
@@ -158,7 +144,7 @@ def open_model_folder(
             f"No fold of {folder} has a validation. Finish nnUNetv2_train, or run it with --val."
         )
     raw = nnunet_folder(RAW)
-    if images is None and raw is not None and (raw / folder.parent.name / "imagesTr").is_dir():
+    if images is None and raw and (raw / folder.parent.name / "imagesTr").is_dir():
         images = raw / folder.parent.name / "imagesTr"
     return ModelFolder(
         folder=folder,

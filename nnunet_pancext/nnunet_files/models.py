@@ -1,25 +1,20 @@
 """Finding trained models in nnU-Net's folder of results."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
-from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
+from nnunet_pancext.nnunet_files.folders import RESULTS, find_dataset_folder
 from nnunet_pancext.nnunet_files.model_folder import SEPARATOR, Fold, ModelName
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: its folder, and what it was trained with.
+    """A trained model: its folder, and what it was trained with."""
 
-    `name` identifies it in tables: the trainer, with plans or configuration where these differ.
-    """
-
-    name: str
+    name: str  # in tables: the trainer, with plans or configuration where these differ
     trained_as: ModelName
     folder: Path
     dataset: DatasetJson
@@ -35,36 +30,14 @@ class Model:
 
 
 def find_dataset_results(dataset: str) -> Path:
-    """Return the folder of a dataset, given by number or name, in nnU-Net's results.
-
-    Raises:
-        PancextError: nnUNet_results is not set, or holds no such dataset or several.
-    """
-    root = existing_folder(RESULTS)
-    prefix = f"Dataset{int(dataset):03d}_" if dataset.isdecimal() else None
-    matches = [
-        path
-        for path in sorted(root.iterdir())
-        if path.is_dir() and (path.name == dataset if prefix is None else path.name.startswith(prefix))
-    ]
-    if len(matches) != 1:
-        existing = ", ".join(sorted(path.name for path in root.glob("Dataset*"))) or "none"
-        number = "more than one" if matches else "no"
-        raise PancextError(
-            f"There is {number} dataset {dataset!r} in nnUNet_results ({root}); there are: {existing}. "
-            "Give its number or its name."
-        )
-    return matches[0]
+    """Return the folder of a dataset, given by number or name, in nnU-Net's results; PancextError if none."""
+    return find_dataset_folder(RESULTS, dataset)
 
 
 def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plans: str) -> list[Model]:
-    """Return the models of a dataset's results, in the order of `names`.
+    """Return the models of a dataset's results by name; PancextError if fewer than two are found.
 
     A name is TRAINER, trained with `plans` and `configuration`, or TRAINER__PLANS__CONFIGURATION.
-
-    Raises:
-        PancextError: fewer than two names, one given twice or never trained, or a model without
-            dataset.json.
     """
     wanted = [model_name(name, configuration=configuration, plans=plans) for name in names]
     for index, parts in enumerate(wanted):
@@ -77,7 +50,13 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
     for parts in wanted:
         folder = dataset / str(parts)
         if not folder.is_dir():
-            raise PancextError(_never_trained(folder, dataset))
+            trained = sorted(path.name for path in dataset.glob(f"*{SEPARATOR}*") if path.is_dir())
+            listed = "\n  ".join(trained) or "none"
+            raise PancextError(
+                f"There is no trained model {parts} in {dataset}. Trained models:\n  {listed}\n"
+                "Name one of these, with --plans and --configuration or in full as "
+                "TRAINER__PLANS__CONFIGURATION."
+            )
         models.append(
             Model(
                 name=SEPARATOR.join(part for part, differs in zip(parts, differing, strict=True) if differs),
@@ -90,11 +69,7 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
 
 
 def model_name(name: str, *, configuration: str, plans: str) -> ModelName:
-    """Read a name as `find_models` takes it.
-
-    Raises:
-        PancextError: the name has two parts, or more than three, or an empty one.
-    """
+    """Read a name as `find_models` takes it; PancextError if it has neither form."""
     if name and SEPARATOR not in name:
         return ModelName(name, plans, configuration)
     parsed = ModelName.parse(name)
@@ -104,29 +79,21 @@ def model_name(name: str, *, configuration: str, plans: str) -> ModelName:
 
 
 def reference_of(models: Sequence[Model], name: str | None, *, configuration: str, plans: str) -> Model:
-    """Return the model that the others are compared with: the first one, or the one named.
-
-    Raises:
-        PancextError: it is not among the models.
-    """
+    """Return the model to compare the others with: the first or the named one; PancextError if none is."""
     if name is None:
         return models[0]
     wanted = model_name(name, configuration=configuration, plans=plans)
-    for model in models:
-        if model.trained_as == wanted:
-            return model
-    raise PancextError(
-        f"The reference {name} is not among the trainers compared: {', '.join(m.name for m in models)}. "
-        "Name one of them."
-    )
+    matching = [model for model in models if model.trained_as == wanted]
+    if not matching:
+        raise PancextError(
+            f"The reference {name} is not among the trainers compared: {', '.join(m.name for m in models)}. "
+            "Name one of them."
+        )
+    return matching[0]
 
 
 def shared_ending(models: Sequence[Model]) -> str:
-    """Return the suffix of all models' label maps.
-
-    Raises:
-        PancextError: they differ.
-    """
+    """Return the suffix of all models' label maps; PancextError if they differ."""
     endings = {model.name: model.ending for model in models}
     if len(set(endings.values())) > 1:
         listed = ", ".join(f"{name} {ending!r}" for name, ending in endings.items())
@@ -135,12 +102,3 @@ def shared_ending(models: Sequence[Model]) -> str:
             "format can be compared: train them on the same raw dataset."
         )
     return models[0].ending
-
-
-def _never_trained(folder: Path, dataset: Path) -> str:
-    trained = sorted(path.name for path in dataset.iterdir() if path.is_dir() and SEPARATOR in path.name)
-    listed = "\n  ".join(trained) or "none"
-    return (
-        f"There is no trained model {folder.name} in {dataset}. Trained models:\n  {listed}\n"
-        "Name one of these, with --plans and --configuration or in full as TRAINER__PLANS__CONFIGURATION."
-    )

@@ -1,7 +1,5 @@
 """`splits_final.json`, from which nnU-Net reads a dataset's folds. Previous folds are always kept."""
 
-from __future__ import annotations
-
 import json
 from itertools import count
 from pathlib import Path
@@ -44,10 +42,7 @@ def parse_folds(content: Any, *, source: Path) -> Folds:
 
 
 def place_folds(folds: Folds, *, dataset: str) -> Path | None:
-    """Write the folds where nnU-Net reads them; None where nnUNet_preprocessed is not set.
-
-    Different folds already there are kept under the name that `backup_of` gives.
-    """
+    """Write the folds where nnU-Net reads them, and keep others as `backup_of`; None without that folder."""
     target = folds_file(dataset)
     if target is None:
         return None

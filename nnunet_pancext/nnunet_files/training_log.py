@@ -3,8 +3,6 @@
 The checkpoints hold nnU-Net's own record too, but reading it would mean to unpickle them.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator
@@ -14,7 +12,6 @@ from pathlib import Path
 
 EPOCH = re.compile(r": Epoch (\d+)\s*$")
 PHASE = re.compile(r": Phase (\S+): (.*)")
-WEIGHTS = re.compile(r": Loss weights: Dice (\S+), CE (\S+)")
 PEAK = re.compile(r": Peak memory: ([\d.]+) GB")
 PSEUDO_DICE = re.compile(r": Pseudo dice \[(.*)\]")
 LINES = {
@@ -22,6 +19,8 @@ LINES = {
     "val_losses": re.compile(r": val_loss (\S+)"),
     "lrs": re.compile(r": Current learning rate: (\S+)"),
     "seconds": re.compile(r": Epoch time: (\S+) s\s*$"),
+    "loss_weight_dice": re.compile(r": Loss weights: Dice (\S+), CE"),
+    "loss_weight_ce": re.compile(r": Loss weights: Dice \S+, CE (\S+)"),
 }
 # As in [0.61, nan] or [np.float32(0.61), np.float32(nan)].
 NUMBER = re.compile(r"(?<![\w.])(?:nan|-?\d+(?:\.\d+)?(?:e-?\d+)?)")
@@ -32,16 +31,12 @@ Epochs = dict[int, dict[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """Columns of numbers by epoch, with the names of nnU-Net's logger and columns of our trainers.
-
-    A number that was not logged is nan. `phases` are the first epochs and names of the two-stage network's
-    training phases. `peak_gb` is the highest peak of GPU memory, None if not logged.
-    """
+    """Columns of numbers by epoch, named as nnU-Net's logger and our trainers do; nan if not logged."""
 
     fold: str
     columns: dict[str, list[float]]
-    phases: list[tuple[int, str]] = field(default_factory=list)
-    peak_gb: float | None = None
+    phases: list[tuple[int, str]] = field(default_factory=list)  # first epoch and name, two-stage network
+    peak_gb: float | None = None  # of GPU memory
 
     @property
     def epochs(self) -> int:
@@ -64,15 +59,26 @@ class TrainingRecord:
 
 
 def read_training_record(folder: Path) -> TrainingRecord | None:
-    """Read the logs in a fold's folder, several if the training was continued; None if they have no epoch.
-
-    An epoch that was run twice counts as last run.
-    """
+    """Read the logs in a fold's folder; None without an epoch. One that was run twice counts as last run."""
     epochs: Epochs = {}
     phase_of: dict[int, str] = {}
     peaks: list[float] = []
     for path in sorted(folder.glob("training_log_*.txt")):
-        _read(path, epochs, phase_of, peaks)
+        number = None
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if match := EPOCH.search(line):
+                number = int(match[1])
+                # A training continued from an earlier epoch replaces the later ones.
+                for later in [epoch for epoch in epochs if epoch >= number]:
+                    del epochs[later]
+                    phase_of.pop(later, None)
+                epochs[number] = {}
+            elif number is not None:
+                epochs[number].update(_values(line))
+                if match := PHASE.search(line):
+                    phase_of[number] = match[1]
+                if match := PEAK.search(line):
+                    peaks.append(float(match[1]))
     if not epochs:
         return None
     average = math.nan
@@ -89,24 +95,6 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
     )
 
 
-def _read(path: Path, epochs: Epochs, phase_of: dict[int, str], peaks: list[float]) -> None:
-    number = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if match := EPOCH.search(line):
-            number = int(match[1])
-            # A training continued from an earlier epoch replaces the later ones.
-            for later in [epoch for epoch in epochs if epoch >= number]:
-                del epochs[later]
-                phase_of.pop(later, None)
-            epochs[number] = {}
-        elif number is not None:
-            epochs[number].update(_values(line))
-            if match := PHASE.search(line):
-                phase_of[number] = match[1]
-            if match := PEAK.search(line):
-                peaks.append(float(match[1]))
-
-
 def _values(line: str) -> Iterator[tuple[str, float]]:
     """Yield the values that a line logs, by column."""
     for name, pattern in LINES.items():
@@ -115,9 +103,6 @@ def _values(line: str) -> Iterator[tuple[str, float]]:
     if match := PSEUDO_DICE.search(line):
         dice = [float(value) for value in NUMBER.findall(match[1]) if value != "nan"]
         yield "mean_fg_dice", sum(dice) / len(dice) if dice else math.nan
-    if match := WEIGHTS.search(line):
-        yield "loss_weight_dice", float(match[1])
-        yield "loss_weight_ce", float(match[2])
     if match := PHASE.search(line):
         for part in match[2].split(", "):
             name, _, value = part.rstrip().rpartition(" ")

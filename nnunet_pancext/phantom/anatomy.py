@@ -1,31 +1,14 @@
 """One synthetic patient: everything drawn at random about the body and the scan, before any voxel exists."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nnunet_pancext.phantom import frame, viscera
 from nnunet_pancext.phantom.difficulty import Difficulty
-from nnunet_pancext.phantom.frame import (
-    back_muscle_layers,
-    lung_layers,
-    place_wall,
-    rib_layers,
-    spine_layers,
-    wall_layers,
-)
-from nnunet_pancext.phantom.layers import Layer
 from nnunet_pancext.phantom.pancreas import Lesion, gland_layers, place_gland
 from nnunet_pancext.phantom.placer import Placer
-from nnunet_pancext.phantom.viscera import (
-    duodenum_layers,
-    gut_layers,
-    kidney_layers,
-    liver_layers,
-    spleen_layers,
-    stomach_layers,
-)
+from nnunet_pancext.phantom.shapes import Layer
 
 BODY_WIDTH_MM = 300.0
 ENHANCEMENT_SPREAD_HU = 8.0
@@ -35,18 +18,12 @@ ANATOMY_STREAM, TUMOUR_STREAM, NOISE_STREAM = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """The scanner settings.
+    """The scanner settings; both centres are (x right, y anterior, z superior)."""
 
-    field_of_view_mm: width of the square slice, 1.1 to 1.2 times the body's width.
-    coverage_mm: length scanned along z.
-    centre_mm: centre of the image in the body (x right, y anterior, z superior).
-    isocentre_mm: centre of the image in the scanner, same axes.
-    """
-
-    field_of_view_mm: float
-    coverage_mm: float
-    centre_mm: np.ndarray
-    isocentre_mm: np.ndarray
+    field_of_view_mm: float  # width of the square slice, 1.1 to 1.2 times the body's
+    coverage_mm: float  # length scanned along z
+    centre_mm: np.ndarray  # of the image in the body
+    isocentre_mm: np.ndarray  # of the image in the scanner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,20 +59,20 @@ def sample_anatomy(*, seed: int, index: int, difficulty: Difficulty) -> Anatomy:
     )
     shift_hu = placer.around(0.0, ENHANCEMENT_SPREAD_HU)
     difficulty = replace(difficulty, pancreas_hu=difficulty.pancreas_hu + shift_hu)
-    wall = place_wall(placer)
+    wall = frame.place_wall(placer)
     gland = place_gland(placer, difficulty, with_tumour=has_tumour(seed=seed, index=index))
     layers = [
-        *wall_layers(wall),
-        *back_muscle_layers(placer),
-        *rib_layers(placer, wall),
-        *lung_layers(placer, wall),
-        *gut_layers(placer, wall, difficulty),
-        *stomach_layers(placer, wall, difficulty),
-        *spleen_layers(placer, wall, difficulty),
-        *liver_layers(placer, wall, difficulty),
-        *kidney_layers(placer, wall),
-        *spine_layers(placer),
-        *duodenum_layers(placer, difficulty),
+        *frame.wall_layers(wall),
+        *frame.back_muscle_layers(placer),
+        *frame.rib_layers(placer, wall),
+        *frame.lung_layers(placer, wall),
+        *viscera.gut_layers(placer, wall, difficulty),
+        *viscera.stomach_layers(placer, wall, difficulty),
+        *viscera.spleen_layers(placer, wall, difficulty),
+        *viscera.liver_layers(placer, wall, difficulty),
+        *viscera.kidney_layers(placer, wall),
+        *frame.spine_layers(placer),
+        *viscera.duodenum_layers(placer, difficulty),
         *gland_layers(gland, wall, difficulty),
     ]
     return Anatomy(layers=tuple(layers), lesion=gland.lesion, scan=scan)

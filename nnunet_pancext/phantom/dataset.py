@@ -1,7 +1,5 @@
 """Writes phantom cases in the layout in which MSD Task07_Pancreas is downloaded."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
@@ -18,9 +16,9 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import PARTIAL_PREFIX, write_json
 from nnunet_pancext.io.images import write_compressed
 from nnunet_pancext.phantom.case import DEFAULT_SIZE, PhantomCase, check_request, make_phantom_case
-from nnunet_pancext.phantom.difficulty import find_difficulty
 
 TASK_FOLDER = "Task07_Pancreas"
+DESCRIPTION = "Phantom: synthetic abdominal CTs with pancreas and cancer, not of any patient"
 # ITK counts x to the left and y to the back, the arrays the other way: the RAS affine of MSD's files.
 RAS_DIRECTION = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -38,37 +36,29 @@ def write_phantom_dataset(
     """Write `cases` labelled and `test_cases` unlabelled phantoms under `out`; return the task folder.
 
     `size` is (Z, Y, X) in voxels. A case depends only on `seed` and its number, so more cases add files and
-    change none. The folder appears complete or not at all.
-
-    Raises:
-        PancextError: counts, size, difficulty or seed out of range, Task07_Pancreas exists, or `out` is not
-            writable.
+    change none. The folder appears complete or not at all; PancextError where it exists, cannot be written,
+    or an argument is out of range.
     """
-    out = Path(out)
-    check_request(seed=seed, size=size)
-    find_difficulty(difficulty)
+    check_request(seed=seed, size=size, difficulty=difficulty)
     if cases < 1:
         raise PancextError(f"cannot write {cases} phantom cases: ask for at least 1")
     if test_cases < 0:
         raise PancextError(f"cannot write {test_cases} phantom test cases: ask for 0 or more")
-    target = out / TASK_FOLDER
+    target = Path(out) / TASK_FOLDER
     numbers = [labelled_number(place) for place in range(cases)]
-    test_numbers = [unlabelled_number(place) for place in range(test_cases)]
+    test_numbers = [3 * (place + 1) for place in range(test_cases)]  # the gaps between the labelled ones
     with _folder_in_the_making(target) as folder:
         for name in ("imagesTr", "labelsTr", "imagesTs"):
             (folder / name).mkdir()
-        progress = tqdm(
-            numbers + test_numbers, desc="phantom", unit="case", file=sys.stderr, disable=not show_progress
-        )
-        for place, number in enumerate(progress):
+        progress = {"desc": "phantom", "unit": "case", "file": sys.stderr, "disable": not show_progress}
+        for number in tqdm(numbers + test_numbers, **progress):
             case = make_phantom_case(seed=seed, index=number, size=size, difficulty=difficulty)
-            labelled = place < cases
-            _write_array(
-                folder / ("imagesTr" if labelled else "imagesTs") / file_name(number), case.image, case
-            )
-            if labelled:
-                _write_array(folder / "labelsTr" / file_name(number), case.label, case)
-        write_json(folder / "dataset.json", describe(numbers, test_numbers, difficulty=difficulty, seed=seed))
+            images = "imagesTs" if number in test_numbers else "imagesTr"
+            _write_array(folder / images / _file_name(number), case.image, case)
+            if number in numbers:
+                _write_array(folder / "labelsTr" / _file_name(number), case.label, case)
+        description = f"{DESCRIPTION} (difficulty {difficulty}, seed {seed})"
+        write_json(folder / "dataset.json", _dataset_json(description, numbers, test_numbers))
     return target
 
 
@@ -77,22 +67,15 @@ def labelled_number(place: int) -> int:
     return 3 * place // 2 + 1
 
 
-def unlabelled_number(place: int) -> int:
-    """Return the number of the unlabelled case at `place` (0, 1, ...): 3, 6, 9, ..., the gaps."""
-    return 3 * (place + 1)
-
-
-def file_name(number: int) -> str:
-    """Return MSD's file name of case `number`."""
+def _file_name(number: int) -> str:
     return f"pancreas_{number:03d}.nii.gz"
 
 
-def describe(numbers: list[int], test_numbers: list[int], *, difficulty: str, seed: int) -> dict[str, Any]:
-    """Return the content of `dataset.json`: MSD's keys in MSD's order, its misspelt `relase` included."""
+def _dataset_json(description: str, numbers: list[int], test_numbers: list[int]) -> dict[str, Any]:
+    """MSD's keys in MSD's order, its misspelt `relase` included."""
     return {
         "name": "Pancreas",
-        "description": "Phantom: synthetic abdominal CTs with pancreas and cancer, not of any patient "
-        f"(difficulty {difficulty}, seed {seed})",
+        "description": description,
         "reference": "nnunet_pancext phantom, in the layout of MSD Task07_Pancreas",
         "licence": "CC0 1.0",
         "relase": "1.0",
@@ -102,10 +85,10 @@ def describe(numbers: list[int], test_numbers: list[int], *, difficulty: str, se
         "numTraining": len(numbers),
         "numTest": len(test_numbers),
         "training": [
-            {"image": f"./imagesTr/{file_name(number)}", "label": f"./labelsTr/{file_name(number)}"}
+            {"image": f"./imagesTr/{_file_name(number)}", "label": f"./labelsTr/{_file_name(number)}"}
             for number in numbers
         ],
-        "test": [f"./imagesTs/{file_name(number)}" for number in test_numbers],
+        "test": [f"./imagesTs/{_file_name(number)}" for number in test_numbers],
     }
 
 

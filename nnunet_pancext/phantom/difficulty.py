@@ -1,36 +1,28 @@
 """How hard the phantom's pancreas and tumour are to see, in HU and mm."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-
-from nnunet_pancext.errors import PancextError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difficulty:
-    """The contrasts, noise and lesion sizes of a phantom; everything else is the same at every difficulty.
+    """The contrasts, noise and lesion sizes of a phantom; everything else is the same at every difficulty."""
 
-    pancreas_hu: mean of the parenchyma (portal venous phase); patients differ by up to 8 HU, liver, spleen
-        and bowel wall along with it.
-    tumour_contrast_hu: how much darker than the parenchyma the tumour is.
-    neighbour_contrast_hu: how much brighter than the pancreas the liver is; the spleen is 1.5 times that
-        brighter and the bowel wall 1 times that darker.
-    noise_sd_hu: standard deviation of the image noise.
-    lesion_diameter_mm: smallest and largest mean tumour diameter, uniformly distributed.
-    pancreas_scale: factor on the radius of the gland (head 15 mm, neck 9 mm, body 11 mm, tail 9 mm).
-    fat_gap_mm: thickness of the fat between the pancreas and its neighbours; 0 lets them touch.
-    boundary_blur_mm: width over which pancreas and tumour fade into what surrounds them.
-    """
-
+    # Mean of the parenchyma (portal venous phase). Patients differ by up to 8 HU, and so do liver, spleen and
+    # bowel wall.
     pancreas_hu: float
-    tumour_contrast_hu: float
+    tumour_contrast_hu: float  # how much darker than the parenchyma the tumour is
+    # How much brighter than the pancreas the liver is; the spleen is 1.5 times that brighter.
     neighbour_contrast_hu: float
     noise_sd_hu: float
-    lesion_diameter_mm: tuple[float, float]
-    pancreas_scale: float
-    fat_gap_mm: float
-    boundary_blur_mm: float
+    lesion_diameter_mm: tuple[float, float]  # smallest and largest mean diameter, uniformly distributed
+    pancreas_scale: float  # factor on the radius of the gland (head 15 mm, neck 9 mm, body 11 mm, tail 9 mm)
+    fat_gap_mm: float  # between the pancreas and its neighbours; 0 lets them touch
+    boundary_blur_mm: float  # width over which pancreas and tumour fade into what surrounds them
+
+    @property
+    def bowel_wall_hu(self) -> float:
+        """As much darker than the pancreas as the liver is brighter."""
+        return self.pancreas_hu - self.neighbour_contrast_hu
 
 
 DIFFICULTIES = {
@@ -55,12 +47,3 @@ DIFFICULTIES = {
         boundary_blur_mm=3.0,
     ),
 }
-
-
-def find_difficulty(name: str) -> Difficulty:
-    """Return the difficulty called `name`; raise PancextError with the known names otherwise."""
-    try:
-        return DIFFICULTIES[name]
-    except KeyError:
-        known = ", ".join(DIFFICULTIES)
-        raise PancextError(f"unknown phantom difficulty {name!r}: choose one of {known}") from None

@@ -1,14 +1,21 @@
 """The abdominal wall and the skeleton: skin, fat, muscle, spine, ribs, lung bases."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_pancext.phantom.layers import FAT_HU, Layer
 from nnunet_pancext.phantom.placer import Placer, smooth_tube
-from nnunet_pancext.phantom.shapes import Column, Ellipsoid, Grown, HalfSpace, Intersection, Shape, Union
+from nnunet_pancext.phantom.shapes import (
+    FAT_HU,
+    Column,
+    Ellipsoid,
+    Grown,
+    HalfSpace,
+    Intersection,
+    Layer,
+    Shape,
+    Union,
+)
 
 SKIN_HU, MUSCLE_HU, LUNG_HU = 10.0, 58.0, -830.0
 CORTICAL_BONE_HU, CANCELLOUS_BONE_HU, DISC_HU, CANAL_HU = 480.0, 190.0, 85.0, 25.0
@@ -33,9 +40,7 @@ def place_wall(placer: Placer) -> Wall:
     exponent = placer.around(2.3, 0.15)
 
     def outline(inset: float, *, shift: float) -> Shape:
-        column = Column(
-            centre_mm=(0.0, shift), radii_mm=(half_width - inset, half_depth - inset), exponent=exponent
-        )
+        column = Column((0.0, shift), (half_width - inset, half_depth - inset), exponent=exponent)
         return placer.wavy(column, amplitude_mm=3.0, wavelength_mm=230.0)
 
     return Wall(
@@ -49,10 +54,10 @@ def place_wall(placer: Placer) -> Wall:
 def wall_layers(wall: Wall) -> list[Layer]:
     """Return skin, subcutaneous fat, the muscle wall and the fat that fills the cavity."""
     return [
-        Layer(name="skin", shape=wall.skin, hu=SKIN_HU),
-        Layer(name="subcutaneous fat", shape=Grown(wall.skin, -2.5), hu=FAT_HU),
-        Layer(name="muscle wall", shape=wall.muscle, hu=MUSCLE_HU),
-        Layer(name="visceral fat", shape=wall.cavity, hu=FAT_HU),
+        Layer("skin", wall.skin, SKIN_HU),
+        Layer("subcutaneous fat", Grown(wall.skin, -2.5), FAT_HU),
+        Layer("muscle wall", wall.muscle, MUSCLE_HU),
+        Layer("visceral fat", wall.cavity, FAT_HU),
     ]
 
 
@@ -61,20 +66,20 @@ def back_muscle_layers(placer: Placer) -> list[Layer]:
     layers = []
     for side in (1.0, -1.0):
         centre = placer.at(side * 33, -72, 0, jitter_mm=2.0)
-        erector = Column(centre_mm=(centre[0], centre[1]), radii_mm=(30.0, 19.0), exponent=2.4)
-        quadratus = Column(centre_mm=(side * 62 * placer.scale[0], centre[1] + 12), radii_mm=(17.0, 9.0))
+        erector = Column((centre[0], centre[1]), (30.0, 19.0), exponent=2.4)
+        quadratus = Column((side * 62 * placer.scale[0], centre[1] + 12), (17.0, 9.0))
         psoas = smooth_tube(
-            points_mm=[
+            [
                 placer.at(side * across, back, up, jitter_mm=2.0)
                 for across, back, up in ((26, -42, 20), (34, -40, -30), (44, -34, -Z_REACH_MM))
             ],
-            radii_mm=[5.0, 13.0, 20.0],
+            [5.0, 13.0, 20.0],
             pieces=8,
         )
         layers += [
-            Layer(name="back muscle", shape=erector, hu=MUSCLE_HU),
-            Layer(name="back muscle", shape=quadratus, hu=MUSCLE_HU),
-            Layer(name="psoas", shape=psoas, hu=MUSCLE_HU),
+            Layer("back muscle", erector, MUSCLE_HU),
+            Layer("back muscle", quadratus, MUSCLE_HU),
+            Layer("psoas", psoas, MUSCLE_HU),
         ]
     return layers
 
@@ -82,33 +87,27 @@ def back_muscle_layers(placer: Placer) -> list[Layer]:
 def spine_layers(placer: Placer) -> list[Layer]:
     """Return the vertebrae with their discs, the spinal canal and the processes behind it."""
     x, y, _ = placer.at(0, -44, 0, jitter_mm=2.0)
-    body = Column(centre_mm=(x, y), radii_mm=(23.0 * placer.scale[0], 18.0 * placer.scale[1]), exponent=2.3)
+    body = Column((x, y), (23.0 * placer.scale[0], 18.0 * placer.scale[1]), exponent=2.3)
     first = placer.around(0.0, VERTEBRA_PITCH_MM / 2)
     steps = np.arange(np.floor(-Z_REACH_MM / VERTEBRA_PITCH_MM), Z_REACH_MM / VERTEBRA_PITCH_MM + 1)
     layers = []
     for level in first + steps * VERTEBRA_PITCH_MM:
         height = (
-            HalfSpace(axis=2, level_mm=level - VERTEBRA_PITCH_MM / 2),
-            HalfSpace(axis=2, level_mm=level + VERTEBRA_PITCH_MM / 2 - DISC_HEIGHT_MM, below=True),
+            HalfSpace(2, level - VERTEBRA_PITCH_MM / 2),
+            HalfSpace(2, level + VERTEBRA_PITCH_MM / 2 - DISC_HEIGHT_MM, below=True),
         )
-        spinous = Ellipsoid(
-            centre_mm=np.array([x, y - 42, level - 6]), radii_mm=(4.0, 15.0, 12.0), tilt=(0.0, 0.4)
-        )
-        transverse = Ellipsoid(centre_mm=np.array([x, y - 27, level]), radii_mm=(38.0, 5.0, 7.0))
-        arch = Ellipsoid(centre_mm=np.array([x, y - 24, level]), radii_mm=(16.0, 14.0, 15.0))
+        spinous = Ellipsoid(np.array([x, y - 42, level - 6]), (4.0, 15.0, 12.0), tilt=(0.0, 0.4))
+        transverse = Ellipsoid(np.array([x, y - 27, level]), (38.0, 5.0, 7.0))
+        arch = Ellipsoid(np.array([x, y - 24, level]), (16.0, 14.0, 15.0))
         vertebra = Intersection((body, *height))
         layers += [
-            Layer(
-                name="vertebral arch",
-                shape=Union((spinous, transverse, arch), 4.0),
-                hu=CORTICAL_BONE_HU - 150,
-            ),
-            Layer(name="cortical bone", shape=vertebra, hu=CORTICAL_BONE_HU),
-            Layer(name="cancellous bone", shape=Grown(vertebra, -2.0), hu=CANCELLOUS_BONE_HU),
+            Layer("vertebral arch", Union((spinous, transverse, arch), 4.0), CORTICAL_BONE_HU - 150),
+            Layer("cortical bone", vertebra, CORTICAL_BONE_HU),
+            Layer("cancellous bone", Grown(vertebra, -2.0), CANCELLOUS_BONE_HU),
         ]
-    canal = Column(centre_mm=(x, y - 24), radii_mm=(10.0, 8.0))
-    disc = Layer(name="disc", shape=Grown(body, -1.0), hu=DISC_HU)
-    return [disc, *layers, Layer(name="spinal canal", shape=canal, hu=CANAL_HU)]
+    canal = Column((x, y - 24), (10.0, 8.0))
+    disc = Layer("disc", Grown(body, -1.0), DISC_HU)
+    return [disc, *layers, Layer("spinal canal", canal, CANAL_HU)]
 
 
 def rib_layers(placer: Placer, wall: Wall) -> list[Layer]:
@@ -123,18 +122,15 @@ def rib_layers(placer: Placer, wall: Wall) -> list[Layer]:
                 np.array([side * half_width * np.sin(a), -half_depth * np.cos(a), top - 45 * (a - bend[0])])
                 for a in bend
             ]
-            tube = smooth_tube(points_mm=points, radii_mm=[5.0] * len(points), pieces=8)
+            tube = smooth_tube(points, [5.0] * len(points), pieces=8)
             layers += [
-                Layer(name="rib", shape=tube, hu=CORTICAL_BONE_HU),
-                Layer(name="rib marrow", shape=Grown(tube, -2.0), hu=CANCELLOUS_BONE_HU),
+                Layer("rib", tube, CORTICAL_BONE_HU),
+                Layer("rib marrow", Grown(tube, -2.0), CANCELLOUS_BONE_HU),
             ]
     return layers
 
 
 def lung_layers(placer: Placer, wall: Wall) -> list[Layer]:
     """Return the lung bases, which reach down behind the liver and the spleen."""
-    layers = []
-    for side in (1.0, -1.0):
-        lung = Ellipsoid(centre_mm=placer.at(side * 70, -25, 150), radii_mm=placer.radii(62, 72, 72))
-        layers.append(Layer(name="lung", shape=Intersection((lung, wall.cavity)), hu=LUNG_HU))
-    return layers
+    lungs = [Ellipsoid(placer.at(side * 70, -25, 150), placer.radii(62, 72, 72)) for side in (1.0, -1.0)]
+    return [Layer("lung", Intersection((lung, wall.cavity)), LUNG_HU) for lung in lungs]

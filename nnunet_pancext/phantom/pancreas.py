@@ -1,16 +1,13 @@
 """The pancreas along its curved course, the tumour inside it and the vessels beside it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from nnunet_pancext.phantom.difficulty import Difficulty
 from nnunet_pancext.phantom.frame import Wall
-from nnunet_pancext.phantom.layers import Layer, fat_around
 from nnunet_pancext.phantom.placer import Placer, smooth_tube
-from nnunet_pancext.phantom.shapes import Ellipsoid, Shape, Union
+from nnunet_pancext.phantom.shapes import Ellipsoid, Layer, Shape, Union, fat_around
 
 AORTA_HU, VEIN_HU, CAVA_HU = 165.0, 175.0, 140.0
 PANCREAS_LABEL, TUMOUR_LABEL = 1, 2
@@ -49,16 +46,18 @@ def place_gland(placer: Placer, difficulty: Difficulty, *, with_tumour: bool) ->
     """Draw the pancreas, its vessels and, `with_tumour`, a tumour around which the gland swells."""
     points = [placer.at(*point, jitter_mm=5.0) for point, _ in COURSE]
     plumpness = difficulty.pancreas_scale * placer.around(1.0, 0.1)
-    tube = smooth_tube(points_mm=points, radii_mm=[radius * plumpness for _, radius in COURSE], pieces=24)
+    tube = smooth_tube(points, [radius * plumpness for _, radius in COURSE], pieces=24)
     uncinate = smooth_tube(
-        points_mm=[points[0] + np.subtract(point, COURSE[0][0]) for point, _ in UNCINATE_COURSE],
-        radii_mm=[radius * plumpness for _, radius in UNCINATE_COURSE],
+        [points[0] + np.subtract(point, COURSE[0][0]) for point, _ in UNCINATE_COURSE],
+        [radius * plumpness for _, radius in UNCINATE_COURSE],
         pieces=2,
     )
     parts: tuple[Shape, ...] = (tube, uncinate)
     lesion = place_lesion(placer, difficulty, course_mm=tube.points_mm)
     if with_tumour:
-        parts = (*parts, place_swelling(placer, lesion))
+        # Stretched parenchyma round the tumour, 2 to 7 mm thick and uneven.
+        radius = 0.5 * lesion.diameter_mm + 4.5
+        parts = (*parts, Ellipsoid(lesion.centre_mm + placer.rng.uniform(-2, 2, 3), (radius, radius, radius)))
     lobulated = placer.wavy(Union(parts, 8.0), amplitude_mm=1.6, wavelength_mm=16.0)
     return Gland(
         shape=lobulated,
@@ -76,23 +75,13 @@ def place_lesion(placer: Placer, difficulty: Difficulty, *, course_mm: np.ndarra
     centre = course_mm[round(share * (len(course_mm) - 1))] + placer.rng.uniform(-2, 2, 3)
     stretch = placer.rng.uniform(0.88, 1.12, 3)
     radii = 0.5 * diameter * stretch / np.prod(stretch) ** (1 / 3)
-    ellipsoid = Ellipsoid(centre_mm=centre, radii_mm=(float(radii[0]), float(radii[1]), float(radii[2])))
+    ellipsoid = Ellipsoid(centre, (float(radii[0]), float(radii[1]), float(radii[2])))
     outline = placer.wavy(ellipsoid, amplitude_mm=0.05 * diameter, wavelength_mm=0.8 * diameter)
     return Lesion(diameter_mm=diameter, centre_mm=centre, shape=outline)
 
 
-def place_swelling(placer: Placer, lesion: Lesion) -> Shape:
-    """Return the stretched parenchyma round a tumour, 2 to 7 mm thick and uneven."""
-    radius = 0.5 * lesion.diameter_mm + 4.5
-    centre = lesion.centre_mm + placer.rng.uniform(-2, 2, 3)
-    return Ellipsoid(centre_mm=centre, radii_mm=(radius, radius, radius))
-
-
 def vessel_layers(placer: Placer, *, body: np.ndarray) -> list[Layer]:
-    """Return aorta, vena cava, the mesenteric vessels and the portal and splenic vein behind the gland.
-
-    `body` (N, 3) is the course of the gland from neck to tail; the splenic vein follows it.
-    """
+    """Return the vessels; the splenic vein follows `body` (N, 3), the gland's course from neck to tail."""
     confluence = body[0] + np.array([4.0, -13.0, -2.0])
     behind = np.column_stack([np.zeros(3), np.full(3, -12.5), np.full(3, -1.0)])
     splenic = [confluence, *(body[[4, 9, 14]] + behind), placer.at(-84, -26, 44)]
@@ -116,7 +105,7 @@ def vessel_layers(placer: Placer, *, body: np.ndarray) -> list[Layer]:
         ("superior mesenteric artery", mesenteric_artery, 3.8, AORTA_HU),
     )
     return [
-        Layer(name=name, shape=smooth_tube(points_mm=course, radii_mm=[radius] * len(course)), hu=hu, label=0)
+        Layer(name, smooth_tube(course, [radius] * len(course)), hu, label=0)
         for name, course, radius, hu in tubes
     ]
 
@@ -126,14 +115,10 @@ def gland_layers(gland: Gland, wall: Wall, difficulty: Difficulty) -> list[Layer
     edge = difficulty.boundary_blur_mm
     layers = []
     if difficulty.fat_gap_mm > 0:
-        layers.append(fat_around(shape=gland.shape, thickness_mm=difficulty.fat_gap_mm, cavity=wall.cavity))
-    layers.append(
-        Layer(
-            name="pancreas", shape=gland.shape, hu=difficulty.pancreas_hu, edge_mm=edge, label=PANCREAS_LABEL
-        )
-    )
+        layers.append(fat_around(gland.shape, thickness_mm=difficulty.fat_gap_mm, cavity=wall.cavity))
+    layers.append(Layer("pancreas", gland.shape, difficulty.pancreas_hu, edge_mm=edge, label=PANCREAS_LABEL))
     layers += gland.vessels
     if gland.lesion is not None:
         hu = difficulty.pancreas_hu - difficulty.tumour_contrast_hu
-        layers.append(Layer(name="tumour", shape=gland.lesion.shape, hu=hu, edge_mm=edge, label=TUMOUR_LABEL))
+        layers.append(Layer("tumour", gland.lesion.shape, hu, edge_mm=edge, label=TUMOUR_LABEL))
     return layers

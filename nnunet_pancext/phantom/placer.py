@@ -1,7 +1,5 @@
 """Random draws of one patient: places scaled to the body, lengths and HU values around a mean."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +9,7 @@ from nnunet_pancext.phantom.shapes import Shape, Tube, Wavy
 
 @dataclass(frozen=True, kw_only=True)
 class Placer:
-    """Turns textbook positions into those of one patient.
-
-    `scale` (3,) stretches textbook positions and sizes along x, y, z; `rng` adds the individual variation.
-    """
+    """Turns textbook positions and sizes into one patient's: `scale` (3,) times as large, and varied."""
 
     rng: np.random.Generator
     scale: np.ndarray
@@ -35,14 +30,14 @@ class Placer:
     def wavy(self, shape: Shape, *, amplitude_mm: float, wavelength_mm: float) -> Wavy:
         """Return `shape` with an individual uneven surface."""
         phases = self.rng.uniform(0, 2 * np.pi, 3)
-        return Wavy(shape=shape, amplitude_mm=amplitude_mm, wavelength_mm=wavelength_mm, phases=phases)
+        return Wavy(shape, amplitude_mm=amplitude_mm, wavelength_mm=wavelength_mm, phases=phases)
 
 
-def smooth_tube(*, points_mm: list[np.ndarray], radii_mm: list[float], pieces: int = 12) -> Tube:
+def smooth_tube(points_mm: list[np.ndarray], radii_mm: list[float], *, pieces: int = 12) -> Tube:
     """Return a tube of `pieces` straight pieces along a smooth curve through all the points."""
     from scipy.interpolate import CubicSpline  # takes a second to import, and `pancext` has other commands
 
     knots = np.linspace(0, 1, len(points_mm))
     course = np.column_stack([np.array(points_mm), np.array(radii_mm)])
     fine = CubicSpline(knots, course, bc_type="natural")(np.linspace(0, 1, pieces + 1))
-    return Tube(points_mm=fine[:, :3], radii_mm=np.clip(fine[:, 3], min(radii_mm), max(radii_mm)))
+    return Tube(fine[:, :3], np.clip(fine[:, 3], min(radii_mm), max(radii_mm)))

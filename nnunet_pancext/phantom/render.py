@@ -1,13 +1,11 @@
-"""From layers to voxels: painting on a fine grid, averaging to the voxel grid, blur, texture, noise."""
-
-from __future__ import annotations
+"""From layers to voxels: painting on a fine grid, averaging to voxels, the scanner's blur and noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_pancext.phantom.layers import Layer
+from nnunet_pancext.phantom.shapes import Layer
 
 AIR_HU, LOWEST_HU, HIGHEST_HU = -1000.0, -1024, 3071
 FINE_SPACING_MM = 3.5
@@ -25,11 +23,6 @@ class VoxelGrid:
     spacing_mm: tuple[float, float, float]
     centre_mm: np.ndarray
 
-    def split(self) -> tuple[int, int, int]:
-        """Return into how many parts each voxel is cut along z, y, x so that none exceeds 3.5 mm."""
-        z, y, x = (int(np.ceil(spacing / FINE_SPACING_MM)) for spacing in self.spacing_mm)
-        return z, y, x
-
     def axis_mm(self, axis: int, *, parts: int = 1) -> np.ndarray:
         """Return the coordinates in mm of the voxels, or of their `parts`, along array axis 0, 1 or 2."""
         count, spacing = self.size[axis] * parts, self.spacing_mm[axis] / parts
@@ -40,13 +33,11 @@ class VoxelGrid:
 def paint(layers: Sequence[Layer], grid: VoxelGrid) -> tuple[np.ndarray, np.ndarray]:
     """Return the noise-free image in HU (float32) and the label map (uint8), both (Z, Y, X).
 
-    A voxel's HU is the mean over its parts, which gives the partial-volume effect; its label is the class
-    with the largest share of it. Works through slabs of slices, so that memory stays bounded.
+    A voxel is cut into parts of at most 3.5 mm. Its HU is their mean, which gives the partial-volume effect;
+    its label is the class of most of them. Works through slabs of slices, so that memory stays bounded.
     """
-    parts = grid.split()
-    x = grid.axis_mm(2, parts=parts[2])
-    y = grid.axis_mm(1, parts=parts[1])
-    z = grid.axis_mm(0, parts=parts[0])
+    parts = tuple(int(np.ceil(spacing / FINE_SPACING_MM)) for spacing in grid.spacing_mm)
+    z, y, x = (grid.axis_mm(axis, parts=parts[axis]) for axis in range(3))
     image = np.empty(grid.size, np.float32)
     label = np.empty(grid.size, np.uint8)
     step = max(1, FINE_POINTS_PER_SLAB // (len(x) * len(y) * parts[0]))
@@ -81,22 +72,31 @@ def _paint_fine(
     return hu, classes
 
 
-def _block_mean(fine: np.ndarray, parts: tuple[int, int, int]) -> np.ndarray:
+def _block_mean(fine: np.ndarray, parts: tuple[int, ...]) -> np.ndarray:
     if parts == (1, 1, 1):
         return fine
     depth, height, width = (length // part for length, part in zip(fine.shape, parts, strict=True))
     return fine.reshape(depth, parts[0], height, parts[1], width, parts[2]).mean(axis=(1, 3, 5))
 
 
-def blur(image: np.ndarray, grid: VoxelGrid) -> np.ndarray:
-    """Return `image` with the scanner's blur: a Gaussian of 0.7 mm widened by a third of a voxel."""
+def scan(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator, *, noise_sd_hu: float) -> np.ndarray:
+    """Return a painted image as a scanner stores it, in HU (int16): blurred, with texture and noise.
+
+    The blur is a Gaussian of 0.7 mm widened by a third of a voxel; the noise has a grain of about a voxel in
+    the slice and the standard deviation `noise_sd_hu`.
+    """
     from scipy.ndimage import gaussian_filter
 
     sigma = [np.hypot(BLUR_MM / spacing, BLUR_VOXELS) for spacing in grid.spacing_mm]
-    return gaussian_filter(image, sigma, mode="nearest")
+    image = gaussian_filter(image, sigma, mode="nearest")
+    _add_texture(image, grid, rng)
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    noise = gaussian_filter(noise, NOISE_GRAIN_VOXELS, mode="wrap")
+    image += noise * (np.float32(noise_sd_hu) / noise.std())
+    return np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
 
 
-def add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) -> None:
+def _add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) -> None:
     """Add the slow unevenness of real tissue, 4 HU over about 9 mm, to all that is not gas, in place."""
     lengths = [
         int(size * spacing / TEXTURE_GRAIN_MM) + 2
@@ -111,18 +111,3 @@ def add_texture(image: np.ndarray, grid: VoxelGrid, rng: np.random.Generator) ->
     in_plane *= TEXTURE_SD_HU / in_plane.std()
     for slice_hu, ramp in zip(image, ramps[0], strict=True):
         slice_hu += (slice_hu > TEXTURE_ABOVE_HU) * np.tensordot(ramp, in_plane, axes=1)
-
-
-def add_noise(image: np.ndarray, rng: np.random.Generator, *, noise_sd_hu: float) -> None:
-    """Add noise of standard deviation `noise_sd_hu` with a grain of about a voxel in the slice, in place."""
-    from scipy.ndimage import gaussian_filter
-
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    noise = gaussian_filter(noise, NOISE_GRAIN_VOXELS, mode="wrap")
-    noise *= np.float32(noise_sd_hu) / noise.std()
-    image += noise
-
-
-def to_hounsfield(image: np.ndarray) -> np.ndarray:
-    """Return `image` as a scanner stores it: int16, nothing below -1024 or above 3071."""
-    return np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)

@@ -1,11 +1,9 @@
-"""Implicit shapes in mm: each gives a signed distance, negative inside, on an open coordinate grid.
+"""Implicit shapes in mm, and layers of them: a signed distance, negative inside, on an open coordinate grid.
 
 Coordinates are the patient's: x to the right, y to anterior, z to superior. `distance` takes three arrays
 that broadcast against each other, usually (1, 1, X), (1, Y, 1) and (Z, 1, 1), and returns their broadcast
 shape or one that broadcasts to it. Distances are exact for tubes and first-order elsewhere.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
@@ -16,6 +14,7 @@ import numpy as np
 Bounds = tuple[np.ndarray, np.ndarray]
 EVERYWHERE = (np.full(3, -np.inf), np.full(3, np.inf))
 TINY = np.float32(1e-6)
+FAT_HU = -105.0
 
 
 class Shape(Protocol):
@@ -26,7 +25,7 @@ class Shape(Protocol):
     def bounds(self) -> Bounds: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Ellipsoid:
     """An ellipsoid with axes along the patient's, `tilt` leaning it: dx and dy in mm per mm of z."""
 
@@ -52,7 +51,7 @@ class Ellipsoid:
         return self.centre_mm - reach, self.centre_mm + reach
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """An endless column along z whose cross-section is a superellipse; an exponent above 2 squares it."""
 
@@ -76,7 +75,7 @@ class Column:
         return low, high
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tube:
     """A tube of varying radius with round ends: points_mm (N, 3) along its course, radii_mm (N,)."""
 
@@ -103,7 +102,7 @@ class Tube:
         return (self.points_mm - reach).min(axis=0), (self.points_mm + reach).max(axis=0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class HalfSpace:
     """Everything beyond `level_mm` along `axis` (0 = x, 1 = y, 2 = z); before it when `below` is set."""
 
@@ -172,7 +171,7 @@ class Grown:
         return low - max(self.by_mm, 0), high + max(self.by_mm, 0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Wavy:
     """`shape` with hills and valleys of up to `amplitude_mm` on its surface, `wavelength_mm` apart."""
 
@@ -202,3 +201,19 @@ class Outside:
 
     def bounds(self) -> Bounds:
         return EVERYWHERE
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A shape painted over the layers before it."""
+
+    name: str
+    shape: Shape
+    hu: float
+    edge_mm: float = 1.0  # width of the fade at the surface
+    label: int | None = None  # of the inside in the label map; None keeps that of the layers before
+
+
+def fat_around(shape: Shape, *, thickness_mm: float, cavity: Shape) -> Layer:
+    """Return the fat between `shape` and its neighbours, inside the abdominal cavity only."""
+    return Layer("fat plane", Intersection((Grown(shape, thickness_mm), cavity)), FAT_HU)

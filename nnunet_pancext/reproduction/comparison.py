@@ -1,26 +1,25 @@
-"""The paper's figures beside ours and stock nnU-Net's."""
+"""The paper's figures beside ours and stock nnU-Net's, as text, Markdown and CSV."""
 
-from __future__ import annotations
-
+import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from nnunet_pancext.io.files import read_json
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import atomic_path, read_json
 from nnunet_pancext.pages.numbers import UNDEFINED
+from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.reproduction.plan import result_folder
-from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Row, Table
+from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Paper, Row, Table
 from nnunet_pancext.reproduction.selection import PlannedRun
 
+HEADER = ("source", "method", "metric", "paper", "ours", "stock nnU-Net", "cases", "cases, stock")
 
-@dataclass(frozen=True, kw_only=True)
-class ComparisonRow:
-    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where undefined.
 
-    `cases` and `stock_cases` count the scored cases, which may be fewer than the paper's.
-    """
+class ComparisonRow(NamedTuple):
+    """A metric of a method: as the paper prints it, ours, and stock nnU-Net's; a dash where undefined."""
 
     source: str
     method: str
@@ -29,7 +28,7 @@ class ComparisonRow:
     paper: str
     ours: str
     stock: str
-    cases: str
+    cases: str  # that were scored, maybe fewer than the paper's
     stock_cases: str
 
 
@@ -45,12 +44,15 @@ class PaperComparison:
         """Dataset, configuration and folds."""
         return f"{self.run.dataset.title}; {self.run.configuration}, fold {' '.join(self.run.folds)}"
 
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """The rows of the printed table, its header first."""
+        return [HEADER, *(row[:2] + row[3:] for row in self.rows)]
+
 
 def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
     """Return the comparison of a run, from the scores available under `out`."""
-    scores = {
-        name: _pancext_scores(result_folder(run, name, out=out).summary) for name in (STOCK, *run.trainers)
-    }
+    scores = {name: _scores(result_folder(run, name, out=out)) for name in (STOCK, *run.trainers)}
     stock = scores[STOCK]
     rows = [
         ComparisonRow(
@@ -58,28 +60,27 @@ def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
             method=row.method,
             trainer=row.trainer,
             metric=column.title,
-            paper=figure or UNDEFINED,
+            paper=row.figures[place] or UNDEFINED,
             ours=score_text(scores[row.trainer].get("labels"), column),
             stock=score_text(stock.get("labels"), column),
             cases=str(scores[row.trainer].get("cases", UNDEFINED)),
             stock_cases=str(stock.get("cases", UNDEFINED)),
         )
-        for table in (*run.experiment.tables, *further_tables(run.experiment))
+        for table in (*run.experiment.tables, _further_table(run.experiment))
         for place, column in enumerate(table.columns)
         if column.where
         for row in table.rows
         if row.trainer in scores
-        for figure in [row.figures[place]]
     ]
     return PaperComparison(run=run, rows=rows)
 
 
-def further_tables(experiment: Experiment) -> list[Table]:
-    """Return the columns that the paper does not have, for each of its methods, as a table."""
+def _further_table(experiment: Experiment) -> Table:
+    """Return the columns that the paper does not have, for each of its methods."""
     methods = {row.trainer: row.method for table in experiment.tables for row in table.rows if row.trainer}
     blank = ("",) * len(experiment.further)
-    rows = tuple(Row(method=method, figures=blank, trainer=trainer) for trainer, method in methods.items())
-    return [Table(source=UNDEFINED, title="ours alone", columns=experiment.further, rows=rows)]
+    rows = tuple(Row(method, blank, trainer) for trainer, method in methods.items())
+    return Table(source=UNDEFINED, title="ours alone", columns=experiment.further, rows=rows)
 
 
 def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
@@ -94,8 +95,9 @@ def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
     return text
 
 
-def _pancext_scores(summary: Path) -> dict[str, Any]:
+def _scores(folder: Path) -> dict[str, Any]:
     """Return what `pancext evaluate` wrote of cases and labels; empty where there are no scores."""
+    summary = folder / "scores" / "summary.json"
     return read_json(summary, expect=dict).get("pancext", {}) if summary.is_file() else {}
 
 
@@ -107,3 +109,52 @@ def _mean(labels: Mapping[str, Any] | None, column: Column, where: str) -> float
             score = score.get(key, math.nan) if isinstance(score, dict) else math.nan
         values.append(score if isinstance(score, (int, float)) else math.nan)
     return sum(values) / len(values) if values else math.nan
+
+
+def format_results(comparisons: Sequence[PaperComparison]) -> str:
+    """Return the tables for the console, each with the differences in protocol below it."""
+    parts = [(c.title, text_table(c.cells), bullets(c.run.experiment.differences)) for c in comparisons]
+    return "\n\n".join("\n\n".join(texts) for texts in parts)
+
+
+def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: Path) -> list[Path]:
+    """Write PAPER.md and PAPER.csv under `out`, atomically, and return their paths."""
+    page, table = out / f"{paper.name}.md", out / f"{paper.name}.csv"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic_path(page) as partial:
+            partial.write_text(_page(paper, comparisons), encoding="utf-8")
+        with atomic_path(table) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["dataset", "configuration", "folds", *ComparisonRow._fields])
+            for comparison in comparisons:
+                run = comparison.run
+                setting = (run.dataset.folder, run.configuration, " ".join(run.folds))
+                writer.writerows([*setting, *row] for row in comparison.rows)
+    except OSError as error:
+        raise PancextError(f"cannot write to {out}: {error.strerror}. Give another --out.") from error
+    return [page, table]
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; its header is the first of the rows."""
+    header, *others = [f"| {' | '.join(cells)} |" for cells in rows]
+    return [header, f"| {' | '.join(['---'] * len(rows[0]))} |", *others]
+
+
+def bullets(notes: Sequence[str]) -> str:
+    """Return a list for the console and for Markdown."""
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def _page(paper: Paper, comparisons: Sequence[PaperComparison]) -> str:
+    parts = [f"# {paper.name}: {paper.title}"]
+    for comparison in comparisons:
+        parts += [
+            f"## {comparison.title}",
+            "\n".join(markdown_table(comparison.cells)),
+            f"{UNDEFINED}: not printed in the paper, or not run yet.",
+            "Where the protocols differ:",
+            bullets(comparison.run.experiment.differences),
+        ]
+    return "\n\n".join([*parts, "## What cannot be reproduced", bullets(paper.limits)]) + "\n"

@@ -1,7 +1,5 @@
 """The datasets that the protocols train on. Papers that share one share its trainings."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.protocol import Dataset
 
 MSD_ORGAN = Dataset(

@@ -1,15 +1,13 @@
 """Generates docs/reproduction.md: the papers' tables, and what in them can be reproduced."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.pages.numbers import UNDEFINED
+from nnunet_pancext.reproduction.comparison import bullets, markdown_table
 from nnunet_pancext.reproduction.papers import PAPERS
-from nnunet_pancext.reproduction.protocol import Experiment, Paper, Table
-from nnunet_pancext.reproduction.results import markdown_table
+from nnunet_pancext.reproduction.protocol import Paper, Table
 
 INTRODUCTION = """\
 # Reproducing the papers
@@ -35,44 +33,32 @@ def reproduction_document() -> str:
 
 def table_lines(table: Table) -> list[str]:
     """Return a paper's table with all its figures."""
-    has_trainers = any(row.trainer for row in table.rows)
-    header = ["method", *(column.title for column in table.columns), *(["trainer"] if has_trainers else [])]
-    rows = [
-        [
-            row.method,
-            *(figure or UNDEFINED for figure in row.figures),
-            *([f"`{row.trainer}`" if row.trainer else ""] if has_trainers else []),
-        ]
-        for row in table.rows
-    ]
-    return [f"{table.source}: {table.title}.", "", *markdown_table(header, rows)]
+    header = ["method", *(column.title for column in table.columns)]
+    rows = [[row.method, *(figure or UNDEFINED for figure in row.figures)] for row in table.rows]
+    if any(row.trainer for row in table.rows):
+        header.append("trainer")
+        for cells, row in zip(rows, table.rows, strict=True):
+            cells.append(f"`{row.trainer}`" if row.trainer else "")
+    return [f"{table.source}: {table.title}.", "", *markdown_table([header, *rows])]
 
 
 def _paper_section(paper: Paper) -> str:
-    lines = [
+    parts = [
         f"## {paper.title}",
-        "",
         f"`pancext reproduce {paper.name}`. The paper's hardware: {paper.hardware}.",
     ]
     for experiment in paper.experiments:
-        lines += ["", *_experiment_lines(experiment)]
-    for table in paper.other_tables:
-        lines += ["", *table_lines(table)]
-    notes = [f"- {note}" for note in paper.limits]
-    return "\n".join([*lines, "", "What cannot be reproduced or settled:", "", *notes, ""])
-
-
-def _experiment_lines(experiment: Experiment) -> list[str]:
-    dataset = experiment.dataset
-    lines = [
-        f"### {dataset.title}",
-        "",
-        f"`{dataset.folder}`, split `{dataset.split}`, configuration `{experiment.configuration}`, "
-        f"fold `{' '.join(experiment.folds)}`.",
-    ]
-    for table in experiment.tables:
-        lines += ["", *table_lines(table)]
-    return [*lines, "", "Where our protocol differs:", "", *(f"- {note}" for note in experiment.differences)]
+        dataset, folds = experiment.dataset, " ".join(experiment.folds)
+        parts += [
+            f"### {dataset.title}",
+            f"`{dataset.folder}`, split `{dataset.split}`, configuration `{experiment.configuration}`, "
+            f"fold `{folds}`.",
+            *("\n".join(table_lines(table)) for table in experiment.tables),
+            "Where our protocol differs:",
+            bullets(experiment.differences),
+        ]
+    parts += ["\n".join(table_lines(table)) for table in paper.other_tables]
+    return "\n\n".join([*parts, "What cannot be reproduced or settled:", bullets(paper.limits)]) + "\n"
 
 
 if __name__ == "__main__":

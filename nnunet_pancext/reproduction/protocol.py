@@ -1,51 +1,35 @@
 """What a paper's protocol consists of: datasets, tables of figures, and a trainer for each row."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
 STOCK = "nnUNetTrainer"
 NNUNET_FOLDS = 5
 WHOLE_TRAINING_SET = ("all",)
+SCALE_AND_DECIMALS = {False: (1, 4), True: (100, 2)}  # by whether it is in percent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A download and its conversion.
+    """A download and its conversion."""
 
-    `layout` is that of `pancext convert` and the dataset's name on the command line; `downloads` name the
-    converter's sources, in order; `labels` as the conversion report calls them; `own_folds` is the number of
-    folds that the split defines, 0 where nnU-Net creates its five.
-    """
-
-    layout: str
+    layout: str  # of `pancext convert`, and the dataset's name on the command line
     title: str
-    downloads: tuple[str, ...]
+    downloads: tuple[str, ...]  # names of the converter's sources, in order
     dataset_id: int
     name: str
     split: str
-    labels: str
+    labels: str  # as the conversion report calls them
     options: tuple[str, ...] = ()
-    own_folds: int = 0
-
-    @property
-    def num_folds(self) -> int:
-        """Number of folds."""
-        return self.own_folds or NNUNET_FOLDS
+    own_folds: int = 0  # that the split defines; 0 where nnU-Net creates its five
 
     @property
     def folder(self) -> str:
         """The folder's name in nnU-Net."""
         return f"Dataset{self.dataset_id:03d}_{self.name}"
 
-    def conversion(self, sources: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command that converts the downloads at `sources`."""
-        target = ("--split", self.split, "--id", str(self.dataset_id), "--name", self.name)
-        return ("pancext", "convert", self.layout, *sources, *self.options, *target)
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """A column of a paper's table, and where `summary.json` has our value.
 
@@ -61,7 +45,17 @@ class Column:
     has_spread: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+def per_slice(title: str, metric: str, label: str, *, percent: bool = False) -> Column:
+    """Return a mean over the slices that contain the label."""
+    return Column(title, f"per_slice.{metric}", (label,), *SCALE_AND_DECIMALS[percent])
+
+
+def per_volume(title: str, metric: str, *labels: str, percent: bool = False) -> Column:
+    """Return a mean over the cases, and over several labels."""
+    return Column(title, f"per_volume.{metric}.mean", labels, *SCALE_AND_DECIMALS[percent])
+
+
+@dataclass(frozen=True)
 class Row:
     """A method: its figures as printed ('' for none) and the trainer that reproduces it here."""
 
@@ -94,7 +88,7 @@ def table(source: str, title: str, columns: tuple[Column, ...], *rows: Any) -> T
     for method, figures, *trainer in rows:
         if isinstance(figures, str):
             figures = tuple(figures.split()) or ("",) * len(columns)
-        parsed.append(Row(method=method, figures=figures, trainer="".join(trainer)))
+        parsed.append(Row(method, figures, *trainer))
     return Table(source=source, title=title, columns=columns, rows=tuple(parsed))
 
 
@@ -124,15 +118,11 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """A paper by its name on the command line.
-
-    `other_tables` have figures that no trainer here reproduces; `limits` say what cannot be reproduced, and
-    why.
-    """
+    """A paper by its name on the command line."""
 
     name: str
     title: str
     hardware: str
     experiments: tuple[Experiment, ...]
-    limits: tuple[str, ...]
-    other_tables: tuple[Table, ...] = ()
+    limits: tuple[str, ...]  # what cannot be reproduced, and why
+    other_tables: tuple[Table, ...] = ()  # whose figures no trainer here reproduces

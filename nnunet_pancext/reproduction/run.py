@@ -1,7 +1,5 @@
 """Runs a protocol step by step and skips finished steps."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,40 +13,34 @@ from nnunet_pancext.nnunet_commands.runner import CommandRunner
 from nnunet_pancext.nnunet_files.folders import expand, require_all_folders_set
 from nnunet_pancext.reproduction.plan import plan_steps
 from nnunet_pancext.reproduction.selection import PlannedRun, Selection
-from nnunet_pancext.reproduction.steps import Conversion, Prediction, Step, Training
+from nnunet_pancext.reproduction.steps import CONVERT, Step
 from nnunet_pancext.trainers import find_trainer
 
 AGAIN = "Run the same command again to continue: finished steps are skipped, a started training continues."
 
 
 def run_protocol(runs: list[PlannedRun], selection: Selection, *, log_name: str) -> None:
-    """Run every step whose result does not exist.
-
-    Raises:
-        PancextError: a variable is not set, a download is missing, or a step failed; then with the last lines
-            of its output.
-    """
+    """Run every step whose result does not exist; PancextError at the first that fails."""
     require_all_folders_set()
     steps = plan_steps(runs, selection)
     unfinished = [step for step in steps if not step.is_finished()]
     for step in unfinished:
-        if isinstance(step, Conversion):
-            step.prepare()  # report a missing download before the first hour, not after it
-    trainers = [step.trainer for step in unfinished if isinstance(step, (Training, Prediction))]
-    require_gpu(trainers, device=selection.device)
-    require_extras(trainers)
+        if step.words[:2] == CONVERT:
+            step.further_words()  # report a missing download before the first hour, not after it
+    trainers = [step.trainer for step in unfinished if step.trainer]
+    _require_gpu_and_extras(trainers, device=selection.device)
     runner = CommandRunner(
-        logs=new_log_folder(selection.out / "logs", log_name),
+        logs=_new_log_folder(selection.out / "logs", log_name),
         environment={"PYTHONUNBUFFERED": "1"},
         steps=len(steps),
     )
-    with sigterm_as_interrupt():
+    with _sigterm_as_interrupt():
         for step in steps:
-            run_step(step, runner)
+            _run_step(step, runner)
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
+def _sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM, which batch systems send, end the running command too, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -60,8 +52,12 @@ def sigterm_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def require_gpu(trainers: Sequence[str], *, device: str | None) -> None:
-    """Raise PancextError where trainers need a GPU and PyTorch finds none."""
+def needs_extra(trainer: str) -> bool:
+    """Whether a trainer's network comes from an optional package."""
+    return bool(trainer) and getattr(find_trainer(trainer), "extra", None) is not None
+
+
+def _require_gpu_and_extras(trainers: Sequence[str], *, device: str | None) -> None:
     import torch
 
     if trainers and device in (None, "cuda") and not torch.cuda.is_available():
@@ -69,16 +65,6 @@ def require_gpu(trainers: Sequence[str], *, device: str | None) -> None:
             "PyTorch finds no GPU, and a protocol takes days on one. Run `pancext doctor` for details, "
             "--dry-run to get the commands for another machine, or --device cpu or mps to go on without."
         )
-
-
-def needs_extra(trainer: str) -> bool:
-    """Whether a trainer's network comes from an optional package."""
-    trainer_class = find_trainer(trainer)
-    return trainer_class is not None and trainer_class.extra is not None
-
-
-def require_extras(trainers: Sequence[str]) -> None:
-    """Raise PancextError where trainers need an optional package that is not installed."""
     optional = [name for name in dict.fromkeys(trainers) if needs_extra(name)]
     try:
         if optional:
@@ -89,13 +75,12 @@ def require_extras(trainers: Sequence[str]) -> None:
         ) from error
 
 
-def run_step(step: Step, runner: CommandRunner) -> None:
-    """Run one step unless its result exists, and print the remarks on the result."""
+def _run_step(step: Step, runner: CommandRunner) -> None:
     if step.is_finished():
         runner.heading(step.title)
         runner.console.say(f"skipped: {step.result} exists")
     else:
-        words = [expand(word) for word in step.prepare()]
+        words = [*map(expand, step.words), *step.further_words()]
         try:
             runner.run(step.title, words, progress=step.progress())
         except PancextError as error:
@@ -114,7 +99,7 @@ def run_step(step: Step, runner: CommandRunner) -> None:
         runner.console.say(remark)
 
 
-def new_log_folder(parent: Path, name: str) -> Path:
+def _new_log_folder(parent: Path, name: str) -> Path:
     """Create and return a new log folder NAME_1, NAME_2, …, so that earlier logs are kept."""
     try:
         parent.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,11 @@
 """What a user selects from a paper's protocol, checked against it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.reproduction.protocol import Dataset, Experiment, Paper
+from nnunet_pancext.reproduction.protocol import NNUNET_FOLDS, Dataset, Experiment, Paper
 
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 ALL = "all"
@@ -43,26 +41,29 @@ class PlannedRun:
 
 
 def planned_runs(paper: Paper, selection: Selection) -> list[PlannedRun]:
-    """Return what will be run of a paper.
-
-    Raises:
-        PancextError: a dataset, trainer or fold that the protocol does not have, or folds that cannot be
-            combined.
-    """
+    """Return what will be run; PancextError for what the protocol lacks, or folds that cannot be combined."""
     layouts = [experiment.dataset.layout for experiment in paper.experiments]
-    _require_known(selection.datasets, layouts, option="--datasets", paper=paper)
-    trainers = dict.fromkeys(name for experiment in paper.experiments for name in experiment.trainers)
-    _require_known(selection.trainers, list(trainers), option="--trainers", paper=paper)
+    trainers = list(dict.fromkeys(name for experiment in paper.experiments for name in experiment.trainers))
+    for option, selected, available in (
+        ("--datasets", selection.datasets, layouts),
+        ("--trainers", selection.trainers, trainers),
+    ):
+        for name in selected or ():
+            if name not in available:
+                raise PancextError(
+                    f"{option} {name} is not part of the protocol of {paper.name}. "
+                    f"Available: {', '.join(available)}."
+                )
     runs = [
         PlannedRun(
             experiment=experiment,
             configuration=selection.configuration or experiment.configuration,
             folds=tuple(selection.folds or experiment.folds),
-            trainers=selected,
+            trainers=chosen,
         )
         for experiment in paper.experiments
         if selection.datasets is None or experiment.dataset.layout in selection.datasets
-        if (selected := tuple(t for t in experiment.trainers if t in (selection.trainers or trainers)))
+        if (chosen := tuple(t for t in experiment.trainers if t in (selection.trainers or trainers)))
     ]
     if not runs:
         raise PancextError(
@@ -75,11 +76,7 @@ def planned_runs(paper: Paper, selection: Selection) -> list[PlannedRun]:
 
 
 def read_sources(arguments: Sequence[str], paper: Paper, selection: Selection) -> Selection:
-    """Return the selection with its downloads: NAME=PATH each, or paths in the order of one dataset's names.
-
-    Raises:
-        PancextError: a path does not exist, or a path without a name is ambiguous.
-    """
+    """Return the selection with its downloads, NAME=PATH or in one dataset's order; else PancextError."""
     datasets = dict.fromkeys(run.dataset for run in planned_runs(paper, selection))
     names = list(dict.fromkeys(name for dataset in datasets for name in dataset.downloads))
     pairs = [argument.partition("=") for argument in arguments]
@@ -107,7 +104,7 @@ def _require_folds(folds: Sequence[str], dataset: Dataset) -> None:
         raise PancextError(
             f"--folds {' '.join(folds)}: {ALL} trains on every case and cannot be combined with other folds."
         )
-    existing = [str(number) for number in range(dataset.num_folds)]
+    existing = [str(number) for number in range(dataset.own_folds or NNUNET_FOLDS)]
     missing = [fold for fold in folds if fold not in (ALL, *existing)]
     if missing:
         raise PancextError(
@@ -115,13 +112,3 @@ def _require_folds(folds: Sequence[str], dataset: Dataset) -> None:
             f"nnU-Net would draw a random one. Available: {', '.join(existing)}. Select these, or exclude "
             "the dataset with --datasets."
         )
-
-
-def _require_known(
-    selected: Sequence[str] | None, known: Sequence[str], *, option: str, paper: Paper
-) -> None:
-    for name in selected or ():
-        if name not in known:
-            raise PancextError(
-                f"{option} {name} is not part of the protocol of {paper.name}. Available: {', '.join(known)}."
-            )

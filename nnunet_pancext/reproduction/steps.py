@@ -1,22 +1,19 @@
-"""The steps of a protocol: the command of each, and whether its result exists already."""
+"""A step of a protocol, and the steps that prepare its dataset: convert, place the folds, plan."""
 
-from __future__ import annotations
-
-import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import find_cases
-from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
-from nnunet_pancext.nnunet_commands.progress import TrainingProgress, planning_progress
+from nnunet_pancext.nnunet_commands.progress import planning_progress
 from nnunet_pancext.nnunet_files.folders import expand
 from nnunet_pancext.nnunet_files.splits_final import holds
 from nnunet_pancext.reproduction.protocol import Dataset
+from nnunet_pancext.reproduction.selection import PlannedRun, Selection
 
+CONVERT = ("pancext", "convert")
 PLANS = "nnUNetPlans"
 ENDING = ".nii.gz"
 MAX_REMARKS = 20
@@ -24,84 +21,98 @@ Progress = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(ABC):
-    """A command, `words`, and its `result`. Paths may start with one of nnU-Net's variables."""
+class Step:
+    """A command, `words`, and its `result`. Paths may start with one of nnU-Net's variables.
+
+    `is_finished` returns whether the result is complete, and raises PancextError where it belongs to another
+    protocol. `further_words` removes broken files and returns the options that continue an earlier run.
+    `progress` returns what condenses the command's output for the console. `remarks` returns what a user must
+    know about the finished result. `trainer` is the one that is trained or predicts.
+    """
 
     title: str
     words: tuple[str, ...]
     result: str
-
-    @property
-    def result_path(self) -> Path:
-        """The result on this machine."""
-        return Path(expand(self.result))
-
-    @abstractmethod
-    def is_finished(self) -> bool:
-        """Whether the result is complete; PancextError where it belongs to another protocol."""
-
-    def prepare(self) -> tuple[str, ...]:
-        """Return the command that continues where an earlier run stopped, after removing broken files."""
-        return self.words
-
-    def progress(self) -> Progress | None:
-        """Return what condenses the command's output for the console."""
-        return None
-
-    def remarks(self) -> list[str]:
-        """Return what a user must know about the finished result."""
-        return []
+    is_finished: Callable[[], bool]
+    further_words: Callable[[], Sequence[str]] = tuple
+    progress: Callable[[], Progress | None] = lambda: None
+    remarks: Callable[[], list[str]] = list
+    trainer: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conversion(Step):
+def data_steps(run: PlannedRun, selection: Selection) -> Iterator[Step]:
+    """Convert, place folds, plan."""
+    yield _conversion(run.dataset, selection)
+    if run.dataset.own_folds:
+        yield _folds_placing(run.dataset)
+    yield _planning(run)
+
+
+def placeholders(dataset: Dataset) -> dict[str, str]:
+    """Return by download the word that stands in a command for it where it was not given."""
+    return {name: f"{name.upper().replace('-', '_')}_DOWNLOAD" for name in dataset.downloads}
+
+
+def label_maps(dataset: Dataset, folder: str) -> set[str]:
+    """Return the cases of the raw dataset's `folder`."""
+    return find_cases(Path(expand(f"$nnUNet_raw/{dataset.folder}/{folder}")), ENDING)
+
+
+def _conversion(dataset: Dataset, selection: Selection) -> Step:
     """The download becomes a raw dataset; `pancext convert` publishes it complete or not at all."""
+    result = f"$nnUNet_raw/{dataset.folder}/conversion_report.json"
+    sources = {name: selection.sources.get(name, word) for name, word in placeholders(dataset).items()}
+    target = ("--split", dataset.split, "--id", str(dataset.dataset_id), "--name", dataset.name)
 
-    dataset: Dataset
-
-    def is_finished(self) -> bool:
-        report = self.result_path
+    def is_finished() -> bool:
+        report = Path(expand(result))
         if not report.is_file():
             return False
         options = _record(report).get("options", {})
         split, labels = options.get("split"), options.get("labels")
-        if (split, labels) != (self.dataset.split, self.dataset.labels):
+        if (split, labels) != (dataset.split, dataset.labels):
             raise PancextError(
                 f"{report.parent} was converted with split {split} and labels {labels}, but the paper's "
-                f"are {self.dataset.split} and {self.dataset.labels}. Move that dataset away and run again."
+                f"are {dataset.split} and {dataset.labels}. Move that dataset away and run again."
             )
         return True
 
-    def prepare(self) -> tuple[str, ...]:
-        if set(placeholders(self.dataset)) & set(self.words):
-            sources = " ".join(f"{name}=PATH" for name in self.dataset.downloads)
+    def require_downloads() -> tuple[str, ...]:
+        if not selection.sources.keys() >= sources.keys():
             raise PancextError(
-                f"{self.dataset.title}: not converted yet, and its download is not given. "
-                f"Give it with --source {sources}"
+                f"{dataset.title}: not converted yet, and its download is not given. "
+                f"Give it with --source {' '.join(f'{name}=PATH' for name in sources)}"
             )
-        return self.words
+        return ()
 
-    def remarks(self) -> list[str]:
+    def remarks() -> list[str]:
         """Return what the conversion left out, warned of or noted: the test set may lack some cases."""
-        report = _record(self.result_path)
+        report = _record(Path(expand(result)))
         problems = [
             f"{kind}: {problem.get('case')}: {problem.get('message')}"
             for kind, key in (("left out", "left_out"), ("warning", "warnings"))
             for problem in report.get(key, [])
         ]
         if len(problems) > MAX_REMARKS:
-            problems[MAX_REMARKS:] = [f"and {len(problems) - MAX_REMARKS} more, all in {self.result}"]
+            problems[MAX_REMARKS:] = [f"and {len(problems) - MAX_REMARKS} more, all in {result}"]
         return [*problems, *(f"note: {note}" for note in report.get("notes", []))]
 
+    return Step(
+        title=f"convert: {dataset.title}",
+        words=(*CONVERT, dataset.layout, *sources.values(), *dataset.options, *target),
+        result=result,
+        is_finished=is_finished,
+        further_words=require_downloads,
+        remarks=remarks,
+    )
 
-@dataclass(frozen=True, kw_only=True)
-class FoldsPlacing(Step):
-    """The published folds, in the raw dataset's `split`, are copied to where nnU-Net reads them."""
 
-    split: str
+def _folds_placing(dataset: Dataset) -> Step:
+    """The published folds, in the raw dataset's `split.json`, are copied to where nnU-Net reads them."""
+    result = f"$nnUNet_preprocessed/{dataset.folder}/splits_final.json"
 
-    def is_finished(self) -> bool:
-        placed, split = self.result_path, Path(expand(self.split))
+    def is_finished() -> bool:
+        placed, split = Path(expand(result)), Path(expand(f"$nnUNet_raw/{dataset.folder}/split.json"))
         if not placed.is_file() or not split.is_file():
             return False
         if not holds(placed, _record(split).get("folds", [])):
@@ -111,123 +122,34 @@ class FoldsPlacing(Step):
             )
         return True
 
+    return Step(
+        title="put the split's folds where nnU-Net reads them",
+        words=("pancext", "splits", "apply", str(dataset.dataset_id)),
+        result=result,
+        is_finished=is_finished,
+    )
 
-@dataclass(frozen=True, kw_only=True)
-class Planning(Step):
+
+def _planning(run: PlannedRun) -> Step:
     """nnU-Net plans and preprocesses; interrupted, it starts anew."""
+    result = f"$nnUNet_preprocessed/{run.dataset.folder}/{PLANS}.json"
+    options = ("-d", str(run.dataset.dataset_id), "-c", run.configuration, "--verify_dataset_integrity")
 
-    dataset: Dataset
-    configuration: str
-
-    def is_finished(self) -> bool:
-        plans = self.result_path
+    def is_finished() -> bool:
+        plans = Path(expand(result))
         if not plans.is_file():
             return False
-        configuration = _record(plans).get("configurations", {}).get(self.configuration, {})
+        configuration = _record(plans).get("configurations", {}).get(run.configuration, {})
         preprocessed = find_cases(plans.parent / configuration.get("data_identifier", ""), ".pkl")
-        return bool(preprocessed) and preprocessed >= label_maps(self.dataset, "labelsTr")
+        return bool(preprocessed) and preprocessed >= label_maps(run.dataset, "labelsTr")
 
-    def progress(self) -> Progress | None:
-        return planning_progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training(Step):
-    """A fold is trained and validated; the result is the fold's folder."""
-
-    trainer: str
-    num_epochs: int
-
-    def is_finished(self) -> bool:
-        return self._has_checkpoint("final") and (self.result_path / "validation" / "summary.json").is_file()
-
-    def prepare(self) -> tuple[str, ...]:
-        """Return the command, with --val where only the validation is missing, with --c to continue.
-
-        A half-written checkpoint is renamed, so that nnU-Net takes the one before.
-        """
-        for file in self.result_path.glob("checkpoint_*.pth"):
-            if not zipfile.is_zipfile(file):
-                file.rename(file.with_name(f"{file.name}.broken"))
-        if self._has_checkpoint("final"):
-            return (*self.words, "--val")
-        if self._has_checkpoint("latest") or self._has_checkpoint("best"):
-            return (*self.words, "--c")
-        return self.words
-
-    def progress(self) -> Progress | None:
-        return TrainingProgress(self.num_epochs)
-
-    def _has_checkpoint(self, kind: str) -> bool:
-        return zipfile.is_zipfile(self.result_path / f"checkpoint_{kind}.pth")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction(Step):
-    """The test cases are predicted; predictions older than the `checkpoints` are outdated."""
-
-    trainer: str
-    dataset: Dataset
-    probabilities: bool
-    checkpoints: tuple[str, ...]
-
-    def is_finished(self) -> bool:
-        cases = label_maps(self.dataset, "labelsTs")
-        return bool(cases) and cases <= self._complete()
-
-    def prepare(self) -> tuple[str, ...]:
-        """Remove half-written and outdated predictions; return the command that adds the missing ones."""
-        complete = self._complete()
-        for case in find_cases(self.result_path, ENDING) - complete:
-            (self.result_path / f"{case}{ENDING}").unlink()
-        return (*self.words, "--continue_prediction") if complete else self.words
-
-    def progress(self) -> Progress | None:
-        return lambda line: line.rstrip(":").lower() if line.startswith("Predicting ") else None
-
-    def _complete(self) -> set[str]:
-        folder = self.result_path
-        models = [Path(expand(name)) for name in self.checkpoints]
-        trained_at = max((file.stat().st_mtime for file in models if file.is_file()), default=0.0)
-        return {
-            case
-            for case in find_cases(folder, ENDING)
-            if (folder / f"{case}{ENDING}").stat().st_mtime >= trained_at
-            and is_readable(folder / f"{case}{ENDING}")
-            and (not self.probabilities or (folder / f"{case}.npz").is_file())
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation(Step):
-    """The predictions are scored."""
-
-    predictions: str
-
-    def is_finished(self) -> bool:
-        if not self.result_path.is_file():
-            return False
-        scored_at = self.result_path.stat().st_mtime
-        return all(file.stat().st_mtime <= scored_at for file in Path(self.predictions).glob(f"*{ENDING}"))
-
-
-def placeholders(dataset: Dataset) -> tuple[str, ...]:
-    """Return the words that stand in a command for downloads that were not given."""
-    return tuple(f"{name.upper().replace('-', '_')}_DOWNLOAD" for name in dataset.downloads)
-
-
-def label_maps(dataset: Dataset, folder: str) -> set[str]:
-    """Return the cases of the raw dataset's `folder`."""
-    return find_cases(Path(expand(f"$nnUNet_raw/{dataset.folder}/{folder}")), ENDING)
-
-
-def is_readable(image: Path) -> bool:
-    """Whether an image can be read to its end."""
-    try:
-        count_non_finite(image)
-    except UnreadableImage:
-        return False
-    return True
+    return Step(
+        title=f"plan and preprocess {run.dataset.folder}, {run.configuration}",
+        words=("nnUNetv2_plan_and_preprocess", *options),
+        result=result,
+        is_finished=is_finished,
+        progress=lambda: planning_progress,
+    )
 
 
 def _record(file: Path) -> dict:

@@ -10,7 +10,7 @@ import pytest
 
 from nnunet_pancext.cli import demo as demo_command
 from nnunet_pancext.demo import pipeline
-from nnunet_pancext.demo.facts import collect_facts, collect_notes
+from nnunet_pancext.demo.page import collect_facts, collect_notes
 from nnunet_pancext.demo.pipeline import name_trainer, postprocess
 from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
 from nnunet_pancext.demo.split import Split, link_cases, split_cases, write_split

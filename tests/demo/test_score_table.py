@@ -1,4 +1,4 @@
-from nnunet_pancext.demo.score_table import format_table
+from nnunet_pancext.demo.page import format_table
 from nnunet_pancext.evaluation.scores import CaseScores
 
 

@@ -9,8 +9,7 @@ from collections import namedtuple
 import pytest
 
 from nnunet_pancext.doctor.check import Status
-from nnunet_pancext.doctor.folders import check_folder, check_folders
-from nnunet_pancext.doctor.hardware import GIB
+from nnunet_pancext.doctor.machine import GIB, check_folder, check_folders
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
 Usage = namedtuple("Usage", "total used free")

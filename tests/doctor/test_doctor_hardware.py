@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from nnunet_pancext.doctor.check import Status
-from nnunet_pancext.doctor.hardware import GIB, check_gpu, check_memory
+from nnunet_pancext.doctor.machine import GIB, check_gpu, check_memory
 
 
 def pretend_torch(monkeypatch, *, cards=(), mps=False, cuda_build="13.0"):

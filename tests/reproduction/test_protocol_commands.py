@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import build_parser, main
-from nnunet_pancext.reproduction.dry_run import shell_line
-from nnunet_pancext.reproduction.estimate import EstimateRow, estimate, training_length
+from nnunet_pancext.reproduction.dry_run import EstimateRow, estimate, shell_line
 from nnunet_pancext.reproduction.papers import PAPERS
-from nnunet_pancext.reproduction.plan import plan_steps
+from nnunet_pancext.reproduction.plan import plan_steps, training_length
 from nnunet_pancext.reproduction.selection import Selection, planned_runs
 from nnunet_pancext.splits.make import parse_split
 

@@ -21,7 +21,7 @@ NONE = "–"  # noqa: RUF001
 def write_scores(paper: str, trainer: str, labels: dict, *, out: Path, datasets: list[str]) -> None:
     """Put the scores of a trainer where its evaluation would."""
     (run,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
-    file = result_folder(run, trainer, out=out).summary
+    file = result_folder(run, trainer, out=out) / "scores" / "summary.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}))
 

@@ -1,21 +1,12 @@
 """Attention U-Net and its multi-head upgrade: figures and protocol."""
 
-from __future__ import annotations
-
 from nnunet_pancext.reproduction.datasets import NIH_DRAWN
 from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
 
 
-def spread(title: str, metric: str, *, percent: bool) -> Column:
+def spread(title: str, metric: str, *, scale: int, decimals: int) -> Column:
     """Return mean ± standard deviation over the cases."""
-    return Column(
-        title=title,
-        where=f"per_volume.{metric}.mean",
-        labels=("pancreas",),
-        scale=100 if percent else 1,
-        decimals=1 if percent else 2,
-        has_spread=True,
-    )
+    return Column(title, f"per_volume.{metric}.mean", ("pancreas",), scale, decimals, has_spread=True)
 
 
 ORDER = 40
@@ -33,10 +24,10 @@ ATTENTION_UNET = Paper(
                     "Training Results",
                     "pancreas on NIH (TCIA CT-82)",
                     (
-                        spread("Dice, %", "dice", percent=True),
-                        spread("precision, %", "precision", percent=True),
-                        spread("recall, %", "recall", percent=True),
-                        spread("surface distance, mm", "assd_mm", percent=False),
+                        spread("Dice, %", "dice", scale=100, decimals=1),
+                        spread("precision, %", "precision", scale=100, decimals=1),
+                        spread("recall, %", "recall", scale=100, decimals=1),
+                        spread("surface distance, mm", "assd_mm", scale=1, decimals=2),
                     ),
                     (
                         "Attention U-Net, as quoted",

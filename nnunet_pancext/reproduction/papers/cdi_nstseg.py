@@ -1,10 +1,7 @@
 """CDI-NSTSEG: figures and protocol."""
 
-from __future__ import annotations
-
-from nnunet_pancext.reproduction.columns import per_slice, per_volume
 from nnunet_pancext.reproduction.datasets import MSD_TUMOUR
-from nnunet_pancext.reproduction.protocol import Experiment, Paper, table
+from nnunet_pancext.reproduction.protocol import Experiment, Paper, per_slice, per_volume, table
 
 DICE = per_slice("Dice, %", "slice_dice", "cancer", percent=True)
 ACCURACY = per_slice("accuracy, %", "slice_accuracy", "cancer", percent=True)

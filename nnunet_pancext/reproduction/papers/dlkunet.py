@@ -1,10 +1,7 @@
 """DLKUNet: figures and protocol."""
 
-from __future__ import annotations
-
-from nnunet_pancext.reproduction.columns import per_volume
 from nnunet_pancext.reproduction.datasets import ACDC, SYNAPSE
-from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
+from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_volume, table
 
 ORGANS = ("aorta", "gallbladder", "left kidney", "right kidney", "liver", "pancreas", "spleen", "stomach")
 STRUCTURES = {"RV": "right ventricle", "Myo": "myocardium", "LV": "left ventricle"}

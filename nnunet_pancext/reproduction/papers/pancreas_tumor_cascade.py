@@ -1,10 +1,7 @@
 """The two-stage network for pancreatic tumours: figures and protocol."""
 
-from __future__ import annotations
-
-from nnunet_pancext.reproduction.columns import per_slice, per_volume
 from nnunet_pancext.reproduction.datasets import MSD_TUMOUR, NIH_LISTED
-from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
+from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_slice, per_volume, table
 
 MAIN = "PancreasTumorCascadeTrainer_PaperRecipe"
 

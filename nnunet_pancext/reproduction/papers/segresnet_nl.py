@@ -1,10 +1,7 @@
 """SegResNet with non-local blocks: figures and protocol."""
 
-from __future__ import annotations
-
-from nnunet_pancext.reproduction.columns import per_slice, per_volume
 from nnunet_pancext.reproduction.datasets import MSD_ORGAN
-from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, table
+from nnunet_pancext.reproduction.protocol import Column, Experiment, Paper, per_slice, per_volume, table
 
 DICE = per_slice("Dice, %", "slice_dice", "pancreas", percent=True)
 RECALL = per_slice("recall, %", "slice_recall", "pancreas", percent=True)
@@ -44,14 +41,7 @@ SEGRESNET_NL = Paper(
                 table(
                     "Figure 3",
                     "precision-recall curve",
-                    (
-                        Column(
-                            title="AP of voxels",
-                            where="voxels.average_precision",
-                            labels=("pancreas",),
-                            decimals=3,
-                        ),
-                    ),
+                    (Column("AP of voxels", "voxels.average_precision", ("pancreas",), decimals=3),),
                     ("2 blocks, the paper's model", "0.976", "SegResNetNLTrainer"),
                 ),
             ),
