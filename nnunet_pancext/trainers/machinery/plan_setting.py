@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,16 +32,13 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSetting:
-    """A plan with its dataset, and one line about their origin.
-
-    `headings` gives shorter names of configurations.
-    """
+    """A plan with its dataset, and one line about their origin."""
 
     plans: dict[str, Any]
     dataset_json: dict[str, Any]
     configurations: tuple[str, ...]
     origin: str
-    headings: dict[str, str]
+    headings: dict[str, str] = field(default_factory=dict)  # shorter names of configurations
 
     def sizes(self, configuration: str) -> Sizes:
         """Return the arguments that a network is built from.
@@ -95,19 +92,17 @@ def read_setting(plans_file: Path, configuration: str | None = None) -> PlanSett
         )
     plans.setdefault("label_manager", "LabelManager")  # nnU-Net's default, without its message
     dataset_file = plans_file.with_name("dataset.json")
-    dataset_json, source = (
-        DEFAULT_DATASET_JSON,
-        "no dataset.json beside it, so 1 image channel and 2 classes are assumed.",
-    )
     if dataset_file.is_file():
         dataset_json = read_json(dataset_file, expect=dict)
         source = "channels and classes as in dataset.json beside it."
+    else:
+        dataset_json = DEFAULT_DATASET_JSON
+        source = "no dataset.json beside it, so 1 image channel and 2 classes are assumed."
     return PlanSetting(
         plans=plans,
         dataset_json=dataset_json,
         configurations=_select(plans, configuration, where=str(plans_file)),
         origin=f"Plan: {plans_file}; {source}",
-        headings={},
     )
 
 
