@@ -14,8 +14,7 @@ from nnunet_pancext.trainers.machinery.catalogue import (
     own_trainers,
     similar_names,
 )
-from nnunet_pancext.trainers.machinery.injection import InjectionTrainer
-from nnunet_pancext.trainers.machinery.network import NetworkTrainer
+from nnunet_pancext.trainers.machinery.network import InjectionTrainer, NetworkTrainer
 
 __all__ = [
     "InjectionTrainer",

@@ -11,9 +11,9 @@ from nnunet_pancext.architectures.monai_networks import (
     MonaiUNETR,
 )
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
-from nnunet_pancext.errors import NNUNetCommandError, PancextError
+from nnunet_pancext.errors import NNUNetCommandError
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
-from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, PlansManager
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 
 
 class MonaiTrainer(NetworkTrainer):
@@ -39,34 +39,21 @@ class MonaiTrainer(NetworkTrainer):
 
     @classmethod
     def build_network_architecture(
-        cls,
-        plans_manager: PlansManager,
-        configuration_manager: ConfigurationManager,
-        num_input_channels: int,
-        num_output_channels: int,
-        enable_deep_supervision: bool = False,
+        cls, plans_manager: Any, configuration_manager: Any, *sizes: Any, **options: Any
     ) -> SegmentationNetwork:
         """Return MONAI's network for a plan; print a line where the plan's patches are padded for it.
 
         Raises:
             NNUNetCommandError: MONAI is missing.
         """
-        try:
-            network = super().build_network_architecture(
-                plans_manager,
-                configuration_manager,
-                num_input_channels,
-                num_output_channels,
-                enable_deep_supervision=enable_deep_supervision,
-            )
-        except PancextError as error:
-            raise NNUNetCommandError(str(error)) from None
+        network = super().build_network_architecture(plans_manager, configuration_manager, *sizes, **options)
         patch_size = tuple(configuration_manager.patch_size)
         padded_size = network.padded_size(patch_size)
         if padded_size != patch_size:
+            size, padded = (" x ".join(map(str, lengths)) for lengths in (patch_size, padded_size))
             print(
-                f"{cls.__name__}: inside the network patches of {_times(patch_size)} are padded with zeros "
-                f"to {_times(padded_size)}, and the output is cropped back."
+                f"{cls.__name__}: inside the network patches of {size} are padded with zeros to {padded}, "
+                "and the output is cropped back."
             )
         return network
 
@@ -105,7 +92,3 @@ class MonaiSwinUNETRTrainer(MonaiTrainer):
     paper = "Swin UNETR (Hatamizadeh et al.), MONAI"
     network_class = MonaiSwinUNETR
     small_options = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))

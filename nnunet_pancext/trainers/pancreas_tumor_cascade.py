@@ -102,7 +102,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         return {"margin": margin_in_voxels(configuration_manager.spacing[-axes:])}
 
     def configure_epoch(self, epoch: int, num_epochs: int) -> None:
-        network: Any = self._bare_network()
+        network = self._bare_network()
         phase_of = former_cascade_phase if self.former_phases else cascade_phase
         network.phase = phase_of(epoch, num_epochs)
         self.notes.clear()
@@ -113,13 +113,13 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def initialize(self) -> None:
         super().initialize()
-        network: Any = self._bare_network()
+        network = self._bare_network()
         # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 only runs on those with an organ.
         revert_sync_batchnorm(network.stage_2, spatial_dims=network.spatial_dims)
 
     def set_label_buffers(self) -> None:
         super().set_label_buffers()
-        network: Any = self._bare_network()
+        network = self._bare_network()
         network.roles.copy_(torch.tensor(self.roles))
 
     def build_loss(self) -> Any:
@@ -143,7 +143,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         Windows grow when stage 1 starts to place them. If memory does not suffice for the largest, the
         training should fail now, not hours later.
         """
-        network: Any = self._bare_network()
+        network = self._bare_network()
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         shape = (self.batch_size, self.num_input_channels + 1, *self.configuration_manager.patch_size)
         data = torch.ones(shape, device=self.device)  # the last channel: organ everywhere
@@ -170,7 +170,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         log_columns(
             self.logger, {f"cascade {name}": mean for name, mean in means.items()}, self.current_epoch
         )
-        network: Any = self._bare_network()
+        network = self._bare_network()
         if not self.former_phases:
             log_columns(self.logger, {PHASE: PHASES.index(network.phase)}, self.current_epoch)
         summary = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
@@ -254,7 +254,7 @@ class PancreasTumorCascadeTransferTrainer(PancreasTumorCascadeTrainer):
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
-        network: Any = self._bare_network()
+        network = self._bare_network()
         before = cascade_phase(self.current_epoch - 1, self.num_epochs)
         if network.phase == SALIENCY and before == STAGES_APART:
             self.print_to_log_file("Stage 2's backbone takes the weights of stage 1's.")
