@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.aspp import ASPP
 from nnunet_pancext.architectures.blocks.conv import conv_stack
@@ -27,9 +28,6 @@ from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 from nnunet_pancext.architectures.blocks.u_net import encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, resize, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 NUM_LEVELS = 5
 NUM_MAPS = 4

@@ -6,19 +6,17 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.head import conv1x1_head
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelBlock
 from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, transposed_convolution
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 # By the number of axes; the paper's 2D width would not fit a GPU in 3D.
 BASE_CHANNELS = {2: 96, 3: 32}

@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from packaging.version import Version
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 from nnunet_pancext.errors import NNUNetCommandError
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 OLDEST_MONAI = "1.6"  # before, UNETR had 28 million more parameters, all unused
 TOO_NEW_MONAI = "1.7"  # the tests run with 1.6

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
 from nnunet_pancext.architectures.blocks.head import init_prior_bias
@@ -17,9 +18,6 @@ from nnunet_pancext.architectures.lesion_stage import LesionStage
 from nnunet_pancext.architectures.multi_scale_unet import NUM_LEVELS, MultiScaleUNet, backbone_channels
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 from nnunet_pancext.architectures.windows import Windows, choose_windows, whole_image
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 MARGIN = 20
 # Initial output of stage 1. From 1/2 the Dice loss of a rare organ hardly moves the background.

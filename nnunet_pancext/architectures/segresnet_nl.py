@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.head import segmentation_head
 from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
@@ -15,9 +15,6 @@ from nnunet_pancext.architectures.blocks.residual import ResidualBlock
 from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, convolution, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class SegResNetNL(SegmentationNetwork):

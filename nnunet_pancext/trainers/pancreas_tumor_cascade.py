@@ -27,6 +27,7 @@ from nnunet_pancext.trainers.machinery.loss_weights import log_columns
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
+from nnunet_pancext.trainers.machinery.shared_boundary import patch_spacing
 from nnunet_pancext.trainers.machinery.sync_batch_norm import revert_sync_batchnorm
 
 PAPER_EPOCHS = 56
@@ -98,13 +99,11 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
-        axes = len(configuration_manager.patch_size)
-        return {"margin": margin_in_voxels(configuration_manager.spacing[-axes:])}
+        return {"margin": margin_in_voxels(patch_spacing(configuration_manager))}
 
     def configure_epoch(self, epoch: int, num_epochs: int) -> None:
-        network = self._bare_network()
         phase_of = former_cascade_phase if self.former_phases else cascade_phase
-        network.phase = phase_of(epoch, num_epochs)
+        self._bare_network().phase = phase_of(epoch, num_epochs)
         self.notes.clear()
 
     def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
@@ -119,14 +118,12 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def set_label_buffers(self) -> None:
         super().set_label_buffers()
-        network = self._bare_network()
-        network.roles.copy_(torch.tensor(self.roles))
+        self._bare_network().roles.copy_(torch.tensor(self.roles))
 
     def build_loss(self) -> Any:
         organ, lesion = self.roles
         ignore_label = self.label_manager.ignore_label
-        axes = len(self.configuration_manager.patch_size)
-        isb = ISBLoss(spacing=self.configuration_manager.spacing[-axes:], ignore_label=ignore_label)
+        isb = ISBLoss(spacing=patch_spacing(self.configuration_manager), ignore_label=ignore_label)
         return FirstTarget(CascadeLoss(organ=organ, lesion=lesion, isb=isb, ignore_label=ignore_label))
 
     def _get_deep_supervision_scales(self) -> list[list[float]]:
@@ -157,7 +154,13 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def train_step(self, batch: dict) -> dict:
         result = super().train_step(self._with_truth(batch))
-        self._note(batch)
+        loss = self.loss.get_submodule("cascade")
+        for name, value in loss.terms.items():
+            self.notes[name].append(float(value))
+        self.notes[WITHOUT_ORGAN].append(float(np.mean([not truth.any() for truth in self._truth(batch)])))
+        if loss.windows is not None:
+            share = np.prod(loss.windows.size) / np.prod(batch["data"].shape[2:])
+            self.notes[WINDOW].append(float(share))
         return result
 
     def validation_step(self, batch: dict) -> dict:
@@ -167,36 +170,23 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         super().on_train_epoch_end(train_outputs)
         means = {name: float(np.mean(values)) for name, values in self.notes.items()}
         means.setdefault(WINDOW, float("nan"))  # no patch of the epoch had a window
-        log_columns(
-            self.logger, {f"cascade {name}": mean for name, mean in means.items()}, self.current_epoch
-        )
-        network = self._bare_network()
+        columns = {f"cascade {name}": mean for name, mean in means.items()}
+        phase = self._bare_network().phase
         if not self.former_phases:
-            log_columns(self.logger, {PHASE: PHASES.index(network.phase)}, self.current_epoch)
+            columns[PHASE] = PHASES.index(phase)
+        log_columns(self.logger, columns, self.current_epoch)
         summary = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
-        self.print_to_log_file(f"Phase {network.phase}: {summary}")
+        self.print_to_log_file(f"Phase {phase}: {summary}")
 
     def _truth(self, batch: dict) -> Tensor:
         """Return the mask of organ or lesion, (B, 1, *spatial)."""
-        target = batch["target"][0]
-        organ, lesion = self.roles
-        return (target == organ) | (target == lesion)
+        organ, lesion = (batch["target"][0] == label for label in self.roles)
+        return organ | lesion
 
     def _with_truth(self, batch: dict) -> dict:
         """Return the batch with the ground truth as a last image channel."""
-        data = batch["data"]
-        return {**batch, "data": torch.cat([data, self._truth(batch).to(data.dtype)], dim=1)}
-
-    def _note(self, batch: dict) -> None:
-        """Record the values that are logged at the end of the epoch."""
-        loss = self.loss.get_submodule("cascade")
-        for name, value in loss.terms.items():
-            self.notes[name].append(float(value))
-        empty = [not truth.any() for truth in self._truth(batch)]
-        self.notes[WITHOUT_ORGAN].append(float(np.mean(empty)))
-        if loss.windows is not None:
-            size = loss.windows.size
-            self.notes[WINDOW].append(float(np.prod(size) / np.prod(batch["data"].shape[2:])))
+        truth = self._truth(batch).to(batch["data"].dtype)
+        return {**batch, "data": torch.cat([batch["data"], truth], dim=1)}
 
 
 class FirstTarget(nn.Module):

@@ -15,8 +15,10 @@ from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
 from nnunet_pancext.trainers.machinery.finite_loss import check_loss
 from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
 from nnunet_pancext.trainers.machinery.loss_weights import (
+    CE,
+    DICE,
     append_weights_panel,
-    log_loss_weights,
+    log_columns,
     set_loss_weights,
 )
 from nnunet_pancext.trainers.machinery.nnunet import nnUNetTrainer
@@ -130,12 +132,7 @@ class PancextTrainer(nnUNetTrainer):
         loss = self.build_loss()
         if not self.isb_weight:
             return loss
-        return add_isb_loss(
-            loss,
-            weight=self.isb_weight,
-            label_manager=self.label_manager,
-            configuration_manager=self.configuration_manager,
-        )
+        return add_isb_loss(loss, self.isb_weight, self.label_manager, self.configuration_manager)
 
     def initialize(self) -> None:
         if self.seed is not None:
@@ -166,13 +163,14 @@ class PancextTrainer(nnUNetTrainer):
         if self.seed is None:
             return super().get_dataloaders()
         # Worker processes would return batches in random order.
-        before = {name: value for name, value in os.environ.items() if name == WORKERS}
+        before = os.environ.get(WORKERS)
         os.environ[WORKERS] = "0"
         try:
             return super().get_dataloaders()
         finally:
             del os.environ[WORKERS]
-            os.environ.update(before)
+            if before is not None:
+                os.environ[WORKERS] = before
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
@@ -190,7 +188,7 @@ class PancextTrainer(nnUNetTrainer):
         if self.weights is not None:
             dice, ce = self.weights
             self.print_to_log_file(f"Loss weights: Dice {dice:.4f}, CE {ce:.4f}")
-            log_loss_weights(self.logger, self.weights, self.current_epoch)
+            log_columns(self.logger, {DICE: dice, CE: ce}, self.current_epoch)
 
     def on_epoch_end(self) -> None:
         super().on_epoch_end()
@@ -199,8 +197,7 @@ class PancextTrainer(nnUNetTrainer):
             append_weights_panel(figure, self.logger)
 
     def on_train_end(self) -> None:
-        message = peak_memory_message(self.device)
-        if message is not None:
+        if message := peak_memory_message(self.device):
             self.print_to_log_file(message)
         super().on_train_end()
 
@@ -210,8 +207,7 @@ class PancextTrainer(nnUNetTrainer):
 
     def train_step(self, batch: dict) -> dict:
         result = self._checked("training", super().train_step(batch), batch)
-        line = self.progress.advance() if self.progress is not None else None
-        if line is not None:
+        if self.progress is not None and (line := self.progress.advance()):
             print(line, flush=True)  # to the console, not to nnU-Net's log
         return result
 
