@@ -124,5 +124,5 @@ def test_the_picture_stays_in_bytes(tmp_path):
 
 
 def test_another_loss_cannot_be_weighted():
-    with pytest.raises(TypeError, match="MSELoss is not the sum of Dice and cross-entropy"):
+    with pytest.raises(TypeError, match="MSELoss is not a weighted sum of Dice and cross-entropy"):
         set_loss_weights(nn.MSELoss(), 1.0, 1.0)
