@@ -167,11 +167,10 @@ class PancreasTumorCascade(SegmentationNetwork):
             num_classes=self.num_classes,
             training=self.training,
         )
+        cropped_output = crop_end(log_probabilities, size)
         if truth is None or not self.deep_supervision:
-            return crop_end(log_probabilities, size)
-        return CascadeOutput(
-            crop_end(log_probabilities, size), crop_end(organ_logits, size), lesion_logits, windows
-        )
+            return cropped_output
+        return CascadeOutput(cropped_output, crop_end(organ_logits, size), lesion_logits, windows)
 
     @property
     def attention_names(self) -> list[str]:
@@ -201,10 +200,9 @@ class PancreasTumorCascade(SegmentationNetwork):
     def _windows(self, organ_logits: Tensor, truth: Tensor | None) -> Windows | None:
         if not self.crop:
             return whole_image(organ_logits)
-        in_training = self.training and truth is not None
         return choose_windows(
             organ_logits > 0,
-            self._pad(truth) > 0.5 if in_training and truth is not None else None,
+            self._pad(truth) > 0.5 if self.training and truth is not None else None,
             margin=self.margin,
             size_divisibility=self.size_divisibility,
             follow_truth=self.phase != JOINT,

@@ -85,13 +85,11 @@ def common_windows(
     boxes_of = {sample: box for sample, box in enumerate(found) if box is not None}
     if not boxes_of:
         return None
+    extents = [[stop - start for start, stop in zip(*box, strict=True)] for box in boxes_of.values()]
+    needed = [max(lengths) for lengths in zip(least, *extents, strict=True)]
     size = tuple(
-        min(
-            length,
-            step
-            * ceil(max(short, *(stops[axis] - starts[axis] for starts, stops in boxes_of.values())) / step),
-        )
-        for axis, (length, step, short) in enumerate(zip(shape, size_divisibility, least, strict=True))
+        min(length, step * ceil(long / step))
+        for length, step, long in zip(shape, size_divisibility, needed, strict=True)
     )
     starts = tuple(
         tuple(
@@ -122,9 +120,7 @@ def choose_windows(
         follow_truth: place all windows by the ground truth.
     """
     shape = organ.shape[2:]
-    least = [
-        min(length, LEAST_POSITIONS * step) for length, step in zip(shape, size_divisibility, strict=True)
-    ]
+    least = [min(size, LEAST_POSITIONS * step) for size, step in zip(shape, size_divisibility, strict=True)]
     if truth is None:
         widened = [box and widen(box, margin, margin, shape) for box in boxes(organ)]
     else:

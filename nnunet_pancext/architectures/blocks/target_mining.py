@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nnunet_pancext.architectures.blocks.conv import conv_stack
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, FocusingModule, foreground_probability
 from nnunet_pancext.architectures.blocks.head import map_head
-from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, localization_module
+from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, NonLocalLocalization
 from nnunet_pancext.architectures.dims import Strides, upsample
 
 
@@ -57,11 +57,11 @@ class TargetMining(nn.Module):
             raise ValueError(f"localization is False, so it cannot have the attention {attention!r}.")
         self.register_buffer("has_regions", torch.tensor(False))
         self.strides = tuple(tuple(stride) for stride in strides)
-        self.localize = localization_module(
-            attention if localization else None,
+        self.localize = NonLocalLocalization(
             spatial_dims=spatial_dims,
             channels=channels[-1],
             num_maps=num_maps,
+            attention=attention if localization else None,
         )
         self.localization = localization
         self.refine = nn.ModuleList(
