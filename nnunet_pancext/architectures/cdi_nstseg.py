@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -190,17 +191,11 @@ class CDINSTSeg(SegmentationNetwork):
         return [compress(features) for compress, features in zip(self.compress, levels, strict=True)]
 
     def _fuse(self, image: Tensor) -> list[Tensor]:
-        """Return the fused features of each level."""
-        by_scale = []
-        for scale in self.scales:
-            scaled = resize(image, self._scaled_size(image.shape[2:], scale))
-            if self.recompute and torch.is_grad_enabled():
-                by_scale.append(
-                    checkpoint(self._extract, scaled, use_reentrant=False, preserve_rng_state=False)
-                )
-            else:
-                by_scale.append(self._extract(scaled))
-        levels = list(zip(*by_scale, strict=True))
+        extract: Any = self._extract
+        if self.recompute and torch.is_grad_enabled():
+            extract = partial(checkpoint, extract, use_reentrant=False, preserve_rng_state=False)
+        sizes = [self._scaled_size(image.shape[2:], scale) for scale in self.scales]
+        levels = list(zip(*(extract(resize(image, size)) for size in sizes), strict=True))
         if len(self.fuse):
             return [fuse(level) for fuse, level in zip(self.fuse, levels, strict=True)]
         at_one = self.scales.index(1.0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention
 from nnunet_pancext.architectures.blocks.conv import conv_stack
-from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
+from nnunet_pancext.architectures.blocks.non_local import non_local_blocks, non_local_maps
 from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 
@@ -40,14 +40,8 @@ class NonLocalUNet(InjectedUNet):
     """`num_blocks` non-local blocks in series on the deepest features; initially the identity."""
 
     def __init__(self, network: nn.Module, *, spatial_dims: int, num_blocks: int = 2) -> None:
-        encoder = check_unet(network).encoder
-        channels = encoder.output_channels[-1]
-        super().__init__(
-            network,
-            nn.Sequential(
-                *(NonLocalBlock(spatial_dims=spatial_dims, channels=channels) for _ in range(num_blocks))
-            ),
-        )
+        channels = check_unet(network).encoder.output_channels[-1]
+        super().__init__(network, non_local_blocks(num_blocks, spatial_dims=spatial_dims, channels=channels))
 
     @property
     def num_non_local_blocks(self) -> int:

@@ -144,7 +144,6 @@ class SegmentationNetwork(nn.Module, ABC):
         return self._crop_logits(self.forward_features(self._pad(image)), image.shape[2:])
 
     def _crop_logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
-        """Return the output for the decoder's features of an image of `size`."""
         logits = self.predict_logits(features)
         if not self.deep_supervision:
             finest = crop_end(logits[0], size)

@@ -198,7 +198,6 @@ def _group(pairs: Iterable[tuple[Key | None, str]]) -> dict[Key, str]:
 
 
 def _refusals(rows: Iterable[TrainerRow]) -> list[str]:
-    """Return a line for each reason, with the trainers that give it and the configurations they refuse."""
     reasons = _group(
         ((row.name, reason), configuration)
         for row in rows

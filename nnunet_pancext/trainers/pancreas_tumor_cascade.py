@@ -179,7 +179,6 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         self.print_to_log_file(f"Phase {phase}: {summary}")
 
     def _truth(self, batch: dict) -> Tensor:
-        """Return the mask of organ or lesion, (B, 1, *spatial)."""
         organ, lesion = (batch["target"][0] == label for label in self.roles)
         return organ | lesion
 

@@ -122,7 +122,6 @@ class SpatialAttentionModule(nn.Module):
 
 
 def _scale(features: Tensor, weights: Tensor) -> Tensor:
-    """Return (B, C, *spatial) times (B, C)."""
     return features * weights.view(*weights.shape, *[1] * (features.dim() - 2))
 
 

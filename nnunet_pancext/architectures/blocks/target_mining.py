@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,18 +66,16 @@ class TargetMining(nn.Module):
             attention=attention if localization else None,
         )
         self.localization = localization
+        refine: Any = partial(FocusingModule, sides=sides) if focusing else _Join
         self.refine = nn.ModuleList(
-            FocusingModule(
+            refine(
                 spatial_dims=spatial_dims,
                 channels=narrow,
                 higher_channels=wide,
                 stride=stride,
                 norm=norm,
                 num_maps=num_maps,
-                sides=sides,
             )
-            if focusing
-            else _Join(spatial_dims, narrow, wide, stride, norm, num_maps)
             for (narrow, wide), stride in zip(pairwise(channels), self.strides, strict=True)
         )
         self.focusing = focusing
@@ -94,9 +94,7 @@ class TargetMining(nn.Module):
     @property
     def training_only_modules(self) -> list[nn.Module]:
         """The map heads that only affect their own loss."""
-        if self.focusing:
-            return []
-        coarser: list[nn.Module] = [self.localize, *self.refine[1:]]
+        coarser = [] if self.focusing else [self.localize, *self.refine[1:]]
         return [module.get_submodule("map") for module in coarser]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -114,11 +112,17 @@ class _Join(nn.Module):
     """Without focusing: upsampled coarser features, concatenated with this level's, and a convolution."""
 
     def __init__(
-        self, spatial_dims: int, channels: int, higher: int, stride: Strides, norm: str, num_maps: int
+        self,
+        spatial_dims: int,
+        channels: int,
+        higher_channels: int,
+        stride: Strides,
+        norm: str,
+        num_maps: int,
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.join = conv_stack(spatial_dims, [channels + higher, channels], norm=norm)
+        self.join = conv_stack(spatial_dims, [channels + higher_channels, channels], norm=norm)
         self.map = map_head(spatial_dims, channels, num_maps)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:

@@ -136,7 +136,7 @@ class PancextTrainer(nnUNetTrainer):
 
     def initialize(self) -> None:
         if self.seed is not None:
-            self._seed_generators(INITIALISATION)
+            seed_generators(self.seed, self.fold, INITIALISATION, self.local_rank)
             torch.backends.cudnn.deterministic = True
             self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
         super().initialize()
@@ -180,7 +180,8 @@ class PancextTrainer(nnUNetTrainer):
             self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
             set_loss_weights(self.loss, *self.weights)
         self.configure_epoch(self.current_epoch, self.num_epochs)
-        self._seed_generators(self.current_epoch)
+        if self.seed is not None:
+            seed_generators(self.seed, self.fold, self.current_epoch, self.local_rank)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -223,10 +224,6 @@ class PancextTrainer(nnUNetTrainer):
 
     def plot_network_architecture(self) -> None:
         """Do nothing: nnU-Net's plot needs an unmaintained package."""
-
-    def _seed_generators(self, epoch: int) -> None:
-        if self.seed is not None:
-            seed_generators(seed=self.seed, fold=self.fold, epoch=epoch, rank=self.local_rank)
 
     def _checked(self, step: str, result: dict, batch: dict) -> dict:
         check_loss(
