@@ -52,6 +52,7 @@ trainers trainers.machinery seeding shared_boundary suffixes
 # Modules that have another name: the former and the present one.
 MOVED |= _table("""\
 architectures.blocks.light_attention architectures.blocks.localization
+architectures.blocks.residual architectures.blocks.conv
 architectures.parameters architectures.segmentation_network
 dataset_conversion.raw_dataset dataset_conversion.target
 dataset_conversion.files_below io.files

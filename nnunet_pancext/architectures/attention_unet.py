@@ -58,9 +58,7 @@ class AttentionUNet(SegmentationNetwork):
             layers([narrow, wide, wide]) for narrow, wide in pairwise([self.in_channels, *channels])
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
-        self.gating: nn.Module = nn.Identity()
-        if num_heads:
-            self.gating = layers([channels[-1]] * 2, kernel_sizes=[1])
+        self.gating = layers([channels[-1]] * 2, kernel_sizes=[1]) if num_heads else nn.Identity()
         self.gated_skips = nn.ModuleList(
             GatedSkip(
                 channels=channels[level],

@@ -152,7 +152,8 @@ class PancreasTumorCascade(SegmentationNetwork):
         if windows is not None:
             cropped = windows.crop(self._salient(image, organ_logits))
             if compiled:
-                self.stage_2.compile_once()
+                if self.stage_2._compiled_call_impl is None:
+                    self.stage_2.compile()
                 if self.crop:
                     for axis in (0, *range(2, cropped.dim())):  # all but the channels
                         torch._dynamo.maybe_mark_dynamic(cropped, axis)

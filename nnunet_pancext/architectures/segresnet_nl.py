@@ -9,9 +9,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from nnunet_pancext.architectures.blocks.conv import ResidualBlock
 from nnunet_pancext.architectures.blocks.head import segmentation_head
 from nnunet_pancext.architectures.blocks.non_local import non_local_blocks, non_local_maps
-from nnunet_pancext.architectures.blocks.residual import ResidualBlock
 from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, convolution, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork

@@ -1,5 +1,7 @@
 """The papers' losses, plain PyTorch: nothing here depends on nnU-Net."""
 
+# ruff: noqa: F401
+
 from nnunet_pancext.losses.cascade import ISB_WEIGHT, CascadeLoss, dice_loss
 from nnunet_pancext.losses.shared_boundary import ISBLoss, shared_boundary_matrix
 from nnunet_pancext.losses.structure import (
@@ -16,21 +18,3 @@ from nnunet_pancext.losses.weighting import (
     OrdinaryWeights,
     PhaseWeights,
 )
-
-__all__ = [
-    "ISB_WEIGHT",
-    "CascadeLoss",
-    "DiceOnlyWeights",
-    "DynamicWeights",
-    "ISBLoss",
-    "LossWeighting",
-    "MapsLoss",
-    "OrdinaryWeights",
-    "PhaseWeights",
-    "StructureLoss",
-    "bce_iou_loss",
-    "dice_loss",
-    "edge_weights",
-    "one_versus_rest",
-    "shared_boundary_matrix",
-]

@@ -26,7 +26,7 @@ class CascadeLoss(nn.Module):
     L_isb is `ISBLoss` of background, organ and lesion; further labels count as background. With two classes
     there is none.
 
-    Called with the network's `CascadeOutput` and target (B, 1, *spatial) of labels.
+    Called with the network's `CascadeOutput` and target (B, 1, *spatial) of labels, or nnU-Net's list of it.
 
     Args:
         organ, lesion: their labels; equal with one foreground class.
@@ -49,7 +49,8 @@ class CascadeLoss(nn.Module):
         self.terms: dict[str, Tensor] = {}
         self.windows: Any = None
 
-    def forward(self, output: Any, target: Tensor) -> Tensor:
+    def forward(self, output: Any, target: Tensor | list[Tensor]) -> Tensor:
+        target = target if isinstance(target, Tensor) else target[0]
         with torch.autocast(target.device.type, enabled=False):
             valid = None if self.ignore_label is None else (target != self.ignore_label).float()
             lesion = (target == self.lesion).float()

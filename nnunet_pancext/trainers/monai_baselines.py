@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnunet_pancext.architectures.monai_networks import (
-    MonaiAttentionUnet,
-    MonaiSegResNet,
-    MonaiSwinUNETR,
-    MonaiUNETR,
-)
+from nnunet_pancext.architectures import monai_networks
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 from nnunet_pancext.errors import NNUNetCommandError
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
@@ -62,7 +57,7 @@ class MonaiSegResNetTrainer(MonaiTrainer):
     """MONAI's SegResNet with 8 initial filters, trained by nnU-Net's recipe."""
 
     paper = "SegResNet (Myronenko), MONAI"
-    network_class = MonaiSegResNet
+    network_class = monai_networks.MonaiSegResNet
     small_options = {"blocks_down": (1, 1, 1, 1)}
 
 
@@ -70,7 +65,7 @@ class MonaiAttentionUnetTrainer(MonaiTrainer):
     """MONAI's Attention U-Net with 16 to 256 channels, trained by nnU-Net's recipe."""
 
     paper = "Attention U-Net (Oktay et al.), MONAI"
-    network_class = MonaiAttentionUnet
+    network_class = monai_networks.MonaiAttentionUnet
     small_options = {"channels": (2, 4, 4, 4, 4)}
 
 
@@ -78,7 +73,7 @@ class MonaiUNETRTrainer(MonaiTrainer):
     """MONAI's UNETR, built for the plan's patch, trained by nnU-Net's recipe."""
 
     paper = "UNETR (Hatamizadeh et al.), MONAI"
-    network_class = MonaiUNETR
+    network_class = monai_networks.MonaiUNETR
     small_options = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
 
     @classmethod
@@ -90,5 +85,5 @@ class MonaiSwinUNETRTrainer(MonaiTrainer):
     """MONAI's Swin UNETR of feature size 24, trained by nnU-Net's recipe."""
 
     paper = "Swin UNETR (Hatamizadeh et al.), MONAI"
-    network_class = MonaiSwinUNETR
+    network_class = monai_networks.MonaiSwinUNETR
     small_options = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD
 
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
@@ -124,7 +124,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         organ, lesion = self.roles
         ignore_label = self.label_manager.ignore_label
         isb = ISBLoss(spacing=patch_spacing(self.configuration_manager), ignore_label=ignore_label)
-        return FirstTarget(CascadeLoss(organ=organ, lesion=lesion, isb=isb, ignore_label=ignore_label))
+        return CascadeLoss(organ=organ, lesion=lesion, isb=isb, ignore_label=ignore_label)
 
     def _get_deep_supervision_scales(self) -> list[list[float]]:
         return [[1.0] * len(self.configuration_manager.patch_size)]
@@ -154,7 +154,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def train_step(self, batch: dict) -> dict:
         result = super().train_step(self._with_truth(batch))
-        loss = self.loss.get_submodule("cascade")
+        loss: Any = self.loss
         for name, value in loss.terms.items():
             self.notes[name].append(float(value))
         self.notes[WITHOUT_ORGAN].append(float(np.mean([not truth.any() for truth in self._truth(batch)])))
@@ -186,17 +186,6 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         """Return the batch with the ground truth as a last image channel."""
         truth = self._truth(batch).to(batch["data"].dtype)
         return {**batch, "data": torch.cat([batch["data"], truth], dim=1)}
-
-
-class FirstTarget(nn.Module):
-    """Passes the first target of nnU-Net's list to the loss."""
-
-    def __init__(self, cascade: nn.Module) -> None:
-        super().__init__()
-        self.cascade = cascade
-
-    def forward(self, output: Any, targets: list[Tensor]) -> Tensor:
-        return self.cascade(output, targets[0])
 
 
 class PancreasTumorCascadeMTrainer(PancreasTumorCascadeTrainer):

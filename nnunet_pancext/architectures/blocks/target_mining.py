@@ -112,13 +112,7 @@ class _Join(nn.Module):
     """Without focusing: upsampled coarser features, concatenated with this level's, and a convolution."""
 
     def __init__(
-        self,
-        spatial_dims: int,
-        channels: int,
-        higher_channels: int,
-        stride: Strides,
-        norm: str,
-        num_maps: int,
+        self, spatial_dims: int, channels: int, higher_channels: int, stride: Any, norm: str, num_maps: int
     ) -> None:
         super().__init__()
         self.stride = stride

@@ -11,16 +11,10 @@ import torch
 from nnunet_pancext.io.files import PARTIAL_PREFIX
 from nnunet_pancext.io.progress_interval import interval_from_environment
 from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
+from nnunet_pancext.trainers.machinery import loss_weights
 from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
 from nnunet_pancext.trainers.machinery.finite_loss import check_loss
 from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
-from nnunet_pancext.trainers.machinery.loss_weights import (
-    CE,
-    DICE,
-    append_weights_panel,
-    log_columns,
-    set_loss_weights,
-)
 from nnunet_pancext.trainers.machinery.nnunet import nnUNetTrainer
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
@@ -178,7 +172,7 @@ class PancextTrainer(nnUNetTrainer):
             self.progress.start_epoch(self.current_epoch)
         if self.loss_weighting is not None and self.loss_weighting is not OrdinaryWeights:
             self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
-            set_loss_weights(self.loss, *self.weights)
+            loss_weights.set_loss_weights(self.loss, *self.weights)
         self.configure_epoch(self.current_epoch, self.num_epochs)
         if self.seed is not None:
             seed_generators(self.seed, self.fold, self.current_epoch, self.local_rank)
@@ -189,13 +183,15 @@ class PancextTrainer(nnUNetTrainer):
         if self.weights is not None:
             dice, ce = self.weights
             self.print_to_log_file(f"Loss weights: Dice {dice:.4f}, CE {ce:.4f}")
-            log_columns(self.logger, {DICE: dice, CE: ce}, self.current_epoch)
+            loss_weights.log_columns(
+                self.logger, {loss_weights.DICE: dice, loss_weights.CE: ce}, self.current_epoch
+            )
 
     def on_epoch_end(self) -> None:
         super().on_epoch_end()
         figure = Path(self.output_folder) / "progress.png"
         if self.weights is not None and self.local_rank == 0 and figure.is_file():
-            append_weights_panel(figure, self.logger)
+            loss_weights.append_weights_panel(figure, self.logger)
 
     def on_train_end(self) -> None:
         if message := peak_memory_message(self.device):

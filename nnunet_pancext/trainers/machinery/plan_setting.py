@@ -65,11 +65,11 @@ def default_setting(configuration: str | None = None) -> PlanSetting:
     Raises:
         PancextError: there is no such configuration.
     """
-    plans = default_plans()
-    return PlanSetting(
-        plans=plans,
-        dataset_json=DEFAULT_DATASET_JSON,
-        configurations=_select(plans, configuration, where="the built-in plan"),
+    return _setting(
+        default_plans(),
+        DEFAULT_DATASET_JSON,
+        configuration,
+        where="the built-in plan",
         origin="Assumed: nnU-Net's plan for MSD pancreas (2d: patch 512x512, 3d: patch 40x224x224), "
         "1 image channel, 2 classes (background, pancreas).",
         headings={"3d_fullres": "3d"},
@@ -98,20 +98,17 @@ def read_setting(plans_file: Path, configuration: str | None = None) -> PlanSett
     else:
         dataset_json = DEFAULT_DATASET_JSON
         source = "no dataset.json beside it, so 1 image channel and 2 classes are assumed."
-    return PlanSetting(
-        plans=plans,
-        dataset_json=dataset_json,
-        configurations=_select(plans, configuration, where=str(plans_file)),
-        origin=f"Plan: {plans_file}; {source}",
-    )
+    origin = f"Plan: {plans_file}; {source}"
+    return _setting(plans, dataset_json, configuration, where=str(plans_file), origin=origin)
 
 
-def _select(plans: dict[str, Any], configuration: str | None, *, where: str) -> tuple[str, ...]:
+def _setting(
+    plans: dict, dataset_json: dict, configuration: str | None, *, where: str, **texts: Any
+) -> PlanSetting:
     names = tuple(plans["configurations"])
-    if configuration is None:
-        return names
-    if configuration not in names:
+    if configuration is not None and configuration not in names:
         raise PancextError(
             f"There is no configuration {configuration!r} in {where}. It has: {', '.join(names)}."
         )
-    return (configuration,)
+    configurations = names if configuration is None else (configuration,)
+    return PlanSetting(plans=plans, dataset_json=dataset_json, configurations=configurations, **texts)
