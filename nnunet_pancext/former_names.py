@@ -85,7 +85,6 @@ reports.sortable pages.tables
 reproduction.choices reproduction.selection
 reproduction.extras reproduction.run
 trainers.host trainers.machinery.nnunet
-trainers.local_batch_norm trainers.machinery.sync_batch_norm
 trainers.overview cli.trainer_table
 training_record nnunet_files.training_log
 """)

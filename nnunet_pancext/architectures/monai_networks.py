@@ -83,10 +83,7 @@ class MonaiNetwork(SegmentationNetwork):
 
     def padded_size(self, size: Sequence[int]) -> tuple[int, ...]:
         *first, last = super().padded_size(size)
-        positions = [
-            length // step for length, step in zip((*first, last), self.size_divisibility, strict=True)
-        ]
-        if prod(positions) < self.min_deepest_positions:
+        if prod((*first, last)) // prod(self.size_divisibility) < self.min_deepest_positions:
             last = self.size_divisibility[-1] * self.min_deepest_positions
         return (*first, last)
 

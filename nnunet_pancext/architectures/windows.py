@@ -48,17 +48,13 @@ class Windows:
 
 def boxes(mask: Tensor) -> list[Box | None]:
     """Return the smallest box of the True voxels of each sample of (B, 1, *spatial), None without any."""
-    result: list[Box | None] = []
-    for sample in mask[:, 0]:
-        ranges = []
-        for axis in range(sample.dim()):
-            others = tuple(other for other in range(sample.dim()) if other != axis)
-            marked = sample.amax(dim=others).nonzero()
-            if not len(marked):
-                break
-            ranges.append((int(marked[0]), int(marked[-1]) + 1))
-        result.append(tuple(zip(*ranges, strict=True)) if ranges else None)  # type: ignore[arg-type]
-    return result
+    marked = [sample.nonzero() for sample in mask[:, 0]]
+    return [
+        (tuple(positions.amin(dim=0).tolist()), tuple((positions.amax(dim=0) + 1).tolist()))
+        if len(positions)
+        else None
+        for positions in marked
+    ]
 
 
 def widen(box: Box, before: Sequence[int], after: Sequence[int], shape: Sequence[int]) -> Box:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD
 
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
+from nnunet_pancext.architectures.dims import BATCH_NORM
 from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     JOINT,
     MARGIN,
@@ -28,7 +29,6 @@ from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.machinery.shared_boundary import patch_spacing
-from nnunet_pancext.trainers.machinery.sync_batch_norm import revert_sync_batchnorm
 
 PAPER_EPOCHS = 56
 PAPER_LEARNING_RATE = 1e-5
@@ -113,8 +113,11 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
     def initialize(self) -> None:
         super().initialize()
         network = self._bare_network()
-        # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 only runs on those with an organ.
-        revert_sync_batchnorm(network.stage_2, spatial_dims=network.spatial_dims)
+        # nnU-Net synchronises every BatchNorm over the GPUs. Stage 2 only runs on those with an organ; the
+        # others would wait for ever, or use another layer's statistics. The optimiser holds the parameters.
+        for layer in network.stage_2.modules():
+            if isinstance(layer, nn.SyncBatchNorm):
+                layer.__class__ = BATCH_NORM[network.spatial_dims]
 
     def set_label_buffers(self) -> None:
         super().set_label_buffers()

@@ -92,12 +92,8 @@ class NetworkTrainer(PancextTrainer):
         return [[1 / step for step in stride] for stride in self._bare_network().output_strides]
 
     def _bare_network(self) -> Any:
-        network = self.network
-        if isinstance(network, DistributedDataParallel):
-            network = network.module
-        if isinstance(network, OptimizedModule):
-            network = network._orig_mod
-        return network
+        network = self.network.module if isinstance(self.network, DistributedDataParallel) else self.network
+        return network._orig_mod if isinstance(network, OptimizedModule) else network
 
 
 class InjectionTrainer(PancextTrainer):
