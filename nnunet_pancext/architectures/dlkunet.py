@@ -132,9 +132,7 @@ class DLKUNet(SegmentationNetwork):
         num_levels = len(self.level_strides)
         if kernel_sizes is None:
             return [()] * num_levels
-        if len(kernel_sizes) != num_levels or any(
-            len(kernel) != self.spatial_dims for kernel in kernel_sizes
-        ):
+        if [len(kernel) for kernel in kernel_sizes] != [self.spatial_dims] * num_levels:
             raise ValueError(
                 f"kernel_sizes needs {num_levels} entries of {self.spatial_dims} numbers each, "
                 f"got {kernel_sizes}."
