@@ -18,32 +18,50 @@ def _table(lines: str) -> dict[str, str]:
     return {f"{ROOT}.{former}": f"{ROOT}.{present}" for former, present in pairs}
 
 
-# Former and present name of each module that has moved.
-MOVED = _table("""\
-comparison.csv_tables comparison.output.csv_tables
-comparison.models nnunet_files.models
-comparison_report.cases_and_training comparison.output.cases_and_training
-comparison_report.files comparison.output.files
+def _folders(lines: str) -> dict[str, str]:
+    moves = (line.split() for line in lines.splitlines())
+    names = ((f"{former}.{name}", f"{present}.{name}") for former, present, *names in moves for name in names)
+    return {f"{ROOT}.{former.lstrip('.')}": f"{ROOT}.{present}" for former, present in names}
+
+
+# Modules that have moved: former folder, present folder, and their names, which stay.
+MOVED = _folders("""\
+. io durations files parallel progress_interval
+comparison comparison.output csv_tables
+comparison nnunet_files models
+comparison_report comparison.output cases_and_training files
+dataset_conversion dataset_conversion.layouts acdc msd nih synapse
+dataset_conversion io disk
+dataset_conversion raw_cases case_checks dicom_series image_scan orientation source
+demo nnunet_commands console
+evaluation io label_maps
+evaluation nnunet_files dataset_json
+model_report nnunet_files model_folder
+nifti io voxel_hash
+reports attention heatmap
+reports comparison.output side_by_side
+reports dataset_check slice_overlay
+reports evaluation totals_table
+reports figures charts layout overlay panel
+reports pages numbers page pictures text_table
+trainers trainers.machinery base cascade_roles catalogue default_plan finite_loss iteration_progress
+trainers trainers.machinery loss_weights network paper_recipe peak_memory plan_levels plan_setting
+trainers trainers.machinery seeding shared_boundary suffixes
+""")
+# Modules that have another name: the former and the present one.
+MOVED |= _table("""\
+architectures.blocks.light_attention architectures.blocks.localization
+architectures.blocks.residual architectures.blocks.conv
+architectures.parameters architectures.segmentation_network
+dataset_conversion.msd_declaration dataset_conversion.layouts.msd
 dataset_conversion.raw_dataset dataset_conversion.target
-dataset_conversion.acdc dataset_conversion.layouts.acdc
-dataset_conversion.case_checks raw_cases.case_checks
-dataset_conversion.dicom_series raw_cases.dicom_series
-dataset_conversion.disk io.disk
 dataset_conversion.files_below io.files
 dataset_conversion.folds_in_place nnunet_files.splits_final
-dataset_conversion.image_scan raw_cases.image_scan
-dataset_conversion.msd dataset_conversion.layouts.msd
-dataset_conversion.msd_declaration dataset_conversion.layouts.msd
-dataset_conversion.nih dataset_conversion.layouts.nih
-dataset_conversion.orientation raw_cases.orientation
 dataset_conversion.published_splits splits.published
 dataset_conversion.slices dataset_conversion.layouts.png_slices
-dataset_conversion.source raw_cases.source
 dataset_conversion.split_files splits.of_dataset
 dataset_conversion.splits splits.make
-dataset_conversion.synapse dataset_conversion.layouts.synapse
 demo.commands nnunet_commands.runner
-demo.console nnunet_commands.console
 demo.facts demo.page
 demo.held_out demo.split
 demo.host_progress nnunet_commands.progress
@@ -51,68 +69,32 @@ doctor.folders doctor.machine
 doctor.hardware doctor.machine
 doctor.report doctor.check
 doctor.workers doctor.settings
-durations io.durations
-evaluation.dataset_json nnunet_files.dataset_json
-evaluation.label_maps io.label_maps
 evaluation.spread evaluation.summary_statistics
-files io.files
 host_allocator trainers.machinery.allocator
 image_io io.images
-model_report.model_folder nnunet_files.model_folder
 nifti.scan io.nifti_scan
-nifti.voxel_hash io.voxel_hash
-parallel io.parallel
-patients nnunet_files.raw_dataset
-phantom.layers phantom.shapes
-progress_interval io.progress_interval
 reports.breakable pages.soft_wrap
-reports.charts figures.charts
 reports.comparison_cells comparison.output.cells
 reports.comparison_latex comparison.output.latex
 reports.comparison_names comparison.output.names
 reports.comparison_page comparison.output.page
 reports.comparison_text comparison.output.console
 reports.console demo.page
-reports.heatmap attention.heatmap
 reports.html demo.page
 reports.latex comparison.output.latex_table
-reports.layout figures.layout
 reports.model_page model_report.page
-reports.numbers pages.numbers
-reports.overlay figures.overlay
-reports.page pages.page
-reports.panel figures.panel
-reports.pictures pages.pictures
 reports.score_html evaluation.headlines
-reports.side_by_side comparison.output.side_by_side
-reports.slice_overlay dataset_check.slice_overlay
 reports.slices figures.planes
 reports.sortable pages.tables
-reports.text_table pages.text_table
-reports.totals_table evaluation.totals_table
+patients nnunet_files.raw_dataset
+phantom.layers phantom.shapes
 reproduction.choices reproduction.selection
 reproduction.columns reproduction.protocol
 reproduction.estimate reproduction.dry_run
-reproduction.extras reproduction.run
 reproduction.results reproduction.comparison
-trainers.base trainers.machinery.base
-trainers.cascade_roles trainers.machinery.cascade_roles
-trainers.catalogue trainers.machinery.catalogue
-trainers.default_plan trainers.machinery.default_plan
-trainers.finite_loss trainers.machinery.finite_loss
+reproduction.extras reproduction.run
 trainers.host trainers.machinery.nnunet
-trainers.iteration_progress trainers.machinery.iteration_progress
-trainers.local_batch_norm trainers.machinery.sync_batch_norm
-trainers.loss_weights trainers.machinery.loss_weights
-trainers.network trainers.machinery.network
 trainers.overview cli.trainer_table
-trainers.paper_recipe trainers.machinery.paper_recipe
-trainers.peak_memory trainers.machinery.peak_memory
-trainers.plan_levels trainers.machinery.plan_levels
-trainers.plan_setting trainers.machinery.plan_setting
-trainers.seeding trainers.machinery.seeding
-trainers.shared_boundary trainers.machinery.shared_boundary
-trainers.suffixes trainers.machinery.suffixes
 training_record nnunet_files.training_log
 """)
 # Former and present name of functions and classes.

@@ -6,8 +6,7 @@ Every `SegmentationNetwork` in a module of this folder can be imported from here
 from functools import lru_cache
 from typing import Any
 
-from nnunet_pancext.architectures.parameters import count_parameters
-from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
+from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork, count_parameters
 from nnunet_pancext.modules import classes_of, import_modules
 
 __all__ = ["count_parameters"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.attention_gate import GatedSkip
 from nnunet_pancext.architectures.blocks.conv import conv_stack
@@ -15,9 +16,6 @@ from nnunet_pancext.architectures.blocks.head import conv1x1_head
 from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 NUM_LEVELS = 5
 
@@ -60,9 +58,7 @@ class AttentionUNet(SegmentationNetwork):
             layers([narrow, wide, wide]) for narrow, wide in pairwise([self.in_channels, *channels])
         )
         self.pools = nn.ModuleList(max_pool(stride) for stride in self.strides)
-        self.gating: nn.Module = nn.Identity()
-        if num_heads:
-            self.gating = layers([channels[-1]] * 2, kernel_sizes=[1])
+        self.gating = layers([channels[-1]] * 2, kernel_sizes=[1]) if num_heads else nn.Identity()
         self.gated_skips = nn.ModuleList(
             GatedSkip(
                 channels=channels[level],

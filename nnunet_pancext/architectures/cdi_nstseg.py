@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.aspp import ASPP
 from nnunet_pancext.architectures.blocks.conv import conv_stack
@@ -27,9 +29,6 @@ from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 from nnunet_pancext.architectures.blocks.u_net import encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, resize, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 NUM_LEVELS = 5
 NUM_MAPS = 4
@@ -192,17 +191,11 @@ class CDINSTSeg(SegmentationNetwork):
         return [compress(features) for compress, features in zip(self.compress, levels, strict=True)]
 
     def _fuse(self, image: Tensor) -> list[Tensor]:
-        """Return the fused features of each level."""
-        by_scale = []
-        for scale in self.scales:
-            scaled = resize(image, self._scaled_size(image.shape[2:], scale))
-            if self.recompute and torch.is_grad_enabled():
-                by_scale.append(
-                    checkpoint(self._extract, scaled, use_reentrant=False, preserve_rng_state=False)
-                )
-            else:
-                by_scale.append(self._extract(scaled))
-        levels = list(zip(*by_scale, strict=True))
+        extract: Any = self._extract
+        if self.recompute and torch.is_grad_enabled():
+            extract = partial(checkpoint, extract, use_reentrant=False, preserve_rng_state=False)
+        sizes = [self._scaled_size(image.shape[2:], scale) for scale in self.scales]
+        levels = list(zip(*(extract(resize(image, size)) for size in sizes), strict=True))
         if len(self.fuse):
             return [fuse(level) for fuse, level in zip(self.fuse, levels, strict=True)]
         at_one = self.scales.index(1.0)

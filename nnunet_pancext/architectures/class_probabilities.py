@@ -33,13 +33,9 @@ def compose_log_probabilities(
     (1 - p2)(1 - p1), the organ (1 - p2) p1 and the lesion p2. With two classes, p2 counts in the windows and
     p1 elsewhere.
 
-    Args:
-        organ_logits: of stage 1, (B, 1, *spatial).
-        lesion_logits: of stage 2, (n, 1, *window); ignored without windows.
-        windows: their places.
-        roles: labels of organ and lesion.
-        num_classes: background and one or more foreground classes.
-        training: use `LOGIT_BOUND` everywhere, not only in the windows.
+    Shapes: organ_logits of stage 1, (B, 1, *spatial); lesion_logits of stage 2, (n, 1, *window), ignored
+    without windows; `roles` are the labels of organ and lesion. In training `LOGIT_BOUND` holds everywhere,
+    not only in the windows.
     """
     organ = organ_logits.float()
     bound = torch.full_like(organ, LOGIT_BOUND if training else UNSEEN_LOGIT_BOUND)

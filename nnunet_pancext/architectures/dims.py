@@ -10,15 +10,20 @@ from torch.nn import functional
 
 Strides = Sequence[int]
 
-CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED_CONVOLUTION = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-_MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-_BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
-CONVOLVE: dict[int, Any] = {2: functional.conv2d, 3: functional.conv3d}
+
+def _by_dims(name: str, home: Any = nn) -> dict[int, Any]:
+    return {dims: getattr(home, f"{name}{dims}d") for dims in (2, 3)}
+
+
+CONVOLUTION = _by_dims("Conv")
+_TRANSPOSED_CONVOLUTION = _by_dims("ConvTranspose")
+_MAX_POOL = _by_dims("MaxPool")
+BATCH_NORM = _by_dims("BatchNorm")
+_INSTANCE_NORM = _by_dims("InstanceNorm")
+CONVOLVE = _by_dims("conv", functional)
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
-_ADAPTIVE_AVERAGE: dict[int, Any] = {2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}
-_ADAPTIVE_MAX: dict[int, Any] = {2: functional.adaptive_max_pool2d, 3: functional.adaptive_max_pool3d}
+_ADAPTIVE_AVERAGE = _by_dims("adaptive_avg_pool", functional)
+_ADAPTIVE_MAX = _by_dims("adaptive_max_pool", functional)
 _GROUPS = 8
 
 NORMS = ("group", "batch", "instance")
@@ -49,9 +54,8 @@ def convolution(
     bias: bool = False,
 ) -> nn.Module:
     """Return a convolution that keeps the size (divided by `stride`); `kernel_size` must be odd."""
-    layer: Any = CONVOLUTION[spatial_dims]
     kernels = (kernel_size,) * spatial_dims if isinstance(kernel_size, int) else tuple(kernel_size)
-    return layer(
+    return CONVOLUTION[spatial_dims](
         in_channels,
         out_channels,
         kernels,
@@ -65,28 +69,26 @@ def convolution(
 
 def conv1x1(spatial_dims: int, in_channels: int, out_channels: int) -> nn.Module:
     """Return a 1x1 convolution with bias."""
-    layer: Any = CONVOLUTION[spatial_dims]
-    return layer(in_channels, out_channels, (1,) * spatial_dims)
+    return CONVOLUTION[spatial_dims](in_channels, out_channels, (1,) * spatial_dims)
 
 
 def transposed_convolution(
     spatial_dims: int, in_channels: int, out_channels: int, stride: Strides, bias: bool = True
 ) -> nn.Module:
     """Return a convolution that upsamples by `stride`, which is also its kernel size."""
-    layer: Any = _TRANSPOSED_CONVOLUTION[spatial_dims]
-    return layer(in_channels, out_channels, tuple(stride), tuple(stride), bias=bias)
+    return _TRANSPOSED_CONVOLUTION[spatial_dims](
+        in_channels, out_channels, tuple(stride), tuple(stride), bias=bias
+    )
 
 
 def patch_convolution(spatial_dims: int, channels: int, stride: Strides) -> nn.Module:
     """Return a convolution without bias over non-overlapping windows of size `stride`."""
-    layer: Any = CONVOLUTION[spatial_dims]
-    return layer(channels, channels, tuple(stride), tuple(stride), bias=False)
+    return CONVOLUTION[spatial_dims](channels, channels, tuple(stride), tuple(stride), bias=False)
 
 
 def max_pool(stride: Strides) -> nn.Module:
     """Return max-pooling over non-overlapping windows of size `stride`."""
-    layer: Any = _MAX_POOL[len(stride)]
-    return layer(tuple(stride))
+    return _MAX_POOL[len(stride)](tuple(stride))
 
 
 def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
@@ -102,7 +104,7 @@ def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
             )
         return nn.GroupNorm(_GROUPS, channels)
     if kind == "batch":
-        return _BATCH_NORM[spatial_dims](channels)
+        return BATCH_NORM[spatial_dims](channels)
     if kind == "instance":
         return _INSTANCE_NORM[spatial_dims](channels, affine=True)
     raise ValueError(f"norm is {kind!r}; it must be one of {', '.join(NORMS)}.")
@@ -141,13 +143,3 @@ def mixed_pool(features: Tensor, size: Sequence[int]) -> Tensor:
     """Reduce (B, C, *spatial) to `size` by adaptive max-pooling plus adaptive average-pooling."""
     dims, size = len(size), tuple(size)
     return _ADAPTIVE_MAX[dims](features, size) + _ADAPTIVE_AVERAGE[dims](features, size)
-
-
-def default_norm(spatial_dims: int) -> str:
-    """Return BatchNorm in 2D, and InstanceNorm in 3D, where nnU-Net's batch size is 2."""
-    return "batch" if spatial_dims == 2 else "instance"
-
-
-def min_norm_positions(norm: str) -> int:
-    """Return the positions a normalisation needs: InstanceNorm takes a variance over at least 2."""
-    return 2 if norm == "instance" else 1

@@ -6,19 +6,17 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.head import conv1x1_head
 from nnunet_pancext.architectures.blocks.large_kernel import LargeKernelBlock
 from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, max_pool, transposed_convolution
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 # By the number of axes; the paper's 2D width would not fit a GPU in 3D.
 BASE_CHANNELS = {2: 96, 3: 32}
@@ -134,9 +132,7 @@ class DLKUNet(SegmentationNetwork):
         num_levels = len(self.level_strides)
         if kernel_sizes is None:
             return [()] * num_levels
-        if len(kernel_sizes) != num_levels or any(
-            len(kernel) != self.spatial_dims for kernel in kernel_sizes
-        ):
+        if [len(kernel) for kernel in kernel_sizes] != [self.spatial_dims] * num_levels:
             raise ValueError(
                 f"kernel_sizes needs {num_levels} entries of {self.spatial_dims} numbers each, "
                 f"got {kernel_sizes}."

@@ -10,24 +10,24 @@ from torch import Tensor, nn
 
 from nnunet_pancext.architectures.blocks.attention_gate import AdditiveAttention
 from nnunet_pancext.architectures.blocks.conv import conv_stack
-from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
+from nnunet_pancext.architectures.blocks.non_local import non_local_blocks, non_local_maps
 from nnunet_pancext.architectures.blocks.target_mining import TargetMining
 
 
-class InjectedPart(nn.Module):
-    """Base: the given network's own encoder, and the injected part.
+class InjectedUNet(nn.Module):
+    """Base: the given network's own encoder and decoder, and the injected part.
 
-    The encoder returns its features finest first. It stays the same object with the same keys in a
-    checkpoint. The part's keys contain `.seg_layers.`, which nnU-Net's `-pretrained_weights` skips, so a
-    checkpoint of the plain network loads.
+    The encoder returns its features finest first. The decoder has `transpconvs`, `stages` and `seg_layers`,
+    deepest first, and the switch `deep_supervision`, as in dynamic_network_architectures. Both stay the same
+    objects with the same keys in a checkpoint. The part's keys come last and contain `.seg_layers.`, which
+    nnU-Net's `-pretrained_weights` skips, so a checkpoint of the plain network loads.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, part: nn.Module, *, keep_decoder: bool = True) -> None:
         super().__init__()
         self.encoder: Any = network.encoder
-
-    def inject(self, part: nn.Module) -> None:
-        """Register the part, after the network's own modules: checkpoints keep this order."""
+        if keep_decoder:
+            self.decoder: Any = network.decoder
         self.injected = nn.ModuleDict({"seg_layers": part})
 
     @property
@@ -36,31 +36,12 @@ class InjectedPart(nn.Module):
         return self.injected["seg_layers"]
 
 
-class InjectedUNet(InjectedPart):
-    """Base: the part is between the given network's own encoder and decoder.
-
-    The decoder has `transpconvs`, `stages` and `seg_layers`, deepest first, and the switch
-    `deep_supervision`, as in dynamic_network_architectures. It stays the same object too.
-    """
-
-    def __init__(self, network: nn.Module, part: nn.Module) -> None:
-        super().__init__(network)
-        self.decoder: Any = network.decoder
-        self.inject(part)
-
-
 class NonLocalUNet(InjectedUNet):
     """`num_blocks` non-local blocks in series on the deepest features; initially the identity."""
 
     def __init__(self, network: nn.Module, *, spatial_dims: int, num_blocks: int = 2) -> None:
-        encoder = check_unet(network).encoder
-        channels = encoder.output_channels[-1]
-        super().__init__(
-            network,
-            nn.Sequential(
-                *(NonLocalBlock(spatial_dims=spatial_dims, channels=channels) for _ in range(num_blocks))
-            ),
-        )
+        channels = check_unet(network).encoder.output_channels[-1]
+        super().__init__(network, non_local_blocks(num_blocks, spatial_dims=spatial_dims, channels=channels))
 
     @property
     def num_non_local_blocks(self) -> int:
@@ -137,7 +118,7 @@ class AttentionGatedUNet(InjectedUNet):
         return (logits if decoder.deep_supervision else logits[0]), attentions
 
 
-class FocusedUNet(InjectedPart):
+class FocusedUNet(InjectedUNet):
     """The given network's own encoder, with localization and focusing modules as decoder.
 
     A convolution on each level halves the encoder's channels; `TargetMining` gives a map per level. The
@@ -147,8 +128,6 @@ class FocusedUNet(InjectedPart):
 
     def __init__(self, network: nn.Module, *, spatial_dims: int) -> None:
         given = check_unet(network)
-        super().__init__(given)
-        self.deep_supervision = given.decoder.deep_supervision
         channels = given.encoder.output_channels
         halves = [width // 2 for width in channels]
         part = nn.Module()
@@ -163,7 +142,8 @@ class FocusedUNet(InjectedPart):
             norm="instance",
             num_maps=given.decoder.num_classes,
         )
-        self.inject(part)
+        super().__init__(given, part, keep_decoder=False)
+        self.deep_supervision = given.decoder.deep_supervision
 
     @property
     def decoder(self) -> FocusedUNet:

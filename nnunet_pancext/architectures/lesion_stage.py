@@ -63,11 +63,6 @@ class LesionStage(nn.Module):
         """Names of the maps, in the order of `forward`'s list."""
         return ["map_level1"] if self.mine is None else self.mine.map_names(first_level=1)
 
-    def compile_once(self) -> None:
-        """Compile the module, unless it is compiled already, for windows of any number and size."""
-        if self._compiled_call_impl is None:
-            self.compile()
-
     def forward(self, window: Tensor) -> list[Tensor]:
         features = self.backbone(window)
         if self.mine is None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any
 
 import torch
 from packaging.version import Version
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
-from nnunet_pancext.errors import PancextError
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
+from nnunet_pancext.errors import NNUNetCommandError
 
 OLDEST_MONAI = "1.6"  # before, UNETR had 28 million more parameters, all unused
 TOO_NEW_MONAI = "1.7"  # the tests run with 1.6
@@ -26,7 +24,7 @@ def monai_networks() -> Any:
     """Return the module of MONAI's networks.
 
     Raises:
-        PancextError: MONAI is missing, does not import, or has a version that is not tested.
+        NNUNetCommandError: MONAI is missing, does not import, or has a version that is not tested.
     """
     try:
         with warnings.catch_warnings():
@@ -34,25 +32,16 @@ def monai_networks() -> Any:
             import monai
             from monai.networks import nets
     except ImportError as error:
-        raise PancextError(
+        raise NNUNetCommandError(
             f"This network comes from MONAI, an optional package that cannot be imported ({error}). "
             f"Install the extra: {INSTALL}"
         ) from error
     if not Version(OLDEST_MONAI) <= Version(monai.__version__) < Version(TOO_NEW_MONAI):
-        raise PancextError(
+        raise NNUNetCommandError(
             f"This network needs MONAI {OLDEST_MONAI} or newer, older than {TOO_NEW_MONAI}, and "
             f"{monai.__version__} is installed. Install the extra: {INSTALL}"
         )
     return nets
-
-
-class MonaiOptions(TypedDict, total=False):
-    """The arguments that every one of MONAI's networks takes here; see `SegmentationNetwork`."""
-
-    spatial_dims: int
-    in_channels: int
-    num_classes: int
-    deep_supervision: bool
 
 
 class MonaiNetwork(SegmentationNetwork):
@@ -68,13 +57,13 @@ class MonaiNetwork(SegmentationNetwork):
     Args:
         num_halvings: of each axis.
         min_deepest_positions: the input is padded to at least so many positions on the deepest level.
-        shared: see `SegmentationNetwork`.
+        shared: see `SegmentationNetwork`; strides and norm are MONAI's own.
     """
 
     network: nn.Module
 
     def __init__(
-        self, *, num_halvings: int, min_deepest_positions: int = 1, **shared: Unpack[MonaiOptions]
+        self, *, num_halvings: int, min_deepest_positions: int = 1, **shared: Unpack[NetworkOptions]
     ) -> None:
         super().__init__(num_downsamplings=num_halvings, **shared)
         self.min_deepest_positions = min_deepest_positions
@@ -94,10 +83,7 @@ class MonaiNetwork(SegmentationNetwork):
 
     def padded_size(self, size: Sequence[int]) -> tuple[int, ...]:
         *first, last = super().padded_size(size)
-        positions = [
-            length // step for length, step in zip((*first, last), self.size_divisibility, strict=True)
-        ]
-        if prod(positions) < self.min_deepest_positions:
+        if prod((*first, last)) // prod(self.size_divisibility) < self.min_deepest_positions:
             last = self.size_divisibility[-1] * self.min_deepest_positions
         return (*first, last)
 
@@ -123,7 +109,7 @@ class MonaiSegResNet(MonaiNetwork):
         init_filters: int = 8,
         blocks_down: Sequence[int] = (1, 2, 2, 4),
         blocks_up: Sequence[int] = (1, 1, 1),
-        **shared: Unpack[MonaiOptions],
+        **shared: Unpack[NetworkOptions],
     ) -> None:
         super().__init__(num_halvings=len(blocks_down) - 1, **shared)
         self.build(
@@ -139,7 +125,7 @@ class MonaiAttentionUnet(MonaiNetwork):
     """
 
     def __init__(
-        self, *, channels: Sequence[int] = (16, 32, 64, 128, 256), **shared: Unpack[MonaiOptions]
+        self, *, channels: Sequence[int] = (16, 32, 64, 128, 256), **shared: Unpack[NetworkOptions]
     ) -> None:
         num_halvings = len(channels) - 1
         super().__init__(num_halvings=num_halvings, **shared)
@@ -166,7 +152,7 @@ class MonaiUNETR(MonaiNetwork):
         hidden_size: int = 768,
         mlp_dim: int = 3072,
         num_heads: int = 12,
-        **shared: Unpack[MonaiOptions],
+        **shared: Unpack[NetworkOptions],
     ) -> None:
         super().__init__(num_halvings=4, **shared)
         if len(image_size) != self.spatial_dims:
@@ -210,7 +196,7 @@ class MonaiSwinUNETR(MonaiNetwork):
         depths: Sequence[int] = (2, 2, 2, 2),
         num_heads: Sequence[int] = (3, 6, 12, 24),
         window_size: int = 7,
-        **shared: Unpack[MonaiOptions],
+        **shared: Unpack[NetworkOptions],
     ) -> None:
         super().__init__(num_halvings=5, min_deepest_positions=2, **shared)
         with torch.device("cpu"):  # MONAI reads values of a tensor, which does not work on "meta"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.head import conv1x1_head
 from nnunet_pancext.architectures.blocks.multi_scale import MultiScaleBackbone
 from nnunet_pancext.architectures.dims import check_width
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 NUM_LEVELS = 5
 WIDTH_STEP = 4  # the second branch has half of the channels, in two halves

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, NUM_BRANCHES
 from nnunet_pancext.architectures.blocks.head import init_prior_bias
@@ -17,9 +18,6 @@ from nnunet_pancext.architectures.lesion_stage import LesionStage
 from nnunet_pancext.architectures.multi_scale_unet import NUM_LEVELS, MultiScaleUNet, backbone_channels
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
 from nnunet_pancext.architectures.windows import Windows, choose_windows, whole_image
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 MARGIN = 20
 # Initial output of stage 1. From 1/2 the Dice loss of a rare organ hardly moves the background.
@@ -154,7 +152,8 @@ class PancreasTumorCascade(SegmentationNetwork):
         if windows is not None:
             cropped = windows.crop(self._salient(image, organ_logits))
             if compiled:
-                self.stage_2.compile_once()
+                if self.stage_2._compiled_call_impl is None:
+                    self.stage_2.compile()
                 if self.crop:
                     for axis in (0, *range(2, cropped.dim())):  # all but the channels
                         torch._dynamo.maybe_mark_dynamic(cropped, axis)
@@ -169,11 +168,10 @@ class PancreasTumorCascade(SegmentationNetwork):
             num_classes=self.num_classes,
             training=self.training,
         )
+        cropped_output = crop_end(log_probabilities, size)
         if truth is None or not self.deep_supervision:
-            return crop_end(log_probabilities, size)
-        return CascadeOutput(
-            crop_end(log_probabilities, size), crop_end(organ_logits, size), lesion_logits, windows
-        )
+            return cropped_output
+        return CascadeOutput(cropped_output, crop_end(organ_logits, size), lesion_logits, windows)
 
     @property
     def attention_names(self) -> list[str]:
@@ -203,10 +201,9 @@ class PancreasTumorCascade(SegmentationNetwork):
     def _windows(self, organ_logits: Tensor, truth: Tensor | None) -> Windows | None:
         if not self.crop:
             return whole_image(organ_logits)
-        in_training = self.training and truth is not None
         return choose_windows(
             organ_logits > 0,
-            self._pad(truth) > 0.5 if in_training and truth is not None else None,
+            self._pad(truth) > 0.5 if self.training and truth is not None else None,
             margin=self.margin,
             size_divisibility=self.size_divisibility,
             follow_truth=self.phase != JOINT,

@@ -10,14 +10,7 @@ from typing import TypedDict
 
 from torch import Tensor, nn
 
-from nnunet_pancext.architectures.dims import (
-    Strides,
-    check_spatial_dims,
-    crop_end,
-    default_norm,
-    min_norm_positions,
-    pad_end,
-)
+from nnunet_pancext.architectures.dims import Strides, check_spatial_dims, crop_end, pad_end
 
 # nnU-Net sums logits in half precision (maximum 65,504), over overlapping patches weighted by up to 10 each:
 # about 300 terms with a step size of a tenth of the patch.
@@ -60,7 +53,8 @@ class SegmentationNetwork(nn.Module, ABC):
         num_classes: output channels.
         strides: one tuple per downsampling, finest first; None means 2 on every axis.
         deep_supervision: return a list of logits instead of the finest alone; may be switched at any time.
-        norm: "batch", "instance" or "group"; None means BatchNorm in 2D and InstanceNorm in 3D.
+        norm: "batch", "instance" or "group"; None means BatchNorm in 2D, and InstanceNorm in 3D, where
+            nnU-Net's batch size is 2.
         num_downsamplings: number of strides, set by the subclass.
 
     Raises:
@@ -97,14 +91,15 @@ class SegmentationNetwork(nn.Module, ABC):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.deep_supervision = deep_supervision
-        self.norm = norm or default_norm(spatial_dims)
+        self.norm = norm or ("batch" if spatial_dims == 2 else "instance")
         self.auxiliary_heads = nn.ModuleList()
         levels = [(1,) * spatial_dims, *self.strides]
         self.level_strides = tuple(
             accumulate(levels, lambda total, step: tuple(a * b for a, b in zip(total, step, strict=True)))
         )
         self.size_divisibility = self.level_strides[-1]
-        self.min_deepest_positions = min_norm_positions(self.norm)
+        # InstanceNorm takes a variance over at least two positions.
+        self.min_deepest_positions = 2 if self.norm == "instance" else 1
 
     @property
     def minimum_size(self) -> tuple[int, ...]:
@@ -149,7 +144,6 @@ class SegmentationNetwork(nn.Module, ABC):
         return self._crop_logits(self.forward_features(self._pad(image)), image.shape[2:])
 
     def _crop_logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor | list[Tensor]:
-        """Return the output for the decoder's features of an image of `size`."""
         logits = self.predict_logits(features)
         if not self.deep_supervision:
             finest = crop_end(logits[0], size)
@@ -188,3 +182,16 @@ def rescale_logits(largest: float, logits: Tensor) -> Tensor:
     """
     size = logits.abs().amax(dim=1, keepdim=True)
     return logits * (largest / size.clamp_min(largest))
+
+
+def count_parameters(network: nn.Module, auxiliary: bool = False) -> int:
+    """Return the number of parameters of `network`.
+
+    The heads of deep supervision (attribute `auxiliary_heads`) are training aids that no paper counts;
+    `auxiliary=True` counts them too.
+    """
+    return sum(
+        parameter.numel()
+        for name, parameter in network.named_parameters()
+        if auxiliary or not name.startswith("auxiliary_heads.")
+    )

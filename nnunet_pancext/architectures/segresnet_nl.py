@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from nnunet_pancext.architectures.blocks.conv import ResidualBlock
 from nnunet_pancext.architectures.blocks.head import segmentation_head
-from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock, non_local_maps
-from nnunet_pancext.architectures.blocks.residual import ResidualBlock
+from nnunet_pancext.architectures.blocks.non_local import non_local_blocks, non_local_maps
 from nnunet_pancext.architectures.blocks.u_net import decode, encode
 from nnunet_pancext.architectures.dims import check_width, convolution, upsample
 from nnunet_pancext.architectures.segmentation_network import NetworkOptions, SegmentationNetwork
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class SegResNetNL(SegmentationNetwork):
@@ -62,20 +59,15 @@ class SegResNetNL(SegmentationNetwork):
         self.stem = convolution(spatial_dims, self.in_channels, init_filters, 3)
         self.encoder = nn.ModuleList(
             nn.Sequential(
-                convolution(
-                    spatial_dims, channels[level - 1], channels[level], 3, stride=self.strides[level - 1]
-                )
-                if level
-                else nn.Identity(),
-                *(residual(channels=channels[level]) for _ in range(blocks)),
+                convolution(spatial_dims, *widths, 3, stride=stride) if stride else nn.Identity(),
+                *(residual(channels=widths[-1]) for _ in range(blocks)),
             )
-            for level, blocks in enumerate(blocks_per_level)
+            for widths, stride, blocks in zip(
+                pairwise([0, *channels]), [None, *self.strides], blocks_per_level, strict=True
+            )
         )
-        self.non_local_blocks = nn.Sequential(
-            *(
-                NonLocalBlock(spatial_dims=spatial_dims, channels=channels[-1])
-                for _ in range(num_non_local_blocks)
-            )
+        self.non_local_blocks = non_local_blocks(
+            num_non_local_blocks, spatial_dims=spatial_dims, channels=channels[-1]
         )
         # Both lists are finest first, like the encoder.
         self.reducers = nn.ModuleList(

@@ -48,17 +48,13 @@ class Windows:
 
 def boxes(mask: Tensor) -> list[Box | None]:
     """Return the smallest box of the True voxels of each sample of (B, 1, *spatial), None without any."""
-    result: list[Box | None] = []
-    for sample in mask[:, 0]:
-        ranges = []
-        for axis in range(sample.dim()):
-            others = tuple(other for other in range(sample.dim()) if other != axis)
-            marked = sample.amax(dim=others).nonzero()
-            if not len(marked):
-                break
-            ranges.append((int(marked[0]), int(marked[-1]) + 1))
-        result.append(tuple(zip(*ranges, strict=True)) if ranges else None)  # type: ignore[arg-type]
-    return result
+    marked = [sample.nonzero() for sample in mask[:, 0]]
+    return [
+        (tuple(positions.amin(dim=0).tolist()), tuple((positions.amax(dim=0) + 1).tolist()))
+        if len(positions)
+        else None
+        for positions in marked
+    ]
 
 
 def widen(box: Box, before: Sequence[int], after: Sequence[int], shape: Sequence[int]) -> Box:
@@ -85,13 +81,11 @@ def common_windows(
     boxes_of = {sample: box for sample, box in enumerate(found) if box is not None}
     if not boxes_of:
         return None
+    extents = [[stop - start for start, stop in zip(*box, strict=True)] for box in boxes_of.values()]
+    needed = [max(lengths) for lengths in zip(least, *extents, strict=True)]
     size = tuple(
-        min(
-            length,
-            step
-            * ceil(max(short, *(stops[axis] - starts[axis] for starts, stops in boxes_of.values())) / step),
-        )
-        for axis, (length, step, short) in enumerate(zip(shape, size_divisibility, least, strict=True))
+        min(length, step * ceil(long / step))
+        for length, step, long in zip(shape, size_divisibility, needed, strict=True)
     )
     starts = tuple(
         tuple(
@@ -122,9 +116,7 @@ def choose_windows(
         follow_truth: place all windows by the ground truth.
     """
     shape = organ.shape[2:]
-    least = [
-        min(length, LEAST_POSITIONS * step) for length, step in zip(shape, size_divisibility, strict=True)
-    ]
+    least = [min(size, LEAST_POSITIONS * step) for size, step in zip(shape, size_divisibility, strict=True)]
     if truth is None:
         widened = [box and widen(box, margin, margin, shape) for box in boxes(organ)]
     else:

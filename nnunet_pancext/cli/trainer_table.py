@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from textwrap import fill
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from nnunet_pancext.architectures.parameters import count_parameters
+from nnunet_pancext.architectures import count_parameters
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.trainers import list_trainers
 from nnunet_pancext.trainers.machinery.base import PancextTrainer
 from nnunet_pancext.trainers.machinery.plan_setting import PlanSetting, Sizes, default_setting
@@ -21,11 +23,9 @@ from nnunet_pancext.trainers.machinery.suffixes import SUFFIXES, WEIGHTINGS, des
 
 # How a trainer refuses a plan or a dataset.
 REFUSALS = (PancextError, NotImplementedError, ValueError)
-REFUSED = "-"
-GAP = "  "
 WIDTH = 110
-NAMES_LAYOUT: dict[str, Any] = {"width": WIDTH, "initial_indent": "    ", "subsequent_indent": "    "}
 Trainers = Mapping[str, type[PancextTrainer]]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,13 @@ class TrainerRow:
     """A row of the table.
 
     `parameters` holds, by configuration, the number of the network's parameters, without the heads of deep
-    supervision, or the trainer's reason for refusing that configuration. `extra` is of this package, where
-    one is needed. `remark` is printed below the table.
+    supervision, or the trainer's reason for refusing that configuration.
     """
 
     name: str
-    paper: str
+    trainer: type[PancextTrainer]
     dimensions: str
     parameters: dict[str, int | str]
-    loss: str
-    extra: str | None = None
-    remark: str | None = None
 
 
 def main_trainers() -> dict[str, type[PancextTrainer]]:
@@ -68,27 +64,18 @@ def overview(setting: PlanSetting, trainers: Trainers | None = None) -> list[Tra
     """
     sizes = {name: setting.sizes(name) for name in setting.configurations}
     standard = default_setting()
-    shared = sizes if setting.plans == standard.plans else {}
+    known = sizes if setting.plans == standard.plans else {}
     by_dimension = {
-        dims: shared.get(name) or standard.sizes(name) for dims, name in (("2D", "2d"), ("3D", "3d_fullres"))
+        dims: known.get(name) or standard.sizes(name) for dims, name in (("2D", "2d"), ("3D", "3d_fullres"))
     }
     rows = []
     for name, trainer in (list_trainers() if trainers is None else trainers).items():
-        needed = {id(size): size for size in (*sizes.values(), *by_dimension.values())}
-        counts = {key: num_parameters(trainer, size) for key, size in needed.items()}
-        rows.append(
-            TrainerRow(
-                name=name,
-                paper=trainer.paper,
-                dimensions=", ".join(
-                    dims for dims, size in by_dimension.items() if isinstance(counts[id(size)], int)
-                ),
-                parameters={key: counts[id(size)] for key, size in sizes.items()},
-                loss=loss_name(trainer),
-                extra=trainer.extra,
-                remark=trainer.remark,
-            )
+        parameters, by_axes = (
+            {key: num_parameters(trainer, size) for key, size in group.items()}  # type: ignore[arg-type]
+            for group in (sizes, by_dimension)
         )
+        accepted = [dims for dims, count in by_axes.items() if isinstance(count, int)]
+        rows.append(TrainerRow(name, trainer, ", ".join(accepted), parameters))
     return rows
 
 
@@ -102,35 +89,45 @@ def explain_suffixes() -> str:
     """Return what each suffix does, which trainers refuse it, and the papers' recipes."""
     trainers = list_trainers()
     *others, last = [suffix.example for suffix in WEIGHTINGS]
-    lines = [
-        fill(
-            f"Suffixes follow a trainer's name in any order, with any number: one of {', '.join(others)} and "
-            f"{last}, and each other once:",
-            width=WIDTH,
-        ),
-        describe_suffixes(),
-        "",
-        "example:  nnUNetv2_train 007 3d_fullres 0 -tr DLKUNetLTrainer_DynamicLoss_100epochs",
-        "",
-        "Recipes. Preprocessing, sampling, augmentation, batch and patch stay nnU-Net's.",
-    ]
     recipes = _group(
         (trainer.paper_recipe.summary if trainer.paper_recipe else None, name)
         for name, trainer in trainers.items()
     )
-    for summary, names in recipes.items():
-        lines += [f"  {summary}:", fill(", ".join(names), **NAMES_LAYOUT)]
-    lines += ["", "Refused:"]
-    refused: dict[tuple[str, str], list[str]] = {}  # suffixes by reason and trainers
-    for suffix in SUFFIXES:
-        refusing = _group((suffix.refuses(trainer), name) for name, trainer in trainers.items())
-        for reason, names in refusing.items():
-            refused.setdefault((reason, ", ".join(names)), []).append(suffix.example)
-    for (reason, listed), examples in refused.items():
-        lines += [f"  {', '.join(examples)}: {reason}:", fill(listed, **NAMES_LAYOUT)]
-    return "\n".join(lines)
+    refusing = _group(
+        ((suffix.example, reason), name)
+        for suffix in SUFFIXES
+        for name, trainer in trainers.items()
+        if (reason := suffix.refuses(trainer))
+    )
+    refused = _group(((reason, names), example) for (example, reason), names in refusing.items())
+    return "\n".join(
+        [
+            fill(
+                f"Suffixes follow a trainer's name in any order, with any number: one of {', '.join(others)} "
+                f"and {last}, and each other once:",
+                width=WIDTH,
+            ),
+            describe_suffixes(),
+            "",
+            "example:  nnUNetv2_train 007 3d_fullres 0 -tr DLKUNetLTrainer_DynamicLoss_100epochs",
+            "",
+            "Recipes. Preprocessing, sampling, augmentation, batch and patch stay nnU-Net's.",
+            *(f"  {summary}:\n{_indented(names)}" for summary, names in recipes.items()),
+            "",
+            "Refused:",
+            *(
+                f"  {examples}: {reason}:\n{_indented(names)}"
+                for (reason, names), examples in refused.items()
+            ),
+        ]
+    )
 
 
+def _indented(names: str) -> str:
+    return fill(names, width=WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+@cache
 def num_parameters(trainer: type[PancextTrainer], sizes: Sizes) -> int | str:
     """Return the number of parameters of the trainer's network, or why it refuses to build one.
 
@@ -159,44 +156,30 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting, hidden: Tr
 
     `hidden` are the trainers that are left out.
     """
-    rows = list(rows)
-    headings = [setting.headings.get(name, name) for name in setting.configurations]
-    cells = [
-        ["trainer", "paper", "dimensions", *(f"{heading} (M)" for heading in headings), "loss"],
-        *(
-            [row.name, row.paper, row.dimensions, *map(_millions, row.parameters.values()), row.loss]
-            for row in rows
-        ),
+    rows, hidden = list(rows), hidden or {}
+    headings = [f"{setting.headings.get(name, name)} (M)" for name in setting.configurations]
+    cells = [["trainer", "paper", "dimensions", *headings, "loss"]]
+    for row in rows:
+        millions = [f"{n / 1e6:.2f}" if isinstance(n, int) else "-" for n in row.parameters.values()]
+        cells.append([row.name, row.trainer.paper, row.dimensions, *millions, loss_name(row.trainer)])
+    needing = [*((row.name, row.trainer) for row in rows), *hidden.items()]
+    extras = _group((trainer.extra, name) for name, trainer in needing)
+    remarks = _group((row.trainer.remark, row.name) for row in rows)
+    paragraphs = [
+        *(f'With pip install "nnunet-pancext[{extra}]": {names}.' for extra, names in extras.items()),
+        *(f"{names}: {remark}" for remark, names in remarks.items()),
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numbers = range(3, 3 + len(headings))
-    lines = [
-        GAP.join(
-            cell.rjust(width) if column in numbers else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
-    extras = _group((trainer.extra, trainer.name) for trainer in rows)
-    for extra, names in _group((trainer.extra, name) for name, trainer in (hidden or {}).items()).items():
-        extras.setdefault(extra, []).extend(names)
+    ablations = sum(map(is_ablation, hidden.values()))
+    others = len(hidden) - ablations
+    left_out = f"{len(hidden)} more with --all: {ablations} ablations, {others} that need an extra."
     return "\n".join(
         [
-            lines[0],
-            "-" * (sum(widths) + len(GAP) * (len(widths) - 1)),
-            *lines[1:],
+            text_table(cells, left=(0, 1, 2, len(cells[0]) - 1)),
             "",
-            *_hidden_line(hidden or {}),
+            *([left_out] if hidden else []),
             "(M): millions of parameters, without the heads of deep supervision (nnU-Net's own: with).",
             setting.origin,
-            *(
-                fill(f'With pip install "nnunet-pancext[{extra}]": {", ".join(names)}.', width=WIDTH)
-                for extra, names in extras.items()
-            ),
-            *(
-                fill(f"{', '.join(names)}: {remark}", width=WIDTH)
-                for remark, names in _group((row.remark, row.name) for row in rows).items()
-            ),
+            *(fill(paragraph, width=WIDTH) for paragraph in paragraphs),
             *_refusals(rows),
             "",
             "Suffixes, in any order, on any trainer that they apply to:",
@@ -205,38 +188,24 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting, hidden: Tr
     )
 
 
-def _hidden_line(hidden: Trainers) -> list[str]:
-    if not hidden:
-        return []
-    ablations = sum(is_ablation(trainer) for trainer in hidden.values())
-    baselines = len(hidden) - ablations
-    return [f"{len(hidden)} more with --all: {ablations} ablations, {baselines} that need an extra."]
-
-
-def _group(pairs: Iterable[tuple[str | None, str]]) -> dict[str, list[str]]:
-    """Return the second parts by the first, without those whose first part is empty."""
-    groups: dict[str, list[str]] = {}
+def _group(pairs: Iterable[tuple[Key | None, str]]) -> dict[Key, str]:
+    """Return the second parts by the first, separated by commas, without those whose first part is None."""
+    groups: dict[Key, str] = {}
     for key, name in pairs:
-        if key:
-            groups.setdefault(key, []).append(name)
+        if key is not None:
+            groups[key] = f"{groups[key]}, {name}" if key in groups else name
     return groups
 
 
 def _refusals(rows: Iterable[TrainerRow]) -> list[str]:
-    """Return a line for each reason, with the trainers that give it and the configurations they refuse."""
-    refused: dict[tuple[str, str], list[str]] = {}  # names by configurations and reason
-    for row in rows:
-        reasons = _group(
-            (count if isinstance(count, str) else None, configuration)
-            for configuration, count in row.parameters.items()
-        )
-        for reason, configurations in reasons.items():
-            refused.setdefault((", ".join(configurations), reason), []).append(row.name)
+    reasons = _group(
+        ((row.name, reason), configuration)
+        for row in rows
+        for configuration, reason in row.parameters.items()
+        if isinstance(reason, str)
+    )
+    refused = _group(((names, reason), row) for (row, reason), names in reasons.items())
     return [
-        f"{REFUSED}: {', '.join(names)} {'does' if len(names) == 1 else 'do'} not take {listed}: {reason}"
-        for (listed, reason), names in refused.items()
+        f"-: {names} {'do' if ', ' in names else 'does'} not take {configurations}: {reason}"
+        for (configurations, reason), names in refused.items()
     ]
-
-
-def _millions(parameters: int | str) -> str:
-    return f"{parameters / 1e6:.2f}" if isinstance(parameters, int) else REFUSED

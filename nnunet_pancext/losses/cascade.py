@@ -26,7 +26,7 @@ class CascadeLoss(nn.Module):
     L_isb is `ISBLoss` of background, organ and lesion; further labels count as background. With two classes
     there is none.
 
-    Called with the network's `CascadeOutput` and target (B, 1, *spatial) of labels.
+    Called with the network's `CascadeOutput` and target (B, 1, *spatial) of labels, or nnU-Net's list of it.
 
     Args:
         organ, lesion: their labels; equal with one foreground class.
@@ -49,18 +49,17 @@ class CascadeLoss(nn.Module):
         self.terms: dict[str, Tensor] = {}
         self.windows: Any = None
 
-    def forward(self, output: Any, target: Tensor) -> Tensor:
+    def forward(self, output: Any, target: Tensor | list[Tensor]) -> Tensor:
+        target = target if isinstance(target, Tensor) else target[0]
         with torch.autocast(target.device.type, enabled=False):
             valid = None if self.ignore_label is None else (target != self.ignore_label).float()
             lesion = (target == self.lesion).float()
             either = torch.maximum(lesion, (target == self.organ).float())
             stage_1 = dice_loss(output.organ_logits.float(), either, valid)
-            stage_2 = stage_1.new_zeros(())
+            stage_2 = isb = stage_1.new_zeros(())
             if output.windows is not None:
                 stage_2 = self._stage_2(output, lesion, valid)
-            classes = output.log_probabilities.shape[1]
-            isb = stage_1.new_zeros(())
-            if self.isb is not None and classes >= LEAST_CLASSES:
+            if self.isb is not None and output.log_probabilities.shape[1] >= LEAST_CLASSES:
                 isb = self.isb(*self._three_classes(output.log_probabilities, target))
         self.windows = output.windows
         self.terms = {"stage 1": stage_1.detach(), "stage 2": stage_2.detach(), "ISB": isb.detach()}
@@ -68,11 +67,10 @@ class CascadeLoss(nn.Module):
 
     def _three_classes(self, log_probabilities: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return both with the classes 0 background, 1 organ, 2 lesion; the ignore label stays."""
-        classes = (0, self.organ, self.lesion)
         labels = (target == self.organ).long() + 2 * (target == self.lesion).long()
         if self.ignore_label is not None:
             labels = labels.masked_fill(target == self.ignore_label, self.ignore_label)
-        chosen = [log_probabilities[:, label : label + 1] for label in classes]
+        chosen = [log_probabilities[:, label : label + 1] for label in (0, self.organ, self.lesion)]
         return torch.cat(chosen, dim=1), labels
 
     def _stage_2(self, output: Any, lesion: Tensor, valid: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 from math import prod
 from typing import Any
@@ -90,16 +91,10 @@ class ISBLoss(nn.Module):
             if self.hard:
                 probabilities = _one_hot(probabilities.argmax(dim=1, keepdim=True), num_classes, exact)
             labels = target.long()
-            valid = None
-            if self.ignore_label is not None:
-                valid = labels != self.ignore_label
-                labels = labels * valid
-            truth = _one_hot(labels, num_classes, exact)
-            predicted, true = (
-                shared_boundary_matrix(classes, spacing=self.spacing, valid=valid)
-                for classes in (probabilities, truth)
-            )
-            return functional.mse_loss(predicted, true)
+            valid = None if self.ignore_label is None else labels != self.ignore_label
+            truth = _one_hot(labels if valid is None else labels * valid, num_classes, exact)
+            matrix = partial(shared_boundary_matrix, spacing=self.spacing, valid=valid)
+            return functional.mse_loss(matrix(probabilities), matrix(truth))
 
 
 def _contrast(probabilities: Tensor, valid: Tensor | None) -> Tensor:

@@ -42,7 +42,6 @@ class LossWeighting(ABC):
         """Return (Dice, CE) for an epoch of at least 0."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class OrdinaryWeights(LossWeighting):
     """Both weights are 1 in every epoch, as in nnU-Net."""
 
@@ -53,7 +52,6 @@ class OrdinaryWeights(LossWeighting):
         return 1.0, 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
 class DiceOnlyWeights(LossWeighting):
     """Dice alone, as Attention U-Net was trained."""
 
@@ -61,7 +59,6 @@ class DiceOnlyWeights(LossWeighting):
         return 1.0, 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
 class PhaseWeights(LossWeighting):
     """Eq. 11: (0.6, 0.4) in the first half of the epochs, (0.7, 0.3) in the second."""
 

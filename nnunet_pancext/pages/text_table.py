@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def text_table(rows: Sequence[Sequence[str]], *, ruled_below: Sequence[int] = (0,)) -> str:
-    """Return rows of cells as aligned lines, the first column to the left and the others to the right.
+def text_table(
+    rows: Sequence[Sequence[str]], *, ruled_below: Sequence[int] = (0,), left: Sequence[int] = (0,)
+) -> str:
+    """Return rows of cells as aligned lines, the columns `left` to the left and the others to the right.
 
     A rule follows each row whose number is among `ruled_below`; negative ones count from the end.
     """
@@ -14,8 +16,10 @@ def text_table(rows: Sequence[Sequence[str]], *, ruled_below: Sequence[int] = (0
     lines = []
     ruled = {number % len(rows) for number in ruled_below}
     for number, row in enumerate(rows):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        cells = [
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip())
         if number in ruled:
             lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))

@@ -11,8 +11,6 @@ from nnunet_pancext.losses import MapsLoss, StructureLoss
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 
-MAP_WEIGHTS = (4.0, 2.0, 1.0, 1.0)  # finest first
-
 
 class CDINSTSegTrainer(NetworkTrainer):
     """CDI-NSTSEG with its own loss on its four maps, otherwise trained by nnU-Net's recipe.
@@ -30,7 +28,7 @@ class CDINSTSegTrainer(NetworkTrainer):
     network_class = CDINSTSeg
     small_options = {"base_channels": 8}
     num_downsamplings = 4
-    map_weights: ClassVar[tuple[float, ...]] = MAP_WEIGHTS
+    map_weights: ClassVar[tuple[float, ...]] = (4.0, 2.0, 1.0, 1.0)  # finest first
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, FocusedUNet, NonLocalUNet
 from nnunet_pancext.losses import ISB_WEIGHT, DynamicWeights, PhaseWeights
-from nnunet_pancext.trainers.machinery.injection import InjectionTrainer
+from nnunet_pancext.trainers.machinery.network import InjectionTrainer
 
 NAMED = "its name already says how the loss is weighted"
 

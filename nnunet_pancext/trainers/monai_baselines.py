@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnunet_pancext.architectures.monai_networks import (
-    MonaiAttentionUnet,
-    MonaiSegResNet,
-    MonaiSwinUNETR,
-    MonaiUNETR,
-)
+from nnunet_pancext.architectures import monai_networks
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
-from nnunet_pancext.errors import NNUNetCommandError, PancextError
+from nnunet_pancext.errors import NNUNetCommandError
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
-from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, PlansManager
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 
 
 class MonaiTrainer(NetworkTrainer):
@@ -39,34 +34,21 @@ class MonaiTrainer(NetworkTrainer):
 
     @classmethod
     def build_network_architecture(
-        cls,
-        plans_manager: PlansManager,
-        configuration_manager: ConfigurationManager,
-        num_input_channels: int,
-        num_output_channels: int,
-        enable_deep_supervision: bool = False,
+        cls, plans_manager: Any, configuration_manager: Any, *sizes: Any, **options: Any
     ) -> SegmentationNetwork:
         """Return MONAI's network for a plan; print a line where the plan's patches are padded for it.
 
         Raises:
             NNUNetCommandError: MONAI is missing.
         """
-        try:
-            network = super().build_network_architecture(
-                plans_manager,
-                configuration_manager,
-                num_input_channels,
-                num_output_channels,
-                enable_deep_supervision=enable_deep_supervision,
-            )
-        except PancextError as error:
-            raise NNUNetCommandError(str(error)) from None
+        network = super().build_network_architecture(plans_manager, configuration_manager, *sizes, **options)
         patch_size = tuple(configuration_manager.patch_size)
         padded_size = network.padded_size(patch_size)
         if padded_size != patch_size:
+            size, padded = (" x ".join(map(str, lengths)) for lengths in (patch_size, padded_size))
             print(
-                f"{cls.__name__}: inside the network patches of {_times(patch_size)} are padded with zeros "
-                f"to {_times(padded_size)}, and the output is cropped back."
+                f"{cls.__name__}: inside the network patches of {size} are padded with zeros to {padded}, "
+                "and the output is cropped back."
             )
         return network
 
@@ -75,7 +57,7 @@ class MonaiSegResNetTrainer(MonaiTrainer):
     """MONAI's SegResNet with 8 initial filters, trained by nnU-Net's recipe."""
 
     paper = "SegResNet (Myronenko), MONAI"
-    network_class = MonaiSegResNet
+    network_class = monai_networks.MonaiSegResNet
     small_options = {"blocks_down": (1, 1, 1, 1)}
 
 
@@ -83,7 +65,7 @@ class MonaiAttentionUnetTrainer(MonaiTrainer):
     """MONAI's Attention U-Net with 16 to 256 channels, trained by nnU-Net's recipe."""
 
     paper = "Attention U-Net (Oktay et al.), MONAI"
-    network_class = MonaiAttentionUnet
+    network_class = monai_networks.MonaiAttentionUnet
     small_options = {"channels": (2, 4, 4, 4, 4)}
 
 
@@ -91,7 +73,7 @@ class MonaiUNETRTrainer(MonaiTrainer):
     """MONAI's UNETR, built for the plan's patch, trained by nnU-Net's recipe."""
 
     paper = "UNETR (Hatamizadeh et al.), MONAI"
-    network_class = MonaiUNETR
+    network_class = monai_networks.MonaiUNETR
     small_options = {"feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
 
     @classmethod
@@ -103,9 +85,5 @@ class MonaiSwinUNETRTrainer(MonaiTrainer):
     """MONAI's Swin UNETR of feature size 24, trained by nnU-Net's recipe."""
 
     paper = "Swin UNETR (Hatamizadeh et al.), MONAI"
-    network_class = MonaiSwinUNETR
+    network_class = monai_networks.MonaiSwinUNETR
     small_options = {"feature_size": 12, "depths": (2, 1, 1, 1), "num_heads": (2, 2, 2, 2), "window_size": 4}
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))

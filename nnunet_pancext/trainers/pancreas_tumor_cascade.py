@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND
+from nnunet_pancext.architectures.dims import BATCH_NORM
 from nnunet_pancext.architectures.pancreas_tumor_cascade import (
     JOINT,
     MARGIN,
@@ -27,7 +28,7 @@ from nnunet_pancext.trainers.machinery.loss_weights import log_columns
 from nnunet_pancext.trainers.machinery.network import NetworkTrainer
 from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
-from nnunet_pancext.trainers.machinery.sync_batch_norm import revert_sync_batchnorm
+from nnunet_pancext.trainers.machinery.shared_boundary import patch_spacing
 
 PAPER_EPOCHS = 56
 PAPER_LEARNING_RATE = 1e-5
@@ -98,13 +99,11 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     @classmethod
     def plan_options(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
-        axes = len(configuration_manager.patch_size)
-        return {"margin": margin_in_voxels(configuration_manager.spacing[-axes:])}
+        return {"margin": margin_in_voxels(patch_spacing(configuration_manager))}
 
     def configure_epoch(self, epoch: int, num_epochs: int) -> None:
-        network: Any = self._bare_network()
         phase_of = former_cascade_phase if self.former_phases else cascade_phase
-        network.phase = phase_of(epoch, num_epochs)
+        self._bare_network().phase = phase_of(epoch, num_epochs)
         self.notes.clear()
 
     def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
@@ -113,21 +112,22 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def initialize(self) -> None:
         super().initialize()
-        network: Any = self._bare_network()
-        # nnU-Net synchronises every BatchNorm over the GPUs; stage 2 only runs on those with an organ.
-        revert_sync_batchnorm(network.stage_2, spatial_dims=network.spatial_dims)
+        network = self._bare_network()
+        # nnU-Net synchronises every BatchNorm over the GPUs. Stage 2 only runs on those with an organ; the
+        # others would wait for ever, or use another layer's statistics. The optimiser holds the parameters.
+        for layer in network.stage_2.modules():
+            if isinstance(layer, nn.SyncBatchNorm):
+                layer.__class__ = BATCH_NORM[network.spatial_dims]
 
     def set_label_buffers(self) -> None:
         super().set_label_buffers()
-        network: Any = self._bare_network()
-        network.roles.copy_(torch.tensor(self.roles))
+        self._bare_network().roles.copy_(torch.tensor(self.roles))
 
     def build_loss(self) -> Any:
         organ, lesion = self.roles
         ignore_label = self.label_manager.ignore_label
-        axes = len(self.configuration_manager.patch_size)
-        isb = ISBLoss(spacing=self.configuration_manager.spacing[-axes:], ignore_label=ignore_label)
-        return FirstTarget(CascadeLoss(organ=organ, lesion=lesion, isb=isb, ignore_label=ignore_label))
+        isb = ISBLoss(spacing=patch_spacing(self.configuration_manager), ignore_label=ignore_label)
+        return CascadeLoss(organ=organ, lesion=lesion, isb=isb, ignore_label=ignore_label)
 
     def _get_deep_supervision_scales(self) -> list[list[float]]:
         return [[1.0] * len(self.configuration_manager.patch_size)]
@@ -143,7 +143,7 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         Windows grow when stage 1 starts to place them. If memory does not suffice for the largest, the
         training should fail now, not hours later.
         """
-        network: Any = self._bare_network()
+        network = self._bare_network()
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         shape = (self.batch_size, self.num_input_channels + 1, *self.configuration_manager.patch_size)
         data = torch.ones(shape, device=self.device)  # the last channel: organ everywhere
@@ -157,7 +157,13 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
 
     def train_step(self, batch: dict) -> dict:
         result = super().train_step(self._with_truth(batch))
-        self._note(batch)
+        loss: Any = self.loss
+        for name, value in loss.terms.items():
+            self.notes[name].append(float(value))
+        self.notes[WITHOUT_ORGAN].append(float(np.mean([not truth.any() for truth in self._truth(batch)])))
+        if loss.windows is not None:
+            share = np.prod(loss.windows.size) / np.prod(batch["data"].shape[2:])
+            self.notes[WINDOW].append(float(share))
         return result
 
     def validation_step(self, batch: dict) -> dict:
@@ -167,47 +173,22 @@ class PancreasTumorCascadeTrainer(NetworkTrainer):
         super().on_train_epoch_end(train_outputs)
         means = {name: float(np.mean(values)) for name, values in self.notes.items()}
         means.setdefault(WINDOW, float("nan"))  # no patch of the epoch had a window
-        log_columns(
-            self.logger, {f"cascade {name}": mean for name, mean in means.items()}, self.current_epoch
-        )
-        network: Any = self._bare_network()
+        columns = {f"cascade {name}": mean for name, mean in means.items()}
+        phase = self._bare_network().phase
         if not self.former_phases:
-            log_columns(self.logger, {PHASE: PHASES.index(network.phase)}, self.current_epoch)
+            columns[PHASE] = PHASES.index(phase)
+        log_columns(self.logger, columns, self.current_epoch)
         summary = ", ".join(f"{name} {mean:.4g}" for name, mean in means.items())
-        self.print_to_log_file(f"Phase {network.phase}: {summary}")
+        self.print_to_log_file(f"Phase {phase}: {summary}")
 
     def _truth(self, batch: dict) -> Tensor:
-        """Return the mask of organ or lesion, (B, 1, *spatial)."""
-        target = batch["target"][0]
-        organ, lesion = self.roles
-        return (target == organ) | (target == lesion)
+        organ, lesion = (batch["target"][0] == label for label in self.roles)
+        return organ | lesion
 
     def _with_truth(self, batch: dict) -> dict:
         """Return the batch with the ground truth as a last image channel."""
-        data = batch["data"]
-        return {**batch, "data": torch.cat([data, self._truth(batch).to(data.dtype)], dim=1)}
-
-    def _note(self, batch: dict) -> None:
-        """Record the values that are logged at the end of the epoch."""
-        loss = self.loss.get_submodule("cascade")
-        for name, value in loss.terms.items():
-            self.notes[name].append(float(value))
-        empty = [not truth.any() for truth in self._truth(batch)]
-        self.notes[WITHOUT_ORGAN].append(float(np.mean(empty)))
-        if loss.windows is not None:
-            size = loss.windows.size
-            self.notes[WINDOW].append(float(np.prod(size) / np.prod(batch["data"].shape[2:])))
-
-
-class FirstTarget(nn.Module):
-    """Passes the first target of nnU-Net's list to the loss."""
-
-    def __init__(self, cascade: nn.Module) -> None:
-        super().__init__()
-        self.cascade = cascade
-
-    def forward(self, output: Any, targets: list[Tensor]) -> Tensor:
-        return self.cascade(output, targets[0])
+        truth = self._truth(batch).to(batch["data"].dtype)
+        return {**batch, "data": torch.cat([batch["data"], truth], dim=1)}
 
 
 class PancreasTumorCascadeMTrainer(PancreasTumorCascadeTrainer):
@@ -254,7 +235,7 @@ class PancreasTumorCascadeTransferTrainer(PancreasTumorCascadeTrainer):
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
-        network: Any = self._bare_network()
+        network = self._bare_network()
         before = cascade_phase(self.current_epoch - 1, self.num_epochs)
         if network.phase == SALIENCY and before == STAGES_APART:
             self.print_to_log_file("Stage 2's backbone takes the weights of stage 1's.")

@@ -9,7 +9,7 @@ import torch
 from monai.networks.blocks import ChannelSELayer
 
 from nnunet_pancext.architectures import CDINSTSeg
-from nnunet_pancext.architectures.blocks.light_attention import (
+from nnunet_pancext.architectures.blocks.localization import (
     EfficientChannelAttention,
     SpatialAttentionModule,
     SqueezeExcitation,

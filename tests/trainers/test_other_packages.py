@@ -59,7 +59,7 @@ def install(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr(catalogue, "_others", None)
-    monkeypatch.setattr(trainers, "_VARIANTS", {})
+    monkeypatch.setattr(catalogue, "_variants", {})
 
     def install(package: str, content: str) -> None:
         module = package.replace("-", "_")

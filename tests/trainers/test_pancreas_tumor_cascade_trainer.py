@@ -65,8 +65,8 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
             torch.manual_seed(0)
             trainer.initialize()
             trainer.train_step(made_batch(organ, lesion))
-            assert all(term > 0 for term in trainer.loss.cascade.terms.values())
-            learnt.append([*trainer.loss.cascade.terms.values(), *trainer.network.parameters()])
+            assert all(term > 0 for term in trainer.loss.terms.values())
+            learnt.append([*trainer.loss.terms.values(), *trainer.network.parameters()])
         torch.testing.assert_close(*learnt)
 
     def test_the_truth_is_organ_or_lesion(self, folders):
@@ -84,7 +84,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         trainer = self.make(configuration)
         trainer.initialize()
         assert trainer.network.margin == margin
-        assert list(trainer.loss.cascade.isb.spacing) == spacing
+        assert list(trainer.loss.isb.spacing) == spacing
 
     def test_pretrained_weights_leave_the_roles_of_this_dataset(self, folders, tmp_path, capsys):
         trainer = self.make("2d")
@@ -166,7 +166,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         trainer.initialize()
         before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
         trainer.check_peak_memory()
-        assert trainer.loss.cascade.windows.size == tuple(trainer.configuration_manager.patch_size)
+        assert trainer.loss.windows.size == tuple(trainer.configuration_manager.patch_size)
         after = trainer.network.state_dict()
         assert all(torch.equal(after[name], value) for name, value in before.items())
         assert all(parameter.grad is None for parameter in trainer.network.parameters())
@@ -181,7 +181,7 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         trainer.initialize()
         expected = [2, 1] if entry else [1, 2]
         assert trainer.network.state_dict()["roles"].tolist() == expected
-        assert [trainer.loss.cascade.organ, trainer.loss.cascade.lesion] == expected
+        assert [trainer.loss.organ, trainer.loss.lesion] == expected
 
     def test_fourteen_labels_train_where_dataset_json_sets_the_roles(self, folders):
         dataset_json = {**made_dataset_json("fourteen foregrounds"), "pancext": {"organ": 3, "lesion": 14}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -39,13 +41,9 @@ class AttentionGate(nn.Module):
     shape, and the attention (B, 1, *spatial).
     """
 
-    def __init__(
-        self, *, spatial_dims: int, channels: int, gating_channels: int, stride: Strides, norm: str
-    ) -> None:
+    def __init__(self, *, spatial_dims: int, channels: int, norm: str, **sizes: Any) -> None:
         super().__init__()
-        self.attention = AdditiveAttention(
-            spatial_dims=spatial_dims, channels=channels, gating_channels=gating_channels, stride=stride
-        )
+        self.attention = AdditiveAttention(spatial_dims=spatial_dims, channels=channels, **sizes)
         self.w = nn.Sequential(
             conv1x1(spatial_dims, channels, channels), normalisation(norm, spatial_dims, channels)
         )
@@ -65,25 +63,10 @@ class GatedSkip(nn.Module):
     shape, and the attention of each head (B, num_heads, *spatial).
     """
 
-    def __init__(
-        self,
-        *,
-        spatial_dims: int,
-        channels: int,
-        gating_channels: int,
-        stride: Strides,
-        num_heads: int,
-        norm: str,
-    ) -> None:
+    def __init__(self, *, spatial_dims: int, channels: int, num_heads: int, norm: str, **sizes: Any) -> None:
         super().__init__()
         self.gates = nn.ModuleList(
-            AttentionGate(
-                spatial_dims=spatial_dims,
-                channels=channels,
-                gating_channels=gating_channels,
-                stride=stride,
-                norm=norm,
-            )
+            AttentionGate(spatial_dims=spatial_dims, channels=channels, norm=norm, **sizes)
             for _ in range(num_heads)
         )
         self.combine = conv_stack(spatial_dims, [num_heads * channels, channels], kernel_sizes=[1], norm=norm)

@@ -1,11 +1,11 @@
-"""Convolution, normalisation, ReLU, once or several times."""
+"""Convolution, normalisation, ReLU: in series, or as a residual block."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 from nnunet_pancext.architectures.dims import convolution, normalisation
 
@@ -32,3 +32,27 @@ def conv_stack(
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation (Myronenko 2018): x + conv3(relu(norm(conv3(relu(norm(x)))))), without bias.
+
+    Shapes: (B, channels, *spatial) to the same.
+    """
+
+    def __init__(self, *, spatial_dims: int, channels: int, norm: str = "group") -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(
+                layer
+                for _ in range(2)
+                for layer in (
+                    normalisation(norm, spatial_dims, channels),
+                    nn.ReLU(inplace=True),
+                    convolution(spatial_dims, channels, channels, 3),
+                )
+            )
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.body(features)

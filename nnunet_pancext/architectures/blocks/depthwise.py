@@ -105,9 +105,7 @@ def _put_together(parts: Tensor, batch: int, steps: Sequence[int]) -> Tensor:
     """Undo `_take_apart`."""
     _, channels, *short = parts.shape
     count = len(steps)
-    order = [0, 1 + count]
-    for axis in range(count):
-        order += [2 + count + axis, 1 + axis]
+    order = [0, 1 + count, *(place for axis in range(count) for place in (2 + count + axis, 1 + axis))]
     size = [length * step for length, step in zip(short, steps, strict=True)]
     return parts.reshape(batch, *steps, channels, *short).permute(order).reshape(batch, channels, *size)
 

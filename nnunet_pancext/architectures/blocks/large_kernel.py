@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -35,15 +36,10 @@ class LargeKernelAttention(nn.Module):
     ) -> None:
         super().__init__()
         local, wide = kernel_sizes
-
-        def depthwise(kernel_size: int, dilation: int) -> nn.Module:
-            return depthwise_convolution(
-                spatial_dims, channels, kernel_size, dilation=dilation, flat_axes=flat_axes
-            )
-
+        depthwise = partial(depthwise_convolution, spatial_dims, channels, flat_axes=flat_axes)
         self.gate = nn.Sequential(
-            depthwise(local, 1),
-            depthwise(wide, LARGE_KERNEL_DILATION),
+            depthwise(local),
+            depthwise(wide, dilation=LARGE_KERNEL_DILATION),
             conv1x1(spatial_dims, channels, channels),
         )
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nnunet_pancext.architectures.blocks.head import map_head
-from nnunet_pancext.architectures.blocks.light_attention import (
-    EfficientChannelAttention,
-    SpatialAttentionModule,
-    SqueezeExcitation,
-)
+from nnunet_pancext.architectures.dims import convolution
 
 CHANNELS_PER_QUERY = 8
+SQUEEZE_REDUCTION = 16
+SPATIAL_KERNEL = 7
 NON_LOCAL, SE, ECA, SAM = "non-local", "se", "eca", "sam"
 ATTENTIONS = (NON_LOCAL, SE, ECA, SAM)
 
@@ -70,57 +68,95 @@ class SpatialAttention(nn.Module):
         return self.gamma * update.unflatten(2, features.shape[2:]) + features
 
 
+class SqueezeExcitation(nn.Module):
+    """x * sigmoid(W2 ReLU(W1 z)), z the mean over positions (Hu et al., CVPR 2018, Eq. 2-4).
+
+    W1 reduces to C / 16 channels, at least 1; both have a bias.
+
+    Shapes: (B, C, *spatial) to the same.
+    """
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // SQUEEZE_REDUCTION)
+        self.squeeze = nn.Linear(channels, inner)
+        self.excite = nn.Linear(inner, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        mean = features.flatten(2).mean(dim=2)
+        return _scale(features, self.excite(self.squeeze(mean).relu()).sigmoid())
+
+
+class EfficientChannelAttention(nn.Module):
+    """x * sigmoid(conv1d(z)) along channels, z the mean over positions (Wang et al., CVPR 2020, Eq. 9-12).
+
+    The kernel, without bias, has the odd size next to |log2(C) / 2 + 1 / 2|: 5 for 512 channels.
+
+    Shapes: (B, C, *spatial) to the same.
+    """
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        size = int(abs(math.log2(channels) + 1) / 2)
+        size += 1 - size % 2
+        self.along_channels = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        mean = features.flatten(2).mean(dim=2)
+        return _scale(features, self.along_channels(mean.unsqueeze(1)).squeeze(1).sigmoid())
+
+
+class SpatialAttentionModule(nn.Module):
+    """x * sigmoid(conv7([mean; maximum] over channels)), without bias (CBAM, Woo et al., ECCV 2018, Eq. 3).
+
+    Shapes: (B, C, *spatial) to the same.
+    """
+
+    def __init__(self, *, spatial_dims: int) -> None:
+        super().__init__()
+        self.gate = convolution(spatial_dims, 2, 1, SPATIAL_KERNEL)
+
+    def forward(self, features: Tensor) -> Tensor:
+        both = [features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)]
+        return features * self.gate(torch.cat(both, dim=1)).sigmoid()
+
+
+def _scale(features: Tensor, weights: Tensor) -> Tensor:
+    return features * weights.view(*weights.shape, *[1] * (features.dim() - 2))
+
+
 class NonLocalLocalization(nn.Module):
     """Finds roughly where the target is: channel attention, spatial attention, 7x7 convolution to a map.
 
     Shapes: (B, channels, *spatial) to the attended features, of the same shape, and the logits of the map
     (B, num_maps, *spatial).
-    """
 
-    def __init__(self, *, spatial_dims: int, channels: int, num_maps: int = 1) -> None:
-        super().__init__()
-        self.channel_attention = ChannelAttention()
-        self.spatial_attention = SpatialAttention(channels=channels)
-        self.map = map_head(spatial_dims, channels, num_maps)
-
-    def attend(self, features: Tensor) -> Tensor:
-        """Return the attended features."""
-        return self.spatial_attention(self.channel_attention(features))
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        attended = self.attend(features)
-        return attended, self.map(attended)
-
-
-class MappedFeatures(NonLocalLocalization):
-    """The same with another attention in place of both."""
-
-    def __init__(self, attention: nn.Module, *, spatial_dims: int, channels: int, num_maps: int = 1) -> None:
-        nn.Module.__init__(self)
-        self.attention = attention
-        self.map = map_head(spatial_dims, channels, num_maps)
-
-    def attend(self, features: Tensor) -> Tensor:
-        return self.attention(features)
-
-
-def localization_module(
-    attention: str | None, *, spatial_dims: int, channels: int, num_maps: int = 1
-) -> nn.Module:
-    """Return a localization with that attention ("non-local", "se", "eca" or "sam"), or None without any.
+    Args:
+        attention: "non-local", or "se", "eca" or "sam" in place of both attentions; None for neither.
 
     Raises:
         ValueError: `attention` is unknown.
     """
-    sizes = {"spatial_dims": spatial_dims, "channels": channels, "num_maps": num_maps}
-    if attention == NON_LOCAL:
-        return NonLocalLocalization(**sizes)
-    others: dict[str | None, Callable[[], nn.Module]] = {
-        None: nn.Identity,
-        SE: lambda: SqueezeExcitation(channels=channels),
-        ECA: lambda: EfficientChannelAttention(channels=channels),
-        SAM: lambda: SpatialAttentionModule(spatial_dims=spatial_dims),
-    }
-    if attention not in others:
-        raise ValueError(f"attention is {attention!r}; it must be one of {', '.join(ATTENTIONS)}.")
-    return MappedFeatures(others[attention](), **sizes)
+
+    def __init__(
+        self, *, spatial_dims: int, channels: int, num_maps: int = 1, attention: str | None = NON_LOCAL
+    ) -> None:
+        super().__init__()
+        if attention == NON_LOCAL:
+            self.channel_attention = ChannelAttention()
+            self.spatial_attention = SpatialAttention(channels=channels)
+        elif attention == SE:
+            self.attention: nn.Module = SqueezeExcitation(channels=channels)
+        elif attention == ECA:
+            self.attention = EfficientChannelAttention(channels=channels)
+        elif attention == SAM:
+            self.attention = SpatialAttentionModule(spatial_dims=spatial_dims)
+        elif attention is not None:
+            raise ValueError(f"attention is {attention!r}; it must be one of {', '.join(ATTENTIONS)}.")
+        self.map = map_head(spatial_dims, channels, num_maps)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        *attentions, head = self.children()
+        for attention in attentions:
+            features = attention(features)
+        return features, head(features)

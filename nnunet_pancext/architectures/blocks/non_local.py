@@ -63,6 +63,11 @@ class NonLocalBlock(nn.Module):
         return features + update.unflatten(2, features.shape[2:])
 
 
+def non_local_blocks(count: int, *, spatial_dims: int, channels: int) -> nn.Sequential:
+    """Return `count` blocks in series."""
+    return nn.Sequential(*(NonLocalBlock(spatial_dims=spatial_dims, channels=channels) for _ in range(count)))
+
+
 def non_local_maps(blocks: Iterable[Any], features: Tensor, position: Sequence[int]) -> list[Tensor]:
     """Return for each of the blocks in series what `position` attends to, as `NonLocalBlock.attention`."""
     maps = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from nnunet_pancext.architectures.blocks.conv import conv_stack
 from nnunet_pancext.architectures.blocks.focusing import BOTH_SIDES, FocusingModule, foreground_probability
 from nnunet_pancext.architectures.blocks.head import map_head
-from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, localization_module
+from nnunet_pancext.architectures.blocks.localization import NON_LOCAL, NonLocalLocalization
 from nnunet_pancext.architectures.dims import Strides, upsample
 
 
@@ -57,25 +59,23 @@ class TargetMining(nn.Module):
             raise ValueError(f"localization is False, so it cannot have the attention {attention!r}.")
         self.register_buffer("has_regions", torch.tensor(False))
         self.strides = tuple(tuple(stride) for stride in strides)
-        self.localize = localization_module(
-            attention if localization else None,
+        self.localize = NonLocalLocalization(
             spatial_dims=spatial_dims,
             channels=channels[-1],
             num_maps=num_maps,
+            attention=attention if localization else None,
         )
         self.localization = localization
+        refine: Any = partial(FocusingModule, sides=sides) if focusing else _Join
         self.refine = nn.ModuleList(
-            FocusingModule(
+            refine(
                 spatial_dims=spatial_dims,
                 channels=narrow,
                 higher_channels=wide,
                 stride=stride,
                 norm=norm,
                 num_maps=num_maps,
-                sides=sides,
             )
-            if focusing
-            else _Join(spatial_dims, narrow, wide, stride, norm, num_maps)
             for (narrow, wide), stride in zip(pairwise(channels), self.strides, strict=True)
         )
         self.focusing = focusing
@@ -94,9 +94,7 @@ class TargetMining(nn.Module):
     @property
     def training_only_modules(self) -> list[nn.Module]:
         """The map heads that only affect their own loss."""
-        if self.focusing:
-            return []
-        coarser: list[nn.Module] = [self.localize, *self.refine[1:]]
+        coarser = [] if self.focusing else [self.localize, *self.refine[1:]]
         return [module.get_submodule("map") for module in coarser]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -114,11 +112,11 @@ class _Join(nn.Module):
     """Without focusing: upsampled coarser features, concatenated with this level's, and a convolution."""
 
     def __init__(
-        self, spatial_dims: int, channels: int, higher: int, stride: Strides, norm: str, num_maps: int
+        self, spatial_dims: int, channels: int, higher_channels: int, stride: Any, norm: str, num_maps: int
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.join = conv_stack(spatial_dims, [channels + higher, channels], norm=norm)
+        self.join = conv_stack(spatial_dims, [channels + higher_channels, channels], norm=norm)
         self.map = map_head(spatial_dims, channels, num_maps)
 
     def forward(self, features: Tensor, higher: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:

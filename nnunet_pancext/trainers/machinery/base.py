@@ -11,14 +11,10 @@ import torch
 from nnunet_pancext.io.files import PARTIAL_PREFIX
 from nnunet_pancext.io.progress_interval import interval_from_environment
 from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
+from nnunet_pancext.trainers.machinery import loss_weights
 from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
 from nnunet_pancext.trainers.machinery.finite_loss import check_loss
 from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
-from nnunet_pancext.trainers.machinery.loss_weights import (
-    append_weights_panel,
-    log_loss_weights,
-    set_loss_weights,
-)
 from nnunet_pancext.trainers.machinery.nnunet import nnUNetTrainer
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
@@ -130,16 +126,11 @@ class PancextTrainer(nnUNetTrainer):
         loss = self.build_loss()
         if not self.isb_weight:
             return loss
-        return add_isb_loss(
-            loss,
-            weight=self.isb_weight,
-            label_manager=self.label_manager,
-            configuration_manager=self.configuration_manager,
-        )
+        return add_isb_loss(loss, self.isb_weight, self.label_manager, self.configuration_manager)
 
     def initialize(self) -> None:
         if self.seed is not None:
-            self._seed_generators(INITIALISATION)
+            seed_generators(self.seed, self.fold, INITIALISATION, self.local_rank)
             torch.backends.cudnn.deterministic = True
             self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
         super().initialize()
@@ -166,13 +157,14 @@ class PancextTrainer(nnUNetTrainer):
         if self.seed is None:
             return super().get_dataloaders()
         # Worker processes would return batches in random order.
-        before = {name: value for name, value in os.environ.items() if name == WORKERS}
+        before = os.environ.get(WORKERS)
         os.environ[WORKERS] = "0"
         try:
             return super().get_dataloaders()
         finally:
             del os.environ[WORKERS]
-            os.environ.update(before)
+            if before is not None:
+                os.environ[WORKERS] = before
 
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
@@ -180,9 +172,10 @@ class PancextTrainer(nnUNetTrainer):
             self.progress.start_epoch(self.current_epoch)
         if self.loss_weighting is not None and self.loss_weighting is not OrdinaryWeights:
             self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
-            set_loss_weights(self.loss, *self.weights)
+            loss_weights.set_loss_weights(self.loss, *self.weights)
         self.configure_epoch(self.current_epoch, self.num_epochs)
-        self._seed_generators(self.current_epoch)
+        if self.seed is not None:
+            seed_generators(self.seed, self.fold, self.current_epoch, self.local_rank)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -190,17 +183,18 @@ class PancextTrainer(nnUNetTrainer):
         if self.weights is not None:
             dice, ce = self.weights
             self.print_to_log_file(f"Loss weights: Dice {dice:.4f}, CE {ce:.4f}")
-            log_loss_weights(self.logger, self.weights, self.current_epoch)
+            loss_weights.log_columns(
+                self.logger, {loss_weights.DICE: dice, loss_weights.CE: ce}, self.current_epoch
+            )
 
     def on_epoch_end(self) -> None:
         super().on_epoch_end()
         figure = Path(self.output_folder) / "progress.png"
         if self.weights is not None and self.local_rank == 0 and figure.is_file():
-            append_weights_panel(figure, self.logger)
+            loss_weights.append_weights_panel(figure, self.logger)
 
     def on_train_end(self) -> None:
-        message = peak_memory_message(self.device)
-        if message is not None:
+        if message := peak_memory_message(self.device):
             self.print_to_log_file(message)
         super().on_train_end()
 
@@ -210,8 +204,7 @@ class PancextTrainer(nnUNetTrainer):
 
     def train_step(self, batch: dict) -> dict:
         result = self._checked("training", super().train_step(batch), batch)
-        line = self.progress.advance() if self.progress is not None else None
-        if line is not None:
+        if self.progress is not None and (line := self.progress.advance()):
             print(line, flush=True)  # to the console, not to nnU-Net's log
         return result
 
@@ -227,10 +220,6 @@ class PancextTrainer(nnUNetTrainer):
 
     def plot_network_architecture(self) -> None:
         """Do nothing: nnU-Net's plot needs an unmaintained package."""
-
-    def _seed_generators(self, epoch: int) -> None:
-        if self.seed is not None:
-            seed_generators(seed=self.seed, fold=self.fold, epoch=epoch, rank=self.local_rank)
 
     def _checked(self, step: str, result: dict, batch: dict) -> dict:
         check_loss(

@@ -32,20 +32,21 @@ def cascade_roles(label_manager: Any, dataset_json: dict[str, Any], *, trainer: 
     foreground = sorted(label_manager.foreground_labels)
     names = {value: name for name, value in dataset_json["labels"].items() if isinstance(value, int)}
     described = ", ".join(f"{label} ({names.get(label, '?')})" for label in foreground)
+    example = f'"{ENTRY}": {{"organ": 1, "lesion": 2}}'
     entry = dataset_json.get(ENTRY)
     if entry is None:
         if len(foreground) > 2:
             raise UnsuitableLabelsError(
                 f"{trainer} needs to know which labels are the organ and the lesion; this dataset has "
                 f"{described}. Set them in its dataset.json, in nnUNet_raw and nnUNet_preprocessed: "
-                f'"{ENTRY}": {{"organ": 1, "lesion": 2}}. Or: {USE_INSTEAD}'
+                f"{example}. Or: {USE_INSTEAD}"
             )
         return foreground[0], foreground[-1]
     roles: dict[str, Any] = entry if isinstance(entry, dict) else {}
-    organ, lesion = roles.get("organ"), roles.get("lesion")
+    organ, lesion = (roles.get(role, -1) for role in ("organ", "lesion"))
     if organ not in foreground or lesion not in foreground or (organ == lesion and len(foreground) > 1):
         raise UnsuitableLabelsError(
             f'dataset.json has "{ENTRY}": {entry}, which does not name two of its foreground labels '
-            f'{described}. Write it as "{ENTRY}": {{"organ": 1, "lesion": 2}}.'
+            f"{described}. Write it as {example}."
         )
-    return roles["organ"], roles["lesion"]
+    return organ, lesion

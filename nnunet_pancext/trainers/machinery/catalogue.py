@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -23,6 +22,7 @@ STOCK, STOCK_WITH_SUFFIXES = "nnUNetTrainer", "nnUNetTrainerBaseline"
 MOST_SIMILAR, LEAST_SIMILARITY = 3, 0.8
 
 _others: Trainers | None = None
+_variants: Trainers = {}
 
 
 @lru_cache
@@ -49,16 +49,16 @@ def other_trainers() -> Trainers:
     return _others
 
 
-def make_variant(name: str, known: Trainers, module: str) -> type[PancextTrainer] | None:
-    """Return the class `name`, such as `SegResNetNLTrainer_50epochs`, or None if no trainer's name starts it.
+def list_trainers() -> Trainers:
+    """Return all trainers by name, without variants: this package's, then those of other packages."""
+    return {**own_trainers(), **other_trainers()}
 
-    Args:
-        name: a trainer's name and suffixes.
-        known: the trainers that may carry suffixes.
-        module: where the class can be imported from, for pickling.
+
+def find_trainer(name: str) -> type[PancextTrainer] | None:
+    """Return the trainer class `name`, with or without suffixes, or None if there is none.
 
     Raises:
-        PancextError: one of `known` followed by an unknown suffix, or nnU-Net's own by one of ours.
+        PancextError: a trainer with an unknown suffix, or nnU-Net's own with one of ours.
     """
     base_name, *words = name.split("_")
     if base_name == STOCK and any(map(is_named_suffix, words)):
@@ -66,16 +66,19 @@ def make_variant(name: str, known: Trainers, module: str) -> type[PancextTrainer
             f"{STOCK} is nnU-Net's own and takes no suffixes of this package. "
             f"{'_'.join([STOCK_WITH_SUFFIXES, *words])} trains the same network and takes them."
         )
-    if base_name not in known or not words:
-        return None
-    trainer = known[base_name]
-    attributes = variant_attributes(trainer, words)
-    return type(name, (trainer,), {"__module__": module, "__doc__": trainer.__doc__, **attributes})
+    trainer = own_trainers().get(base_name) or other_trainers().get(base_name)
+    if trainer is None or not words:
+        return trainer
+    if name not in _variants:
+        attributes = variant_attributes(trainer, words)
+        origin = {"__module__": PACKAGE, "__doc__": trainer.__doc__}  # imported from there when unpickled
+        _variants[name] = type(name, (trainer,), {**origin, **attributes})
+    return _variants[name]
 
 
-def similar_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three of the `known` trainers' names that resemble `name` without its suffixes."""
-    by_core = {_core(other): other for other in known}
+def similar_trainers(name: str) -> list[str]:
+    """Return up to three trainers' names that resemble `name` without its suffixes, the closest first."""
+    by_core = {_core(other): other for other in list_trainers()}
     close = get_close_matches(_core(name.split("_")[0]), by_core, MOST_SIMILAR, LEAST_SIMILARITY)
     return [by_core[core] for core in close]
 

@@ -32,21 +32,13 @@ def check_loss(
     """
     if np.all(np.isfinite(loss)):
         return
-    checkpoint = newest_checkpoint(output_folder)
-    remedy = (
-        f"The last good checkpoint is {checkpoint}; --c continues from it."
-        if checkpoint
-        else "There is no checkpoint yet."
-    )
+    checkpoints = [output_folder / name for name in CHECKPOINTS if (output_folder / name).is_file()]
+    remedy = "There is no checkpoint yet."
+    if checkpoints:
+        newest = max(checkpoints, key=lambda path: path.stat().st_mtime)
+        remedy = f"The last good checkpoint is {newest}; --c continues from it."
     raise NonFiniteLossError(
         f"The {step} loss is {float(np.mean(loss))} at epoch {epoch}, iteration {iteration}, "
-        f"learning rate {learning_rate:g}, cases {', '.join(map(str, cases))}. "
-        f"Training stopped. Look at these cases for NaN or extreme values, or lower the learning rate. "
-        f"{remedy}"
+        f"learning rate {learning_rate:g}, cases {', '.join(map(str, cases))}. Training stopped. "
+        f"Look at these cases for NaN or extreme values, or lower the learning rate. {remedy}"
     )
-
-
-def newest_checkpoint(output_folder: Path) -> Path | None:
-    """Return the newest checkpoint of an unfinished training, or None."""
-    checkpoints = [output_folder / name for name in CHECKPOINTS if (output_folder / name).is_file()]
-    return max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)

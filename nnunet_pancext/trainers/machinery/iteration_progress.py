@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from nnunet_pancext.io.durations import duration_text
 
@@ -11,27 +12,21 @@ from nnunet_pancext.io.durations import duration_text
 VALIDATION_SHARE = 1 / 3
 
 
+@dataclass(kw_only=True)
 class IterationProgress:
     """Reports iterations and remaining time; call `start_epoch`, then `advance` after each iteration.
 
     Reports are at least `interval_s` seconds apart, as measured by `clock`.
     """
 
-    def __init__(
-        self,
-        *,
-        num_epochs: int,
-        num_iterations: int,
-        num_val_iterations: int,
-        interval_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.num_epochs = num_epochs
-        self.num_iterations = num_iterations
-        self.num_val_iterations = num_val_iterations
-        self.interval_s = interval_s
-        self.clock = clock
-        self.reported_at = clock()
+    num_epochs: int
+    num_iterations: int
+    num_val_iterations: int
+    interval_s: float
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.reported_at = self.clock()
         self.started_at: float | None = None
         self.epoch = self.done = 0
         self.epoch_seconds: list[float] = []

@@ -24,11 +24,6 @@ def set_loss_weights(loss: nn.Module, dice: float, ce: float) -> None:
     compound.weight_dice, compound.weight_ce = dice, ce
 
 
-def log_loss_weights(logger: Any, weights: tuple[float, float], epoch: int) -> None:
-    """Log both weights as further columns of nnU-Net's log, which checkpoints keep."""
-    log_columns(logger, dict(zip((DICE, CE), weights, strict=True)), epoch)
-
-
 def log_columns(logger: Any, values: dict[str, float], epoch: int) -> None:
     """Log values by name as further columns of nnU-Net's log, which checkpoints keep."""
     columns = logger.local_logger.my_fantastic_logging

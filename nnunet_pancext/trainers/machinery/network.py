@@ -1,17 +1,18 @@
-"""Trainers of the package's own networks."""
+"""Trainers of the package's own networks, and of nnU-Net's with a module injected."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from torch import nn
 from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_pancext.architectures.segmentation_network import SegmentationNetwork
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers.machinery.base import PancextTrainer
-from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, PlansManager
+from nnunet_pancext.trainers.machinery.nnunet import ConfigurationManager, PlansManager, nnUNetTrainer
 from nnunet_pancext.trainers.machinery.plan_levels import strides_from_plan
 
 
@@ -26,6 +27,7 @@ class NetworkTrainer(PancextTrainer):
     network_class: ClassVar[Callable[..., SegmentationNetwork]]
     network_options: ClassVar[dict[str, Any]] = {}
     num_downsamplings: ClassVar[int]
+    enable_deep_supervision = True
 
     @classmethod
     def plan_strides(cls, configuration_manager: ConfigurationManager) -> dict[str, Any]:
@@ -49,7 +51,7 @@ class NetworkTrainer(PancextTrainer):
         configuration_manager: ConfigurationManager,
         num_input_channels: int,
         num_output_channels: int,
-        enable_deep_supervision: bool = True,
+        enable_deep_supervision: bool | None = None,
     ) -> SegmentationNetwork:
         """Return the network of this trainer for a plan; nnU-Net calls it in training and in prediction.
 
@@ -57,7 +59,8 @@ class NetworkTrainer(PancextTrainer):
             PancextError: the plan's network defines no strides.
         """
         cls.prepare_prediction()
-        patch_size = configuration_manager.patch_size
+        if enable_deep_supervision is None:
+            enable_deep_supervision = cls.enable_deep_supervision
         try:
             options = {**cls.plan_strides(configuration_manager), **cls.plan_options(configuration_manager)}
         except KeyError as missing:
@@ -66,7 +69,7 @@ class NetworkTrainer(PancextTrainer):
                 "plan for PlainConvUNet (nnUNetPlans) or ResidualEncoderUNet (nnUNetResEncUNetMPlans, L, XL)."
             ) from missing
         network = cls.network_class(
-            spatial_dims=len(patch_size),
+            spatial_dims=len(configuration_manager.patch_size),
             in_channels=num_input_channels,
             num_classes=num_output_channels,
             deep_supervision=enable_deep_supervision,
@@ -88,10 +91,32 @@ class NetworkTrainer(PancextTrainer):
             return None
         return [[1 / step for step in stride] for stride in self._bare_network().output_strides]
 
-    def _bare_network(self) -> SegmentationNetwork:
-        network = self.network
-        if isinstance(network, DistributedDataParallel):
-            network = network.module
-        if isinstance(network, OptimizedModule):
-            network = network._orig_mod
-        return network
+    def _bare_network(self) -> Any:
+        network = self.network.module if isinstance(self.network, DistributedDataParallel) else self.network
+        return network._orig_mod if isinstance(network, OptimizedModule) else network
+
+
+class InjectionTrainer(PancextTrainer):
+    """Base of the trainers of the plan's own network.
+
+    network_class: wraps the network with a module injected; None leaves the network unchanged.
+    """
+
+    order = 900
+    network_class: ClassVar[Callable[..., nn.Module] | None] = None
+    refuses_paper_recipe = "it keeps nnU-Net's recipe, so that only the part differs"
+
+    @classmethod
+    def inject(cls, network: nn.Module, spatial_dims: int) -> nn.Module:
+        """Return the plan's network with the module injected."""
+        return network if cls.network_class is None else cls.network_class(network, spatial_dims=spatial_dims)
+
+    @classmethod
+    def build_network_architecture(
+        cls, plans_manager: Any, configuration_manager: Any, *sizes: Any, **options: Any
+    ) -> nn.Module:
+        """Return nnU-Net's network for the plan with the module injected."""
+        cls.prepare_prediction()
+        build = nnUNetTrainer.build_network_architecture
+        network = build(plans_manager, configuration_manager, *sizes, **options)
+        return cls.inject(network, spatial_dims=len(configuration_manager.patch_size))

@@ -48,14 +48,13 @@ class PaperRecipe:
         return optimizer, EpochSchedule(optimizer, lambda epoch: self.learning_rate(epoch, num_epochs))
 
 
+@dataclass(frozen=True)
 class EpochSchedule:
     """Sets the learning rate that a function gives for an epoch; nnU-Net calls `step(epoch)` before each."""
 
-    def __init__(self, optimizer: Optimizer, learning_rate: Callable[[int], float]) -> None:
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
+    optimizer: Optimizer
+    learning_rate: Callable[[int], float]
 
     def step(self, epoch: int) -> None:
-        """Set the learning rate of `epoch`."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(epoch)

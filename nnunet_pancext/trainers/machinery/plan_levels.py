@@ -17,17 +17,13 @@ def strides_from_plan(
     downsampling. A plan for small images may have fewer. Missing strides halve each axis as long as nnU-Net's
     planner would (the patch stays divisible, no feature map falls below 4 voxels), and are 1 otherwise.
     """
-    strides = [tuple(stride) for stride in plan_strides if any(step > 1 for step in stride)]
-    strides = strides[:num_downsamplings]
+    planned = iter([tuple(stride) for stride in plan_strides if any(step > 1 for step in stride)])
+    strides: list[tuple[int, ...]] = []
     sizes = list(patch_size)
-    for stride in strides:
-        sizes = [length // step for length, step in zip(sizes, stride, strict=True)]
-    while len(strides) < num_downsamplings:
-        stride = tuple(
-            2 if length % 2 == 0 and length // 2 >= SMALLEST_FEATURE_MAP else 1 for length in sizes
-        )
-        strides.append(stride)
-        sizes = [length // step for length, step in zip(sizes, stride, strict=True)]
+    for _ in range(num_downsamplings):
+        halving = tuple(2 if size % 2 == 0 and size // 2 >= SMALLEST_FEATURE_MAP else 1 for size in sizes)
+        strides.append(next(planned, halving))
+        sizes = [size // step for size, step in zip(sizes, strides[-1], strict=True)]
     return strides
 
 

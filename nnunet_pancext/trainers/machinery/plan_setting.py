@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,16 +32,13 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSetting:
-    """A plan with its dataset, and one line about their origin.
-
-    `headings` gives shorter names of configurations.
-    """
+    """A plan with its dataset, and one line about their origin."""
 
     plans: dict[str, Any]
     dataset_json: dict[str, Any]
     configurations: tuple[str, ...]
     origin: str
-    headings: dict[str, str]
+    headings: dict[str, str] = field(default_factory=dict)  # shorter names of configurations
 
     def sizes(self, configuration: str) -> Sizes:
         """Return the arguments that a network is built from.
@@ -68,11 +65,11 @@ def default_setting(configuration: str | None = None) -> PlanSetting:
     Raises:
         PancextError: there is no such configuration.
     """
-    plans = default_plans()
-    return PlanSetting(
-        plans=plans,
-        dataset_json=DEFAULT_DATASET_JSON,
-        configurations=_select(plans, configuration, where="the built-in plan"),
+    return _setting(
+        default_plans(),
+        DEFAULT_DATASET_JSON,
+        configuration,
+        where="the built-in plan",
         origin="Assumed: nnU-Net's plan for MSD pancreas (2d: patch 512x512, 3d: patch 40x224x224), "
         "1 image channel, 2 classes (background, pancreas).",
         headings={"3d_fullres": "3d"},
@@ -95,28 +92,23 @@ def read_setting(plans_file: Path, configuration: str | None = None) -> PlanSett
         )
     plans.setdefault("label_manager", "LabelManager")  # nnU-Net's default, without its message
     dataset_file = plans_file.with_name("dataset.json")
-    dataset_json, source = (
-        DEFAULT_DATASET_JSON,
-        "no dataset.json beside it, so 1 image channel and 2 classes are assumed.",
-    )
     if dataset_file.is_file():
         dataset_json = read_json(dataset_file, expect=dict)
         source = "channels and classes as in dataset.json beside it."
-    return PlanSetting(
-        plans=plans,
-        dataset_json=dataset_json,
-        configurations=_select(plans, configuration, where=str(plans_file)),
-        origin=f"Plan: {plans_file}; {source}",
-        headings={},
-    )
+    else:
+        dataset_json = DEFAULT_DATASET_JSON
+        source = "no dataset.json beside it, so 1 image channel and 2 classes are assumed."
+    origin = f"Plan: {plans_file}; {source}"
+    return _setting(plans, dataset_json, configuration, where=str(plans_file), origin=origin)
 
 
-def _select(plans: dict[str, Any], configuration: str | None, *, where: str) -> tuple[str, ...]:
+def _setting(
+    plans: dict, dataset_json: dict, configuration: str | None, *, where: str, **texts: Any
+) -> PlanSetting:
     names = tuple(plans["configurations"])
-    if configuration is None:
-        return names
-    if configuration not in names:
+    if configuration is not None and configuration not in names:
         raise PancextError(
             f"There is no configuration {configuration!r} in {where}. It has: {', '.join(names)}."
         )
-    return (configuration,)
+    configurations = names if configuration is None else (configuration,)
+    return PlanSetting(plans=plans, dataset_json=dataset_json, configurations=configurations, **texts)

@@ -34,7 +34,7 @@ def seed_from_environment() -> int | None:
     return int(text)
 
 
-def seed_generators(*, seed: int, fold: int | str, epoch: int, rank: int) -> None:
+def seed_generators(seed: int, fold: int | str, epoch: int, rank: int) -> None:
     """Seed Python, NumPy and PyTorch for one epoch."""
     fold_number = fold if isinstance(fold, int) else 1_000_000  # nnU-Net's only other fold is "all"
     sequence = np.random.SeedSequence([seed, fold_number, epoch + 1, rank])

@@ -47,9 +47,13 @@ def check_labels(label_manager: Any, *, trainer: str) -> None:
 
 
 def add_isb_loss(
-    loss: nn.Module, *, weight: float, label_manager: Any, configuration_manager: ConfigurationManager
+    loss: nn.Module, weight: float, label_manager: Any, configuration_manager: ConfigurationManager
 ) -> nn.Module:
     """Return the sum of both losses; faces are weighted by their area in the plan's spacing."""
-    axes = len(configuration_manager.patch_size)
-    isb = ISBLoss(spacing=configuration_manager.spacing[-axes:], ignore_label=label_manager.ignore_label)
-    return LossWithISB(loss, isb, weight)
+    spacing = patch_spacing(configuration_manager)
+    return LossWithISB(loss, ISBLoss(spacing=spacing, ignore_label=label_manager.ignore_label), weight)
+
+
+def patch_spacing(configuration_manager: ConfigurationManager) -> list[float]:
+    """Return the plan's spacing in mm, one number per axis of its patches."""
+    return configuration_manager.spacing[-len(configuration_manager.patch_size) :]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
@@ -94,21 +95,17 @@ def variant_attributes(trainer: type[PancextTrainer], words: list[str]) -> dict[
     Raises:
         PancextError: `trainer` does not take one of them, or two are of one kind.
     """
-    numbers: dict[Suffix, int] = {}
-    kinds: dict[str, str] = {}
+    chosen: dict[str, tuple[int, str, dict[str, Any]]] = {}  # by kind: position, word and attributes
     for word in words:
         suffix, number = _match(trainer, word)
-        if suffix.kind in kinds:
+        if suffix.kind in chosen:
             raise PancextError(
-                f"{trainer.__name__}_{'_'.join(words)} has both _{kinds[suffix.kind]} and _{word}: "
+                f"{trainer.__name__}_{'_'.join(words)} has both _{chosen[suffix.kind][1]} and _{word}: "
                 f"keep one. {_possible(trainer)}"
             )
-        kinds[suffix.kind] = word
-        numbers[suffix] = number
-    attributes: dict[str, Any] = {}
-    for suffix in sorted(numbers, key=SUFFIXES.index):
-        attributes.update(suffix.attributes(trainer, numbers[suffix]))
-    return attributes
+        chosen[suffix.kind] = SUFFIXES.index(suffix), word, suffix.attributes(trainer, number)
+    in_order = sorted(chosen.values(), key=itemgetter(0))
+    return {name: value for _, _, attributes in in_order for name, value in attributes.items()}
 
 
 def is_named_suffix(word: str) -> bool:
