@@ -1,7 +1,5 @@
 """Python names of version 0.1 that have changed: they still work, with a DeprecationWarning."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Finds what the modules of a package define, so that a new trainer, network or paper is only a new file."""
 
-from __future__ import annotations
-
 import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Attention U-Net with one gate or several heads on each gated skip connection."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import pairwise
 from typing import Any

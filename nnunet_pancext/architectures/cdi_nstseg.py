@@ -1,7 +1,5 @@
 """CDI-NSTSEG: one encoder at three scales, scale fusion, non-local localization and focusing."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Collection, Sequence
 from functools import partial

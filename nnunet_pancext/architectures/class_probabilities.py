@@ -1,7 +1,5 @@
 """From the logits of the pancreatic-tumour network's two stages to log-probabilities of all classes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """The one lookup that turns `spatial_dims` into PyTorch layers; no other file names a 2D or 3D layer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """DLKUNet: a U-Net of depthwise-separable convolutions with large-kernel attention."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """A given U-Net, such as nnU-Net's own, with a paper's module injected between encoder and decoder."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,7 +144,7 @@ class FocusedUNet(InjectedUNet):
         self.deep_supervision = given.decoder.deep_supervision
 
     @property
-    def decoder(self) -> FocusedUNet:
+    def decoder(self) -> "FocusedUNet":
         """This network itself, because nnU-Net sets `decoder.deep_supervision`."""
         return self
 

@@ -1,7 +1,5 @@
 """The second stage of the pancreatic-tumour network: segments the lesion in a window."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """MONAI's networks for any input size. MONAI is optional: it is imported when a network is built."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from math import prod

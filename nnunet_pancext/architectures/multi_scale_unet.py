@@ -1,7 +1,5 @@
 """Multi-scale U-Net: the backbone of both stages of the pancreatic-tumour network, on its own."""
 
-from __future__ import annotations
-
 from torch import Tensor
 from typing_extensions import Unpack
 

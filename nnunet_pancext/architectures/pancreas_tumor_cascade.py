@@ -1,7 +1,5 @@
 """The two-stage network for pancreatic tumours: one stage for the organ, one for the lesion in a window."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 

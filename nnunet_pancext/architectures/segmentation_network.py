@@ -1,7 +1,5 @@
 """What all networks of the package share: input check, padding, heads and deep supervision."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate

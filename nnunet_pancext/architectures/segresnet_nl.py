@@ -1,7 +1,5 @@
 """SegResNet with non-local blocks at its deepest level."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Windows of one common size around a mask's foreground, one for each sample of a batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil

@@ -1,7 +1,5 @@
 """`pancext convert`: a downloaded dataset becomes an nnU-Net raw dataset."""
 
-from __future__ import annotations
-
 import argparse
 from importlib import import_module
 from pathlib import Path

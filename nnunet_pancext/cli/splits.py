@@ -1,7 +1,5 @@
 """`pancext splits`: published splits, the folds nnU-Net reads, and leakage between them."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """The table of trainers: paper, size for a plan, loss, and the suffixes of their names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`pancext trainers`: what `-tr` accepts, and how large each network is."""
 
-from __future__ import annotations
-
 import argparse
 import gc
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Opening a source: a folder as it is, an archive safely extracted for the time of the conversion."""
 
-from __future__ import annotations
-
 import gzip
 import os
 import shutil

@@ -4,8 +4,6 @@ A killed conversion is continued by the same command. Every file is written to a
 so what has its name is whole; each case has one record, which says from which source files it was made.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The work on every case: examine it, then write it. What a killed run has finished is not done again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any

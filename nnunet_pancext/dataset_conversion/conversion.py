@@ -1,7 +1,5 @@
 """From any source layout to a finished nnU-Net raw dataset: check, split, write, report, publish."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace

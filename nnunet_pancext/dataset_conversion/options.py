@@ -1,7 +1,5 @@
 """One call of `pancext convert`: its sources, its target and its options."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files written anew before the checks: volumes of DICOM series, and labels in another orientation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +32,7 @@ class ExaminedCase(CaseFindings):
     orientation: str | None = None
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> ExaminedCase:
+    def from_record(cls, record: Mapping[str, Any]) -> "ExaminedCase":
         """Return what `asdict` and JSON made the record of."""
         return cls(**{**record, "problems": tuple(Problem(**problem) for problem in record["problems"])})
 

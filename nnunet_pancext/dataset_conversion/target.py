@@ -1,7 +1,5 @@
 """Writing the images and labels of an nnU-Net raw dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

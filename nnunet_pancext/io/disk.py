@@ -1,7 +1,5 @@
 """Free space on the target's disk, and messages for failed writes."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

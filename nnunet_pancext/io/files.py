@@ -1,7 +1,5 @@
 """Writing files atomically: a killed run leaves either the old file or the new one."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -8,8 +8,6 @@ Compression takes longest, so it is done outside ITK, in all threads at once, by
 time, for files 2 % larger. Files hold no time stamp, so equal images give equal files.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

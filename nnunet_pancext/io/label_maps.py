@@ -1,7 +1,5 @@
 """Reading images and label maps, and checking that two of them share one grid."""
 
-from __future__ import annotations
-
 from itertools import product
 from pathlib import Path
 

@@ -4,8 +4,6 @@ SimpleITK would fill the rest of a truncated file with zeros, replace NaN by zer
 memory. A scan holds a few megabytes at a time.
 """
 
-from __future__ import annotations
-
 import gzip
 import math
 from collections.abc import Iterator

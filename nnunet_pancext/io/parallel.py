@@ -1,7 +1,5 @@
 """Processing many cases in parallel, with progress."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed

@@ -1,7 +1,5 @@
 """How often a training reports its progress: `PANCEXT_PROGRESS_SECONDS`, by default once a minute."""
 
-from __future__ import annotations
-
 import os
 
 from nnunet_pancext.errors import NNUNetCommandError

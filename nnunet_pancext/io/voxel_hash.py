@@ -1,7 +1,5 @@
 """A hash of numbers that does not depend on the type and byte order in which they are stored."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

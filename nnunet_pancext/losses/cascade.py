@@ -1,7 +1,5 @@
 """Loss of the two-stage pancreatic-tumour network: both stages and class boundaries (Qiu et al., 3.3)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

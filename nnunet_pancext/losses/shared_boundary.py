@@ -1,7 +1,5 @@
 """Inter-class shared boundary: the share of a class's boundary with each other (Qiu et al., Eq. 14-16)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import combinations

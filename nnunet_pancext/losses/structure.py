@@ -1,7 +1,5 @@
 """Structure loss: cross-entropy and IoU, with more weight where a mask changes (Qiu et al., Eq. 11-12)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ Each weighting is a pure function of the epoch and the number of epochs, so that
 uninterrupted ones. Epochs are counted from 0.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import exp

@@ -1,7 +1,5 @@
 """The checks every case passes before it enters a dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

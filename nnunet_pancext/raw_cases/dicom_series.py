@@ -1,7 +1,5 @@
 """One CT volume from the DICOM files of a series: ordered by position, checked, in HU."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

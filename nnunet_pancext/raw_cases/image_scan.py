@@ -1,7 +1,5 @@
 """Reading all voxels of an image file in any format that a dataset may have."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

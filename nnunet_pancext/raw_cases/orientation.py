@@ -5,8 +5,6 @@ organ is brighter than the fat around it: with the label in its place, a voxel i
 just outside; in any other place, the two look alike.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations, product

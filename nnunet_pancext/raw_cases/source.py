@@ -1,7 +1,5 @@
 """A dataset as it was downloaded: its cases, its labels and the problems of its layout."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

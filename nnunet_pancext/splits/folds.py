@@ -1,7 +1,5 @@
 """Folds for cross-validation: nnU-Net's own, the same by patient, and published ones."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 from nnunet_pancext.errors import PancextError

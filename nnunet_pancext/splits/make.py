@@ -1,7 +1,5 @@
 """Which cases train and which are for testing: reproducible, and never with a patient on both sides."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Folds of a finished raw dataset: writing them where nnU-Net reads them, and detecting leakage."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Splits with published lists of patients, by name."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

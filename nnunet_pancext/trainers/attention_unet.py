@@ -1,7 +1,5 @@
 """Trainers of Attention U-Net and of its multi-head upgrade."""
 
-from __future__ import annotations
-
 from torch.optim import Adam
 
 from nnunet_pancext.architectures.attention_unet import AttentionUNet

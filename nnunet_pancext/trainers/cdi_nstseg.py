@@ -1,7 +1,5 @@
 """Trainers of CDI-NSTSEG and of its ablations."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from nnunet_pancext.architectures.blocks.focusing import BACKGROUND, FOREGROUND

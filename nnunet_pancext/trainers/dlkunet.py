@@ -1,7 +1,5 @@
 """Trainers of DLKUNet in its three sizes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch.optim import Adam

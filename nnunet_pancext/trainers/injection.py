@@ -1,7 +1,5 @@
 """Trainers of nnU-Net's own network with one module of a paper injected, so that only this module differs."""
 
-from __future__ import annotations
-
 from nnunet_pancext.architectures.injected_unet import AttentionGatedUNet, FocusedUNet, NonLocalUNet
 from nnunet_pancext.losses import ISB_WEIGHT, DynamicWeights, PhaseWeights
 from nnunet_pancext.trainers.machinery.network import InjectionTrainer

@@ -1,7 +1,5 @@
 """Trainers of MONAI's networks, the baselines of the papers' tables, with nnU-Net's recipe."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nnunet_pancext.architectures import monai_networks

@@ -1,7 +1,5 @@
 """Trainers of the two-stage network for pancreatic tumours and of its ablations."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from functools import partial
 from typing import Any

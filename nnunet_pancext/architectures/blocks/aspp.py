@@ -1,7 +1,5 @@
 """Atrous spatial pyramid pooling: the same features at several receptive fields."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Additive attention gates (Oktay et al. 2018), one or several side by side."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Convolution, normalisation, ReLU: in series, or as a residual block."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

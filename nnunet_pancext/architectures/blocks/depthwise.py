@@ -9,8 +9,6 @@ Three identities, each at least twice as fast for most of DLKUNet's layers (benc
   transforms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Focusing module: removes false positives from a map and adds false negatives (Qiu et al., 3.2.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import torch

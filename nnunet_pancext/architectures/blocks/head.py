@@ -1,7 +1,5 @@
 """Segmentation heads: from features to logits."""
 
-from __future__ import annotations
-
 import math
 from collections import OrderedDict
 

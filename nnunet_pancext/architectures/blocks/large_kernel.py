@@ -1,7 +1,5 @@
 """DLKUNet's block: depthwise-separable convolutions gated by large-kernel attention."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

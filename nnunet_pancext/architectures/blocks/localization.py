@@ -1,7 +1,5 @@
 """Localization: attention, then a coarse map (Qiu et al., 3.2.1)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

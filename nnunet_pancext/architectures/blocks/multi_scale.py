@@ -1,7 +1,5 @@
 """Backbone of the multi-scale U-Net: two encoders, one with kernels of two sizes (Qiu et al., 3.1.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Non-local block (Wang et al., CVPR 2018) with the embedded Gaussian."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Saliency change module: stage 1's probability changes stage 2's image (Qiu et al., 3.1.2)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

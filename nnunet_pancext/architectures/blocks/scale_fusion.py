@@ -1,7 +1,5 @@
 """Scale fusion module: merges an image's features at several scales (CDI-NSTSEG)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """From the features of several levels to maps, coarse to fine: localization, then focusing modules."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """The two halves of a U-Net: down through the stages of an encoder, up along its skips."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 

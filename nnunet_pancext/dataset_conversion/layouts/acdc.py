@@ -1,7 +1,5 @@
 """The Automated Cardiac Diagnosis Challenge: two frames of a heart in MRI, and `convert_acdc`."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from pathlib import Path

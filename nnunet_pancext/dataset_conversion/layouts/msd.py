@@ -1,7 +1,5 @@
 """The Medical Segmentation Decathlon's Task07_Pancreas, and `convert_msd`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

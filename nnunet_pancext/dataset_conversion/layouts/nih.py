@@ -1,7 +1,5 @@
 """NIH Pancreas-CT of The Cancer Imaging Archive, and `convert_nih`."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Slices exported as greyscale images, and `convert_slices`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """The multi-organ CT of Synapse, as of the challenge Beyond the Cranial Vault, and `convert_synapse`."""
 
-from __future__ import annotations
-
 import re
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Makes glibc keep freed memory, which speeds up training and prediction on a CPU."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

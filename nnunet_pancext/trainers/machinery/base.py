@@ -1,7 +1,5 @@
 """Adapts nnU-Net's trainer to the package; the only place that does."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, ClassVar

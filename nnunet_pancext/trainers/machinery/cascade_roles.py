@@ -1,7 +1,5 @@
 """The labels of organ and lesion, for the two-stage network."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nnunet_pancext.errors import NNUNetCommandError

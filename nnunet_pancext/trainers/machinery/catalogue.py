@@ -1,7 +1,5 @@
 """Finds trainer classes: the package's own, those of other packages, and variants with suffixes."""
 
-from __future__ import annotations
-
 import warnings
 from difflib import get_close_matches
 from functools import lru_cache

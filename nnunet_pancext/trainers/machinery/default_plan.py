@@ -1,7 +1,5 @@
 """nnU-Net's plan for MSD pancreas, the default of `pancext trainers`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Stops a training whose loss is not finite, before it overwrites a good checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

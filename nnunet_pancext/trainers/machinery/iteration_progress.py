@@ -1,7 +1,5 @@
 """Progress within an epoch, and the remaining time."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

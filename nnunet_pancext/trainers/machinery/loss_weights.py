@@ -1,7 +1,5 @@
 """Weights of Dice and cross-entropy in nnU-Net's loss, log and progress figure."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

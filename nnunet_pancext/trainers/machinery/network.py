@@ -1,7 +1,5 @@
 """Trainers of the package's own networks, and of nnU-Net's with a module injected."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """A paper's optimiser, schedule, epochs and loss weights, which `_PaperRecipe` uses instead of nnU-Net's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +38,7 @@ class PaperRecipe:
 
     def configure(
         self, parameters: Iterable[nn.Parameter], *, num_epochs: int
-    ) -> tuple[Optimizer, EpochSchedule]:
+    ) -> tuple[Optimizer, "EpochSchedule"]:
         """Return the optimiser and its schedule."""
         optimizer = self.optimizer(
             parameters, lr=self.learning_rate(0, num_epochs), weight_decay=self.weight_decay

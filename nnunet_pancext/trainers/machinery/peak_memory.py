@@ -1,7 +1,5 @@
 """The peak memory of a training, for its log."""
 
-from __future__ import annotations
-
 import sys
 
 import torch

@@ -1,7 +1,5 @@
 """The levels of a network, with its own number of them, from an nnU-Net plan."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 # nnU-Net's planner stops halving an axis before its feature map falls below this many voxels.

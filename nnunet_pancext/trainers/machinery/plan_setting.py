@@ -1,7 +1,5 @@
 """The plan and dataset on which the size of a network depends."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ nnU-Net's checkpoints contain no state of the random generators. Each epoch is t
 fold, epoch and rank, so that a killed and continued run draws the same numbers as an uninterrupted one.
 """
 
-from __future__ import annotations
-
 import os
 import random
 

@@ -1,7 +1,5 @@
 """Adds the inter-class shared boundary (ISB) loss to nnU-Net's own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

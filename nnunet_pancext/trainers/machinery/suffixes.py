@@ -4,8 +4,6 @@ A variant is a class of that name. nnU-Net names folders after the class and wri
 so a variant can be continued, predicted with, exported and imported like any trainer.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
