@@ -72,7 +72,7 @@ reports.heatmap attention.heatmap
 reports.html demo.page
 reports.latex comparison.output.latex_table
 reports.layout figures.layout
-reports.model_page model_report.page
+reports.model_page model_report.tables
 reports.numbers pages.numbers
 reports.overlay figures.overlay
 reports.page pages.page

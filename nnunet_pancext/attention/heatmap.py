@@ -14,8 +14,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from nnunet_pancext.figures.layout import four_panels, write_figure
-from nnunet_pancext.figures.panel import ABDOMEN_HU, INK, brightness_range, draw_picture, draw_scale_bar
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
+from nnunet_pancext.figures.panel import ABDOMEN_HU, INK, brightness_range, draw_scale_bar
+from nnunet_pancext.figures.planes import central_voxel, display_array
 
 COLOURS = "inferno"
 OPACITY = 0.55
@@ -46,30 +46,28 @@ def write_heatmap(
         if centre is None
         else _displayed(values, centre)
     )
-    figure, panels = four_panels(grey.shape, spacing_mm, title=title, legend_rows=2)
-    whole, plain, coronal, sagittal = panels
+    figure, panels = four_panels(
+        grey,
+        spacing_mm,
+        middle,
+        title=title,
+        names=("Axial", "Axial, image alone", "Coronal", "Sagittal"),
+        window=window,
+        legend_rows=2,
+    )
     low, high = float(shown.min()), float(shown.max())
     colours = Normalize(low, high if high > low else low + 1)
-    for axes, plane, name in (
-        (whole, AXIAL, "Axial"),
-        (plain, AXIAL, "Axial, image alone"),
-        (coronal, CORONAL, "Coronal"),
-        (sagittal, SAGITTAL, "Sagittal"),
-    ):
-        pixel_mm = plane.pixel_mm(spacing_mm)
-        cut = plane.cut(grey, middle)
-        draw_picture(axes, cut, pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window)
+    for number, (axes, plane) in enumerate(panels):
         draw_scale_bar(axes)
-        if axes is plain:
+        if number == 1:
             continue
-        height_mm, width_mm = (count * size for count, size in zip(cut.shape, pixel_mm, strict=True))
         values_shown = np.asarray(plane.cut(shown, middle), dtype=np.float64)
         axes.imshow(
             values_shown,
             cmap=COLOURS,
             norm=colours,
             alpha=OPACITY * colours(values_shown).data,  # what is low must not darken the image
-            extent=(0, width_mm, height_mm, 0),
+            extent=axes.images[0].get_extent(),
             interpolation="bilinear",
         )
     draw_colour_bar(figure, colours, constant=high <= low)

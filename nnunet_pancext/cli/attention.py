@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from nnunet_pancext.cli.options import add_command, add_out
+
 DESCRIPTION = """\
 Write the attention maps of a trained model for one image: attention gates, non-local blocks (what one voxel
 attends to), saliency, localization and focusing maps, whichever its network has. Each becomes a NIfTI file in
@@ -20,16 +22,11 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `attention` sub-command."""
-    parser = commands.add_parser(
-        "attention",
-        help="write a trained model's attention maps for one image",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "write a trained model's attention maps for one image"
+    parser = add_command(commands, "attention", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="folder that nnUNetv2_train wrote")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="one file per channel")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
+    add_out(parser, "-o")
     parser.add_argument(
         "--at",
         type=int,
@@ -38,12 +35,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="query voxel of a non-local block, also the centre of figures: slice, row, column, from 0",
     )
     parser.add_argument("-f", "--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
+    checkpoint = "checkpoint_final.pth"
     parser.add_argument(
-        "-chk",
-        "--checkpoint",
-        default="checkpoint_final.pth",
-        metavar="NAME",
-        help="default: checkpoint_final.pth",
+        "-chk", "--checkpoint", default=checkpoint, metavar="NAME", help="default: %(default)s"
     )
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
     parser.set_defaults(run=run)

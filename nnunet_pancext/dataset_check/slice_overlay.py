@@ -49,7 +49,7 @@ def write_slice_overlay(
     masks = {} if mask is None else {name: mask == value for name, value in labels.items()}
     for index, (name, shown) in enumerate(masks.items()):
         colour = TRUTH_COLOURS[index % len(TRUTH_COLOURS)]
-        draw_contour(axes, shown, pixel_mm=(1, 1), colour=colour, linestyle="solid", linewidth=1.6)
+        draw_contour(axes, shown, pixel_mm=(1, 1), color=colour, linestyle="solid", linewidth=1.6)
         lines.append(Line2D([], [], color=colour, label=name if shown.any() else f"{name} (none)"))
     write_figure(target, figure, legend=lines, columns=3, fontsize=8)
 

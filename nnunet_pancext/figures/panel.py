@@ -13,9 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 INK = "#e8eaed"
 HALO = [withStroke(linewidth=2, foreground="#101214")]
-WINDOW_LEVEL_HU = 40
-WINDOW_WIDTH_HU = 400
-ABDOMEN_HU = (WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2, WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2)
+ABDOMEN_HU = (-160.0, 240.0)  # window of level 40 and width 400
 # Masks are refined by this factor and blurred by this part of a voxel before contouring:
 # enough to smooth the voxel steps, too little to lose a structure of one voxel.
 CONTOUR_REFINEMENT = 6
@@ -76,7 +74,7 @@ def draw_contour(
     mask: NDArray[np.bool_],
     *,
     pixel_mm: tuple[float, float],
-    colour: str,
+    color: str,
     linestyle: LineStyle,
     linewidth: float,
 ) -> None:
@@ -94,7 +92,7 @@ def draw_contour(
         (top + rows) * pixel_mm[0],
         fine,
         levels=[0.5],
-        colors=[colour],
+        colors=[color],
         linestyles=[linestyle],
         linewidths=[linewidth],
     )
@@ -118,11 +116,8 @@ def zoom_box(
     """
     size = np.array(mask.shape) * pixel_mm
     box = bounding_box(mask)
-    low, high = (
-        (size / 2, size / 2)
-        if box is None
-        else (np.array(box[0::2]) * pixel_mm, np.array(box[1::2]) * pixel_mm)
-    )
+    ends = np.array([box[0::2], box[1::2]]) * pixel_mm if box else np.array([size, size]) / 2
+    low, high = ends
     fraction = min(1.0, max(float(((high - low + 2 * margin_mm) / size).max()), least_mm / float(size.max())))
     start = np.clip((low + high - fraction * size) / 2, 0, (1 - fraction) * size)
     (top, left), (bottom, right) = start.tolist(), (start + fraction * size).tolist()
@@ -132,11 +127,9 @@ def zoom_box(
 def draw_zoom_frame(axes: Axes, box: Box) -> None:
     """Mark the enlarged region on the whole slice."""
     left, right, top, bottom = box
-    axes.add_patch(
-        Rectangle(
-            (left, top), right - left, bottom - top, fill=False, edgecolor=INK, linewidth=0.7, alpha=0.6
-        )
-    )
+    frame = Rectangle((left, top), right - left, bottom - top, fill=False)
+    frame.set(edgecolor=INK, linewidth=0.7, alpha=0.6)
+    axes.add_patch(frame)
 
 
 def draw_scale_bar(axes: Axes) -> None:

@@ -62,23 +62,19 @@ def draw_attention(
         return [], []
     fold = next(fold for fold in model.folds if fold.name == validation.fold_of[name])
     if fold.checkpoint is None:
-        return [], [
-            f"Fold {fold.name}, which predicted {name}, has no checkpoint: there are no attention maps."
-        ]
+        note = f"Fold {fold.name}, which predicted {name}, has no checkpoint: there are no attention maps."
+        return [], [note]
     trained = _open(model, fold)
     image = trained.prepare(image_files(model, name))
     scores = next(scores for scores in evaluation.scores if scores.case == name)
     voxel = _centre(scores, evaluation) if needs_voxel(trained.network) else None
     maps = read_attention(trained, image, voxel)
     write_maps(maps, reference=image.reference, folder=folder, case=name, voxel=voxel, is_ct=trained.is_ct)
-    query = "" if voxel is None else f", from voxel {' '.join(map(str, voxel))}"
+    origin = f"fold {fold.name}" + ("" if voxel is None else f", from voxel {' '.join(map(str, voxel))}")
+    titles = {path.stem.removeprefix(f"{name}_"): path for path in sorted(folder.glob("*.png"))}
     return [
-        CaseFigure(
-            case=name,
-            why=path.stem.removeprefix(f"{name}_").replace("_", " ") + f", fold {fold.name}{query}",
-            picture=path,
-        )
-        for path in sorted(folder.glob("*.png"))
+        CaseFigure(case=name, why=f"{title.replace('_', ' ')}, {origin}", picture=path)
+        for title, path in titles.items()
     ], []
 
 

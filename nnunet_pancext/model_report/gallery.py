@@ -26,12 +26,22 @@ def draw_gallery(
     by_case = {case.case: case for case in scores}
     reasons: dict[str, list[str]] = {}
     for label in scores[0].labels:
-        for rank, case in choose_cases(scores, label).items():
-            reasons.setdefault(case, []).append(f"{rank}, {label}")
-    return [
-        CaseFigure(case=case, why="; ".join(why), picture=_draw(model, by_case[case], labels, folder=folder))
-        for case, why in reasons.items()
-    ]
+        for rank, name in choose_cases(scores, label).items():
+            reasons.setdefault(name, []).append(f"{rank}, {label}")
+    figures = []
+    for name, why in reasons.items():
+        picture = folder / f"{name}.png"
+        write_overlay(
+            picture,
+            image=image_files(model, name)[0],
+            truth=by_case[name].truth_file,
+            prediction=by_case[name].prediction_file,
+            labels=labels,
+            title=name,
+            is_ct=model.dataset.is_ct,
+        )
+        figures.append(CaseFigure(case=name, why="; ".join(why), picture=picture))
+    return figures
 
 
 def image_files(model: ModelFolder, case: str) -> list[Path]:
@@ -42,25 +52,11 @@ def image_files(model: ModelFolder, case: str) -> list[Path]:
     """
     if model.images is None:
         return []
-    ending, channels = model.dataset.file_ending, range(len(model.dataset.channel_names))
-    files = [model.images / f"{case}_{channel:04d}{ending}" for channel in channels]
+    channels = range(len(model.dataset.channel_names))
+    files = [model.images / f"{case}_{channel:04d}{model.dataset.file_ending}" for channel in channels]
     for file in files:
         if not file.is_file():
             raise PancextError(
                 f"The image of case {case!r} is not at {file}. Give the folder of images with --images."
             )
     return files
-
-
-def _draw(model: ModelFolder, case: CaseScores, labels: dict[str, int], *, folder: Path) -> Path:
-    target = folder / f"{case.case}.png"
-    write_overlay(
-        target,
-        image=image_files(model, case.case)[0],
-        truth=case.truth_file,
-        prediction=case.prediction_file,
-        labels=labels,
-        title=case.case,
-        is_ct=model.dataset.is_ct,
-    )
-    return target

@@ -95,10 +95,6 @@ def validation_notes(model: ModelFolder, fold_of: Mapping[str, str]) -> list[str
         notes.append(
             f"There are no precision-recall curves: {which} probabilities. {HOW_VALIDATION_HAS_THEM}."
         )
-    notes += [
-        f"Fold {fold.name} is omitted: its validation cases are its training cases. "
-        f"--folds {fold.name} reports it alone."
-        for fold in model.left_out
-        if fold.is_of_training_cases
-    ]
-    return notes
+    omitted = [fold.name for fold in model.left_out if fold.is_of_training_cases]
+    why = "is omitted: its validation cases are its training cases"
+    return notes + [f"Fold {name} {why}. --folds {name} reports it alone." for name in omitted]
