@@ -64,7 +64,7 @@ reports.breakable pages.soft_wrap
 reports.charts figures.charts
 reports.comparison_cells comparison.output.cells
 reports.comparison_latex comparison.output.latex
-reports.comparison_names comparison.output.names
+reports.comparison_names comparison.output.cells
 reports.comparison_page comparison.output.page
 reports.comparison_text comparison.output.console
 reports.console demo.score_table

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from nnunet_pancext.comparison.cost import Cost, cost_remarks, model_cost
 from nnunet_pancext.comparison.paired import Row, compare_rows, fold_rows
-from nnunet_pancext.comparison.patients import find_patients
 from nnunet_pancext.comparison.remarks import statistics_remarks
-from nnunet_pancext.comparison.results import DatasetResults
+from nnunet_pancext.comparison.results import DatasetResults, find_patients
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.scoring import score_models
 from nnunet_pancext.comparison.statistics import RESAMPLES

@@ -12,6 +12,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
 from nnunet_pancext.evaluation.targets import Targets, read_targets
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
+from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
 from nnunet_pancext.nnunet_files.ground_truth import find_ground_truth
 from nnunet_pancext.nnunet_files.models import (
     Model,
@@ -20,6 +21,7 @@ from nnunet_pancext.nnunet_files.models import (
     reference_of,
     shared_ending,
 )
+from nnunet_pancext.nnunet_files.patients import patient_of, recorded_patients
 
 DEFAULT_CONFIGURATION = "3d_fullres"
 DEFAULT_PLANS = "nnUNetPlans"
@@ -147,3 +149,19 @@ def require_truths(files: Mapping[str, Path]) -> None:
             f"No ground truth in {files[missing[0]].parent} for {len(missing)} of {len(files)} cases: "
             f"{', '.join(missing)}. Restore it: nnUNetv2_plan_and_preprocess copies it from labelsTr."
         )
+
+
+def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:
+    """Return the patient of each case.
+
+    It is the first group of `patient_regex`; otherwise it comes from the split.json of a converted raw
+    dataset, or from the frame number in the case's name; any other case is a patient of its own.
+
+    Raises:
+        PancextError: the expression does not compile, or finds no patient in a case.
+    """
+    try:
+        recorded = recorded_patients(existing_folder(RAW) / dataset / "split.json")
+    except PancextError:
+        recorded = {}  # the raw dataset may have been deleted
+    return tuple(patient_of(case, told=recorded, expression=patient_regex) for case in cases)

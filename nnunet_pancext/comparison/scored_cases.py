@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall
-from nnunet_pancext.evaluation.scores import CaseScores, metric_values
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,15 @@ class ScoredCases:
     def true_volumes_ml(self, label: str) -> NDArray[np.float64]:
         """Return the true volume of the label in each case."""
         return self.values(self.models[0], label, "truth_volume_ml")
+
+    def worst_cases(self, model: str, label: str, metric: str) -> list[tuple[str, float]]:
+        """Return the cases in which the metric is defined with their values, worst first.
+
+        A metric without a better direction counts as better when it is higher.
+        """
+        values = self.values(model, label, metric)
+        order = np.argsort(-values if METRICS[metric].higher_is_better is False else values, kind="stable")
+        return [(self.cases[index], float(values[index])) for index in order if not np.isnan(values[index])]
 
     def has_values(self, metric: str) -> bool:
         """Return whether the metric is defined in any case."""

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
-from nnunet_pancext.comparison.output.cells import value_text
-from nnunet_pancext.comparison.output.names import short_names
+from nnunet_pancext.comparison.output.cells import short_names, value_text
 from nnunet_pancext.comparison.output.page import CasesAndTraining, write_comparison_page
 from nnunet_pancext.comparison.output.side_by_side import write_side_by_side
 from nnunet_pancext.errors import PancextError

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
 from nnunet_pancext.comparison.paired import Difference, Row
 from nnunet_pancext.comparison.statistics import Interval
 from nnunet_pancext.comparison.strata import StratumRow
-from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
 from nnunet_pancext.pages.numbers import UNDEFINED
@@ -21,10 +21,38 @@ MINUS = "-"
 DESCRIPTION_HEADINGS = ["n", "mean ± SD", "95 % CI", "median"]
 DIFFERENCE_HEADINGS = ["difference", "95 % CI", "p Holm", "r", "win/tie/loss"]
 COST_HEADINGS = ["parameters, M", "GMAC", "epochs", "s/epoch", "h/fold", "peak GB", "device"]
+# Column, unit and decimals of each number.
+COST_COLUMNS = (
+    ("parameters", 1e6, 2),
+    ("multiply_adds", 1e9, 1),
+    ("epochs", 1, 0),
+    ("seconds_per_epoch", 1, 1),
+    ("hours", 1, 2),
+    ("peak_gb", 1, 2),
+)
 COST_MEANING = (
     "Parameters exclude deep supervision heads. GMAC: 10^9 multiply-adds of convolutions and matrix products "
     "for one patch forward. s/epoch: median over all epochs; h/fold: mean over the folds."
 )
+
+
+def short_names(comparison: Comparison) -> dict[str, str]:
+    """Return the trainers by name without the suffixes that all share."""
+    cut = len(_shared_suffix(comparison.scored.models))
+    return {model: model[: len(model) - cut] for model in comparison.scored.models}
+
+
+def omitted_text(comparison: Comparison) -> str:
+    """Say what the short names omit; empty if nothing."""
+    suffix = _shared_suffix(comparison.scored.models)
+    return f"All trainers have the suffix {suffix}, which their names here omit." if suffix else ""
+
+
+def _shared_suffix(models: list[str]) -> str:
+    """Return the parts from an underscore on that all names end with; the first part never counts."""
+    endings = (model.split("_")[:0:-1] for model in models) if len(models) > 1 else ()
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*endings, strict=False))
+    return "".join(f"_{parts[0]}" for parts in reversed(list(shared)))
 
 
 def value_text(value: float, metric: str, *, signed: bool = False) -> str:
@@ -113,9 +141,10 @@ def verdict(row: Row) -> str:
 def worst_text(comparison: Comparison, model: str, label: str, *, number: int, value: str = "({})") -> str:
     """List the worst cases of a model by the first metric, each with its value; a dash if there are none."""
     metric = comparison.metrics[0]
-    worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:number]
-    listed = (f"{case.case} {value.format(value_text(case.value, metric))}" for case in worst)
-    return ", ".join(listed) or UNDEFINED
+    worst = comparison.scored.worst_cases(model, label, metric)[:number]
+    return (
+        ", ".join(f"{case} {value.format(value_text(score, metric))}" for case, score in worst) or UNDEFINED
+    )
 
 
 def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
@@ -155,7 +184,7 @@ class Group:
     label: str
     metric: str
     title: str
-    spreads: dict[str, SummaryStatistics]
+    spreads: dict[str, SummaryStatistics] = field(default_factory=dict)
 
     @property
     def n_text(self) -> str:
@@ -176,32 +205,21 @@ def size_groups(comparison: Comparison) -> list[Group]:
 def _grouped(comparison: Comparison, rows: Sequence[tuple[Row | StratumRow, str]]) -> list[Group]:
     """Group rows with their titles by label and metric, in the order of the tables."""
     labels, metrics = comparison.scored.labels, comparison.metrics
-    spreads: dict[tuple[str, str, str], dict[str, SummaryStatistics]] = {}
+    groups: dict[tuple[str, str, str], Group] = {}
     for row, title in rows:
         if row.metric in metrics:
-            spreads.setdefault((row.label, row.metric, title), {})[row.model] = row.spread
-    groups = [
-        Group(label=label, metric=metric, title=title, spreads=by_model)
-        for (label, metric, title), by_model in spreads.items()
-    ]
-    return sorted(groups, key=lambda group: (labels.index(group.label), metrics.index(group.metric)))
+            empty = Group(label=row.label, metric=row.metric, title=title)
+            groups.setdefault((row.label, row.metric, title), empty).spreads[row.model] = row.spread
+    return sorted(groups.values(), key=lambda group: (labels.index(group.label), metrics.index(group.metric)))
 
 
 def cost_cells(cost: Cost) -> list[str]:
     """Return the cells below `COST_HEADINGS`."""
-
-    def cell(value: float | str, factor: float, decimals: int) -> str:
-        return UNDEFINED if isinstance(value, str) else f"{value / factor:.{decimals}f}"
-
-    return [
-        cell(cost.parameters, 1e6, 2),
-        cell(cost.multiply_adds, 1e9, 1),
-        cell(cost.epochs, 1, 0),
-        cell(cost.seconds_per_epoch, 1, 1),
-        cell(cost.hours, 1, 2),
-        cell(cost.peak_gb, 1, 2),
-        cost.device or UNDEFINED,
+    numbers = [
+        UNDEFINED if isinstance(value := getattr(cost, column), str) else f"{value / unit:.{decimals}f}"
+        for column, unit, decimals in COST_COLUMNS
     ]
+    return [*numbers, cost.device or UNDEFINED]
 
 
 def cost_reasons(comparison: Comparison, names: Mapping[str, str] | None = None) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output import cells
-from nnunet_pancext.comparison.output.names import omitted_text, short_names
+from nnunet_pancext.comparison.output.cells import omitted_text, short_names
 from nnunet_pancext.comparison.statistics import paired_differences
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.figures.charts import difference_chart, strip_chart
