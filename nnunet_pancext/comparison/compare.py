@@ -86,7 +86,12 @@ def compare_models(
     """
     metrics = list(dict.fromkeys(metrics))
     no_probabilities = results.why_no_probabilities()
-    _require_metrics(metrics, no_probabilities)
+    for metric in metrics:
+        if metric not in METRICS:
+            raise PancextError(f"There is no metric {metric!r}. Choose from: {', '.join(METRICS)}.")
+    of_probabilities = [metric for metric in metrics if METRICS[metric].of_probabilities]
+    if of_probabilities and no_probabilities:
+        raise PancextError(f"{', '.join(of_probabilities)} cannot be compared. {no_probabilities}")
     if seed < 0:
         raise PancextError(f"--seed must be 0 or above, got {seed}.")
     stratifications = [parse_stratification(text, list(results.targets.regions)) for text in strata]
@@ -128,17 +133,7 @@ def compare_models(
     )
 
 
-def _require_metrics(metrics: Sequence[str], no_probabilities: str) -> None:
-    for metric in metrics:
-        if metric not in METRICS:
-            raise PancextError(f"There is no metric {metric!r}. Choose from: {', '.join(METRICS)}.")
-    of_probabilities = [metric for metric in metrics if METRICS[metric].of_probabilities]
-    if of_probabilities and no_probabilities:
-        raise PancextError(f"{', '.join(of_probabilities)} cannot be compared. {no_probabilities}")
-
-
 def _defined_metrics(scored: ScoredCases, metrics: Sequence[str]) -> list[str]:
-    """Return `metrics`, or those of `DEFAULT_METRICS` that are defined in some case."""
     defined = list(filter(scored.has_values, metrics or DEFAULT_METRICS))
     if not defined:
         raise PancextError(

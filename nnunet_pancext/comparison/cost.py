@@ -39,7 +39,7 @@ class Cost:
 
 def model_cost(model: Model, folds: Sequence[int]) -> Cost:
     """Count the network's operations, and read the logs of the training."""
-    network = network_cost(model)
+    parameters, multiply_adds = network_cost(model)
     folders = [model.fold(fold).folder for fold in folds]
     records = [record for record in map(read_training_record, folders) if record is not None]
     timed = [record.seconds for record in records if record.seconds]
@@ -47,8 +47,8 @@ def model_cost(model: Model, folds: Sequence[int]) -> Cost:
     epochs = [seconds for fold in timed for seconds in fold]
     return Cost(
         model=model.name,
-        parameters=network.parameters,
-        multiply_adds=network.multiply_adds,
+        parameters=parameters,
+        multiply_adds=multiply_adds,
         epochs=min(map(len, timed)) if timed else NO_LOG,
         seconds_per_epoch=statistics.median(epochs) if timed else NO_LOG,
         hours=sum(epochs) / len(timed) / SECONDS_PER_HOUR if timed else NO_LOG,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
@@ -28,7 +27,13 @@ def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[
     if wanted is None:
         folds = sorted(set().union(*begun.values()))
         if not folds:
-            raise PancextError(_nothing_begun(models))
+            on_all = ", ".join(model.name for model in models if model.fold(ALL).folder.is_dir())
+            raise PancextError(
+                f"{on_all}: only fold_all was trained, and {NO_TEST_CASE}. Train folds from 0 on with "
+                "nnUNetv2_train."
+                if on_all
+                else f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
+            )
     else:
         folds = sorted(map(_number, wanted))
         if len(set(folds)) < len(folds):
@@ -67,12 +72,11 @@ def validated_cases(
             _require_agreement(fold, predicted)
         cases[fold] = sorted(predicted[models[0].name])
         for case in cases[fold]:
-            if case in fold_of:
+            if fold_of.setdefault(case, fold) != fold:
                 raise PancextError(
                     f"Case {case!r} is validated in fold {fold_of[case]} and in fold {fold}, so the folds "
                     "cannot be pooled. Compare one of them at a time with --folds."
                 )
-            fold_of[case] = fold
     return cases
 
 
@@ -90,39 +94,24 @@ def find_splits(dataset: str) -> list[set[str]] | None:
         return None
     content = read_json(path)
     try:
-        return [set(map(str, _list(fold["val"]))) for fold in _list(content)]
-    except (KeyError, TypeError) as error:
-        raise PancextError(
-            f'{path} is not nnU-Net\'s: it is not a list of folds with their "train" and "val" cases. '
-            "Write or copy it again, or delete it so that nnU-Net creates another."
-        ) from error
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
+        if isinstance(content, list) and all(isinstance(fold["val"], list) for fold in content):
+            return [set(map(str, fold["val"])) for fold in content]
+    except (KeyError, TypeError):
+        pass
+    raise PancextError(
+        f'{path} is not nnU-Net\'s: it is not a list of folds with their "train" and "val" cases. '
+        "Write or copy it again, or delete it so that nnU-Net creates another."
+    )
 
 
 def _predicted_cases(model: Model, fold: int) -> set[str]:
-    validation = model.fold(fold).validation
-    cases = model.fold(fold).cases
+    validation, cases = model.fold(fold).validation, model.fold(fold).cases
     if not cases:
         what = "holds no prediction" if validation.is_dir() else "does not exist"
         raise PancextError(
             f"{model.name}, fold {fold} is not finished: {validation} {what}. {_validate(model, fold)}"
         )
     return cases
-
-
-def _nothing_begun(models: Sequence[Model]) -> str:
-    on_all = [model.name for model in models if model.fold(ALL).folder.is_dir()]
-    if not on_all:
-        return f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
-    return (
-        f"{', '.join(on_all)}: only fold_all was trained, and {NO_TEST_CASE}. "
-        "Train folds from 0 on with nnUNetv2_train."
-    )
 
 
 def _number(text: str) -> int:

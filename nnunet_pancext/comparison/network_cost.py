@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager, redirect_stdout
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,21 +17,10 @@ from nnunet_pancext.trainers import find_trainer
 from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkCost:
-    """Parameters without deep supervision heads, and multiply-adds of one forward pass of one patch.
+def network_cost(model: Model) -> tuple[int | str, int | str]:
+    """Return parameters without deep supervision heads, and multiply-adds of one patch.
 
-    Each is the number, or the reason why it is unknown.
-    """
-
-    parameters: int | str
-    multiply_adds: int | str
-
-
-def network_cost(model: Model) -> NetworkCost:
-    """Build the network on the meta device, and count.
-
-    Any error in third-party code becomes the reason.
+    Each is the number, or the reason why it is unknown; any error in third-party code becomes the reason.
     """
     try:
         with redirect_stdout(io.StringIO()):  # nnU-Net's search for trainers prints
@@ -41,12 +29,9 @@ def network_cost(model: Model) -> NetworkCost:
             sizes = read_setting(model.folder / "plans.json", configuration).sizes(configuration)
             with torch.device("meta"):
                 network = _build(trainer, sizes)
-            parameters = count_parameters(network)
-            multiply_adds = count_multiply_adds(lambda: _build(trainer, sizes), sizes)
+            return count_parameters(network), count_multiply_adds(lambda: _build(trainer, sizes), sizes)
     except (Exception, SystemExit) as error:
-        reason = _reason(error)
-        return NetworkCost(parameters=reason, multiply_adds=reason)
-    return NetworkCost(parameters=parameters, multiply_adds=multiply_adds)
+        return _reason(error), _reason(error)
 
 
 def count_multiply_adds(build: Callable[[], nn.Module], sizes: Sizes) -> int | str:
@@ -87,13 +72,7 @@ def _trainer_class(name: str) -> Any:
 
 
 def _build(trainer: Any, sizes: Sizes) -> nn.Module:
-    return trainer.build_network_architecture(
-        sizes.plans_manager,
-        sizes.configuration_manager,
-        sizes.num_input_channels,
-        sizes.num_output_channels,
-        enable_deep_supervision=False,
-    )
+    return trainer.build_network_architecture(*sizes, enable_deep_supervision=False)
 
 
 def _reason(error: BaseException) -> str:

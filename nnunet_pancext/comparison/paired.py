@@ -11,6 +11,7 @@ import numpy as np
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import (
     ALPHA,
+    UNDEFINED,
     Bootstrap,
     Interval,
     Values,
@@ -63,10 +64,10 @@ class Row:
     model: str
     label: str
     metric: str
-    fold: int | None
     spread: SummaryStatistics
-    interval: Interval
-    difference: Difference | None
+    fold: int | None = None
+    interval: Interval = UNDEFINED
+    difference: Difference | None = None
 
 
 def compare_rows(
@@ -86,25 +87,20 @@ def compare_rows(
                 values = scored.values(model, label, metric)
                 difference = None
                 if model != reference and direction is not None:
-                    difference = compare_pairs(
-                        values,
-                        baseline,
-                        higher_is_better=direction,
-                        patients=scored.patients,
-                        bootstrap=bootstrap,
+                    difference = _compare_pairs(
+                        values, baseline, sign=1 if direction else -1, bootstrap=bootstrap
                     )
                 rows.append(
                     Row(
                         model=model,
                         label=label,
                         metric=metric,
-                        fold=None,
                         spread=summary_statistics(values),
                         interval=bootstrap.mean_interval(values),
                         difference=difference,
                     )
                 )
-    return correct(rows, family=family)
+    return _correct(rows, family)
 
 
 def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
@@ -115,9 +111,7 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
             label=label,
             metric=metric,
             fold=fold,
-            spread=summary_statistics(scored.values(model, label, metric)[scored.in_fold(fold)]),
-            interval=(math.nan, math.nan),
-            difference=None,
+            spread=summary_statistics(scored.values(model, label, metric)[np.array(scored.folds) == fold]),
         )
         for label in scored.labels
         for metric in filter(scored.has_values, METRICS)
@@ -126,17 +120,14 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
     ]
 
 
-def compare_pairs(
-    values: Values, baseline: Values, *, higher_is_better: bool, patients: Sequence[str], bootstrap: Bootstrap
-) -> Difference:
-    """Compare a model with the reference, case by case.
+def _compare_pairs(values: Values, baseline: Values, *, sign: int, bootstrap: Bootstrap) -> Difference:
+    """Compare a model with the reference, case by case; `sign` is 1 where higher is better, else -1.
 
     A patient with several cases enters the signed-rank test and its effect size once, with each model's mean
     over them. `p_holm` is left nan.
     """
-    sign = 1.0 if higher_is_better else -1.0
     differences = paired_differences(values, baseline)
-    by_patient = sign * _by_patient(values, baseline, patients)
+    by_patient = sign * _by_patient(values, baseline, bootstrap.patients)
     wins, ties, losses = wins_ties_losses(sign * differences)
     finite = np.where(np.isfinite(values) & np.isfinite(baseline), differences, math.nan)
     pairs = int(np.count_nonzero(~np.isnan(differences)))
@@ -157,7 +148,7 @@ def compare_pairs(
     )
 
 
-def correct(rows: Sequence[Row], *, family: Sequence[str]) -> list[Row]:
+def _correct(rows: Sequence[Row], family: Sequence[str]) -> list[Row]:
     """Set Holm's p in the rows of the family."""
     tested = [row.difference for row in rows if row.difference is not None and row.metric in family]
     corrected = iter(holm([difference.p for difference in tested]))
@@ -170,7 +161,7 @@ def correct(rows: Sequence[Row], *, family: Sequence[str]) -> list[Row]:
 
 
 def _by_patient(values: Values, baseline: Values, patients: Sequence[str]) -> Values:
-    """Return one difference for each patient with a pair."""
+
     paired = ~np.isnan(values) & ~np.isnan(baseline)
     names, owner = np.unique(np.asarray(patients)[paired], return_inverse=True)
     cases = np.bincount(owner, minlength=len(names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def open_results(
     models = find_models(folder, trainers, configuration=configuration, plans=plans)
     base = reference_of(models, reference, configuration=configuration, plans=plans)
     truths = find_ground_truth(folder.name)
-    targets = read_targets(declared_labels(models, truths))
+    targets = read_targets(_declared_labels(models, truths))
     ending = shared_ending(models)
     chosen_folds = choose_folds(models, folds)
     splits = find_splits(folder.name)
@@ -115,22 +115,22 @@ def open_results(
         targets=targets,
         ending=ending,
     )
-    require_truths({case: results.truth(case) for case in results.fold_of})
+    missing = [case for case in results.fold_of if not results.truth(case).is_file()]
+    if missing:
+        raise PancextError(
+            f"No ground truth in {truths} for {len(missing)} of {len(results.fold_of)} cases: "
+            f"{', '.join(missing)}. Restore it: nnUNetv2_plan_and_preprocess copies it from labelsTr."
+        )
     return results
 
 
-def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
-    """Return the labels, names to values, that all models and the ground truth share.
-
-    Raises:
-        PancextError: they differ, or there are none.
-    """
+def _declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
+    """Return the labels, names to values, that all models and the ground truth share."""
     declared: dict[str, Any] = {}
     beside = truths.parent / "dataset.json"
     if beside.is_file():
         declared[f"the dataset ({beside})"] = read_dataset_json(beside).labels
-    for model in models:
-        declared[model.name] = model.dataset.labels
+    declared |= {model.name: model.dataset.labels for model in models}
     (first, labels), *others = declared.items()
     for name, other_labels in others:
         if other_labels != labels:
@@ -139,16 +139,6 @@ def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
                 "label set can be compared: train them on the same dataset.json."
             )
     return labels
-
-
-def require_truths(files: Mapping[str, Path]) -> None:
-    """Check that the ground truth of each case exists; raise PancextError with the names of those missing."""
-    missing = [case for case, path in files.items() if not path.is_file()]
-    if missing:
-        raise PancextError(
-            f"No ground truth in {files[missing[0]].parent} for {len(missing)} of {len(files)} cases: "
-            f"{', '.join(missing)}. Restore it: nnUNetv2_plan_and_preprocess copies it from labelsTr."
-        )
 
 
 def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:

@@ -40,10 +40,6 @@ class ScoredCases:
         """Return one metric of one label for each case."""
         return np.array(metric_values(self.scores[model], label, metric), dtype=float)
 
-    def in_fold(self, fold: int) -> NDArray[np.bool_]:
-        """Return which cases are validated in the fold."""
-        return np.array(self.folds) == fold
-
     def true_volumes_ml(self, label: str) -> NDArray[np.float64]:
         """Return the true volume of the label in each case."""
         return self.values(self.models[0], label, "truth_volume_ml")

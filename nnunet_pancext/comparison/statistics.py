@@ -46,14 +46,13 @@ class Bootstrap:
     """
 
     def __init__(self, patients: Sequence[str], *, seed: int, resamples: int = RESAMPLES) -> None:
+        self.patients = patients
         names, self._owner = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
         self.num_patients = len(names)
         generator = np.random.default_rng(seed)
         shape = (resamples, self.num_patients)
-        drawn = (
-            generator.integers(0, self.num_patients, shape)
-            + self.num_patients * np.arange(resamples)[:, None]
-        )
+        first_places = self.num_patients * np.arange(resamples)[:, None]
+        drawn = generator.integers(0, self.num_patients, shape) + first_places
         # how often each patient is in each draw
         self._draws = np.bincount(drawn.ravel(), minlength=math.prod(shape)).reshape(shape).astype(float)
 
@@ -101,11 +100,9 @@ def signed_rank_p(differences: ArrayLike) -> float:
     ties. Differences that agree in nine digits, counted from the leading digit of the largest, are tied.
     Differences that are all 0 give 1; without any there is no test and p is nan.
     """
-    array = np.asarray(differences, dtype=float)
-    array = array[~np.isnan(array)]
-    if not len(array):
+    signed = _signed_ranks(differences)
+    if signed is None:
         return math.nan
-    signed = _signed_ranks(array)
     if not len(signed):
         return 1.0
     if len(signed) > MOST_EXACT:
@@ -131,21 +128,23 @@ def rank_biserial(differences: ArrayLike) -> float:
 
     Zeros are dropped; differences that are all 0 give 0, none at all nan.
     """
-    array = np.asarray(differences, dtype=float)
-    array = array[~np.isnan(array)]
-    if not len(array):
+    signed = _signed_ranks(differences)
+    if signed is None:
         return math.nan
-    signed = _signed_ranks(array)
     return float(signed.sum() / np.abs(signed).sum()) if len(signed) else 0.0
 
 
-def _signed_ranks(differences: Values) -> Values:
+def _signed_ranks(differences: ArrayLike) -> Values | None:
+    """Return the ranks of the differences other than 0, or None if there is no difference at all."""
     from scipy.stats import rankdata
 
-    finite = np.abs(differences[np.isfinite(differences)])
-    largest = float(finite.max()) if len(finite) else 0.0
+    array = np.asarray(differences, dtype=float)
+    array = array[~np.isnan(array)]
+    if not len(array):
+        return None
+    largest = np.abs(array[np.isfinite(array)]).max(initial=0)
     # 0.3 - 0.2 and 0.4 - 0.3 are equal differences, though not to the last bit.
-    rounded = np.round(differences / largest, RANKED_DIGITS) if largest > 0 else differences
+    rounded = np.round(array / largest, RANKED_DIGITS) if largest > 0 else array
     kept = rounded[rounded != 0]
     return np.sign(kept) * rankdata(np.abs(kept))
 

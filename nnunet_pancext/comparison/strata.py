@@ -97,10 +97,9 @@ def default_stratifications(scored: ScoredCases, *, dataset_json: Mapping[str, A
     for label in scored.labels:
         if label not in dataset_json["labels"]:
             continue
-        if is_lesion(label, dataset_json):
-            stratifications.append(
-                Stratification(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES)
-            )
+        if _is_lesion(label, dataset_json):
+            tnm = Stratification(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES)
+            stratifications.append(tnm)
             continue
         volumes = scored.true_volumes_ml(label)
         present = volumes[volumes > 0]
@@ -111,7 +110,7 @@ def default_stratifications(scored: ScoredCases, *, dataset_json: Mapping[str, A
     return stratifications
 
 
-def is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
+def _is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
     """Return whether a label is a lesion: by `"pancext": {"lesion": 2}` in dataset.json, else by its name."""
     entry = dataset_json.get("pancext")
     value = entry.get("lesion") if isinstance(entry, dict) else None

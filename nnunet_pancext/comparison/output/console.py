@@ -32,16 +32,15 @@ def format_comparison(comparison: Comparison) -> str:
     """Return aligned tables: one for each label and metric, worst cases, costs, and remarks."""
     scored = comparison.scored
     folds = ", ".join(map(str, comparison.folds))
-    tables = [
-        f"{label}: {METRICS[metric].title}\n{_metric_table(comparison, label, metric)}"
-        for label in scored.labels
-        for metric in comparison.metrics
-    ]
     costs = [["", *COST_HEADINGS], *([cost.model, *cost_cells(cost)] for cost in comparison.costs)]
     parts = [
         f"{comparison.dataset}, {comparison.setting}, {len(scored.cases)} cases, folds {folds}\n"
         f"reference {comparison.reference}",
-        *tables,
+        *(
+            f"{label}: {METRICS[metric].title}\n{_metric_table(comparison, label, metric)}"
+            for label in scored.labels
+            for metric in comparison.metrics
+        ),
         _wrapped(MEANING),
         _worst_table(comparison),
         "\n".join(["cost", text_table(costs), *map(_wrapped, cost_reasons(comparison))]),

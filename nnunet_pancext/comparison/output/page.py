@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output import cells
 from nnunet_pancext.comparison.output.cells import omitted_text, short_names
@@ -91,24 +93,20 @@ def write_comparison_page(
 
 
 def _charts(comparison: Comparison, label: str) -> dict[str, Chart | None]:
-    """Draw each metric of a label by caption: its values, and the differences to the reference."""
+
     names = short_names(comparison)
     charts: dict[str, Chart | None] = {}
     for metric in comparison.metrics:
         title = METRICS[metric].title
-        values = {
+        scored = {
             name: comparison.scored.values(model, label, metric).tolist() for model, name in names.items()
         }
-        if any(map(math.isfinite, (value for column in values.values() for value in column))):
-            charts[f"{title}, by case"] = strip_chart(values, x_label="")
-        rows = [comparison.row(model, label, metric) for model in names]
+        if any(np.isfinite(values).any() for values in scored.values()):
+            charts[f"{title}, by case"] = strip_chart(scored, x_label="")
         differences = {
-            names[row.model] + cells.infinite_text(row.difference.infinite): (
-                row.difference.mean,
-                row.difference.interval,
-            )
-            for row in rows
-            if row.difference is not None
+            name + cells.infinite_text(difference.infinite): (difference.mean, difference.interval)
+            for model, name in names.items()
+            if (difference := comparison.row(model, label, metric).difference)
         }
         caption = f"Mean difference in {title} to {names[comparison.reference]}, 95 % interval"
         charts[caption] = difference_chart(differences, x_label="")
@@ -124,22 +122,18 @@ def _cases(comparison: Comparison) -> tuple[list[str], list[list[Cell]]]:
     for label in scored.labels:
         values = {model: scored.values(model, label, metric) for model in names}
         changes = [paired_differences(values[model], values[comparison.reference]) for model in others]
+        columns = [*((array, False) for array in values.values()), *((array, True) for array in changes)]
         volumes = scored.true_volumes_ml(label)
-        for index, case in enumerate(scored.cases):
-            volume = volumes[index]
+        for index, (case, fold, volume) in enumerate(zip(scored.cases, scored.folds, volumes, strict=True)):
             rows.append(
                 [
                     Cell(text=case),
-                    Cell(text=str(scored.folds[index]), value=scored.folds[index]),
+                    Cell(text=str(fold), value=fold),
                     Cell(text=label),
                     Cell(text=UNDEFINED if math.isnan(volume) else volume_text(volume), value=volume),
                     *(
-                        Cell(text=cells.value_text(array[index], metric), value=array[index])
-                        for array in values.values()
-                    ),
-                    *(
-                        Cell(text=cells.value_text(array[index], metric, signed=True), value=array[index])
-                        for array in changes
+                        Cell(text=cells.value_text(array[index], metric, signed=signed), value=array[index])
+                        for array, signed in columns
                     ),
                 ]
             )
