@@ -23,16 +23,12 @@ def find_channels(folder: Path, *, ending: str) -> dict[str, dict[int, Path]]:
 
 
 def check_channels(
-    case: SourceCase, *, geometry: Geometry | None, found: Mapping[int, Path], count: int, root: Path
+    case: SourceCase, *, geometry: Geometry | None, images: Mapping[int, Path], count: int, root: Path
 ) -> tuple[tuple[Problem, ...], dict[int, str]]:
     """Return the problems of the case's channels after the first, and a hash of each channel's voxels.
 
-    Args:
-        case: its `image` is the first channel.
-        geometry: of the first channel, None if unreadable.
-        found: the case's channels on disk.
-        count: number of channels that the dataset declares.
-        root: messages name files relative to it.
+    `geometry` is that of the first channel, None if unreadable; `images` are the channels on disk, `count`
+    how many the dataset declares. Messages name files relative to `root`.
     """
     problems: dict[str, str] = {}
     hashes = {}
@@ -48,9 +44,9 @@ def check_channels(
                 geometry, channel_geometry, label_name=name_of(path, root), remedy=ON_ONE_GRID
             )
             problems.update({f"{role}: {kind}": message for kind, message in differences.items()})
-    for number in sorted(set(found) - set(range(count))):
+    for number in sorted(set(images) - set(range(count))):
         problems[f"channel {number} not declared"] = (
-            f"{name_of(found[number], root)} exists, but dataset.json declares {count} channel(s). "
+            f"{name_of(images[number], root)} exists, but dataset.json declares {count} channel(s). "
             "Declare it in channel_names, or remove the file."
         )
     return tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in problems.items()), hashes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 from nnunet_pancext.dataset_check.channels import check_channels
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import read_image
+from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, check_case, read_geometry
 from nnunet_pancext.raw_cases.image_scan import has_geometry
 from nnunet_pancext.raw_cases.orientation import Orientation, find_orientation
@@ -61,30 +63,23 @@ class CaseMeasure:
 def measure_case(
     case: SourceCase,
     *,
-    root: Path,
+    declared: DatasetJson,
     labels: Mapping[str, tuple[int, ...]],
-    allowed: set[int],
     channels: Mapping[str, Mapping[int, Path]],
-    channel_count: int,
 ) -> CaseMeasure:
-    """Read all files of a case.
+    """Read and measure the files of a case; its label may be None.
 
-    Args:
-        case: image and label; the label may be None.
-        root: the dataset; messages name files relative to it.
-        labels: the values of each label or region, without background.
-        allowed: every value that a label map may hold.
-        channels: the images of each case by channel number.
-        channel_count: number of channels that each case should have.
+    `declared` is beside the cases' folders, `labels` are the values of each label or region without
+    background, `channels` the images of each case by channel number.
     """
-    images = channels.get(case.case_id, {})
+    images, root = channels.get(case.case_id, {}), declared.path.parent
     if not case.image.is_file():
-        return CaseMeasure(case_id=case.case_id, problems=(missing_first_channel(case, images),))
-    findings = check_case(case, root=root, declared_values=sorted(allowed))
+        return CaseMeasure(case_id=case.case_id, problems=(_missing_first_channel(case, images),))
+    values = {0, *chain.from_iterable(declared.values.values())}
+    findings = check_case(case, root=root, declared_values=sorted(values))
     geometry = read_geometry(case.image) if findings.size is not None else None
-    channel_problems, hashes = check_channels(
-        case, geometry=geometry, found=images, count=channel_count, root=root
-    )
+    count = len(declared.channel_names)
+    channel_problems, hashes = check_channels(case, geometry=geometry, images=images, count=count, root=root)
     measure = CaseMeasure(
         case_id=case.case_id,
         problems=(*findings.problems, *channel_problems),
@@ -104,26 +99,19 @@ def measure_case(
     if label.shape != image.shape:
         return measure
     voxel_ml = math.prod(measure.spacing_mm) / MM3_PER_ML if measure.spacing_mm else None
-    return replace(
-        measure,
-        labels={
-            name: measure_label(image, np.isin(label, values), voxel_ml=voxel_ml)
-            for name, values in labels.items()
-        },
-        orientation=_orientation(image, label),
-    )
+    measured = {}
+    for name, several in labels.items():
+        mask = np.isin(label, several)
+        voxels = int(np.count_nonzero(mask))
+        measured[name] = LabelMeasure(
+            voxels=voxels,
+            volume_ml=None if voxel_ml is None else voxels * voxel_ml,
+            mean=float(image[mask].mean()) if voxels else math.nan,
+        )
+    return replace(measure, labels=measured, orientation=_orientation(image, label))
 
 
-def measure_label(image: np.ndarray, mask: np.ndarray, *, voxel_ml: float | None) -> LabelMeasure:
-    """Measure a label's mask on its image."""
-    voxels = int(np.count_nonzero(mask))
-    volume_ml = None if voxel_ml is None else voxels * voxel_ml
-    mean = float(image[mask].mean()) if voxels else math.nan
-    return LabelMeasure(voxels=voxels, volume_ml=volume_ml, mean=mean)
-
-
-def missing_first_channel(case: SourceCase, images: Mapping[int, Path]) -> Problem:
-    """Return the problem of a case that has only a label, or only channels after the first."""
+def _missing_first_channel(case: SourceCase, images: Mapping[int, Path]) -> Problem:
     name = f"{case.image.parent.name}/{case.image.name}"
     if images:
         others = ", ".join(path.name for path in images.values())

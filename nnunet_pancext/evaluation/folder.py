@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -92,18 +91,16 @@ def evaluate(
     missing = sorted(cases - predicted)
     extra = [] if allow_extra else sorted(predicted - cases)
     if (missing or extra) and not keep_going:
-        messages = []
-        if missing:
-            messages.append(
-                f"No prediction for {len(missing)} of {len(cases)} cases in {predictions}: "
-                f"{', '.join(missing)}. Predict these cases too, or remove their label maps from {truths}."
-            )
-        if extra:
-            messages.append(
-                f"No ground truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
-                "Give the folder of their ground truth, or remove these predictions."
-            )
-        raise PancextError(" ".join([*messages, advice]).rstrip())
+        no_prediction = (
+            f"No prediction for {len(missing)} of {len(cases)} cases in {predictions}: "
+            f"{', '.join(missing)}. Predict these cases too, or remove their label maps from {truths}."
+        )
+        no_truth = (
+            f"No ground truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
+            "Give the folder of their ground truth, or remove these predictions."
+        )
+        messages = (no_prediction if missing else "", no_truth if extra else "", advice)
+        raise PancextError(" ".join(filter(None, messages)))
     failures = {
         **dict.fromkeys(missing, f"No prediction in {predictions}. Predict this case too."),
         **dict.fromkeys(extra, f"No ground truth in {truths}. Add it, or remove the prediction."),
@@ -119,14 +116,18 @@ def evaluate(
         )
         for case in sorted(cases & predicted)
     ]
-    work = partial(_score, targets=targets, keep_going=keep_going)
-    scores = []
-    outcomes = for_each(work, files, jobs=jobs, title="evaluating", show_progress=show_progress)
-    for file, outcome in zip(files, outcomes, strict=True):
-        if isinstance(outcome, CaseScores):
-            scores.append(outcome)
-        else:
-            failures[file.case] = str(outcome)
+
+    def score(files: CaseFiles) -> CaseScores | None:
+        try:
+            return score_case(files, targets=targets)
+        except PancextError as error:
+            if not keep_going:
+                raise
+            failures[files.case] = str(error)
+            return None
+
+    outcomes = for_each(score, files, jobs=jobs, title="evaluating", show_progress=show_progress)
+    scores = [outcome for outcome in outcomes if outcome is not None]
     failures = dict(sorted(failures.items()))
     if not scores:
         listed = "\n  ".join(failure_text(case, text) for case, text in failures.items())
@@ -144,12 +145,3 @@ def require_folders(predictions: Path, truths: Path) -> None:
 def failure_text(case: str, text: str) -> str:
     """Return why a case has no scores, with its name."""
     return text if repr(case) in text else f"Case {case!r}: {text}"
-
-
-def _score(files: CaseFiles, *, targets: Targets, keep_going: bool) -> CaseScores | PancextError:
-    try:
-        return score_case(files, targets=targets)
-    except PancextError as error:
-        if not keep_going:
-            raise
-        return error

@@ -27,6 +27,11 @@ class Overlap:
     tn: int
 
     @property
+    def ratios(self) -> dict[str, float]:
+        """All `RATIOS` by name."""
+        return {name: getattr(self, name) for name in RATIOS}
+
+    @property
     def dice(self) -> float:
         """2 TP / (2 TP + FP + FN), which is also F1."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)

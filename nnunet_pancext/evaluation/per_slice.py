@@ -52,21 +52,17 @@ def score_slices(
         count_overlap(prediction[n], truth[n], voxels=math.prod(shape) - (ignored[n] if ignored else 0))
         for n in numbers
     ]
-    ratios = {}
-    for ratio in RATIOS:
-        undefined = 1 if ratio == "specificity" else 0
-        values = np.nan_to_num([getattr(overlap, ratio) for overlap in overlaps], nan=undefined)
-        ratios[ratio] = float(values.mean())
-    pairs = [(_whole(prediction[n], shape, corner), _whole(truth[n], shape, corner)) for n in numbers]
+    undefined = dict.fromkeys(RATIOS, 0) | {"specificity": 1}
+    margins = [
+        (start, size - start - part) for start, size, part in zip(corner, shape, truth.shape[1:], strict=True)
+    ]
+    pairs = [(np.pad(prediction[n], margins), np.pad(truth[n], margins)) for n in numbers]
     return SliceScores(
         slices=len(numbers),
-        **ratios,
+        **{
+            name: float(np.nan_to_num([overlap.ratios[name] for overlap in overlaps], nan=value).mean())
+            for name, value in undefined.items()
+        },
         s_measure=float(np.mean([s_measure(*pair) for pair in pairs])),
         e_measure=float(np.mean([e_measure(*pair) for pair in pairs])),
     )
-
-
-def _whole(part: NDArray[np.bool_], shape: tuple[int, ...], corner: tuple[int, ...]) -> NDArray[np.bool_]:
-    whole = np.zeros(shape, dtype=bool)
-    whole[corner[0] : corner[0] + part.shape[0], corner[1] : corner[1] + part.shape[1]] = part
-    return whole
