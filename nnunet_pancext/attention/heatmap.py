@@ -41,11 +41,13 @@ def write_heatmap(
     grey, spacing_mm = display_array(image)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
     shown, _ = display_array(values)
-    middle = (
-        highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
-        if centre is None
-        else _displayed(values, centre)
-    )
+    if centre is None:
+        middle = highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
+    else:  # the index of the voxel as displayed
+        marker = sitk.Image(values.GetSize(), sitk.sitkUInt8)
+        marker.CopyInformation(values)
+        marker[centre] = 1
+        middle = central_voxel(display_array(marker)[0] == 1)
     figure, panels = four_panels(
         grey,
         spacing_mm,
@@ -93,12 +95,3 @@ def highest_voxel(values: NDArray[np.generic], body: NDArray[np.bool_]) -> tuple
     """Return the voxel of the highest value in `body` (anywhere if empty), the central one of ties."""
     inside = body if body.any() else np.ones_like(body)
     return central_voxel(inside & (values == values[inside].max()))
-
-
-def _displayed(image: sitk.Image, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return the index of a voxel (column, row, slice) of `image` in its `display_array`."""
-    marker = sitk.Image(image.GetSize(), sitk.sitkUInt8)
-    marker.CopyInformation(image)
-    marker[voxel] = 1
-    first, second, third = np.argwhere(display_array(marker)[0])[0].tolist()
-    return first, second, third

@@ -35,13 +35,17 @@ def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[
                 else f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
             )
     else:
-        folds = sorted(map(_number, wanted))
+        for text in wanted:
+            if not text.isdecimal():
+                why = f": {NO_TEST_CASE}" if text == ALL else ""
+                raise PancextError(f"--folds takes numbers from 0, not {text!r}{why}.")
+        folds = sorted(map(int, wanted))
         if len(set(folds)) < len(folds):
             raise PancextError(f"--folds {' '.join(wanted)} names a fold twice.")
     missing = {name: sorted(set(folds) - numbers) for name, numbers in begun.items()}
-    if any(missing.values()):
+    lists = [f"{name} has no {_listed('fold', numbers)}" for name, numbers in missing.items() if numbers]
+    if lists:
         common = sorted(set.intersection(*begun.values()))
-        lists = (f"{name} has no {_listed('fold', numbers)}" for name, numbers in missing.items() if numbers)
         way_out = f", or compare --folds {' '.join(map(str, common))}, which all have" if common else ""
         raise PancextError(
             f"The models have different folds: {'; '.join(lists)}. Train these folds{way_out}."
@@ -112,13 +116,6 @@ def _predicted_cases(model: Model, fold: int) -> set[str]:
             f"{model.name}, fold {fold} is not finished: {validation} {what}. {_validate(model, fold)}"
         )
     return cases
-
-
-def _number(text: str) -> int:
-    if text.isdecimal():
-        return int(text)
-    why = f": {NO_TEST_CASE}" if text == ALL else ""
-    raise PancextError(f"--folds takes numbers from 0, not {text!r}{why}.")
 
 
 def _validate(model: Model, fold: int) -> str:

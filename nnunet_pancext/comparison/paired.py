@@ -56,9 +56,9 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One metric of one label of one model, pooled over the folds (`fold` is None) or in one fold.
+    """One metric of one label of one model, over all cases or over those of a `fold` or a `stratum` of sizes.
 
-    `difference` is None for the reference, in single folds, and for metrics without a better direction.
+    `difference` is None for the reference, in parts of the cases, and for metrics without a better direction.
     """
 
     model: str
@@ -66,6 +66,7 @@ class Row:
     metric: str
     spread: SummaryStatistics
     fold: int | None = None
+    stratum: str = ""
     interval: Interval = UNDEFINED
     difference: Difference | None = None
 
@@ -100,7 +101,12 @@ def compare_rows(
                         difference=difference,
                     )
                 )
-    return _correct(rows, family)
+    # Holm's correction, in the rows of the family.
+    tested = [row.difference.p if row.difference and row.metric in family else math.nan for row in rows]
+    return [
+        replace(row, difference=row.difference and replace(row.difference, p_holm=p))
+        for row, p in zip(rows, holm(tested), strict=True)
+    ]
 
 
 def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
@@ -146,18 +152,6 @@ def _compare_pairs(values: Values, baseline: Values, *, sign: int, bootstrap: Bo
         ties=ties,
         losses=losses,
     )
-
-
-def _correct(rows: Sequence[Row], family: Sequence[str]) -> list[Row]:
-    """Set Holm's p in the rows of the family."""
-    tested = [row.difference for row in rows if row.difference is not None and row.metric in family]
-    corrected = iter(holm([difference.p for difference in tested]))
-    return [
-        replace(row, difference=replace(row.difference, p_holm=next(corrected)))
-        if row.difference is not None and row.metric in family
-        else row
-        for row in rows
-    ]
 
 
 def _by_patient(values: Values, baseline: Values, patients: Sequence[str]) -> Values:

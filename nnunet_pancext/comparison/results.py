@@ -86,13 +86,9 @@ def open_results(
 ) -> DatasetResults:
     """Find trained models of a dataset, given by number or name, and their validation cases.
 
-    Args:
-        dataset: number or name, as in nnU-Net's results.
-        trainers: names, or TRAINER__PLANS__CONFIGURATION.
-        configuration: of trainers given by name alone.
-        plans: of trainers given by name alone.
-        folds: by default every fold that some model has begun.
-        reference: the model that the others are compared with; by default the first.
+    `trainers` are names, whose `configuration` and `plans` are given, or TRAINER__PLANS__CONFIGURATION.
+    `folds` are by default all that some model has begun. The others are compared with `reference`, by default
+    the first.
 
     Raises:
         PancextError: the models cannot be compared; the message says what differs and what to do.

@@ -64,6 +64,8 @@ class Bootstrap:
         Raises:
             PancextError: there is not one value for each case.
         """
+        from scipy.stats import norm, t
+
         array = np.asarray(values, dtype=float)
         if array.shape != self._owner.shape:
             raise PancextError(f"{len(self._owner)} cases, but values of shape {array.shape}. Give one each.")
@@ -79,17 +81,11 @@ class Bootstrap:
         drawn = self._draws @ counts
         with np.errstate(invalid="ignore", divide="ignore"):
             means = (self._draws @ sums) / drawn
-        end = expanded_end(patients)
+        # The share of draws to exclude at each end: at most 2.5 %, less for fewer patients.
+        quantile = t.ppf((1 + LEVEL) / 2, patients - 1)
+        end = float(norm.cdf(-math.sqrt(patients / (patients - 1)) * quantile))
         low, high = np.quantile(means[drawn > 0], [end, 1 - end])
         return centre + float(low), centre + float(high)
-
-
-def expanded_end(patients: int) -> float:
-    """Return the share of draws to exclude at each end: at most 2.5 %, less for fewer patients."""
-    from scipy.stats import norm, t
-
-    quantile = t.ppf((1 + LEVEL) / 2, patients - 1)
-    return float(norm.cdf(-math.sqrt(patients / (patients - 1)) * quantile))
 
 
 def signed_rank_p(differences: ArrayLike) -> float:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import Values
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
+from nnunet_pancext.evaluation.summary_statistics import summary_statistics
 
 MILLIMETRES, MILLILITRES = "mm", "mL"
 # AJCC Cancer Staging Manual, 8th edition, exocrine pancreas: T1 is at most 2 cm in greatest dimension,
@@ -56,17 +57,6 @@ class Stratification:
         return groups
 
 
-@dataclass(frozen=True, kw_only=True)
-class StratumRow:
-    """One metric of one model in the cases of one group."""
-
-    model: str
-    label: str
-    metric: str
-    stratum: str
-    spread: SummaryStatistics
-
-
 def parse_stratification(text: str, labels: Sequence[str]) -> Stratification:
     """Read `tumour=10,20,40mm` or `pancreas=60,90mL`.
 
@@ -75,7 +65,7 @@ def parse_stratification(text: str, labels: Sequence[str]) -> Stratification:
     """
     match = ENTRY.fullmatch(text.strip())
     try:
-        edges = tuple(float(edge) for edge in match["edges"].split(",")) if match else ()
+        edges = tuple(map(float, match["edges"].split(","))) if match else ()
     except ValueError:
         edges = ()
     if not match or not edges:
@@ -121,10 +111,10 @@ def _is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
 
 def stratum_rows(
     scored: ScoredCases, stratifications: Sequence[Stratification], metrics: Sequence[str]
-) -> list[StratumRow]:
+) -> list[Row]:
     """Return each metric of each model in each group, groups in the order of size."""
     return [
-        StratumRow(
+        Row(
             model=model,
             label=stratification.label,
             metric=metric,

@@ -50,7 +50,7 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
         PancextError: the folder is not a raw dataset.
     """
     declared = read_dataset_json(folder / NAME)
-    values = declared.values
+    values, is_ct = declared.values, declared.is_ct  # before the long reading, as they may be refused
     labels = {name: several for name, several in values.items() if several != (0,) and name != "ignore"}
     cases, channels = list_cases(folder, ending=declared.file_ending)
     measure = partial(measure_case, declared=declared, labels=labels, channels=channels)
@@ -60,10 +60,10 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
     return CheckResult(
         dataset=folder,
         labels=labels,
-        is_ct=declared.is_ct,
+        is_ct=is_ct,
         cases={case.case_id: case for case in cases},
         measures={measure.case_id: measure for measure in measures},
-        findings=judge_cases(measures, is_ct=declared.is_ct),
+        findings=judge_cases(measures, is_ct=is_ct),
     )
 
 

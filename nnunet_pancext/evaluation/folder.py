@@ -72,7 +72,7 @@ def evaluate(
         patient_regex: its first group is the patient; by default split.json beside the ground-truth folder
             names the patient, else the case does.
         show_progress: print a progress bar.
-        advice: end of the message on cases missing in one of the folders.
+        advice: ends the message on cases missing in one of the folders.
 
     Raises:
         PancextError: a folder does not exist, there is no ground truth, no case could be scored, or (unless

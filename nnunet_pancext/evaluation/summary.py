@@ -22,40 +22,34 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
     `metric_per_case`, `mean` and `foreground_mean` have nnU-Net's keys: labels by value, regions as '(1, 2)'.
     `pancext` holds our totals by label name. As in nnU-Net's file, undefined numbers are NaN.
     """
-    targets = evaluation.targets
-    keys = targets.nnunet_keys
-    metrics = [
-        {key: _nnunet_metrics(case.overlaps[name]) for name, key in keys.items()}
-        for case in evaluation.scores
-    ]
-    means = {
-        key: {metric: mean(case[key][metric] for case in metrics) for metric in metrics[0][key]}
-        for key in keys.values()
-    }
-    write_json(
-        path,
+    targets, scores = evaluation.targets, evaluation.scores
+    cases = [
         {
-            "foreground_mean": {
-                metric: sum(values[metric] for values in means.values()) / len(means)
-                for metric in next(iter(means.values()))
+            "metrics": {
+                key: _nnunet_metrics(case.overlaps[name]) for name, key in targets.nnunet_keys.items()
             },
-            "mean": means,
-            "metric_per_case": [
-                {
-                    "metrics": values,
-                    "prediction_file": str(case.prediction_file),
-                    "reference_file": str(case.truth_file),
-                }
-                for values, case in zip(metrics, evaluation.scores, strict=True)
-            ],
-            "pancext": {
-                "version": __version__,
-                "cases": len(evaluation.scores),
-                "labels": {name: _totals(total(evaluation.scores, name)) for name in targets.regions},
-                "not_scored": evaluation.failures,
-            },
-        },
-    )
+            "prediction_file": str(case.prediction_file),
+            "reference_file": str(case.truth_file),
+        }
+        for case in scores
+    ]
+    metrics: list[Any] = [case["metrics"] for case in cases]
+    means = {
+        key: {metric: mean(case[key][metric] for case in metrics) for metric in columns}
+        for key, columns in metrics[0].items()
+    }
+    foreground = {
+        metric: sum(values[metric] for values in means.values()) / len(means)
+        for metric in next(iter(means.values()))
+    }
+    totals = {
+        "version": __version__,
+        "cases": len(scores),
+        "labels": {name: _totals(total(scores, name)) for name in targets.regions},
+        "not_scored": evaluation.failures,
+    }
+    summary = {"foreground_mean": foreground, "mean": means, "metric_per_case": cases, "pancext": totals}
+    write_json(path, summary)
 
 
 def write_curves(evaluation: Evaluation, path: Path) -> None:

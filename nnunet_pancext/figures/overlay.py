@@ -158,17 +158,13 @@ def draw_labels(
 
 def legend_lines(foreground: dict[str, int], label_maps: Mapping[str, NDArray[np.generic]]) -> list[Line2D]:
     """Return a legend entry for each label and role."""
-    return [
-        Line2D(
-            [], [], linewidth=2.5, label=_entry(f"{label}, {role}", label_map == value), **_style(role, index)
-        )
-        for index, (label, value) in enumerate(foreground.items())
-        for role, label_map in label_maps.items()
-    ]
-
-
-def _entry(text: str, mask: NDArray[np.bool_]) -> str:
-    return text if mask.any() else f"{text} (none)"
+    lines = []
+    for index, (label, value) in enumerate(foreground.items()):
+        for role, label_map in label_maps.items():
+            suffix = "" if (label_map == value).any() else " (none)"
+            line = Line2D([], [], linewidth=2.5, label=f"{label}, {role}{suffix}", **_style(role, index))
+            lines.append(line)
+    return lines
 
 
 def _style(role: str, index: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
 from nnunet_pancext.comparison.paired import Difference, Row
 from nnunet_pancext.comparison.statistics import Interval
-from nnunet_pancext.comparison.strata import StratumRow
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
 from nnunet_pancext.pages.numbers import UNDEFINED
@@ -202,7 +201,7 @@ def size_groups(comparison: Comparison) -> list[Group]:
     return _grouped(comparison, [(row, row.stratum) for row in comparison.strata])
 
 
-def _grouped(comparison: Comparison, rows: Sequence[tuple[Row | StratumRow, str]]) -> list[Group]:
+def _grouped(comparison: Comparison, rows: Sequence[tuple[Row, str]]) -> list[Group]:
     """Group rows with their titles by label and metric, in the order of the tables."""
     labels, metrics = comparison.scored.labels, comparison.metrics
     groups: dict[tuple[str, str, str], Group] = {}

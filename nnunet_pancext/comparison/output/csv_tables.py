@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,8 @@ def _columns(record: object, names: tuple[str, ...]) -> CsvRow:
     return {name: getattr(record, name) for name in names}
 
 
-def _write(path: Path, comparison: Comparison, *, rows: Callable[[Comparison], Iterator[CsvRow]]) -> None:
+def write_csv(path: Path, comparison: Comparison, *, rows: Callable[[Comparison], Iterator[CsvRow]]) -> None:
+    """Write one of the tables above, atomically."""
     from pandas import DataFrame
 
     texts = [
@@ -74,9 +74,3 @@ def _write(path: Path, comparison: Comparison, *, rows: Callable[[Comparison], I
     columns = None if texts else ["trainer", "label", "size", "metric", *SPREAD]  # of empty strata
     with atomic_path(path) as partial_path:
         DataFrame(texts, columns=columns).to_csv(partial_path, index=False, lineterminator="\n")
-
-
-write_cases_csv = partial(_write, rows=case_rows)
-write_statistics_csv = partial(_write, rows=statistics_rows)
-write_strata_csv = partial(_write, rows=strata_rows)
-write_costs_csv = partial(_write, rows=cost_rows)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cases_and_training import write_page_with_cases
 from nnunet_pancext.comparison.output.csv_tables import (
-    write_cases_csv,
-    write_costs_csv,
-    write_statistics_csv,
-    write_strata_csv,
+    case_rows,
+    cost_rows,
+    statistics_rows,
+    strata_rows,
+    write_csv,
 )
 from nnunet_pancext.comparison.output.latex import write_comparison_latex
 from nnunet_pancext.io.files import cannot_write
 
 PAGE_NAME = "comparison.html"
 WRITERS: dict[str, Callable[[Path, Comparison], None]] = {
-    "comparison.csv": write_cases_csv,
-    "statistics.csv": write_statistics_csv,
-    "strata.csv": write_strata_csv,
-    "cost.csv": write_costs_csv,
+    "comparison.csv": partial(write_csv, rows=case_rows),
+    "statistics.csv": partial(write_csv, rows=statistics_rows),
+    "strata.csv": partial(write_csv, rows=strata_rows),
+    "cost.csv": partial(write_csv, rows=cost_rows),
     "comparison.tex": write_comparison_latex,
     PAGE_NAME: write_page_with_cases,
 }
