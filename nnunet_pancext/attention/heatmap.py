@@ -64,14 +64,9 @@ def write_heatmap(
         if number == 1:
             continue
         values_shown = np.asarray(plane.cut(shown, middle), dtype=np.float64)
-        axes.imshow(
-            values_shown,
-            cmap=COLOURS,
-            norm=colours,
-            alpha=OPACITY * colours(values_shown).data,  # what is low must not darken the image
-            extent=axes.images[0].get_extent(),
-            interpolation="bilinear",
-        )
+        opacity = OPACITY * colours(values_shown).data  # what is low must not darken the image
+        drawn = axes.imshow(values_shown, COLOURS, norm=colours, alpha=opacity, interpolation="bilinear")
+        drawn.set_extent(axes.images[0].get_extent())
     draw_colour_bar(figure, colours, constant=high <= low)
     write_figure(target, figure)
 

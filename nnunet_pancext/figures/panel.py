@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,15 +37,8 @@ def draw_picture(
 ) -> None:
     """Draw a CT slice (row, column) in mm, with the directions at its edges; `window` is black and white."""
     height_mm, width_mm = (count * size for count, size in zip(picture_hu.shape, pixel_mm, strict=True))
-    axes.imshow(
-        picture_hu,
-        cmap="gray",
-        vmin=window[0],
-        vmax=window[1],
-        interpolation="bicubic",
-        extent=(0, width_mm, height_mm, 0),
-        aspect="equal",
-    )
+    image = axes.imshow(picture_hu, "gray", vmin=window[0], vmax=window[1], interpolation="bicubic")
+    image.set_extent((0, width_mm, height_mm, 0))
     axes.autoscale(False)
     axes.set_axis_off()
     axes.set_title(title, color=INK, fontsize=10, loc="left", pad=4)
@@ -55,11 +48,9 @@ def draw_picture(
         (0.5, 0.985, "center", "top"),
         (0.5, 0.015, "center", "bottom"),
     )
+    style: dict[str, Any] = {"color": INK, "fontsize": 9, "path_effects": HALO, "transform": axes.transAxes}
     for letter, (x, y, horizontal, vertical) in zip(edges, places, strict=True):
-        axes.text(
-            x, y, letter, transform=axes.transAxes, ha=horizontal, va=vertical,
-            color=INK, fontsize=9, path_effects=HALO,
-        )  # fmt: skip
+        axes.text(x, y, letter, ha=horizontal, va=vertical, **style)
 
 
 def brightness_range(volume: NDArray[np.generic]) -> tuple[float, float]:
@@ -87,15 +78,8 @@ def draw_contour(
     fine = part.repeat(CONTOUR_REFINEMENT, axis=0).repeat(CONTOUR_REFINEMENT, axis=1)
     fine = gaussian_filter(fine, CONTOUR_BLUR_VOXELS * CONTOUR_REFINEMENT)
     rows, columns = ((np.arange(count) + 0.5) / CONTOUR_REFINEMENT - 2 for count in fine.shape)
-    axes.contour(
-        (left + columns) * pixel_mm[1],
-        (top + rows) * pixel_mm[0],
-        fine,
-        levels=[0.5],
-        colors=[color],
-        linestyles=[linestyle],
-        linewidths=[linewidth],
-    )
+    x, y = (left + columns) * pixel_mm[1], (top + rows) * pixel_mm[0]
+    axes.contour(x, y, fine, [0.5], colors=[color], linestyles=[linestyle], linewidths=[linewidth])
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
