@@ -60,7 +60,7 @@ nifti.voxel_hash io.voxel_hash
 parallel io.parallel
 patients nnunet_files.patients
 progress_interval io.progress_interval
-reports.breakable pages.soft_wrap
+reports.breakable pages.page
 reports.charts figures.charts
 reports.comparison_cells comparison.output.cells
 reports.comparison_latex comparison.output.latex

@@ -34,9 +34,8 @@ SCALE = 2048
 class PreparedImage:
     """An image as the network sees it.
 
-    data: (channels, *spatial), preprocessed.
-    properties: nnU-Net's record of the preprocessing.
-    reference: the original image, in whose geometry maps are written.
+    `data` are (channels, *spatial), preprocessed; `properties` are nnU-Net's record of the preprocessing.
+    Maps are written in the geometry of `reference`, the original image.
     """
 
     data: torch.Tensor
@@ -53,7 +52,7 @@ class TrainedModel:
     """
 
     def __init__(self, folder: Path, *, fold: str, checkpoint: str, device: torch.device) -> None:
-        self.dataset = _check_folder(folder, fold=fold, checkpoint=checkpoint)
+        self.dataset = _check_folder(folder, folder / f"fold_{fold}" / checkpoint)
         self.is_ct = self.dataset.is_ct
         # nnU-Net prints its search for the trainer, and PyTorch warns about nnU-Net's imports.
         with redirect_stdout(StringIO()), warnings.catch_warnings():
@@ -112,7 +111,7 @@ class TrainedModel:
         """
         predictor = self.predictor
         original = predictor.network, predictor.label_manager
-        predictor.network = _Scaled(network)
+        predictor.network = nn.Sequential(network, _Scale())
         predictor.label_manager = SimpleNamespace(num_segmentation_heads=num_maps)
         try:
             maps = predictor.predict_sliding_window_return_logits(image.data)
@@ -180,16 +179,12 @@ def check_voxel(voxel: Sequence[int], image: PreparedImage) -> None:
         )
 
 
-class _Scaled(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, patch: torch.Tensor) -> torch.Tensor:
-        return SCALE * self.network(patch)
+class _Scale(nn.Module):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return SCALE * maps
 
 
-def _check_folder(folder: Path, *, fold: str, checkpoint: str) -> DatasetJson:
+def _check_folder(folder: Path, checkpoint: Path) -> DatasetJson:
     for name in ("plans.json", NAME):
         if not (folder / name).is_file():
             raise PancextError(
@@ -198,11 +193,10 @@ def _check_folder(folder: Path, *, fold: str, checkpoint: str) -> DatasetJson:
             )
     read_json(folder / "plans.json", expect=dict, remedy=COPY_AGAIN)
     dataset = read_dataset_json(folder / NAME, remedy=COPY_AGAIN)
-    file = folder / f"fold_{fold}" / checkpoint
-    if not file.is_file():
+    if not checkpoint.is_file():
         available = sorted(str(path.relative_to(folder)) for path in folder.glob("fold_*/checkpoint_*.pth"))
         raise PancextError(
-            f"There is no {file}. This model has: {', '.join(available) or 'no checkpoint'}. "
+            f"There is no {checkpoint}. This model has: {', '.join(available) or 'no checkpoint'}. "
             "Choose with --fold and --checkpoint."
         )
     return dataset

@@ -28,26 +28,19 @@ def write_maps(
     Raises:
         PancextError: the folder cannot be written to, or the disk is full.
     """
-    written = []
+    targets = {name: folder / f"{case}_{name}.nii.gz" for name in maps}
+    centre = None if voxel is None else (voxel[2], voxel[1], voxel[0])
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, values in maps.items():
-            volume = sitk.GetImageFromArray(np.ascontiguousarray(values, dtype=np.float32))
-            volume.CopyInformation(reference)
-            target = folder / f"{case}_{name}.nii.gz"
+        for name, target in targets.items():
+            values = sitk.GetImageFromArray(np.ascontiguousarray(maps[name], dtype=np.float32))
+            values.CopyInformation(reference)
             with atomic_path(target) as partial:
-                write_compressed(volume, partial)
-            write_heatmap(
-                folder / f"{case}_{name}.png",
-                image=reference,
-                values=volume,
-                title=f"{case}   {name.replace('_', ' ')}",
-                is_ct=is_ct,
-                centre=None if voxel is None else (voxel[2], voxel[1], voxel[0]),
-            )
-            written.append(target)
+                write_compressed(values, partial)
+            title, figure = f"{case}   {name.replace('_', ' ')}", folder / f"{case}_{name}.png"
+            write_heatmap(figure, image=reference, values=values, title=title, is_ct=is_ct, centre=centre)
     except (OSError, RuntimeError) as error:  # ITK raises the second
         raise PancextError(
             f"Cannot write the maps to {folder}: {error}. Give another folder with -o, or free some space."
         ) from error
-    return written
+    return list(targets.values())

@@ -10,7 +10,7 @@ from nnunet_pancext.comparison.results import DatasetResults
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
-from nnunet_pancext.evaluation.probabilities import PrecisionRecall, VoxelHistogram, precision_recall
+from nnunet_pancext.evaluation.probabilities import VoxelHistogram, precision_recall
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.nnunet_files.models import Model
@@ -32,7 +32,9 @@ def score_models(
         PancextError: a prediction cannot be scored; the message names model, fold and case.
     """
     fold_of = results.fold_of
-    tally = VoxelTally()
+    # Voxels of all cases by label and model: a histogram of each case would not fit in memory.
+    sums: dict[str, dict[str, VoxelHistogram]] = {}
+    lock = Lock()
 
     def score(work: tuple[Model, str]) -> CaseScores:
         model, case = work
@@ -44,9 +46,16 @@ def score_models(
             probabilities=fold.probabilities(case) if probabilities else None,
         )
         try:
-            return tally.take(model.name, score_case(files, targets=results.targets))
+            scores = score_case(files, targets=results.targets)
         except PancextError as error:
             raise PancextError(f"{model.name}, fold {fold.name}: {error}") from error
+        with lock:
+            for label, histogram in scores.histograms.items():
+                by_model = sums.setdefault(label, {})
+                by_model[model.name] = (
+                    by_model[model.name] + histogram if model.name in by_model else histogram
+                )
+        return replace(scores, histograms={})
 
     work = [(model, case) for model in results.models for case in fold_of]
     done = iter(for_each(score, work, jobs=jobs, title="scoring", show_progress=show_progress))
@@ -56,28 +65,8 @@ def score_models(
         folds=tuple(fold_of.values()),
         patients=tuple(patients),
         scores=scores,
-        curves=tally.curves(),
+        curves={
+            label: {model: precision_recall(histogram) for model, histogram in by_model.items()}
+            for label, by_model in sums.items()
+        },
     )
-
-
-class VoxelTally:
-    """Sums the voxels of all cases by label and model: a histogram of each case would not fit in memory."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, dict[str, VoxelHistogram]] = {}
-        self._lock = Lock()
-
-    def take(self, model: str, scores: CaseScores) -> CaseScores:
-        """Add the histograms of a case, and return its scores without them. Thread-safe."""
-        with self._lock:
-            for label, histogram in scores.histograms.items():
-                sums = self._sums.setdefault(label, {})
-                sums[model] = sums[model] + histogram if model in sums else histogram
-        return replace(scores, histograms={})
-
-    def curves(self) -> dict[str, dict[str, PrecisionRecall]]:
-        """Return the precision-recall curve of each label by model."""
-        return {
-            label: {model: precision_recall(histogram) for model, histogram in sums.items()}
-            for label, sums in self._sums.items()
-        }

@@ -18,7 +18,7 @@ from nnunet_pancext.comparison.output.console import format_comparison
 from nnunet_pancext.comparison.output.files import WRITERS, write_comparison
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.charts import difference_chart, line_chart, strip_chart
-from nnunet_pancext.pages.soft_wrap import soft_wrap
+from nnunet_pancext.pages.page import soft_wrap
 
 
 @pytest.fixture(scope="module")
