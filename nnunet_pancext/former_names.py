@@ -78,11 +78,11 @@ reports.overlay figures.overlay
 reports.page pages.page
 reports.panel figures.panel
 reports.pictures pages.pictures
-reports.score_html evaluation.headlines
+reports.score_html evaluation.totals_table
 reports.side_by_side comparison.output.side_by_side
 reports.slice_overlay dataset_check.slice_overlay
 reports.slices figures.planes
-reports.sortable pages.tables
+reports.sortable pages.page
 reports.text_table pages.text_table
 reports.totals_table evaluation.totals_table
 reproduction.choices reproduction.selection

@@ -9,8 +9,7 @@ from nnunet_pancext.comparison.cost import Cost, cost_remarks, model_cost
 from nnunet_pancext.comparison.paired import Row, compare_rows, fold_rows
 from nnunet_pancext.comparison.remarks import statistics_remarks
 from nnunet_pancext.comparison.results import DatasetResults, find_patients
-from nnunet_pancext.comparison.scored_cases import ScoredCases
-from nnunet_pancext.comparison.scoring import score_models
+from nnunet_pancext.comparison.scored_cases import ScoredCases, score_models
 from nnunet_pancext.comparison.statistics import RESAMPLES
 from nnunet_pancext.comparison.strata import default_stratifications, parse_stratification, stratum_rows
 from nnunet_pancext.comparison.truth import require_same_truth

@@ -14,8 +14,7 @@ from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.io.files import write_json
-from nnunet_pancext.pages.page import write_page
-from nnunet_pancext.pages.tables import Cell
+from nnunet_pancext.pages.page import Cell, write_page
 from nnunet_pancext.raw_cases.source import SourceCase
 
 REPORT_NAME, JSON_NAME = "report.html", "report.json"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnunet_pancext.evaluation.headlines import case_caption, headlines
 from nnunet_pancext.evaluation.scores import CaseScores, mean_dice
 from nnunet_pancext.evaluation.targets import read_targets
+from nnunet_pancext.evaluation.totals_table import case_caption, headlines
 from nnunet_pancext.nnunet_commands.runner import CommandRecord
 from nnunet_pancext.pages.page import write_page
 from nnunet_pancext.pages.pictures import CaseFigure, Chart

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.lesions import count_lesions
-from nnunet_pancext.evaluation.overlap import RATIOS, Overlap, count_overlap
+from nnunet_pancext.evaluation.overlap import Overlap, count_overlap
 from nnunet_pancext.evaluation.per_slice import score_slices
 from nnunet_pancext.evaluation.probabilities import (
     VoxelHistogram,
@@ -136,13 +136,10 @@ def _score_label(
         volume_ml=(overlap.tp + overlap.fp) * voxel_ml,
         truth_volume_ml=(overlap.tp + overlap.fn) * voxel_ml,
         volume_error_ml=(overlap.fp - overlap.fn) * voxel_ml,
-        s_measure=slices.s_measure,
-        e_measure=slices.e_measure,
         lesions=lesions.lesions,
         lesions_found=lesions.detected,
         false_positives=lesions.false_positives,
-        slices=slices.slices,
-        **{f"slice_{ratio}": getattr(slices, ratio) for ratio in RATIOS},
+        **slices,
         probability=histogram.highest if histogram else math.nan,
         average_precision=precision_recall(histogram).average_precision if histogram else math.nan,
     )

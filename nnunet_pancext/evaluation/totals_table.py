@@ -1,13 +1,14 @@
-"""An evaluation as tables of plain text."""
+"""An evaluation as tables of plain text, and its first numbers on a page."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, count_defined, mean_dice
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
+from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.pages.numbers import UNDEFINED, amount_decimals, score_text
 from nnunet_pancext.pages.text_table import text_table
@@ -84,3 +85,24 @@ def _amount(spread: SummaryStatistics) -> str:
     text = UNDEFINED if math.isnan(spread.mean) else f"{spread.mean:.{decimals}f}"
     text += "" if math.isnan(spread.sd) else f" ± {spread.sd:.{decimals}f}"
     return text + (f" (+{spread.infinite})" if spread.infinite else "")
+
+
+def headlines(scores: Sequence[CaseScores], labels: Mapping[str, int | list[int]]) -> list[dict[str, str]]:
+    """Return name, number and number of cases of each label's mean Dice, that of the foreground first."""
+    items = []
+    for name in read_targets(labels).regions if scores else ():
+        defined = count_defined(scores, name)
+        of_all = "" if defined == len(scores) else f" of {len(scores)}"
+        items.append(
+            {
+                "name": f"Mean Dice, {name}",
+                "number": score_text(mean_dice(scores, name)),
+                "detail": f"over {defined} case{'' if defined == 1 else 's'}{of_all}",
+            }
+        )
+    return items
+
+
+def case_caption(case: CaseScores, labels: Mapping[str, int | list[int]]) -> str:
+    """Return the Dice of each label of a case in one line."""
+    return ", ".join(f"{name} {score_text(case.labels[name].dice)}" for name in read_targets(labels).regions)

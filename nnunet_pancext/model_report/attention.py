@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.choose_cases import choose_cases
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.evaluation.scores import CaseScores, choose_cases
 from nnunet_pancext.figures.overlay import highest_label
 from nnunet_pancext.figures.planes import central_voxel
 from nnunet_pancext.io.label_maps import read_label_map

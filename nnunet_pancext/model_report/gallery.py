@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.choose_cases import choose_cases
-from nnunet_pancext.evaluation.scores import CaseScores
+from nnunet_pancext.evaluation.scores import CaseScores, choose_cases
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
 from nnunet_pancext.pages.pictures import CaseFigure

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.headlines import headlines
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
 from nnunet_pancext.evaluation.totals import total
-from nnunet_pancext.evaluation.totals_table import INFINITE_NOTE, lesion_rows, patient_rows
+from nnunet_pancext.evaluation.totals_table import INFINITE_NOTE, headlines, lesion_rows, patient_rows
 from nnunet_pancext.pages.numbers import UNDEFINED, score_text, volume_text
-from nnunet_pancext.pages.tables import Cell
+from nnunet_pancext.pages.page import Cell
 
 SUMMARY = (
     "dice", "iou", "precision", "recall", "specificity", "accuracy", "f1", "nsd_1mm", "nsd_2mm", "hd95_mm",

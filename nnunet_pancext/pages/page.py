@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,21 @@ PACKAGE = Path(__file__).parents[1]
 STYLE = Path(__file__).with_name("templates") / "style.css"
 SCRIPT = Path(__file__).with_name("templates") / "sort.js"
 WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z]{2})(?=[A-Z])")  # a unit such as mL is one word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell's text, and the number that it sorts by; without one it sorts by its text. nan comes last."""
+
+    text: str
+    value: float | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The attribute `data-value` that the script sorts by; empty for nan."""
+        if self.value is None:
+            return None
+        return "" if math.isnan(self.value) else repr(float(self.value))
 
 
 def render_page(template: str, **context: Any) -> str:

@@ -12,8 +12,7 @@ from nnunet_pancext.comparison.output.cells import short_names, value_text
 from nnunet_pancext.comparison.output.page import CasesAndTraining, write_comparison_page
 from nnunet_pancext.comparison.output.side_by_side import write_side_by_side
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.choose_cases import choose_cases
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, choose_cases
 from nnunet_pancext.figures.charts import Curve, precision_recall_chart
 from nnunet_pancext.figures.training import LOSS_WEIGHTS, epoch_charts
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json

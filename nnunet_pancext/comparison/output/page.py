@@ -15,9 +15,8 @@ from nnunet_pancext.comparison.statistics import paired_differences
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.figures.charts import difference_chart, strip_chart
 from nnunet_pancext.pages.numbers import UNDEFINED, volume_text
-from nnunet_pancext.pages.page import write_page
+from nnunet_pancext.pages.page import Cell, write_page
 from nnunet_pancext.pages.pictures import CaseFigure, Chart
-from nnunet_pancext.pages.tables import Cell
 
 # Widths in em of the columns of a printed table.
 NAME_EM, VALUE_EM, SPREAD_EM, GROUP_EM = 10.0, 5.5, 9.0, 28.0
@@ -93,7 +92,6 @@ def write_comparison_page(
 
 
 def _charts(comparison: Comparison, label: str) -> dict[str, Chart | None]:
-
     names = short_names(comparison)
     charts: dict[str, Chart | None] = {}
     for metric in comparison.metrics:
