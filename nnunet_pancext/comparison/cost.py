@@ -48,7 +48,7 @@ def model_cost(model: Model, folds: Sequence[int]) -> Cost:
     """Count the network's operations, and read the logs of the training."""
     parameters, multiply_adds = network_cost(model)
     folders = [model.fold(fold).folder for fold in folds]
-    records = [record for record in map(read_training_record, folders) if record is not None]
+    records = [record for folder in folders if (record := read_training_record(folder))]
     timed = [record.seconds for record in records if record.seconds]
     peaks = [record.peak_gb for record in records if record.peak_gb is not None]
     epochs = [seconds for fold in timed for seconds in fold]

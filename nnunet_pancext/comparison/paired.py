@@ -49,6 +49,11 @@ class Difference:
     losses: int
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the metric is defined for one of the two alone in some case."""
+        return bool(self.only_model or self.only_reference)
+
+    @property
     def is_significant(self) -> bool:
         """Whether the corrected p is below 0.05."""
         return self.p_holm < ALPHA

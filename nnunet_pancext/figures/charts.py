@@ -82,12 +82,12 @@ def precision_recall_chart(curves: Mapping[str, PrecisionRecall]) -> Chart | Non
     return line_chart(points, x_label="recall", y_label="precision", unit_square=True) if points else None
 
 
-def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> Chart:
+def strip_chart(groups: Mapping[str, Sequence[float]], *, in_unit: bool = False) -> Chart:
     """Draw the values of each group in a row: the quartiles as a box, median, mean and every value.
 
     Infinite values are counted on the right, undefined ones omitted.
     """
-    figure, axes = _rows(list(groups), x_label=x_label)
+    figure, axes = _rows(list(groups))
     for row, values in enumerate(groups.values()):
         finite = np.array([value for value in values if math.isfinite(value)])
         colour, infinite = COLOURS[row % len(COLOURS)], sum(map(math.isinf, values))
@@ -111,16 +111,14 @@ def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit:
     return Chart(svg=_svg(figure), text="; ".join(words))
 
 
-def difference_chart(
-    differences: Mapping[str, tuple[float, tuple[float, float]]], *, x_label: str
-) -> Chart | None:
+def difference_chart(differences: Mapping[str, tuple[float, tuple[float, float]]]) -> Chart | None:
     """Draw each mean difference (first) with its interval (second) in a row, beside a line at 0.
 
     Returns None where no difference is defined.
     """
     if not any(math.isfinite(mean) for mean, _ in differences.values()):
         return None
-    figure, axes = _rows(list(differences), x_label=x_label)
+    figure, axes = _rows(list(differences))
     axes.axvline(0, color=INK, linestyle="dashed", linewidth=1)
     words = []
     for row, (name, (mean, interval)) in enumerate(differences.items()):
@@ -135,14 +133,14 @@ def difference_chart(
     return Chart(svg=_svg(figure), text="; ".join(words))
 
 
-def _rows(names: Sequence[str], *, x_label: str) -> tuple[Figure, Axes]:
+def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     """Axes with a row below each name, which has a line of its own however long it is."""
-    height_in = 0.3 + 0.55 * len(names) + (0.2 if x_label else 0)
+    height_in = 0.3 + 0.55 * len(names)
     # Fixed margins: a layout engine would take most of the time.
     figure, axes = _axes(height_in, layout=None)
     bottom = 1 - (0.05 + 0.55 * len(names)) / height_in
     axes.set_position((0.03, bottom, 0.94, 0.55 * len(names) / height_in))
-    axes.set(ylim=(len(names) - 0.5, -0.6), yticks=[], xlabel=x_label)
+    axes.set(ylim=(len(names) - 0.5, -0.6), yticks=[])
     place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "bottom"}
     for row, name in enumerate(names):
         axes.text(0, row - 0.28, name, fontsize=9, color=INK, parse_math=False, **place)

@@ -140,5 +140,5 @@ def _distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
         groups = {
             label: metric_values(evaluation.scores, label, name) for label in evaluation.targets.regions
         }
-        charts[METRICS[name].title] = strip_chart(groups, x_label="", in_unit=name in ("dice", "nsd_2mm"))
+        charts[METRICS[name].title] = strip_chart(groups, in_unit=name in ("dice", "nsd_2mm"))
     return charts

@@ -124,8 +124,8 @@ def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
 
 
 def _records(scores: Sequence[CaseScores]) -> list[TrainingRecord]:
-    folds = {case.prediction_file.parent.parent for case in scores if case.prediction_file is not None}
-    return [record for record in map(read_training_record, sorted(folds)) if record is not None]
+    folds = {case.prediction_file.parents[1] for case in scores if case.prediction_file}
+    return [record for fold in sorted(folds) if (record := read_training_record(fold))]
 
 
 def _draw(target: Path, scores: dict[str, CaseScores], *, dataset: str) -> None:

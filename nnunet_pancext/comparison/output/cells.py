@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
-from nnunet_pancext.comparison.paired import Difference, Row
+from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import Interval
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
@@ -89,20 +89,13 @@ def mean_text(spread: SummaryStatistics, metric: str) -> str:
 def n_text(row: Row) -> str:
     """Return the number of cases with a value, and of those in the difference if that is another one."""
     paired = row.difference
-    if paired is None or not (paired.only_model or paired.only_reference):
-        return str(row.spread.n)
-    return f"{row.spread.n} ({paired.pairs} paired)"
+    return f"{row.spread.n} ({paired.pairs} paired)" if paired and paired.is_partial else str(row.spread.n)
 
 
 def numbers_text(numbers: Sequence[int]) -> str:
     """Return a number of cases once if it is the same everywhere, else all of them."""
     texts = list(map(str, numbers))
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
-
-
-def change_text(difference: Difference, metric: str) -> str:
-    """Return the signed mean difference, and the number of infinite pairs that it excludes."""
-    return value_text(difference.mean, metric, signed=True) + infinite_text(difference.infinite)
 
 
 def description_cells(row: Row) -> list[str]:
@@ -115,26 +108,29 @@ def description_cells(row: Row) -> list[str]:
     ]
 
 
-def difference_cells(difference: Difference, metric: str) -> list[str]:
-    """Return the cells below `DIFFERENCE_HEADINGS`."""
+def difference_cells(row: Row) -> list[str]:
+    """Return the cells below `DIFFERENCE_HEADINGS`; none for a row without a difference.
+
+    The mean difference is followed by the number of infinite pairs that it excludes.
+    """
+    if (difference := row.difference) is None:
+        return []
+    r = difference.rank_biserial
     return [
-        change_text(difference, metric),
-        interval_text(difference.interval, metric, signed=True),
+        value_text(difference.mean, row.metric, signed=True) + infinite_text(difference.infinite),
+        interval_text(difference.interval, row.metric, signed=True),
         p_text(difference.p_holm),
-        effect_text(difference),
+        UNDEFINED if math.isnan(r) else "0.00" if r == 0 else f"{r:+.2f}",
         f"{difference.wins}/{difference.ties}/{difference.losses}",
     ]
 
 
 def verdict(row: Row) -> str:
     """Summarize the difference to the reference. Its direction is that of r: a mean excludes infinity."""
-    difference = row.difference
-    if difference is None:
+    if row.difference is None:
         return ""
-    if math.isnan(difference.p):
-        return "no pair of cases"
-    p, r = p_text(difference.p_holm), effect_text(difference)
-    return f"{change_text(difference, row.metric)}, p {p}, r {r}"
+    change, _, p, r, _ = difference_cells(row)
+    return "no pair of cases" if math.isnan(row.difference.p) else f"{change}, p {p}, r {r}"
 
 
 def worst_text(comparison: Comparison, model: str, label: str, *, number: int, value: str = "({})") -> str:
@@ -153,9 +149,7 @@ def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
     """
     rows = [comparison.row(model, label, metric) for model in comparison.scored.models]
     is_higher_better = METRICS[metric].higher_is_better
-    unpaired = any(
-        row.difference and (row.difference.only_model or row.difference.only_reference) for row in rows
-    )
+    unpaired = any(row.difference and row.difference.is_partial for row in rows)
     if is_higher_better is None or unpaired or any(row.spread.infinite or not row.spread.n for row in rows):
         return []
     best = (max if is_higher_better else min)(row.spread.mean for row in rows)
@@ -168,12 +162,6 @@ def p_text(p: float) -> str:
     if math.isnan(p):
         return UNDEFINED
     return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def effect_text(difference: Difference) -> str:
-    """Format the signed rank-biserial correlation."""
-    r = difference.rank_biserial
-    return UNDEFINED if math.isnan(r) else "0.00" if r == 0 else f"{r:+.2f}"
 
 
 @dataclass(frozen=True, kw_only=True)

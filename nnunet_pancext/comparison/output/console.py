@@ -59,7 +59,7 @@ def _metric_table(comparison: Comparison, label: str, metric: str) -> str:
         row = comparison.row(model, label, metric)
         cells = ["reference" if model == comparison.reference else "", "", "", ""]
         if row.difference is not None:
-            change, interval, p, *rest = difference_cells(row.difference, metric)
+            change, interval, p, *rest = difference_cells(row)
             mark = SIGNIFICANT if row.difference.is_significant else ""
             cells = [f"{change} ({interval})", p + mark, *rest]
         rows.append([model, *description_cells(row), *cells])

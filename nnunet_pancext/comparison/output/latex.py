@@ -114,9 +114,9 @@ def differences_table(comparison: Comparison, label: str) -> str:
     for metric, title in zip(comparison.metrics, _titles(comparison), strict=True):
         rows.append(title)
         for model, name in short_names(comparison).items():
-            difference = comparison.row(model, label, metric).difference
-            if difference is not None:
-                rows.append([name, str(difference.pairs), *difference_cells(difference, metric)])
+            row = comparison.row(model, label, metric)
+            if row.difference is not None:
+                rows.append([name, str(row.difference.pairs), *difference_cells(row)])
     if len(rows) == len(comparison.metrics):
         return ""
     return _table(

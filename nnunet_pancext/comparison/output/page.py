@@ -100,14 +100,14 @@ def _charts(comparison: Comparison, label: str) -> dict[str, Chart | None]:
             name: comparison.scored.values(model, label, metric).tolist() for model, name in names.items()
         }
         if any(np.isfinite(values).any() for values in scored.values()):
-            charts[f"{title}, by case"] = strip_chart(scored, x_label="")
+            charts[f"{title}, by case"] = strip_chart(scored)
         differences = {
             name + cells.infinite_text(difference.infinite): (difference.mean, difference.interval)
             for model, name in names.items()
             if (difference := comparison.row(model, label, metric).difference)
         }
         caption = f"Mean difference in {title} to {names[comparison.reference]}, 95 % interval"
-        charts[caption] = difference_chart(differences, x_label="")
+        charts[caption] = difference_chart(differences)
     return charts
 
 
