@@ -68,12 +68,9 @@ def validated_cases(
     cases: dict[int, list[str]] = {}
     fold_of: dict[str, int] = {}
     for fold in folds:
-        predicted = {model.name: _predicted_cases(model, fold) for model in models}
-        if fold < len(splits):
-            for model in models:
-                _require_split(model, fold, predicted[model.name], splits[fold])
-        else:
-            _require_agreement(fold, predicted)
+        expected = splits[fold] if fold < len(splits) else None
+        predicted = {model.name: _predicted_cases(model, fold, expected) for model in models}
+        _require_agreement(fold, predicted)
         cases[fold] = sorted(predicted[models[0].name])
         for case in cases[fold]:
             if fold_of.setdefault(case, fold) != fold:
@@ -108,30 +105,19 @@ def find_splits(dataset: str) -> list[set[str]] | None:
     )
 
 
-def _predicted_cases(model: Model, fold: int) -> set[str]:
+def _predicted_cases(model: Model, fold: int, expected: set[str] | None) -> set[str]:
+    """Return the cases of a fold; raise PancextError if some are missing, or if others are expected."""
     validation, cases = model.fold(fold).validation, model.fold(fold).cases
-    if not cases:
-        what = "holds no prediction" if validation.is_dir() else "does not exist"
+    expected = cases if expected is None else expected
+    missing, extra = sorted(expected - cases), sorted(cases - expected)
+    if missing or not cases:
+        what = f"{len(missing)} of {len(expected)} cases are not in {validation}: {_listed('case', missing)}"
+        if not cases:
+            what = f"{validation} {'holds no prediction' if validation.is_dir() else 'does not exist'}"
+        trainer, plans, configuration = model.trained_as
         raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {validation} {what}. {_validate(model, fold)}"
-        )
-    return cases
-
-
-def _validate(model: Model, fold: int) -> str:
-    trainer, plans, configuration = model.trained_as
-    return (
-        f"Finish the training (--c), or validate it: nnUNetv2_train DATASET {configuration} {fold} "
-        f"-tr {trainer} -p {plans} --val"
-    )
-
-
-def _require_split(model: Model, fold: int, predicted: set[str], expected: set[str]) -> None:
-    missing, extra = sorted(expected - predicted), sorted(predicted - expected)
-    if missing:
-        raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {len(missing)} of {len(expected)} cases are not in "
-            f"{model.fold(fold).validation}: {_listed('case', missing)}. {_validate(model, fold)}"
+            f"{model.name}, fold {fold} is not finished: {what}. Finish the training (--c), or validate it: "
+            f"nnUNetv2_train DATASET {configuration} {fold} -tr {trainer} -p {plans} --val"
         )
     if extra:
         raise PancextError(
@@ -139,6 +125,7 @@ def _require_split(model: Model, fold: int, predicted: set[str], expected: set[s
             "splits_final.json does not have in this fold. The split was changed after the training: "
             "restore the former one, or train again."
         )
+    return cases
 
 
 def _require_agreement(fold: int, predicted: Mapping[str, set[str]]) -> None:

@@ -108,12 +108,18 @@ def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
 
     Numbers have ten significant digits; undefined ones are written as nan.
     """
+    rows = (
+        [case.case, label, *(f"{getattr(values, name):.10g}" for name in METRICS)]
+        for case in scores
+        for label, values in case.labels.items()
+    )
+    write_csv(path, ["case", "label", *METRICS], rows)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV file, atomically."""
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "label", *METRICS])
-        for case in scores:
-            for label, values in case.labels.items():
-                writer.writerow([case.case, label, *(f"{getattr(values, name):.10g}" for name in METRICS)])
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.overlap import Overlap
-from nnunet_pancext.evaluation.scores import mean
+from nnunet_pancext.evaluation.scores import mean, write_csv
 from nnunet_pancext.evaluation.totals import LabelTotals, total
-from nnunet_pancext.io.files import atomic_path, write_json
+from nnunet_pancext.io.files import write_json
 from nnunet_pancext.version import __version__
 
 
@@ -54,14 +53,13 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
 
 def write_curves(evaluation: Evaluation, path: Path) -> None:
     """Write the precision-recall curve of each label's voxels as CSV, atomically."""
-    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["label", "threshold", "precision", "recall"])
-        for name in evaluation.targets.regions:
-            curve = total(evaluation.scores, name).voxel_curve
-            if curve is not None:
-                for row in zip(curve.threshold, curve.precision, curve.recall, strict=True):
-                    writer.writerow([name, *(f"{value:.10g}" for value in row)])
+    rows = (
+        [name, *(f"{value:.10g}" for value in values)]
+        for name in evaluation.targets.regions
+        if (curve := total(evaluation.scores, name).voxel_curve)
+        for values in zip(curve.threshold, curve.precision, curve.recall, strict=True)
+    )
+    write_csv(path, ["label", "threshold", "precision", "recall"], rows)
 
 
 def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
-from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import CaseScores, choose_cases
 from nnunet_pancext.figures.overlay import highest_label
@@ -25,19 +24,15 @@ NO_CHECKPOINT = "There are no attention maps: no fold has a checkpoint."
 
 
 def why_no_attention(model: ModelFolder) -> str | None:
-    """Return why no map can be drawn, or None. Called before the scoring, which may take hours.
-
-    Raises:
-        PancextError: a checkpoint is not of this model, or the model cannot be opened.
-    """
+    """Return why no map can be drawn, or None. Called before the scoring, which may take hours."""
     from nnunet_pancext.attention.maps import has_attention, trainers_with_maps
 
-    fold = next((fold for fold in model.folds if fold.checkpoint is not None), None)
-    if fold is None:
-        return NO_CHECKPOINT
-    if not has_attention(_open(model, fold).network):
-        return f"There are no attention maps of the network of {model.trainer}. {trainers_with_maps()}"
-    return None
+    for fold in model.folds:
+        if fold.checkpoint is not None:
+            if has_attention(_open(model, fold, fold.checkpoint).network):
+                return None
+            return f"There are no attention maps of the network of {model.trainer}. {trainers_with_maps()}"
+    return NO_CHECKPOINT
 
 
 def draw_attention(
@@ -47,9 +42,6 @@ def draw_attention(
 
     For a non-local block the query voxel is the centre of the true label, or of the predicted one where the
     ground truth is empty.
-
-    Raises:
-        PancextError: an image is missing or unreadable, or a checkpoint is not of this model.
     """
     from nnunet_pancext.attention.maps import needs_voxel, read_attention
     from nnunet_pancext.attention.write import write_maps
@@ -63,7 +55,7 @@ def draw_attention(
     if fold.checkpoint is None:
         note = f"Fold {fold.name}, which predicted {name}, has no checkpoint: there are no attention maps."
         return [], [note]
-    trained = _open(model, fold)
+    trained = _open(model, fold, fold.checkpoint)
     image = trained.prepare(image_files(model, name))
     scores = next(scores for scores in evaluation.scores if scores.case == name)
     voxel = _centre(scores, evaluation) if needs_voxel(trained.network) else None
@@ -77,21 +69,18 @@ def draw_attention(
     ], []
 
 
-def _open(model: ModelFolder, fold: Fold) -> TrainedModel:
-    import torch
+def _open(model: ModelFolder, fold: Fold, checkpoint: Path) -> TrainedModel:
+    from nnunet_pancext.attention.model import TrainedModel, choose_device
 
-    from nnunet_pancext.attention.model import TrainedModel
-
-    if fold.checkpoint is None:
-        raise PancextError(f"Fold {fold.name} of {model.folder} has no checkpoint. Train it first.")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return TrainedModel(model.folder, fold=fold.name, checkpoint=fold.checkpoint.name, device=device)
+    device = choose_device(None)
+    return TrainedModel(model.folder, fold=fold.name, checkpoint=checkpoint.name, device=device)
 
 
 def _centre(case: CaseScores, evaluation: Evaluation) -> tuple[int, int, int]:
     """Return the centre (slice, row, column) of the highest label, as in the figures of cases."""
-    targets = evaluation.targets
-    values = tuple(sorted({value for name in targets.declared for value in targets.regions[name]}))
+    values = tuple(
+        sorted(value for value in evaluation.targets.values if value not in (0, evaluation.targets.ignore))
+    )
     for file in filter(None, (case.truth_file, case.prediction_file)):
         mask = highest_label(sitk.GetArrayFromImage(read_label_map(file)), values)
         if mask.any():

@@ -15,11 +15,7 @@ from nnunet_pancext.pages.pictures import CaseFigure
 def draw_gallery(
     model: ModelFolder, scores: Sequence[CaseScores], labels: dict[str, int], *, folder: Path
 ) -> list[CaseFigure]:
-    """Draw the worst, median and best case of each label into `folder`, each once; none without images.
-
-    Raises:
-        PancextError: an image is missing or does not fit its label map.
-    """
+    """Draw the worst, median and best case of each label into `folder`, each once; none without images."""
     if model.images is None:
         return []
     by_case = {case.case: case for case in scores}
@@ -44,11 +40,7 @@ def draw_gallery(
 
 
 def image_files(model: ModelFolder, case: str) -> list[Path]:
-    """Return the image files of a case, one per channel; none without a folder of images.
-
-    Raises:
-        PancextError: a file is missing.
-    """
+    """Return the image files of a case, one per channel; none without a folder of images."""
     if model.images is None:
         return []
     channels = range(len(model.dataset.channel_names))

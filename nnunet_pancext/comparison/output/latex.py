@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from nnunet_pancext.comparison.output.cells import (
     worst_text,
 )
 from nnunet_pancext.comparison.output.latex_table import PACKAGES, Latex, latex_table, latex_text
+from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import ALPHA
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.io.files import atomic_path
@@ -92,31 +93,27 @@ def means_table(comparison: Comparison, label: str) -> str:
 
 def intervals_table(comparison: Comparison, label: str) -> str:
     """Tabulate cases, mean with interval, and median, metric by metric."""
-    rows: list[str | list[str]] = []
-    for metric, title in zip(comparison.metrics, _titles(comparison), strict=True):
-        rows.append(title)
-        for model, name in short_names(comparison).items():
-            row = comparison.row(model, label, metric)
-            mean = value_text(row.spread.mean, metric) + infinite_text(row.spread.infinite)
-            median = value_text(row.spread.median, metric)
-            rows.append([name, str(row.spread.n), mean, interval_text(row.interval, metric), median])
+
+    def cells(row: Row) -> list[str]:
+        mean = value_text(row.spread.mean, row.metric) + infinite_text(row.spread.infinite)
+        median = value_text(row.spread.median, row.metric)
+        return [str(row.spread.n), mean, interval_text(row.interval, row.metric), median]
+
     return _table(
         comparison,
         f"{comparison.dataset}: {label}. n: cases with a value. CI: bootstrap interval of the mean.",
         headings=["trainer", "n", "mean", "95 % CI", "median"],
-        rows=rows,
+        rows=_metric_rows(comparison, label, cells),
     )
 
 
 def differences_table(comparison: Comparison, label: str) -> str:
     """Tabulate the differences to the reference and their tests, metric by metric; empty without any."""
-    rows: list[str | list[str]] = []
-    for metric, title in zip(comparison.metrics, _titles(comparison), strict=True):
-        rows.append(title)
-        for model, name in short_names(comparison).items():
-            row = comparison.row(model, label, metric)
-            if row.difference is not None:
-                rows.append([name, str(row.difference.pairs), *difference_cells(row)])
+
+    def cells(row: Row) -> list[str]:
+        return [str(row.difference.pairs), *difference_cells(row)] if row.difference else []
+
+    rows = _metric_rows(comparison, label, cells)
     if len(rows) == len(comparison.metrics):
         return ""
     return _table(
@@ -181,6 +178,19 @@ def cost_table(comparison: Comparison) -> str:
         columns="l" + "r" * (len(COST_HEADINGS) - 1) + "l",
         notes=cost_reasons(comparison),
     )
+
+
+def _metric_rows(
+    comparison: Comparison, label: str, cells: Callable[[Row], list[str]]
+) -> list[str | list[str]]:
+    """Return a row for each metric and model with cells, below the metric's title."""
+    rows: list[str | list[str]] = []
+    for metric, title in zip(comparison.metrics, _titles(comparison), strict=True):
+        rows.append(title)
+        for model, name in short_names(comparison).items():
+            if texts := cells(comparison.row(model, label, metric)):
+                rows.append([name, *texts])
+    return rows
 
 
 def _titles(comparison: Comparison) -> list[str]:
