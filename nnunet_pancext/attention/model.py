@@ -52,7 +52,8 @@ class TrainedModel:
     """
 
     def __init__(self, folder: Path, *, fold: str, checkpoint: str, device: torch.device) -> None:
-        self.dataset = _check_folder(folder, folder / f"fold_{fold}" / checkpoint)
+        file = folder / f"fold_{fold}" / checkpoint
+        self.dataset = _check_folder(folder, file)
         self.is_ct = self.dataset.is_ct
         # nnU-Net prints its search for the trainer, and PyTorch warns about nnU-Net's imports.
         with redirect_stdout(StringIO()), warnings.catch_warnings():
@@ -66,9 +67,9 @@ class TrainedModel:
                 raise
             except Exception as error:  # a damaged checkpoint or plan can raise anything
                 raise PancextError(
-                    f"{folder / f'fold_{fold}' / checkpoint} or the plan beside it cannot be loaded: "
-                    f"{type(error).__name__}: {str(error).rstrip('.')}. If a file is damaged, copy the model "
-                    "again; if the trainer is not found, install the package that defines it."
+                    f"{file} or the plan beside it cannot be loaded: {type(error).__name__}: "
+                    f"{str(error).rstrip('.')}. If a file is damaged, copy the model again; if the trainer "
+                    "is not found, install the package that defines it."
                 ) from error
         self.network: nn.Module = self.predictor.network.to(device).eval()
         self.configuration = self.predictor.configuration_manager
@@ -91,8 +92,7 @@ class TrainedModel:
         Raises:
             PancextError: a file is missing or unreadable, or their number is not that of the channels.
         """
-        references = [read_volume(path) for path in images]
-        channels = self.dataset.channel_names
+        references, channels = [read_volume(path) for path in images], self.dataset.channel_names
         if len(images) != len(channels):
             raise PancextError(
                 f"The model takes {len(channels)} channel(s) ({', '.join(channels)}), "
@@ -144,15 +144,15 @@ class TrainedModel:
         """
         transposed = [voxel[axis] for axis in self.plans.transpose_forward]
         box = image.properties["bbox_used_for_cropping"]
-        position = []
-        for index, (start, end), length in zip(transposed, box, image.data.shape[1:], strict=True):
-            if not start <= index < end:
-                raise PancextError(
-                    f"--at {_words(voxel)} is in the empty border that nnU-Net crops away. "
-                    "Choose a voxel of the body."
-                )
-            position.append(min(length - 1, int((index - start + 0.5) * length / (end - start))))
-        return tuple(position)
+        if not all(start <= index < end for index, (start, end) in zip(transposed, box, strict=True)):
+            raise PancextError(
+                f"--at {_words(voxel)} is in the empty border that nnU-Net crops away. "
+                "Choose a voxel of the body."
+            )
+        return tuple(
+            min(length - 1, int((index - start + 0.5) * length / (end - start)))
+            for index, (start, end), length in zip(transposed, box, image.data.shape[1:], strict=True)
+        )
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -48,8 +48,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def refuse_options(parsed: argparse.Namespace) -> None:
-    """Refuse options that cannot change a comparison's page, which is already written."""
+def _refuse_options(parsed: argparse.Namespace) -> None:
     names = ("folds", "truth", "images", "attention", "jobs")
     given = [f"--{name}" for name in names if getattr(parsed, name) not in ((), None, False)]
     if given:
@@ -69,7 +68,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     comparison = parsed.model / PAGE_NAME
     if comparison.is_file():
-        refuse_options(parsed)
+        _refuse_options(parsed)
         if parsed.out is not None:
             page = comparison.read_bytes()
             with writable(parsed.out) as partial:
@@ -79,9 +78,9 @@ def run(parsed: argparse.Namespace) -> int:
     model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)
     target = parsed.out or Path(f"{model.trainer}.html")
     jobs = default_jobs() if parsed.jobs is None else parsed.jobs
-    report = write_model_report(model, target, jobs=jobs, attention=parsed.attention)
-    print(format_totals(report.validation.evaluation))
-    for note in report.notes:
+    evaluation, notes = write_model_report(model, target, jobs=jobs, attention=parsed.attention)
+    print(format_totals(evaluation))
+    for note in notes:
         print(f"note      {note}", file=sys.stderr)
     print(f"\nreport    {target}")
     return 0

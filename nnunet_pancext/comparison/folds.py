@@ -15,11 +15,7 @@ NO_TEST_CASE = "a model trained on all cases has none to be tested on"
 
 
 def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[int]:
-    """Return the folds to compare: those wanted, or else every one that some model has begun.
-
-    Raises:
-        PancextError: a wanted fold is not a number from 0 or is given twice; a model lacks a fold.
-    """
+    """Return the folds to compare: those wanted, or else every one that some model has begun."""
     begun = {
         model.name: {int(fold.name) for fold in find_folds(model.folder, ending="") if fold.name.isdecimal()}
         for model in models
@@ -82,11 +78,7 @@ def validated_cases(
 
 
 def find_splits(dataset: str) -> list[set[str]] | None:
-    """Return the validation cases of each fold of nnU-Net's splits_final.json; None if it does not exist.
-
-    Raises:
-        PancextError: the file is not a list of folds with validation cases.
-    """
+    """Return the validation cases of each fold of nnU-Net's splits_final.json; None if it does not exist."""
     try:
         path = existing_folder(PREPROCESSED) / dataset / "splits_final.json"
     except PancextError:

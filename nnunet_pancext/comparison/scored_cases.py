@@ -69,19 +69,12 @@ class ScoredCases:
 
 
 def score_models(
-    results: DatasetResults,
-    *,
-    patients: Sequence[str],
-    probabilities: bool,
-    jobs: int,
-    show_progress: bool,
+    results: DatasetResults, *, patients: Sequence[str], probabilities: bool, jobs: int, show_progress: bool
 ) -> ScoredCases:
     """Score all cases of all models; at most `jobs` cases are in memory.
 
-    With `probabilities` those beside each prediction are scored too; otherwise there are no curves.
-
-    Raises:
-        PancextError: a prediction cannot be scored; the message names model, fold and case.
+    With `probabilities` those beside each prediction are scored too; otherwise there are no curves. Errors
+    name model, fold and case.
     """
     fold_of = results.fold_of
     # Voxels of all cases by label and model: a histogram of each case would not fit in memory.

@@ -164,7 +164,6 @@ def least_p(pairs: int) -> float:
 def wins_ties_losses(gains: ArrayLike) -> tuple[int, int, int]:
     """Count the gains above, within and below the tolerance of a tie, 0.001 in the metric's unit."""
     array = np.asarray(gains, dtype=float)
-    array = array[~np.isnan(array)]
-    wins = int(np.count_nonzero(array > TIE_TOLERANCE))
-    losses = int(np.count_nonzero(array < -TIE_TOLERANCE))
-    return wins, len(array) - wins - losses, losses
+    groups = (array > TIE_TOLERANCE, np.abs(array) <= TIE_TOLERANCE, array < -TIE_TOLERANCE)
+    wins, ties, losses = (int(np.count_nonzero(group)) for group in groups)
+    return wins, ties, losses

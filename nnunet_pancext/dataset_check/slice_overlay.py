@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,7 @@ def write_slice_overlay(
     axes.set_title(title, color=INK, fontsize=9, loc="left", pad=4, parse_math=False)
     lines = []
     masks = {} if mask is None else {name: mask == value for name, value in labels.items()}
-    for index, (name, shown) in enumerate(masks.items()):
-        colour = TRUTH_COLOURS[index % len(TRUTH_COLOURS)]
+    for (name, shown), colour in zip(masks.items(), cycle(TRUTH_COLOURS), strict=False):
         draw_contour(axes, shown, pixel_mm=(1, 1), color=colour, linestyle="solid", linewidth=1.6)
         lines.append(Line2D([], [], color=colour, label=name if shown.any() else f"{name} (none)"))
     write_figure(target, figure, legend=lines, columns=3, fontsize=8)

@@ -123,11 +123,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:
-    """Return the values of one metric of `label`, case by case.
-
-    Raises:
-        PancextError: a case was not scored for `label`, or there is no such metric.
-    """
+    """Return the values of one metric of `label`, case by case; refuse other metrics and missing labels."""
     if metric not in METRICS:
         raise PancextError(f"There is no metric {metric!r}. Give one of {', '.join(METRICS)}.")
     for case in scores:

@@ -41,11 +41,7 @@ class LabelTotals:
 
 
 def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
-    """Return the totals of a label.
-
-    Raises:
-        PancextError: a case was not scored for `label`.
-    """
+    """Return the totals of a label, for which every case must be scored."""
 
     def column(metric: str) -> list[float]:
         return metric_values(scores, label, metric)

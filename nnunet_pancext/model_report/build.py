@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -19,12 +18,7 @@ from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
 from nnunet_pancext.model_report.gallery import draw_gallery
 from nnunet_pancext.model_report.tables import score_tables
-from nnunet_pancext.model_report.validation import (
-    Validation,
-    cases_text,
-    score_validations,
-    validation_notes,
-)
+from nnunet_pancext.model_report.validation import Validation, cases_text, score_validations, validation_notes
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
 from nnunet_pancext.pages.page import render_page
@@ -40,18 +34,10 @@ ATTENTION_HINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelReport:
-    """The scores, and the notes at the top of the page."""
-
-    validation: Validation
-    notes: list[str]
-
-
 def write_model_report(
     model: ModelFolder, target: Path, *, jobs: int = 1, show_progress: bool = True, attention: bool = False
-) -> ModelReport:
-    """Score the validation of every fold and write the page, atomically.
+) -> tuple[Evaluation, list[str]]:
+    """Score the validation of every fold and write the page, atomically; return the scores and all notes.
 
     With `attention` the maps of the median case are drawn too, where the network has any.
 
@@ -100,7 +86,7 @@ def write_model_report(
         )
     with writable(target) as partial:
         partial.write_text(page, encoding="utf-8")
-    return ModelReport(validation=validation, notes=notes)
+    return evaluation, notes
 
 
 @contextmanager

@@ -23,9 +23,6 @@ def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> 
     """Score the validation predictions of every fold; a case is in one fold only.
 
     Probabilities are scored only if all cases have them, so that curves represent all cases.
-
-    Raises:
-        PancextError: a prediction has no ground truth or cannot be scored, or a case is in two folds.
     """
     scores, targets = [], None
     fold_of: dict[str, str] = {}
