@@ -50,7 +50,7 @@ doctor.workers doctor.settings
 durations io.durations
 evaluation.dataset_json nnunet_files.dataset_json
 evaluation.label_maps io.label_maps
-evaluation.spread evaluation.summary_statistics
+evaluation.spread evaluation.scores
 files io.files
 host_allocator trainers.machinery.allocator
 image_io io.images
@@ -81,7 +81,7 @@ reports.pictures pages.pictures
 reports.score_html evaluation.totals_table
 reports.side_by_side comparison.output.side_by_side
 reports.slice_overlay dataset_check.slice_overlay
-reports.slices figures.planes
+reports.slices figures.panel
 reports.sortable pages.page
 reports.text_table pages.text_table
 reports.totals_table evaluation.totals_table
@@ -123,8 +123,8 @@ dataset_conversion.split_files.find_leaks splits.of_dataset.find_leakage
 dataset_conversion.split_files.read_dataset nnunet_files.raw_dataset.read_dataset
 dataset_conversion.splits.five_folds splits.folds.nnunet_folds
 errors.HostCommandError errors.NNUNetCommandError
-evaluation.spread.Spread evaluation.summary_statistics.SummaryStatistics
-evaluation.spread.spread evaluation.summary_statistics.summary_statistics
+evaluation.spread.Spread evaluation.scores.SummaryStatistics
+evaluation.spread.spread evaluation.scores.summary_statistics
 patients.told_patients nnunet_files.patients.recorded_patients
 reports.pictures.Shown pages.pictures.CaseFigure
 """)

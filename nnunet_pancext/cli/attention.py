@@ -45,9 +45,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the maps and print their paths."""
+    from nnunet_pancext.attention.heatmap import write_maps
     from nnunet_pancext.attention.maps import read_attention
     from nnunet_pancext.attention.model import TrainedModel, check_voxel, choose_device
-    from nnunet_pancext.attention.write import write_maps
 
     device = choose_device(parsed.device)
     voxel = None if parsed.at is None else tuple(parsed.at)

@@ -21,8 +21,7 @@ from nnunet_pancext.comparison.statistics import (
     signed_rank_p,
     wins_ties_losses,
 )
-from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
+from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics, summary_statistics
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import Values
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.summary_statistics import summary_statistics
+from nnunet_pancext.evaluation.scores import summary_statistics
 
 MILLIMETRES, MILLILITRES = "mm", "mL"
 # AJCC Cancer Staging Manual, 8th edition, exocrine pancreas: T1 is at most 2 cm in greatest dimension,

@@ -6,9 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from nnunet_pancext.dataset_check.channels import find_channels, find_twins
 from nnunet_pancext.dataset_check.judge import ERROR, WARNING, CheckResult, judge_cases
-from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
+from nnunet_pancext.dataset_check.measure import CaseMeasure, find_channels, find_twins, measure_case
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import cannot_write

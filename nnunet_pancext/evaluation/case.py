@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +41,6 @@ class CaseFiles:
     truth: Path
     probabilities: Path | None = None
     patient: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    """Position in the image of the box that holds every voxel of both label maps; axial slices come first."""
-
-    corner: tuple[int, ...]
-    slice_shape: tuple[int, int]
-    ignored: list[int]  # voxels in each slice of the box; there are none outside it
-    spacing_mm: tuple[float, ...]
 
 
 def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
@@ -90,18 +81,19 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
 
     ignored = _mask(truth, () if targets.ignore is None else (targets.ignore,))
     spacing_mm = list(truth_image.GetSpacing()[::-1])
-    frame = _Frame(
-        corner=tuple(part.start for part in box[1:]),
-        slice_shape=slice_shape,
-        ignored=np.count_nonzero(ignored, axis=(1, 2)).tolist(),
-        spacing_mm=(spacing_mm.pop(axial), *spacing_mm),
-    )
-    voxels -= sum(frame.ignored)
+    spacing_mm.insert(0, spacing_mm.pop(axial))
+    # The box holds every voxel of both label maps, and hence all that are ignored.
+    in_slices = np.count_nonzero(ignored, axis=(1, 2)).tolist()
+    frame = {"shape": slice_shape, "corner": tuple(part.start for part in box[1:]), "ignored": in_slices}
     labels, overlaps = {}, {}
     for name, values in targets.regions.items():
         masks = _mask(prediction, values) & ~ignored, _mask(truth, values) & ~ignored
-        overlaps[name] = count_overlap(*masks, voxels=voxels)
-        labels[name] = _score_label(*masks, frame, overlaps[name], histograms.get(name))
+        overlaps[name] = count_overlap(*masks, voxels=voxels - sum(in_slices))
+        scores = score_slices(*masks, **frame)
+        if name in histograms:
+            scores["probability"] = histograms[name].highest
+            scores["average_precision"] = precision_recall(histograms[name]).average_precision
+        labels[name] = _score_label(*masks, spacing_mm, overlaps[name], scores)
     return CaseScores(
         case=files.case,
         patient=files.patient,
@@ -116,16 +108,13 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
 def _score_label(
     prediction: NDArray[np.bool_],
     truth: NDArray[np.bool_],
-    frame: _Frame,
+    spacing_mm: Sequence[float],
     overlap: Overlap,
-    histogram: VoxelHistogram | None,
+    scores: dict[str, float],
 ) -> LabelScores:
-    distances = surface_distances(prediction, truth, spacing_mm=frame.spacing_mm)
+    distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
     lesions = count_lesions(prediction, truth)
-    slices = score_slices(
-        prediction, truth, shape=frame.slice_shape, corner=frame.corner, ignored=frame.ignored
-    )
-    voxel_ml = math.prod(frame.spacing_mm) / MM3_PER_ML
+    voxel_ml = math.prod(spacing_mm) / MM3_PER_ML
     return LabelScores(
         **overlap.ratios,
         f1=overlap.dice,
@@ -139,9 +128,7 @@ def _score_label(
         lesions=lesions.lesions,
         lesions_found=lesions.detected,
         false_positives=lesions.false_positives,
-        **slices,
-        probability=histogram.highest if histogram else math.nan,
-        average_precision=precision_recall(histogram).average_precision if histogram else math.nan,
+        **scores,
     )
 
 

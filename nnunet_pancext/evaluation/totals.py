@@ -12,8 +12,13 @@ import numpy as np
 
 from nnunet_pancext.evaluation.overlap import RATIOS
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
+from nnunet_pancext.evaluation.scores import (
+    METRICS,
+    CaseScores,
+    SummaryStatistics,
+    metric_values,
+    summary_statistics,
+)
 
 PER_SLICE = (*(f"slice_{ratio}" for ratio in RATIOS), "s_measure", "e_measure")
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores, count_defined, mean_dice
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, SummaryStatistics, count_defined, mean_dice
 from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.pages.numbers import UNDEFINED, amount_decimals, score_text

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from nnunet_pancext.figures.panel import INK, draw_picture
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, Plane
+from nnunet_pancext.figures.panel import AXIAL, CORONAL, INK, SAGITTAL, Plane, draw_picture
 from nnunet_pancext.io.files import atomic_path
 
 BACKGROUND = "#101214"

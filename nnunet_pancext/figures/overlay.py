@@ -17,14 +17,17 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.layout import four_panels, write_figure
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
+    AXIAL,
     LineStyle,
+    Plane,
     brightness_range,
+    central_voxel,
+    display_array,
     draw_contour,
     draw_scale_bar,
     draw_zoom_frame,
     zoom_box,
 )
-from nnunet_pancext.figures.planes import AXIAL, Plane, central_voxel, display_array
 from nnunet_pancext.io.label_maps import foreground_labels, read_label_map, read_volume, require_same_grid
 
 # One shade per label, in the order of values: ground truth red, orange, pink; prediction green, cyan, lime.
@@ -112,7 +115,7 @@ def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> ND
 
 
 def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = False) -> NDArray[np.generic]:
-    """Return a label map (slice, row, column) as displayed; refuse another grid (`by_voxel`: another size)."""
+    """Return a label map (slice, row, column) as displayed; refuse another grid (`by_voxel`: size)."""
     label_map = read_label_map(path)
     if by_voxel and label_map.GetSize() == ct.GetSize():
         label_map.CopyInformation(ct)

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import CaseScores, choose_cases
 from nnunet_pancext.figures.overlay import highest_label
-from nnunet_pancext.figures.planes import central_voxel
+from nnunet_pancext.figures.panel import central_voxel
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.model_report.gallery import image_files
 from nnunet_pancext.model_report.validation import Validation
@@ -43,8 +43,8 @@ def draw_attention(
     For a non-local block the query voxel is the centre of the true label, or of the predicted one where the
     ground truth is empty.
     """
+    from nnunet_pancext.attention.heatmap import write_maps
     from nnunet_pancext.attention.maps import needs_voxel, read_attention
-    from nnunet_pancext.attention.write import write_maps
 
     evaluation = validation.evaluation
     chosen = choose_cases(evaluation.scores, next(iter(evaluation.targets.regions)))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
+from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics
 from nnunet_pancext.evaluation.totals import total
 from nnunet_pancext.evaluation.totals_table import INFINITE_NOTE, headlines, lesion_rows, patient_rows
 from nnunet_pancext.pages.numbers import UNDEFINED, score_text, volume_text

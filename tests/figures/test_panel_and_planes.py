@@ -3,8 +3,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from nnunet_pancext.attention.heatmap import highest_voxel
-from nnunet_pancext.figures.panel import draw_contour, draw_picture, draw_scale_bar, zoom_box
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, Plane, central_voxel
+from nnunet_pancext.figures.panel import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Plane,
+    central_voxel,
+    draw_contour,
+    draw_picture,
+    draw_scale_bar,
+    zoom_box,
+)
 
 
 def test_central_voxel_of_a_curved_shape_lies_on_it() -> None:

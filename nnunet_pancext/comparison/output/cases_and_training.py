@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cells import short_names, value_text
-from nnunet_pancext.comparison.output.page import CasesAndTraining, write_comparison_page
+from nnunet_pancext.comparison.output.page import write_comparison_page
 from nnunet_pancext.comparison.output.side_by_side import write_side_by_side
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import METRICS, CaseScores, choose_cases
@@ -45,14 +45,14 @@ def write_page_with_cases(path: Path, comparison: Comparison) -> None:
             cases, no_cases = [], f"There are no figures. {error}"
         training, training_note = training_charts(comparison)
         no_curves = comparison.no_probabilities
-        further = CasesAndTraining(
-            cases=cases,
-            no_cases=no_cases,
-            curves={} if no_curves else precision_recall_charts(comparison),
-            no_curves=f"There are no curves. {no_curves}" if no_curves else "",
-            training=training,
-            training_note=training_note,
-        )
+        further = {
+            "cases": cases,
+            "no_cases": no_cases,
+            "curves": {} if no_curves else precision_recall_charts(comparison),
+            "no_curves": f"There are no curves. {no_curves}" if no_curves else "",
+            "training": training,
+            "training_note": training_note,
+        }
         write_comparison_page(path, comparison, further=further)
 
 

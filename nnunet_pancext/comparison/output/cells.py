@@ -11,8 +11,7 @@ from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
 from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import Interval
-from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
+from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics
 from nnunet_pancext.pages.numbers import UNDEFINED
 
 INFINITE = "\N{INFINITY}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.figures.charts import difference_chart, strip_chart
 from nnunet_pancext.pages.numbers import UNDEFINED, volume_text
 from nnunet_pancext.pages.page import Cell, write_page
-from nnunet_pancext.pages.pictures import CaseFigure, Chart
+from nnunet_pancext.pages.pictures import Chart
 
 # Widths in em of the columns of a printed table.
 NAME_EM, VALUE_EM, SPREAD_EM, GROUP_EM = 10.0, 5.5, 9.0, 28.0
@@ -36,22 +37,10 @@ MEANING = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CasesAndTraining:
-    """Figures of cases and charts by title, each with the reason why there are none."""
-
-    cases: list[CaseFigure]
-    no_cases: str
-    curves: dict[str, Chart]
-    no_curves: str
-    training: dict[str, Chart]
-    training_note: str
-
-
 def write_comparison_page(
-    path: Path, comparison: Comparison, *, further: CasesAndTraining | None = None
+    path: Path, comparison: Comparison, *, further: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the page atomically; the parts of `further` follow the worst cases."""
+    """Write the page atomically; the parts of `write_page_with_cases` follow the worst cases."""
     scored, metric = comparison.scored, comparison.metrics[0]
     names = short_names(comparison)
     title, folds = METRICS[metric].title, ", ".join(map(str, comparison.folds))

@@ -21,8 +21,18 @@ from nnunet_pancext.figures.overlay import (
     legend_lines,
     read_on_grid,
 )
-from nnunet_pancext.figures.panel import ABDOMEN_HU, INK, brightness_range, draw_picture, draw_scale_bar
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
+from nnunet_pancext.figures.panel import (
+    ABDOMEN_HU,
+    AXIAL,
+    CORONAL,
+    INK,
+    SAGITTAL,
+    brightness_range,
+    central_voxel,
+    display_array,
+    draw_picture,
+    draw_scale_bar,
+)
 from nnunet_pancext.io.label_maps import foreground_labels, read_volume
 
 PLANES = (AXIAL, CORONAL, SAGITTAL)
