@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,10 @@ def network_cost(model: Model) -> tuple[int | str, int | str]:
             trainer = _trainer_class(model.trained_as.trainer)
             configuration = model.trained_as.configuration
             sizes = read_setting(model.folder / "plans.json", configuration).sizes(configuration)
+            build = partial(trainer.build_network_architecture, *sizes, enable_deep_supervision=False)
             with torch.device("meta"):
-                network = _build(trainer, sizes)
-            return count_parameters(network), count_multiply_adds(lambda: _build(trainer, sizes), sizes)
+                network = build()
+            return count_parameters(network), count_multiply_adds(build, sizes)
     except (Exception, SystemExit) as error:
         return _reason(error), _reason(error)
 
@@ -139,10 +141,6 @@ def _trainer_class(name: str) -> Any:
         return recursive_find_trainer_class_by_name(name)
     except (RuntimeError, PancextError) as error:  # PancextError: a similar name exists
         raise PancextError(f"nnU-Net finds no trainer {name} here") from error
-
-
-def _build(trainer: Any, sizes: Sizes) -> nn.Module:
-    return trainer.build_network_architecture(*sizes, enable_deep_supervision=False)
 
 
 def _reason(error: BaseException) -> str:

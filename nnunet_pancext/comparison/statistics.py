@@ -91,10 +91,9 @@ class Bootstrap:
 def signed_rank_p(differences: ArrayLike) -> float:
     """Return the two-sided p of Wilcoxon's signed-rank test that the differences are symmetric about 0.
 
-    Zeros are dropped, as Wilcoxon did, and ties share their mean rank. Up to 300 differences
-    the distribution is exact, ties included; above, scipy's normal approximation with its correction for
-    ties. Differences that agree in nine digits, counted from the leading digit of the largest, are tied.
-    Differences that are all 0 give 1; without any there is no test and p is nan.
+    Zeros are dropped, as Wilcoxon did; ties, equal in nine digits counted from the leading digit of the
+    largest, share their mean rank. Up to 300 differences the distribution is exact, ties included; above it
+    is scipy's normal approximation. Differences that are all 0 give 1, none at all nan.
     """
     signed = _signed_ranks(differences)
     if signed is None:

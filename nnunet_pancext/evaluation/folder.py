@@ -59,20 +59,12 @@ def evaluate(
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
-    Args:
-        predictions: folder of predicted label maps.
-        truths: folder of ground-truth label maps.
-        labels: those of dataset.json.
-        file_ending: of all label maps.
-        jobs: number of cases in memory at a time.
-        probabilities: also score what `nnUNetv2_predict --save_probabilities` wrote beside each prediction.
-        keep_going: record a case that cannot be scored as a failure, instead of stopping.
-        allow_extra: leave out predictions without ground truth.
-        only: leave out all other cases.
-        patient_regex: its first group is the patient; by default split.json beside the ground-truth folder
-            names the patient, else the case does.
-        show_progress: print a progress bar.
-        advice: ends the message on cases missing in one of the folders.
+    `labels` are those of dataset.json. With `probabilities`, what `nnUNetv2_predict --save_probabilities`
+    wrote beside each prediction is scored too. With `keep_going` a case that cannot be scored is recorded as
+    a failure. Predictions without ground truth are left out with `allow_extra`, all cases but `only` if
+    given. The first group of `patient_regex` is the patient; by default split.json beside the folder of the
+    ground truth names the patient, else the case does. `advice` ends the message on cases missing in one of
+    the folders.
 
     Raises:
         PancextError: a folder does not exist, there is no ground truth, no case could be scored, or (unless

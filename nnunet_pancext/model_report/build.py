@@ -15,8 +15,7 @@ from nnunet_pancext.figures.charts import precision_recall_chart, strip_chart
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import atomic_path
-from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
-from nnunet_pancext.model_report.gallery import draw_gallery
+from nnunet_pancext.model_report.case_figures import draw_attention, draw_gallery, why_no_attention
 from nnunet_pancext.model_report.tables import score_tables
 from nnunet_pancext.model_report.validation import Validation, cases_text, score_validations, validation_notes
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
