@@ -20,7 +20,7 @@ def _table(lines: str) -> dict[str, str]:
 
 # Former and present name of each module that has moved.
 MOVED = _table("""\
-comparison.csv_tables comparison.output.csv_tables
+comparison.csv_tables comparison.output.files
 comparison.models nnunet_files.models
 comparison_report.cases_and_training comparison.output.cases_and_training
 comparison_report.files comparison.output.files

@@ -139,8 +139,7 @@ class TrainedModel:
     def preprocessed_voxel(self, voxel: Sequence[int], image: PreparedImage) -> tuple[int, ...]:
         """Return the position of a voxel (slice, row, column) of the image in its preprocessed array.
 
-        Raises:
-            PancextError: nnU-Net crops the voxel away.
+        A voxel that nnU-Net crops away is refused.
         """
         transposed = [voxel[axis] for axis in self.plans.transpose_forward]
         box = image.properties["bbox_used_for_cropping"]
@@ -156,11 +155,7 @@ class TrainedModel:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """Return the device of this name; without a name, a GPU if available, else the CPU.
-
-    Raises:
-        PancextError: the device is not available.
-    """
+    """Return the device of this name, if available; without a name, a GPU if available, else the CPU."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name is None:
         return torch.device("cuda" if available["cuda"] else "cpu")

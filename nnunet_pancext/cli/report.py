@@ -48,16 +48,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def _refuse_options(parsed: argparse.Namespace) -> None:
-    names = ("folds", "truth", "images", "attention", "jobs")
-    given = [f"--{name}" for name in names if getattr(parsed, name) not in ((), None, False)]
-    if given:
-        raise PancextError(
-            f"{', '.join(given)}: {parsed.model} is a comparison, whose page is already written. "
-            "Use the option with a model folder, or with pancext compare if it has it."
-        )
-
-
 def run(parsed: argparse.Namespace) -> int:
     """Write the page and print its path."""
     from nnunet_pancext.comparison.output.files import PAGE_NAME
@@ -68,7 +58,13 @@ def run(parsed: argparse.Namespace) -> int:
 
     comparison = parsed.model / PAGE_NAME
     if comparison.is_file():
-        _refuse_options(parsed)
+        names = ("folds", "truth", "images", "attention", "jobs")
+        given = [f"--{name}" for name in names if getattr(parsed, name) not in ((), None, False)]
+        if given:
+            raise PancextError(
+                f"{', '.join(given)}: {parsed.model} is a comparison, whose page is already written. "
+                "Use the option with a model folder, or with pancext compare if it has it."
+            )
         if parsed.out is not None:
             page = comparison.read_bytes()
             with writable(parsed.out) as partial:

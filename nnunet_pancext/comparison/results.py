@@ -140,11 +140,9 @@ def _declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
 def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:
     """Return the patient of each case.
 
-    It is the first group of `patient_regex`; otherwise it comes from the split.json of a converted raw
-    dataset, or from the frame number in the case's name; any other case is a patient of its own.
-
-    Raises:
-        PancextError: the expression does not compile, or finds no patient in a case.
+    It is the first group of `patient_regex`, which must be in each case; otherwise it comes from the
+    split.json of a converted raw dataset, or from the frame number in the case's name; any other case is a
+    patient of its own.
     """
     try:
         recorded = recorded_patients(existing_folder(RAW) / dataset / "split.json")

@@ -126,7 +126,7 @@ def mean_dice(scores: Sequence[CaseScores], label: str) -> float:
 
 def count_defined(scores: Sequence[CaseScores], label: str) -> int:
     """Return the number of cases in which the Dice of `label` is defined."""
-    return sum(not math.isnan(value) for value in metric_values(scores, label, "dice"))
+    return summary_statistics(metric_values(scores, label, "dice")).n
 
 
 def mean(values: Iterable[float]) -> float:

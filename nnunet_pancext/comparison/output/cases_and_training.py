@@ -48,7 +48,7 @@ def write_page_with_cases(path: Path, comparison: Comparison) -> None:
         further = {
             "cases": cases,
             "no_cases": no_cases,
-            "curves": {} if no_curves else precision_recall_charts(comparison),
+            "curves": {} if no_curves else _precision_recall_charts(comparison),
             "no_curves": f"There are no curves. {no_curves}" if no_curves else "",
             "training": training,
             "training_note": training_note,
@@ -77,8 +77,7 @@ def case_figures(comparison: Comparison, folder: Path) -> list[CaseFigure]:
     return figures
 
 
-def precision_recall_charts(comparison: Comparison) -> dict[str, Chart]:
-    """Draw a chart for each label with a curve for each model, over the voxels of all cases."""
+def _precision_recall_charts(comparison: Comparison) -> dict[str, Chart]:
     names = short_names(comparison)
     return {
         label: chart
