@@ -41,11 +41,7 @@ def write_maps(
     voxel: tuple[int, int, int] | None,
     is_ct: bool = True,
 ) -> list[Path]:
-    """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files.
-
-    Raises:
-        PancextError: the folder cannot be written to, or the disk is full.
-    """
+    """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files."""
     targets = {name: folder / f"{case}_{name}.nii.gz" for name in maps}
     centre = None if voxel is None else (voxel[2], voxel[1], voxel[0])
     try:

@@ -87,11 +87,7 @@ class TrainedModel:
             )
 
     def prepare(self, images: Sequence[Path]) -> PreparedImage:
-        """Preprocess an image, one file per channel, as nnU-Net does before prediction.
-
-        Raises:
-            PancextError: a file is missing or unreadable, or their number is not that of the channels.
-        """
+        """Preprocess an image, given by one readable file per channel, as nnU-Net does before prediction."""
         references, channels = [read_volume(path) for path in images], self.dataset.channel_names
         if len(images) != len(channels):
             raise PancextError(

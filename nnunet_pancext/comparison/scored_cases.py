@@ -97,9 +97,8 @@ def score_models(
         with lock:
             for label, histogram in scores.histograms.items():
                 by_model = sums.setdefault(label, {})
-                by_model[model.name] = (
-                    by_model[model.name] + histogram if model.name in by_model else histogram
-                )
+                before = by_model.get(model.name)
+                by_model[model.name] = before + histogram if before else histogram
         return replace(scores, histograms={})
 
     work = [(model, case) for model in results.models for case in fold_of]

@@ -116,7 +116,11 @@ def measure_case(
             volume_ml=None if voxel_ml is None else voxels * voxel_ml,
             mean=float(image[mask].mean()) if voxels else math.nan,
         )
-    return replace(measure, labels=measured, orientation=_orientation(image, label))
+    try:
+        orientation = find_orientation(image, label) if image.ndim == 3 else None
+    except PancextError:
+        orientation = None  # no foreground to judge it by
+    return replace(measure, labels=measured, orientation=orientation)
 
 
 def _missing_first_channel(case: SourceCase, images: Mapping[int, Path]) -> Problem:
@@ -127,13 +131,6 @@ def _missing_first_channel(case: SourceCase, images: Mapping[int, Path]) -> Prob
     else:
         kind, message = "label without image", f"there is a label, but no {name}. {FETCH_AGAIN}"
     return Problem(case_id=case.case_id, kind=kind, message=message)
-
-
-def _orientation(image: np.ndarray, label: np.ndarray) -> Orientation | None:
-    try:
-        return find_orientation(image, label) if image.ndim == 3 else None
-    except PancextError:
-        return None  # no foreground to judge it by
 
 
 def find_channels(folder: Path, *, ending: str) -> dict[str, dict[int, Path]]:

@@ -32,11 +32,7 @@ def evaluate_folder(
     file_ending: str = ".nii.gz",
     jobs: int = 1,
 ) -> list[CaseScores]:
-    """Score each label map in `truths` against the prediction of the same name, in the order of names.
-
-    `labels` are those of `dataset.json`; `read_targets` says what is scored. Predictions without ground truth
-    are left out. Raises PancextError as `evaluate` does.
-    """
+    """Score each label map in `truths` as `evaluate` does; predictions without ground truth are left out."""
     return evaluate(
         predictions, truths, labels=labels, file_ending=file_ending, jobs=jobs, allow_extra=True
     ).scores

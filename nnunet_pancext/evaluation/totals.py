@@ -52,6 +52,12 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         return metric_values(scores, label, metric)
 
     slices = column("slices")
+
+    def over_slices(metric: str) -> float:
+        # Each case has the mean over its own slices.
+        sums = (mean * number for mean, number in zip(column(metric), slices, strict=True) if number)
+        return sum(sums) / sum(slices) if any(slices) else math.nan
+
     lesions, detected = (int(sum(column(metric))) for metric in ("lesions", "lesions_found"))
     histograms = [case.histograms[label] for case in scores if label in case.histograms]
     auroc = average_precision = math.nan
@@ -59,7 +65,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         auroc, average_precision = patient_ranking(*_by_patient(scores, label))
     return LabelTotals(
         per_volume={metric: summary_statistics(column(metric)) for metric in METRICS},
-        per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
+        per_slice={metric: over_slices(metric) for metric in PER_SLICE},
         slices=int(sum(slices)),
         lesions=lesions,
         lesions_found=detected,
@@ -80,10 +86,3 @@ def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], 
         highest[patient] = float(np.fmax(highest.get(patient, math.nan), values.probability))
         has_target[patient] = has_target.get(patient, False) or values.truth_volume_ml > 0
     return list(highest.values()), list(has_target.values())
-
-
-def _pooled(means: Sequence[float], numbers: Sequence[float]) -> float:
-    """Return the mean over all slices from each case's mean over its own."""
-    total_slices = sum(numbers)
-    pooled = sum(m * n for m, n in zip(means, numbers, strict=True) if n)
-    return pooled / total_slices if total_slices else math.nan

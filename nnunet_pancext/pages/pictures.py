@@ -29,11 +29,7 @@ class CaseFigure:
 
 
 def picture_uri(path: Path) -> str:
-    """Return an image file as a data URI.
-
-    Raises:
-        PancextError: the file is missing, or its suffix is not one of `MEDIA_TYPES`.
-    """
+    """Return an existing image file, with a suffix of `MEDIA_TYPES`, as a data URI."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
         raise PancextError(

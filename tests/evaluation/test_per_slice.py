@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnunet_pancext.evaluation.per_slice import score_slices
-from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
+from nnunet_pancext.evaluation.per_slice import e_measure, s_measure, score_slices
 
 
 @pytest.fixture
