@@ -87,13 +87,12 @@ def default_stratifications(scored: ScoredCases, *, dataset_json: Mapping[str, A
     for label in scored.labels:
         if label not in dataset_json["labels"]:
             continue
+        volumes = scored.true_volumes_ml(label)
+        present = volumes[volumes > 0]
         if _is_lesion(label, dataset_json):
             tnm = Stratification(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES)
             stratifications.append(tnm)
-            continue
-        volumes = scored.true_volumes_ml(label)
-        present = volumes[volumes > 0]
-        if len(present) >= FEWEST:
+        elif len(present) >= FEWEST:
             low, high = np.quantile(present, [1 / 3, 2 / 3]).tolist()
             if low < high:
                 stratifications.append(Stratification(label=label, edges=(low, high), unit=MILLILITRES))

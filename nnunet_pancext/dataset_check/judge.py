@@ -116,8 +116,8 @@ def _spacing_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Fi
 
 def _mean_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
     for name in sorted({name for one in measures for name in one.labels}):
-        means = {one.case_id: one.labels[name].mean for one in measures if name in one.labels}
-        means = {case: mean for case, mean in means.items() if not math.isnan(mean)}
+        labels = {one.case_id: one.labels[name] for one in measures if name in one.labels}
+        means = {case: label.mean for case, label in labels.items() if not math.isnan(label.mean)}
         if len(means) < LEAST_CASES:
             continue
         middle = median(means.values())

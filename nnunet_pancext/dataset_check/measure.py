@@ -82,7 +82,13 @@ def measure_case(
     """
     images, root = channels.get(case.case_id, {}), declared.path.parent
     if not case.image.is_file():
-        return CaseMeasure(case_id=case.case_id, problems=(_missing_first_channel(case, images),))
+        name = f"{case.image.parent.name}/{case.image.name}"
+        others = ", ".join(path.name for path in images.values())
+        kind, message = "label without image", f"there is a label, but no {name}. {FETCH_AGAIN}"
+        if others:
+            kind, message = "channel 0 missing", f"{others} exists, {name} does not. {FETCH_AGAIN}"
+        problem = Problem(case_id=case.case_id, kind=kind, message=message)
+        return CaseMeasure(case_id=case.case_id, problems=(problem,))
     values = {0, *chain.from_iterable(declared.values.values())}
     findings = check_case(case, root=root, declared_values=sorted(values))
     geometry = read_geometry(case.image) if findings.size is not None else None
@@ -121,16 +127,6 @@ def measure_case(
     except PancextError:
         orientation = None  # no foreground to judge it by
     return replace(measure, labels=measured, orientation=orientation)
-
-
-def _missing_first_channel(case: SourceCase, images: Mapping[int, Path]) -> Problem:
-    name = f"{case.image.parent.name}/{case.image.name}"
-    if images:
-        others = ", ".join(path.name for path in images.values())
-        kind, message = "channel 0 missing", f"{others} exists, {name} does not. {FETCH_AGAIN}"
-    else:
-        kind, message = "label without image", f"there is a label, but no {name}. {FETCH_AGAIN}"
-    return Problem(case_id=case.case_id, kind=kind, message=message)
 
 
 def find_channels(folder: Path, *, ending: str) -> dict[str, dict[int, Path]]:

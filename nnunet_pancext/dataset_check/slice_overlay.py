@@ -26,9 +26,7 @@ def write_slice_overlay(
 ) -> None:
     """Write a PNG of a 2D image as stored, over its full range of values, with the contours of its label.
 
-    Raises:
-        PancextError: a file cannot be read, has more than one value per pixel or more than two axes, or the
-            two differ in size.
+    Files that are not greyscale images of one size are refused.
     """
     picture = _read(image)
     mask = None if label is None else _read(label)

@@ -76,8 +76,7 @@ def evaluate(
             f"No file ending in {file_ending!r} in the folder of ground-truth label maps {truths}. "
             "Check the folder and the file ending."
         )
-    missing = sorted(cases - predicted)
-    extra = [] if allow_extra else sorted(predicted - cases)
+    missing, extra = sorted(cases - predicted), [] if allow_extra else sorted(predicted - cases)
     if (missing or extra) and not keep_going:
         no_prediction = (
             f"No prediction for {len(missing)} of {len(cases)} cases in {predictions}: "

@@ -51,10 +51,7 @@ def write_model_report(
     logged = {record.fold for record in records}
     notes = validation_notes(model, validation.fold_of)
     notes += [f"Fold {fold.name} has no training log." for fold in model.folds if fold.name not in logged]
-    if model.images is None:
-        notes.append(NO_IMAGES)
-    if no_attention is not None:
-        notes.append(no_attention)
+    notes += [note for note in (NO_IMAGES if model.images is None else None, no_attention) if note]
     gallery: list[CaseFigure] = []
     maps: list[CaseFigure] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics
 from nnunet_pancext.pages.numbers import UNDEFINED
 
 INFINITE = "\N{INFINITY}"
-MINUS = "-"
+
 DESCRIPTION_HEADINGS = ["n", "mean ± SD", "95 % CI", "median"]
 DIFFERENCE_HEADINGS = ["difference", "95 % CI", "p Holm", "r", "win/tie/loss"]
 COST_HEADINGS = ["parameters, M", "GMAC", "epochs", "s/epoch", "h/fold", "peak GB", "device"]
@@ -58,7 +58,7 @@ def value_text(value: float, metric: str, *, signed: bool = False) -> str:
     if math.isnan(value):
         return UNDEFINED
     if math.isinf(value):
-        return INFINITE if value > 0 else f"{MINUS}{INFINITE}"
+        return INFINITE if value > 0 else f"-{INFINITE}"
     decimals = 2 if metric.endswith(("_mm", "_ml")) else 3
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
     return text.lstrip("-+") if float(text) == 0 else text

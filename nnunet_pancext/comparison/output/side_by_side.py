@@ -53,10 +53,7 @@ def write_side_by_side(
     """Write a PNG of three planes through the highest true label, a row for each prediction.
 
     Every row shows the same region, around ground truth and predictions, at one scale, in the colours of
-    `write_overlay`.
-
-    Raises:
-        PancextError: a file is missing or unreadable, or is not on the image's grid.
+    `write_overlay`. All files must be on the image's grid.
     """
     foreground = foreground_labels(dict(labels))
     values = tuple(foreground.values())
