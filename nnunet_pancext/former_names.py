@@ -25,7 +25,6 @@ def _folders(lines: str) -> dict[str, str]:
 # Modules that have moved: former folder, present folder, and their names, which stay.
 MOVED = _folders("""\
 . io durations files parallel progress_interval
-comparison comparison.output csv_tables
 comparison nnunet_files models
 comparison_report comparison.output cases_and_training files
 dataset_conversion dataset_conversion.layouts acdc msd nih synapse
@@ -43,19 +42,28 @@ reports evaluation totals_table
 reports figures charts layout overlay panel
 reports pages numbers page pictures text_table
 trainers trainers.machinery base cascade_roles catalogue default_plan finite_loss iteration_progress
-trainers trainers.machinery loss_weights network paper_recipe peak_memory plan_levels plan_setting
-trainers trainers.machinery seeding shared_boundary suffixes
+trainers trainers.machinery loss_weights network paper_recipe peak_memory plan_levels plan_setting seeding
+trainers trainers.machinery shared_boundary suffixes
 """)
 # Modules that have another name: the former and the present one.
 MOVED |= _table("""\
 architectures.blocks.light_attention architectures.blocks.localization
 architectures.blocks.residual architectures.blocks.conv
 architectures.parameters architectures.segmentation_network
-dataset_conversion.msd_declaration dataset_conversion.layouts.msd
-dataset_conversion.raw_dataset dataset_conversion.target
+attention.write attention.heatmap
+comparison.csv_tables comparison.output.files
+comparison.network_cost comparison.cost
+comparison.patients comparison.results
+comparison.probabilities comparison.scored_cases
+comparison.scoring comparison.scored_cases
+comparison.worst comparison.scored_cases
+dataset_check.channels dataset_check.measure
+dataset_conversion.archive_formats dataset_conversion.archive
 dataset_conversion.files_below io.files
 dataset_conversion.folds_in_place nnunet_files.splits_final
+dataset_conversion.msd_declaration dataset_conversion.layouts.msd
 dataset_conversion.published_splits splits.published
+dataset_conversion.raw_dataset dataset_conversion.target
 dataset_conversion.slices dataset_conversion.layouts.png_slices
 dataset_conversion.split_files splits.of_dataset
 dataset_conversion.splits splits.make
@@ -67,30 +75,34 @@ doctor.folders doctor.machine
 doctor.hardware doctor.machine
 doctor.report doctor.check
 doctor.workers doctor.settings
-evaluation.spread evaluation.summary_statistics
+evaluation.spread evaluation.scores
+evaluation.structure_measure evaluation.per_slice
 host_allocator trainers.machinery.allocator
 image_io io.images
+model_report.attention model_report.case_figures
+model_report.charts model_report.build
+model_report.gallery model_report.case_figures
 nifti.scan io.nifti_scan
-reports.breakable pages.soft_wrap
+patients nnunet_files.raw_dataset
+phantom.layers phantom.shapes
+reports.breakable pages.page
 reports.comparison_cells comparison.output.cells
 reports.comparison_latex comparison.output.latex
-reports.comparison_names comparison.output.names
+reports.comparison_names comparison.output.cells
 reports.comparison_page comparison.output.page
 reports.comparison_text comparison.output.console
 reports.console demo.page
 reports.html demo.page
 reports.latex comparison.output.latex_table
-reports.model_page model_report.page
-reports.score_html evaluation.headlines
-reports.slices figures.planes
-reports.sortable pages.tables
-patients nnunet_files.raw_dataset
-phantom.layers phantom.shapes
+reports.model_page model_report.tables
+reports.score_html evaluation.totals_table
+reports.slices figures.panel
+reports.sortable pages.page
 reproduction.choices reproduction.selection
 reproduction.columns reproduction.protocol
 reproduction.estimate reproduction.dry_run
-reproduction.results reproduction.comparison
 reproduction.extras reproduction.run
+reproduction.results reproduction.comparison
 trainers.host trainers.machinery.nnunet
 trainers.overview cli.trainer_table
 training_record nnunet_files.training_log
@@ -111,8 +123,8 @@ dataset_conversion.split_files.find_leaks splits.of_dataset.find_leakage
 dataset_conversion.split_files.read_dataset nnunet_files.raw_dataset.read_dataset
 dataset_conversion.splits.five_folds splits.folds.nnunet_folds
 errors.HostCommandError errors.NNUNetCommandError
-evaluation.spread.Spread evaluation.summary_statistics.SummaryStatistics
-evaluation.spread.spread evaluation.summary_statistics.summary_statistics
+evaluation.spread.Spread evaluation.scores.SummaryStatistics
+evaluation.spread.spread evaluation.scores.summary_statistics
 patients.told_patients nnunet_files.raw_dataset.recorded_patients
 reports.pictures.Shown pages.pictures.CaseFigure
 """)

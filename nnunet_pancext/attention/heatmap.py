@@ -1,6 +1,4 @@
-"""The figure of a map over an image, such as a network's attention."""
-
-from __future__ import annotations
+"""Attention maps as files: each as NIfTI in the image's geometry, and as a figure over the image."""
 
 from pathlib import Path
 
@@ -13,14 +11,51 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.layout import four_panels, write_figure
-from nnunet_pancext.figures.panel import ABDOMEN_HU, INK, brightness_range, draw_picture, draw_scale_bar
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
+from nnunet_pancext.figures.panel import (
+    ABDOMEN_HU,
+    INK,
+    brightness_range,
+    central_voxel,
+    display_array,
+    draw_scale_bar,
+)
+from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.images import write_compressed
 
 COLOURS = "inferno"
 OPACITY = 0.55
 BAR_HEIGHT_IN, BAR_BOTTOM_IN = 0.09, 0.28
 NUM_STEPS = 5  # of the bar
+
+
+def write_maps(
+    maps: dict[str, NDArray[np.float32]],
+    *,
+    reference: sitk.Image,
+    folder: Path,
+    case: str,
+    voxel: tuple[int, int, int] | None,
+    is_ct: bool = True,
+) -> list[Path]:
+    """Write each map (slice, row, column) as `folder`/`case`_NAME.nii.gz and .png; return the NIfTI files."""
+    targets = {name: folder / f"{case}_{name}.nii.gz" for name in maps}
+    centre = None if voxel is None else (voxel[2], voxel[1], voxel[0])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, target in targets.items():
+            values = sitk.GetImageFromArray(np.ascontiguousarray(maps[name], dtype=np.float32))
+            values.CopyInformation(reference)
+            with atomic_path(target) as partial:
+                write_compressed(values, partial)
+            title, figure = f"{case}   {name.replace('_', ' ')}", folder / f"{case}_{name}.png"
+            write_heatmap(figure, image=reference, values=values, title=title, is_ct=is_ct, centre=centre)
+    except (OSError, RuntimeError) as error:  # ITK raises the second
+        raise PancextError(
+            f"Cannot write the maps to {folder}: {error}. Give another folder with -o, or free some space."
+        ) from error
+    return list(targets.values())
 
 
 def write_heatmap(
@@ -41,37 +76,32 @@ def write_heatmap(
     grey, spacing_mm = display_array(image)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
     shown, _ = display_array(values)
-    middle = (
-        highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
-        if centre is None
-        else _displayed(values, centre)
+    if centre is None:
+        middle = highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
+    else:  # the index of the voxel as displayed
+        marker = sitk.Image(values.GetSize(), sitk.sitkUInt8)
+        marker.CopyInformation(values)
+        marker[centre] = 1
+        middle = central_voxel(display_array(marker)[0] == 1)
+    figure, panels = four_panels(
+        grey,
+        spacing_mm,
+        middle,
+        title=title,
+        names=("Axial", "Axial, image alone", "Coronal", "Sagittal"),
+        window=window,
+        legend_rows=2,
     )
-    figure, panels = four_panels(grey.shape, spacing_mm, title=title, legend_rows=2)
-    whole, plain, coronal, sagittal = panels
     low, high = float(shown.min()), float(shown.max())
     colours = Normalize(low, high if high > low else low + 1)
-    for axes, plane, name in (
-        (whole, AXIAL, "Axial"),
-        (plain, AXIAL, "Axial, image alone"),
-        (coronal, CORONAL, "Coronal"),
-        (sagittal, SAGITTAL, "Sagittal"),
-    ):
-        pixel_mm = plane.pixel_mm(spacing_mm)
-        cut = plane.cut(grey, middle)
-        draw_picture(axes, cut, pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window)
+    for number, (axes, plane) in enumerate(panels):
         draw_scale_bar(axes)
-        if axes is plain:
+        if number == 1:
             continue
-        height_mm, width_mm = (count * size for count, size in zip(cut.shape, pixel_mm, strict=True))
         values_shown = np.asarray(plane.cut(shown, middle), dtype=np.float64)
-        axes.imshow(
-            values_shown,
-            cmap=COLOURS,
-            norm=colours,
-            alpha=OPACITY * colours(values_shown).data,  # what is low must not darken the image
-            extent=(0, width_mm, height_mm, 0),
-            interpolation="bilinear",
-        )
+        opacity = OPACITY * colours(values_shown).data  # what is low must not darken the image
+        drawn = axes.imshow(values_shown, COLOURS, norm=colours, alpha=opacity, interpolation="bilinear")
+        drawn.set_extent(axes.images[0].get_extent())
     draw_colour_bar(figure, colours, constant=high <= low)
     write_figure(target, figure)
 
@@ -95,12 +125,3 @@ def highest_voxel(values: NDArray[np.generic], body: NDArray[np.bool_]) -> tuple
     """Return the voxel of the highest value in `body` (anywhere if empty), the central one of ties."""
     inside = body if body.any() else np.ones_like(body)
     return central_voxel(inside & (values == values[inside].max()))
-
-
-def _displayed(image: sitk.Image, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return the index of a voxel (column, row, slice) of `image` in its `display_array`."""
-    marker = sitk.Image(image.GetSize(), sitk.sitkUInt8)
-    marker.CopyInformation(image)
-    marker[voxel] = 1
-    first, second, third = np.argwhere(display_array(marker)[0])[0].tolist()
-    return first, second, third

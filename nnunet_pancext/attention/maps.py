@@ -1,7 +1,5 @@
 """The attention maps of a network, read for a whole image."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -62,25 +60,26 @@ def read_non_local(
     """
     patch_size = tuple(model.configuration.patch_size)
     target = model.preprocessed_voxel(voxel, image)
-    data = image.data
-    planar = len(patch_size) == 2
-    depth = slice(target[0], target[0] + 1) if planar else slice(None)
-    window, inside = _window(data.shape[1:][-len(patch_size) :], target[-len(patch_size) :], patch_size)
-    patch = data[:, target[0]] if planar else data
-    index = (slice(None), *window)
-    patch = patch[index]
+    data, axes = image.data, len(patch_size)
+    window, inside = [], []
+    for length, index, size in zip(data.shape[-axes:], target[-axes:], patch_size, strict=True):
+        start = min(max(0, index - size // 2), max(0, length - size))
+        window.append(slice(start, min(length, start + size)))
+        inside.append(index - start)
+    # A 2D network sees one slice.
+    place: tuple[Any, ...] = (slice(None), *target[:-axes], *window)
+    patch = data[place]
     missing = [full - length for full, length in zip(patch_size, patch.shape[1:], strict=True)]
     padded = functional.pad(patch, [amount for axis in reversed(missing) for amount in (0, axis)])
     network: Any = model.network
     device = next(network.parameters()).device
     with torch.inference_mode():
-        attentions = network.non_local_maps(padded[None].to(device), inside)
+        attentions = network.non_local_maps(padded[None].to(device), tuple(inside))
     maps = []
     for attention in attentions:
         enlarged = functional.interpolate(attention.float().cpu(), size=patch_size, mode="nearest")[0, 0]
         whole = torch.zeros(data.shape[1:])
-        kept = enlarged[tuple(slice(0, length) for length in patch.shape[1:])]
-        whole[(depth, *window) if planar else window] = kept
+        whole[place[1:]] = enlarged[tuple(slice(0, length) for length in patch.shape[1:])]
         maps.append(whole)
     restored = model.restore(torch.stack(maps).numpy(), image)
     return {f"nonlocal_block{number}": values for number, values in enumerate(restored, start=1)}
@@ -104,25 +103,13 @@ def read_attention(
     Raises:
         PancextError: it has none, or has non-local blocks and no voxel is given.
     """
-    network = model.network
-    if getattr(network, "attention_names", ()):
+    if not has_attention(model.network):
+        network = type(model.network).__name__
+        raise PancextError(f"There are no attention maps of {network}. {trainers_with_maps()}")
+    if not needs_voxel(model.network):
         return read_patch_maps(model, image)
-    if needs_voxel(network):
-        if voxel is None:
-            raise PancextError(
-                "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
-            )
-        return read_non_local(model, image, voxel)
-    raise PancextError(f"There are no attention maps of {type(network).__name__}. {trainers_with_maps()}")
-
-
-def _window(
-    shape: tuple[int, ...], target: tuple[int, ...], patch_size: tuple[int, ...]
-) -> tuple[tuple[slice, ...], tuple[int, ...]]:
-    """Return the slices of a patch around `target`, and the target's index in it."""
-    window, inside = [], []
-    for length, index, size in zip(shape, target, patch_size, strict=True):
-        start = min(max(0, index - size // 2), max(0, length - size))
-        window.append(slice(start, min(length, start + size)))
-        inside.append(index - start)
-    return tuple(window), tuple(inside)
+    if voxel is None:
+        raise PancextError(
+            "A non-local block attends from one voxel to all. Say from which: --at SLICE ROW COLUMN."
+        )
+    return read_non_local(model, image, voxel)

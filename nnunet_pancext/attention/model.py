@@ -1,7 +1,5 @@
 """A trained model, and an image preprocessed for its network."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -34,9 +32,8 @@ SCALE = 2048
 class PreparedImage:
     """An image as the network sees it.
 
-    data: (channels, *spatial), preprocessed.
-    properties: nnU-Net's record of the preprocessing.
-    reference: the original image, in whose geometry maps are written.
+    `data` are (channels, *spatial), preprocessed; `properties` are nnU-Net's record of the preprocessing.
+    Maps are written in the geometry of `reference`, the original image.
     """
 
     data: torch.Tensor
@@ -53,7 +50,8 @@ class TrainedModel:
     """
 
     def __init__(self, folder: Path, *, fold: str, checkpoint: str, device: torch.device) -> None:
-        self.dataset = _check_folder(folder, fold=fold, checkpoint=checkpoint)
+        file = folder / f"fold_{fold}" / checkpoint
+        self.dataset = _check_folder(folder, file)
         self.is_ct = self.dataset.is_ct
         # nnU-Net prints its search for the trainer, and PyTorch warns about nnU-Net's imports.
         with redirect_stdout(StringIO()), warnings.catch_warnings():
@@ -67,9 +65,9 @@ class TrainedModel:
                 raise
             except Exception as error:  # a damaged checkpoint or plan can raise anything
                 raise PancextError(
-                    f"{folder / f'fold_{fold}' / checkpoint} or the plan beside it cannot be loaded: "
-                    f"{type(error).__name__}: {str(error).rstrip('.')}. If a file is damaged, copy the model "
-                    "again; if the trainer is not found, install the package that defines it."
+                    f"{file} or the plan beside it cannot be loaded: {type(error).__name__}: "
+                    f"{str(error).rstrip('.')}. If a file is damaged, copy the model again; if the trainer "
+                    "is not found, install the package that defines it."
                 ) from error
         self.network: nn.Module = self.predictor.network.to(device).eval()
         self.configuration = self.predictor.configuration_manager
@@ -87,13 +85,8 @@ class TrainedModel:
             )
 
     def prepare(self, images: Sequence[Path]) -> PreparedImage:
-        """Preprocess an image, one file per channel, as nnU-Net does before prediction.
-
-        Raises:
-            PancextError: a file is missing or unreadable, or their number is not that of the channels.
-        """
-        references = [read_volume(path) for path in images]
-        channels = self.dataset.channel_names
+        """Preprocess an image, given by one readable file per channel, as nnU-Net does before prediction."""
+        references, channels = [read_volume(path) for path in images], self.dataset.channel_names
         if len(images) != len(channels):
             raise PancextError(
                 f"The model takes {len(channels)} channel(s) ({', '.join(channels)}), "
@@ -112,7 +105,7 @@ class TrainedModel:
         """
         predictor = self.predictor
         original = predictor.network, predictor.label_manager
-        predictor.network = _Scaled(network)
+        predictor.network = nn.Sequential(network, _Scale())
         predictor.label_manager = SimpleNamespace(num_segmentation_heads=num_maps)
         try:
             maps = predictor.predict_sliding_window_return_logits(image.data)
@@ -140,28 +133,23 @@ class TrainedModel:
     def preprocessed_voxel(self, voxel: Sequence[int], image: PreparedImage) -> tuple[int, ...]:
         """Return the position of a voxel (slice, row, column) of the image in its preprocessed array.
 
-        Raises:
-            PancextError: nnU-Net crops the voxel away.
+        A voxel that nnU-Net crops away is refused.
         """
         transposed = [voxel[axis] for axis in self.plans.transpose_forward]
         box = image.properties["bbox_used_for_cropping"]
-        position = []
-        for index, (start, end), length in zip(transposed, box, image.data.shape[1:], strict=True):
-            if not start <= index < end:
-                raise PancextError(
-                    f"--at {_words(voxel)} is in the empty border that nnU-Net crops away. "
-                    "Choose a voxel of the body."
-                )
-            position.append(min(length - 1, int((index - start + 0.5) * length / (end - start))))
-        return tuple(position)
+        if not all(start <= index < end for index, (start, end) in zip(transposed, box, strict=True)):
+            raise PancextError(
+                f"--at {_words(voxel)} is in the empty border that nnU-Net crops away. "
+                "Choose a voxel of the body."
+            )
+        return tuple(
+            min(length - 1, int((index - start + 0.5) * length / (end - start)))
+            for index, (start, end), length in zip(transposed, box, image.data.shape[1:], strict=True)
+        )
 
 
 def choose_device(name: str | None) -> torch.device:
-    """Return the device of this name; without a name, a GPU if available, else the CPU.
-
-    Raises:
-        PancextError: the device is not available.
-    """
+    """Return the device of this name, if available; without a name, a GPU if available, else the CPU."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name is None:
         return torch.device("cuda" if available["cuda"] else "cpu")
@@ -180,16 +168,12 @@ def check_voxel(voxel: Sequence[int], image: PreparedImage) -> None:
         )
 
 
-class _Scaled(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, patch: torch.Tensor) -> torch.Tensor:
-        return SCALE * self.network(patch)
+class _Scale(nn.Module):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return SCALE * maps
 
 
-def _check_folder(folder: Path, *, fold: str, checkpoint: str) -> DatasetJson:
+def _check_folder(folder: Path, checkpoint: Path) -> DatasetJson:
     for name in ("plans.json", NAME):
         if not (folder / name).is_file():
             raise PancextError(
@@ -198,11 +182,10 @@ def _check_folder(folder: Path, *, fold: str, checkpoint: str) -> DatasetJson:
             )
     read_json(folder / "plans.json", expect=dict, remedy=COPY_AGAIN)
     dataset = read_dataset_json(folder / NAME, remedy=COPY_AGAIN)
-    file = folder / f"fold_{fold}" / checkpoint
-    if not file.is_file():
+    if not checkpoint.is_file():
         available = sorted(str(path.relative_to(folder)) for path in folder.glob("fold_*/checkpoint_*.pth"))
         raise PancextError(
-            f"There is no {file}. This model has: {', '.join(available) or 'no checkpoint'}. "
+            f"There is no {checkpoint}. This model has: {', '.join(available) or 'no checkpoint'}. "
             "Choose with --fold and --checkpoint."
         )
     return dataset

@@ -1,9 +1,9 @@
 """`pancext attention`: write the attention maps of a trained model."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
+
+from nnunet_pancext.cli.options import add_command, add_out
 
 DESCRIPTION = """\
 Write the attention maps of a trained model for one image: attention gates, non-local blocks (what one voxel
@@ -20,16 +20,11 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `attention` sub-command."""
-    parser = commands.add_parser(
-        "attention",
-        help="write a trained model's attention maps for one image",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "write a trained model's attention maps for one image"
+    parser = add_command(commands, "attention", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("model", type=Path, metavar="MODEL_FOLDER", help="folder that nnUNetv2_train wrote")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="one file per channel")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
+    add_out(parser, "-o")
     parser.add_argument(
         "--at",
         type=int,
@@ -38,12 +33,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="query voxel of a non-local block, also the centre of figures: slice, row, column, from 0",
     )
     parser.add_argument("-f", "--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
+    checkpoint = "checkpoint_final.pth"
     parser.add_argument(
-        "-chk",
-        "--checkpoint",
-        default="checkpoint_final.pth",
-        metavar="NAME",
-        help="default: checkpoint_final.pth",
+        "-chk", "--checkpoint", default=checkpoint, metavar="NAME", help="default: %(default)s"
     )
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
     parser.set_defaults(run=run)
@@ -51,9 +43,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the maps and print their paths."""
+    from nnunet_pancext.attention.heatmap import write_maps
     from nnunet_pancext.attention.maps import read_attention
     from nnunet_pancext.attention.model import TrainedModel, check_voxel, choose_device
-    from nnunet_pancext.attention.write import write_maps
 
     device = choose_device(parsed.device)
     voxel = None if parsed.at is None else tuple(parsed.at)

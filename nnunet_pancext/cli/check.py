@@ -1,7 +1,5 @@
 """`pancext check`: check a raw dataset before training on it."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,9 +1,8 @@
 """`pancext compare`: is one trainer significantly better than another?"""
 
-from __future__ import annotations
-
 import argparse
-from pathlib import Path
+
+from nnunet_pancext.cli.options import add_command, add_jobs, add_out
 
 DESCRIPTION = """\
 Compare trained models, of any nnU-Net trainers, on the validation cases of their folds: means with
@@ -22,13 +21,8 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `compare` sub-command."""
-    parser = commands.add_parser(
-        "compare",
-        help="compare trained models on the same cases: statistics, sizes, cost; CSV, LaTeX, HTML",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "compare trained models on the same cases: statistics, sizes, cost; CSV, LaTeX, HTML"
+    parser = add_command(commands, "compare", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("dataset", help="number or name of the dataset")
     parser.add_argument(
         "-tr",
@@ -60,13 +54,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "pancreas=60,90mL (default: 20 and 40 mm for lesions, terciles of volume for organs)",
     )
     parser.add_argument(
-        "--patient-regex",
-        metavar="REGEX",
-        help="its first group is the patient in a case's name",
+        "--patient-regex", metavar="REGEX", help="its first group is the patient in a case's name"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
-    parser.add_argument("--jobs", type=int, help="cases scored in parallel (default 4, at most the CPUs)")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="output folder")
+    add_jobs(parser)
+    add_out(parser, "-o")
     parser.set_defaults(run=run)
 
 

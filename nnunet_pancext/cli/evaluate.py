@@ -1,10 +1,10 @@
 """`pancext evaluate`: score predicted label maps."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
+
+from nnunet_pancext.cli.options import add_command, add_jobs, add_out
 
 DESCRIPTION = """\
 Score the predicted label maps of a folder against the ground truth of the same names, and write metrics.csv
@@ -19,16 +19,11 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `evaluate` sub-command."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="score predicted label maps: overlap, surfaces, lesions, per volume and per slice",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "score predicted label maps: overlap, surfaces, lesions, per volume and per slice"
+    parser = add_command(commands, "evaluate", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument("predictions", type=Path, help="folder of predicted label maps")
     parser.add_argument("truth", type=Path, help="folder of ground-truth label maps")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="output folder")
+    add_out(parser, "-o")
     parser.add_argument(
         "--dataset-json",
         type=Path,
@@ -47,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="regular expression whose first group is the patient in a case's name, for patient-level AUROC "
         "(default: split.json of a converted dataset, else cases named PATIENT_frameNN share a patient)",
     )
-    parser.add_argument("--jobs", type=int, help="cases scored at once (default 4, at most the CPUs)")
+    add_jobs(parser)
     parser.add_argument(
         "--keep-going", action="store_true", help="skip cases that cannot be scored, and list them at the end"
     )

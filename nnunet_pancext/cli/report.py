@@ -1,10 +1,11 @@
 """`pancext report`: the page about a trained model."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
+
+from nnunet_pancext.cli.options import add_command, add_jobs
+from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
 Write one HTML file about a trained model, of any nnU-Net trainer: all metrics of its validation cases,
@@ -22,13 +23,8 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `report` sub-command."""
-    parser = commands.add_parser(
-        "report",
-        help="write a page about a trained model: scores, curves, figures of its worst and best cases",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "write a page about a trained model: scores, curves, figures of its worst and best cases"
+    parser = add_command(commands, "report", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument(
         "model",
         type=Path,
@@ -46,38 +42,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--attention", action="store_true", help="also draw the attention maps of the median case"
     )
-    parser.add_argument("--jobs", type=int, help="cases scored in parallel (default 4, at most the CPUs)")
+    add_jobs(parser)
     parser.set_defaults(run=run)
-
-
-def copy_page(page: Path, target: Path) -> Path:
-    """Copy a comparison's page atomically; raise PancextError if the target cannot be written."""
-    from nnunet_pancext.errors import PancextError
-    from nnunet_pancext.io.files import atomic_path
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as partial:
-            partial.write_bytes(page.read_bytes())
-    except OSError as error:
-        raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
-    return target
-
-
-def refuse_options(parsed: argparse.Namespace) -> None:
-    """Refuse options that cannot change a comparison's page, which is already written."""
-    from nnunet_pancext.errors import PancextError
-
-    given = [
-        name
-        for name in ("folds", "truth", "images", "attention", "jobs")
-        if getattr(parsed, name) not in ((), None, False)
-    ]
-    if given:
-        raise PancextError(
-            f"{', '.join(f'--{name}' for name in given)}: {parsed.model} is a comparison, whose page is "
-            "already written. Use the option with a model folder, or with pancext compare if it has it."
-        )
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -85,24 +51,30 @@ def run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.comparison.output.files import PAGE_NAME
     from nnunet_pancext.evaluation.totals_table import format_totals
     from nnunet_pancext.io.parallel import default_jobs
-    from nnunet_pancext.model_report.build import write_model_report
+    from nnunet_pancext.model_report.build import writable, write_model_report
     from nnunet_pancext.nnunet_files.model_folder import open_model_folder
 
     comparison = parsed.model / PAGE_NAME
     if comparison.is_file():
-        refuse_options(parsed)
-        print(f"report    {comparison if parsed.out is None else copy_page(comparison, parsed.out)}")
+        names = ("folds", "truth", "images", "attention", "jobs")
+        given = [f"--{name}" for name in names if getattr(parsed, name) not in ((), None, False)]
+        if given:
+            raise PancextError(
+                f"{', '.join(given)}: {parsed.model} is a comparison, whose page is already written. "
+                "Use the option with a model folder, or with pancext compare if it has it."
+            )
+        if parsed.out is not None:
+            page = comparison.read_bytes()
+            with writable(parsed.out) as partial:
+                partial.write_bytes(page)
+        print(f"report    {parsed.out or comparison}")
         return 0
     model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)
     target = parsed.out or Path(f"{model.trainer}.html")
-    report = write_model_report(
-        model,
-        target,
-        jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
-        attention=parsed.attention,
-    )
-    print(format_totals(report.validation.evaluation))
-    for note in report.notes:
+    jobs = default_jobs() if parsed.jobs is None else parsed.jobs
+    evaluation, notes = write_model_report(model, target, jobs=jobs, attention=parsed.attention)
+    print(format_totals(evaluation))
+    for note in notes:
         print(f"note      {note}", file=sys.stderr)
     print(f"\nreport    {target}")
     return 0

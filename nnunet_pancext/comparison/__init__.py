@@ -1,7 +1,7 @@
 """Trained models of one dataset, compared on the same cases.
 
 `results` finds the models and refuses what cannot be compared, by the rules of `folds` and `truth`;
-`scoring` scores them; `paired` describes and tests by the pure functions of `statistics`; `strata` and
+`scored_cases` scores them; `paired` describes and tests by the pure functions of `statistics`; `strata` and
 `cost` add their columns; `compare` puts them together.
 """
 

@@ -1,24 +1,15 @@
 """`compare_models`: trained models of one dataset, scored on the same cases and compared."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnunet_pancext.comparison.cost import Cost, cost_remarks, model_cost
 from nnunet_pancext.comparison.paired import Row, compare_rows, fold_rows
-from nnunet_pancext.comparison.patients import find_patients
 from nnunet_pancext.comparison.remarks import statistics_remarks
-from nnunet_pancext.comparison.results import DatasetResults
-from nnunet_pancext.comparison.scored_cases import ScoredCases
-from nnunet_pancext.comparison.scoring import score_models
+from nnunet_pancext.comparison.results import DatasetResults, find_patients
+from nnunet_pancext.comparison.scored_cases import ScoredCases, score_models
 from nnunet_pancext.comparison.statistics import RESAMPLES
-from nnunet_pancext.comparison.strata import (
-    StratumRow,
-    default_stratifications,
-    parse_stratification,
-    stratum_rows,
-)
+from nnunet_pancext.comparison.strata import default_stratifications, parse_stratification, stratum_rows
 from nnunet_pancext.comparison.truth import require_same_truth
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.scores import METRICS
@@ -45,7 +36,7 @@ class Comparison:
     scored: ScoredCases
     rows: list[Row]
     by_fold: list[Row]
-    strata: list[StratumRow]
+    strata: list[Row]
     costs: list[Cost]
     remarks: list[str]
     no_probabilities: str
@@ -70,16 +61,10 @@ def compare_models(
 ) -> Comparison:
     """Score the validation cases of trained models and compare each model with the reference.
 
-    Args:
-        results: of `open_results`.
-        metrics: to tabulate and to test as one Holm family; by default those of `DEFAULT_METRICS` that are
-            defined in some case.
-        strata: as `parse_stratification` takes them; by default those of `default_stratifications`.
-        patient_regex: its first group is the patient in a case's name.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
-        jobs: number of cases scored in parallel.
-        show_progress: on standard error.
+    `metrics` are tabulated, and tested as one Holm family; by default they are those of `DEFAULT_METRICS`
+    that are defined in some case. `strata` are as `parse_stratification` takes them, by default those of
+    `default_stratifications`. The first group of `patient_regex` is the patient in a case's name; `seed` and
+    `resamples` are the bootstrap's.
 
     Raises:
         PancextError: an option is invalid, the ground truth changed since the training, or a case cannot be
@@ -87,7 +72,12 @@ def compare_models(
     """
     metrics = list(dict.fromkeys(metrics))
     no_probabilities = results.why_no_probabilities()
-    _require_metrics(metrics, no_probabilities)
+    for metric in metrics:
+        if metric not in METRICS:
+            raise PancextError(f"There is no metric {metric!r}. Choose from: {', '.join(METRICS)}.")
+    of_probabilities = [metric for metric in metrics if METRICS[metric].of_probabilities]
+    if of_probabilities and no_probabilities:
+        raise PancextError(f"{', '.join(of_probabilities)} cannot be compared. {no_probabilities}")
     if seed < 0:
         raise PancextError(f"--seed must be 0 or above, got {seed}.")
     stratifications = [parse_stratification(text, list(results.targets.regions)) for text in strata]
@@ -102,7 +92,17 @@ def compare_models(
             jobs=jobs,
             show_progress=show_progress,
         )
-    family = _defined_metrics(scored, metrics)
+    family = list(filter(scored.has_values, metrics or DEFAULT_METRICS))
+    if not family:
+        raise PancextError(
+            f"None of {', '.join(metrics or DEFAULT_METRICS)} is defined in any case: no label is in any "
+            "ground truth or prediction. Check the dataset's labels."
+        )
+    undefined = [metric for metric in metrics if metric not in family]
+    if undefined:
+        raise PancextError(
+            f"{', '.join(undefined)} is defined in no case of any trainer. Leave it out of --metrics."
+        )
     if not strata:
         stratifications = default_stratifications(scored, dataset_json=results.models[0].dataset.content)
     reference, folds = results.reference.name, list(results.cases)
@@ -127,28 +127,3 @@ def compare_models(
         seed=seed,
         resamples=resamples,
     )
-
-
-def _require_metrics(metrics: Sequence[str], no_probabilities: str) -> None:
-    for metric in metrics:
-        if metric not in METRICS:
-            raise PancextError(f"There is no metric {metric!r}. Choose from: {', '.join(METRICS)}.")
-    of_probabilities = [metric for metric in metrics if METRICS[metric].of_probabilities]
-    if of_probabilities and no_probabilities:
-        raise PancextError(f"{', '.join(of_probabilities)} cannot be compared. {no_probabilities}")
-
-
-def _defined_metrics(scored: ScoredCases, metrics: Sequence[str]) -> list[str]:
-    """Return `metrics`, or those of `DEFAULT_METRICS` that are defined in some case."""
-    defined = list(filter(scored.has_values, metrics or DEFAULT_METRICS))
-    if not defined:
-        raise PancextError(
-            f"None of {', '.join(metrics or DEFAULT_METRICS)} is defined in any case: no label is in any "
-            "ground truth or prediction. Check the dataset's labels."
-        )
-    undefined = [metric for metric in metrics if metric not in defined]
-    if undefined:
-        raise PancextError(
-            f"{', '.join(undefined)} is defined in no case of any trainer. Leave it out of --metrics."
-        )
-    return defined

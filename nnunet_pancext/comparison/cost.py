@@ -1,18 +1,24 @@
 """The cost of a model: parameters and multiply-adds of its network, time and memory of its training."""
 
-from __future__ import annotations
-
+import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.comparison.network_cost import network_cost
+import torch
+from torch import nn
+
+from nnunet_pancext.architectures import count_parameters
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.nnunet_files.training_log import read_training_record
+from nnunet_pancext.trainers import find_trainer
+from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
 
 SECONDS_PER_HOUR = 3600
 NO_LOG = "no epoch in training_log_*.txt"
@@ -39,16 +45,16 @@ class Cost:
 
 def model_cost(model: Model, folds: Sequence[int]) -> Cost:
     """Count the network's operations, and read the logs of the training."""
-    network = network_cost(model)
+    parameters, multiply_adds = network_cost(model)
     folders = [model.fold(fold).folder for fold in folds]
-    records = [record for record in map(read_training_record, folders) if record is not None]
+    records = [record for folder in folders if (record := read_training_record(folder))]
     timed = [record.seconds for record in records if record.seconds]
     peaks = [record.peak_gb for record in records if record.peak_gb is not None]
     epochs = [seconds for fold in timed for seconds in fold]
     return Cost(
         model=model.name,
-        parameters=network.parameters,
-        multiply_adds=network.multiply_adds,
+        parameters=parameters,
+        multiply_adds=multiply_adds,
         epochs=min(map(len, timed)) if timed else NO_LOG,
         seconds_per_epoch=statistics.median(epochs) if timed else NO_LOG,
         hours=sum(epochs) / len(timed) / SECONDS_PER_HOUR if timed else NO_LOG,
@@ -78,3 +84,64 @@ def cost_remarks(costs: Sequence[Cost]) -> list[str]:
         listed = ", ".join(f"{model} {number}" for model, number in epochs.items())
         remarks.append(f"The models were trained for different numbers of epochs: {listed}.")
     return remarks
+
+
+def network_cost(model: Model) -> tuple[int | str, int | str]:
+    """Return parameters without deep supervision heads, and multiply-adds of one patch.
+
+    Each is the number, or the reason why it is unknown; any error in third-party code becomes the reason.
+    """
+    try:
+        with redirect_stdout(io.StringIO()):  # nnU-Net's search for trainers prints
+            trainer = _trainer_class(model.trained_as.trainer)
+            configuration = model.trained_as.configuration
+            sizes = read_setting(model.folder / "plans.json", configuration).sizes(configuration)
+            build = partial(trainer.build_network_architecture, *sizes, enable_deep_supervision=False)
+            with torch.device("meta"):
+                network = build()
+            return count_parameters(network), count_multiply_adds(build, sizes)
+    except (Exception, SystemExit) as error:
+        return _reason(error), _reason(error)
+
+
+def count_multiply_adds(build: Callable[[], nn.Module], sizes: Sizes) -> int | str:
+    """Return the multiply-adds of one patch, or why they cannot be counted.
+
+    Counts convolutions and matrix products while the network runs on tensors without data: on the meta
+    device, or as fake CPU tensors for networks that need a device. Neither works where the number of
+    operations depends on the image.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    modes: list[Callable[[], AbstractContextManager[Any]]] = [lambda: torch.device("meta"), FakeTensorMode]
+    reason = ""
+    for without_data in modes:
+        try:
+            with without_data(), torch.no_grad():
+                network = build().eval()
+                patch = torch.zeros(1, sizes.num_input_channels, *sizes.configuration_manager.patch_size)
+                with FlopCounterMode(display=False) as counter:
+                    network(patch)
+            return int(counter.get_total_flops()) // 2
+        except Exception as error:
+            reason = _reason(error)
+    return f"the work may depend on the image ({reason})"
+
+
+def _trainer_class(name: str) -> Any:
+    trainer = find_trainer(name)
+    if trainer is not None:
+        return trainer
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+    try:
+        return recursive_find_trainer_class_by_name(name)
+    except (RuntimeError, PancextError) as error:  # PancextError: a similar name exists
+        raise PancextError(f"nnU-Net finds no trainer {name} here") from error
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    first = lines[0] if lines else type(error).__name__
+    return first if len(first) <= 160 else first[:157] + "..."

@@ -1,9 +1,6 @@
 """The cases that each fold was validated on, the same for all models."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
@@ -16,11 +13,7 @@ NO_TEST_CASE = "a model trained on all cases has none to be tested on"
 
 
 def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[int]:
-    """Return the folds to compare: those wanted, or else every one that some model has begun.
-
-    Raises:
-        PancextError: a wanted fold is not a number from 0 or is given twice; a model lacks a fold.
-    """
+    """Return the folds to compare: those wanted, or else every one that some model has begun."""
     begun = {
         model.name: {int(fold.name) for fold in find_folds(model.folder, ending="") if fold.name.isdecimal()}
         for model in models
@@ -28,15 +21,25 @@ def choose_folds(models: Sequence[Model], wanted: Sequence[str] | None) -> list[
     if wanted is None:
         folds = sorted(set().union(*begun.values()))
         if not folds:
-            raise PancextError(_nothing_begun(models))
+            on_all = ", ".join(model.name for model in models if model.fold(ALL).folder.is_dir())
+            raise PancextError(
+                f"{on_all}: only fold_all was trained, and {NO_TEST_CASE}. Train folds from 0 on with "
+                "nnUNetv2_train."
+                if on_all
+                else f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
+            )
     else:
-        folds = sorted(map(_number, wanted))
+        for text in wanted:
+            if not text.isdecimal():
+                why = f": {NO_TEST_CASE}" if text == ALL else ""
+                raise PancextError(f"--folds takes numbers from 0, not {text!r}{why}.")
+        folds = sorted(map(int, wanted))
         if len(set(folds)) < len(folds):
             raise PancextError(f"--folds {' '.join(wanted)} names a fold twice.")
     missing = {name: sorted(set(folds) - numbers) for name, numbers in begun.items()}
-    if any(missing.values()):
+    lists = [f"{name} has no {_listed('fold', numbers)}" for name, numbers in missing.items() if numbers]
+    if lists:
         common = sorted(set.intersection(*begun.values()))
-        lists = (f"{name} has no {_listed('fold', numbers)}" for name, numbers in missing.items() if numbers)
         way_out = f", or compare --folds {' '.join(map(str, common))}, which all have" if common else ""
         raise PancextError(
             f"The models have different folds: {'; '.join(lists)}. Train these folds{way_out}."
@@ -59,29 +62,21 @@ def validated_cases(
     cases: dict[int, list[str]] = {}
     fold_of: dict[str, int] = {}
     for fold in folds:
-        predicted = {model.name: _predicted_cases(model, fold) for model in models}
-        if fold < len(splits):
-            for model in models:
-                _require_split(model, fold, predicted[model.name], splits[fold])
-        else:
-            _require_agreement(fold, predicted)
+        expected = splits[fold] if fold < len(splits) else None
+        predicted = {model.name: _predicted_cases(model, fold, expected) for model in models}
+        _require_agreement(fold, predicted)
         cases[fold] = sorted(predicted[models[0].name])
         for case in cases[fold]:
-            if case in fold_of:
+            if fold_of.setdefault(case, fold) != fold:
                 raise PancextError(
                     f"Case {case!r} is validated in fold {fold_of[case]} and in fold {fold}, so the folds "
                     "cannot be pooled. Compare one of them at a time with --folds."
                 )
-            fold_of[case] = fold
     return cases
 
 
 def find_splits(dataset: str) -> list[set[str]] | None:
-    """Return the validation cases of each fold of nnU-Net's splits_final.json; None if it does not exist.
-
-    Raises:
-        PancextError: the file is not a list of folds with validation cases.
-    """
+    """Return the validation cases of each fold of nnU-Net's splits_final.json; None if it does not exist."""
     try:
         path = existing_folder(PREPROCESSED) / dataset / "splits_final.json"
     except PancextError:
@@ -90,62 +85,29 @@ def find_splits(dataset: str) -> list[set[str]] | None:
         return None
     content = read_json(path)
     try:
-        return [set(map(str, _list(fold["val"]))) for fold in _list(content)]
-    except (KeyError, TypeError) as error:
-        raise PancextError(
-            f'{path} is not nnU-Net\'s: it is not a list of folds with their "train" and "val" cases. '
-            "Write or copy it again, or delete it so that nnU-Net creates another."
-        ) from error
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
-
-
-def _predicted_cases(model: Model, fold: int) -> set[str]:
-    validation = model.fold(fold).validation
-    cases = model.fold(fold).cases
-    if not cases:
-        what = "holds no prediction" if validation.is_dir() else "does not exist"
-        raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {validation} {what}. {_validate(model, fold)}"
-        )
-    return cases
-
-
-def _nothing_begun(models: Sequence[Model]) -> str:
-    on_all = [model.name for model in models if model.fold(ALL).folder.is_dir()]
-    if not on_all:
-        return f"No fold was trained in {models[0].folder}. Train with nnUNetv2_train."
-    return (
-        f"{', '.join(on_all)}: only fold_all was trained, and {NO_TEST_CASE}. "
-        "Train folds from 0 on with nnUNetv2_train."
+        if isinstance(content, list) and all(isinstance(fold["val"], list) for fold in content):
+            return [set(map(str, fold["val"])) for fold in content]
+    except (KeyError, TypeError):
+        pass
+    raise PancextError(
+        f'{path} is not nnU-Net\'s: it is not a list of folds with their "train" and "val" cases. '
+        "Write or copy it again, or delete it so that nnU-Net creates another."
     )
 
 
-def _number(text: str) -> int:
-    if text.isdecimal():
-        return int(text)
-    why = f": {NO_TEST_CASE}" if text == ALL else ""
-    raise PancextError(f"--folds takes numbers from 0, not {text!r}{why}.")
-
-
-def _validate(model: Model, fold: int) -> str:
-    trainer, plans, configuration = model.trained_as
-    return (
-        f"Finish the training (--c), or validate it: nnUNetv2_train DATASET {configuration} {fold} "
-        f"-tr {trainer} -p {plans} --val"
-    )
-
-
-def _require_split(model: Model, fold: int, predicted: set[str], expected: set[str]) -> None:
-    missing, extra = sorted(expected - predicted), sorted(predicted - expected)
-    if missing:
+def _predicted_cases(model: Model, fold: int, expected: set[str] | None) -> set[str]:
+    """Return the cases of a fold; raise PancextError if some are missing, or if others are expected."""
+    validation, cases = model.fold(fold).validation, model.fold(fold).cases
+    expected = cases if expected is None else expected
+    missing, extra = sorted(expected - cases), sorted(cases - expected)
+    if missing or not cases:
+        what = f"{len(missing)} of {len(expected)} cases are not in {validation}: {_listed('case', missing)}"
+        if not cases:
+            what = f"{validation} {'holds no prediction' if validation.is_dir() else 'does not exist'}"
+        trainer, plans, configuration = model.trained_as
         raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {len(missing)} of {len(expected)} cases are not in "
-            f"{model.fold(fold).validation}: {_listed('case', missing)}. {_validate(model, fold)}"
+            f"{model.name}, fold {fold} is not finished: {what}. Finish the training (--c), or validate it: "
+            f"nnUNetv2_train DATASET {configuration} {fold} -tr {trainer} -p {plans} --val"
         )
     if extra:
         raise PancextError(
@@ -153,6 +115,7 @@ def _require_split(model: Model, fold: int, predicted: set[str], expected: set[s
             "splits_final.json does not have in this fold. The split was changed after the training: "
             "restore the former one, or train again."
         )
+    return cases
 
 
 def _require_agreement(fold: int, predicted: Mapping[str, set[str]]) -> None:

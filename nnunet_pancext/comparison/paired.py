@@ -1,7 +1,5 @@
 """Every metric of every model: summarized over the cases, and tested against the reference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +9,7 @@ import numpy as np
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import (
     ALPHA,
+    UNDEFINED,
     Bootstrap,
     Interval,
     Values,
@@ -20,8 +19,7 @@ from nnunet_pancext.comparison.statistics import (
     signed_rank_p,
     wins_ties_losses,
 )
-from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
+from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics, summary_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +46,11 @@ class Difference:
     losses: int
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the metric is defined for one of the two alone in some case."""
+        return bool(self.only_model or self.only_reference)
+
+    @property
     def is_significant(self) -> bool:
         """Whether the corrected p is below 0.05."""
         return self.p_holm < ALPHA
@@ -55,18 +58,19 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One metric of one label of one model, pooled over the folds (`fold` is None) or in one fold.
+    """One metric of one label of one model, over all cases or over those of a `fold` or a `stratum` of sizes.
 
-    `difference` is None for the reference, in single folds, and for metrics without a better direction.
+    `difference` is None for the reference, in parts of the cases, and for metrics without a better direction.
     """
 
     model: str
     label: str
     metric: str
-    fold: int | None
     spread: SummaryStatistics
-    interval: Interval
-    difference: Difference | None
+    fold: int | None = None
+    stratum: str = ""
+    interval: Interval = UNDEFINED
+    difference: Difference | None = None
 
 
 def compare_rows(
@@ -86,25 +90,25 @@ def compare_rows(
                 values = scored.values(model, label, metric)
                 difference = None
                 if model != reference and direction is not None:
-                    difference = compare_pairs(
-                        values,
-                        baseline,
-                        higher_is_better=direction,
-                        patients=scored.patients,
-                        bootstrap=bootstrap,
+                    difference = _compare_pairs(
+                        values, baseline, sign=1 if direction else -1, bootstrap=bootstrap
                     )
                 rows.append(
                     Row(
                         model=model,
                         label=label,
                         metric=metric,
-                        fold=None,
                         spread=summary_statistics(values),
                         interval=bootstrap.mean_interval(values),
                         difference=difference,
                     )
                 )
-    return correct(rows, family=family)
+    # Holm's correction, in the rows of the family.
+    tested = [row.difference.p if row.difference and row.metric in family else math.nan for row in rows]
+    return [
+        replace(row, difference=row.difference and replace(row.difference, p_holm=p))
+        for row, p in zip(rows, holm(tested), strict=True)
+    ]
 
 
 def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
@@ -115,9 +119,7 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
             label=label,
             metric=metric,
             fold=fold,
-            spread=summary_statistics(scored.values(model, label, metric)[scored.in_fold(fold)]),
-            interval=(math.nan, math.nan),
-            difference=None,
+            spread=summary_statistics(scored.values(model, label, metric)[np.array(scored.folds) == fold]),
         )
         for label in scored.labels
         for metric in filter(scored.has_values, METRICS)
@@ -126,17 +128,14 @@ def fold_rows(scored: ScoredCases, folds: Sequence[int]) -> list[Row]:
     ]
 
 
-def compare_pairs(
-    values: Values, baseline: Values, *, higher_is_better: bool, patients: Sequence[str], bootstrap: Bootstrap
-) -> Difference:
-    """Compare a model with the reference, case by case.
+def _compare_pairs(values: Values, baseline: Values, *, sign: int, bootstrap: Bootstrap) -> Difference:
+    """Compare a model with the reference, case by case; `sign` is 1 where higher is better, else -1.
 
     A patient with several cases enters the signed-rank test and its effect size once, with each model's mean
     over them. `p_holm` is left nan.
     """
-    sign = 1.0 if higher_is_better else -1.0
     differences = paired_differences(values, baseline)
-    by_patient = sign * _by_patient(values, baseline, patients)
+    by_patient = sign * _by_patient(values, baseline, bootstrap.patients)
     wins, ties, losses = wins_ties_losses(sign * differences)
     finite = np.where(np.isfinite(values) & np.isfinite(baseline), differences, math.nan)
     pairs = int(np.count_nonzero(~np.isnan(differences)))
@@ -157,20 +156,8 @@ def compare_pairs(
     )
 
 
-def correct(rows: Sequence[Row], *, family: Sequence[str]) -> list[Row]:
-    """Set Holm's p in the rows of the family."""
-    tested = [row.difference for row in rows if row.difference is not None and row.metric in family]
-    corrected = iter(holm([difference.p for difference in tested]))
-    return [
-        replace(row, difference=replace(row.difference, p_holm=next(corrected)))
-        if row.difference is not None and row.metric in family
-        else row
-        for row in rows
-    ]
-
-
 def _by_patient(values: Values, baseline: Values, patients: Sequence[str]) -> Values:
-    """Return one difference for each patient with a pair."""
+
     paired = ~np.isnan(values) & ~np.isnan(baseline)
     names, owner = np.unique(np.asarray(patients)[paired], return_inverse=True)
     cases = np.bincount(owner, minlength=len(names))

@@ -1,9 +1,8 @@
 """What a reader must know before believing the numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 from nnunet_pancext.comparison.paired import Difference, Row
 from nnunet_pancext.comparison.scored_cases import ScoredCases
@@ -60,7 +59,7 @@ def _few_patients(tested: Sequence[tuple[Row, Difference]]) -> list[str]:
     remarks = []
     for number, rows in sorted(too_few.items()):
         where = "" if len(rows) == len(tested) else f" in {_named(rows)}"
-        if number == 0:
+        if not number:
             remarks.append(f"No patient can be compared{where}: in no case do both trainers have a value.")
         elif number < needed_alone:
             remarks.append(
@@ -83,7 +82,7 @@ def _unpaired(tested: Sequence[tuple[Row, Difference]], *, reference: str, cases
     for row, difference in tested:
         alone = {row.model: difference.only_model, reference: difference.only_reference}
         only = " and ".join(
-            f"in {count} of {cases} cases only {model}" for model, count in alone.items() if count
+            f"in {number} of {cases} cases only {name}" for name, number in alone.items() if number
         )
         if only:
             metrics.setdefault((row.label, only), []).append(row.metric)
@@ -117,7 +116,4 @@ def _named(rows: Iterable[Row]) -> str:
 
 def _patients_needed(tests: int) -> int:
     """Return how many patients the smallest corrected p needs to be below 0.05."""
-    patients = 1
-    while max(1, tests) * least_p(patients) >= ALPHA:
-        patients += 1
-    return patients
+    return next(number for number in count(1) if max(1, tests) * least_p(number) < ALPHA)

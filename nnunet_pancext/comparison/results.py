@@ -1,8 +1,6 @@
 """The results of one dataset: trained models that were validated on the same cases, and the ground truth."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
 from nnunet_pancext.evaluation.targets import Targets, read_targets
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
+from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
 from nnunet_pancext.nnunet_files.models import (
     Model,
     find_dataset_results,
@@ -19,7 +18,7 @@ from nnunet_pancext.nnunet_files.models import (
     reference_of,
     shared_ending,
 )
-from nnunet_pancext.nnunet_files.raw_dataset import find_ground_truth
+from nnunet_pancext.nnunet_files.raw_dataset import find_ground_truth, patient_of, recorded_patients
 
 DEFAULT_CONFIGURATION = "3d_fullres"
 DEFAULT_PLANS = "nnUNetPlans"
@@ -84,13 +83,9 @@ def open_results(
 ) -> DatasetResults:
     """Find trained models of a dataset, given by number or name, and their validation cases.
 
-    Args:
-        dataset: number or name, as in nnU-Net's results.
-        trainers: names, or TRAINER__PLANS__CONFIGURATION.
-        configuration: of trainers given by name alone.
-        plans: of trainers given by name alone.
-        folds: by default every fold that some model has begun.
-        reference: the model that the others are compared with; by default the first.
+    `trainers` are names, whose `configuration` and `plans` are given, or TRAINER__PLANS__CONFIGURATION.
+    `folds` are by default all that some model has begun. The others are compared with `reference`, by default
+    the first.
 
     Raises:
         PancextError: the models cannot be compared; the message says what differs and what to do.
@@ -99,7 +94,7 @@ def open_results(
     models = find_models(folder, trainers, configuration=configuration, plans=plans)
     base = reference_of(models, reference, configuration=configuration, plans=plans)
     truths = find_ground_truth(folder.name)
-    targets = read_targets(declared_labels(models, truths))
+    targets = read_targets(_declared_labels(models, truths))
     ending = shared_ending(models)
     chosen_folds = choose_folds(models, folds)
     splits = find_splits(folder.name)
@@ -113,22 +108,22 @@ def open_results(
         targets=targets,
         ending=ending,
     )
-    require_truths({case: results.truth(case) for case in results.fold_of})
+    missing = [case for case in results.fold_of if not results.truth(case).is_file()]
+    if missing:
+        raise PancextError(
+            f"No ground truth in {truths} for {len(missing)} of {len(results.fold_of)} cases: "
+            f"{', '.join(missing)}. Restore it: nnUNetv2_plan_and_preprocess copies it from labelsTr."
+        )
     return results
 
 
-def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
-    """Return the labels, names to values, that all models and the ground truth share.
-
-    Raises:
-        PancextError: they differ, or there are none.
-    """
+def _declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
+    """Return the labels, names to values, that all models and the ground truth share."""
     declared: dict[str, Any] = {}
     beside = truths.parent / "dataset.json"
     if beside.is_file():
         declared[f"the dataset ({beside})"] = read_dataset_json(beside).labels
-    for model in models:
-        declared[model.name] = model.dataset.labels
+    declared |= {model.name: model.dataset.labels for model in models}
     (first, labels), *others = declared.items()
     for name, other_labels in others:
         if other_labels != labels:
@@ -139,11 +134,15 @@ def declared_labels(models: Sequence[Model], truths: Path) -> dict[str, Any]:
     return labels
 
 
-def require_truths(files: Mapping[str, Path]) -> None:
-    """Check that the ground truth of each case exists; raise PancextError with the names of those missing."""
-    missing = [case for case, path in files.items() if not path.is_file()]
-    if missing:
-        raise PancextError(
-            f"No ground truth in {files[missing[0]].parent} for {len(missing)} of {len(files)} cases: "
-            f"{', '.join(missing)}. Restore it: nnUNetv2_plan_and_preprocess copies it from labelsTr."
-        )
+def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | None = None) -> tuple[str, ...]:
+    """Return the patient of each case.
+
+    It is the first group of `patient_regex`, which must be in each case; otherwise it comes from the
+    split.json of a converted raw dataset, or from the frame number in the case's name; any other case is a
+    patient of its own.
+    """
+    try:
+        recorded = recorded_patients(existing_folder(RAW) / dataset / "split.json")
+    except PancextError:
+        recorded = {}  # the raw dataset may have been deleted
+    return tuple(patient_of(case, told=recorded, expression=patient_regex) for case in cases)

@@ -1,15 +1,19 @@
 """The scores of several models on the same cases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnunet_pancext.evaluation.probabilities import PrecisionRecall
-from nnunet_pancext.evaluation.scores import CaseScores, metric_values
+from nnunet_pancext.comparison.results import DatasetResults
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.case import CaseFiles, score_case
+from nnunet_pancext.evaluation.probabilities import PrecisionRecall, VoxelHistogram, precision_recall
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
+from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.nnunet_files.models import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +44,18 @@ class ScoredCases:
         """Return one metric of one label for each case."""
         return np.array(metric_values(self.scores[model], label, metric), dtype=float)
 
-    def in_fold(self, fold: int) -> NDArray[np.bool_]:
-        """Return which cases are validated in the fold."""
-        return np.array(self.folds) == fold
-
     def true_volumes_ml(self, label: str) -> NDArray[np.float64]:
         """Return the true volume of the label in each case."""
         return self.values(self.models[0], label, "truth_volume_ml")
+
+    def worst_cases(self, model: str, label: str, metric: str) -> list[tuple[str, float]]:
+        """Return the cases in which the metric is defined with their values, worst first.
+
+        A metric without a better direction counts as better when it is higher.
+        """
+        values = self.values(model, label, metric)
+        order = np.argsort(-values if METRICS[metric].higher_is_better is False else values, kind="stable")
+        return [(self.cases[index], float(values[index])) for index in order if not np.isnan(values[index])]
 
     def has_values(self, metric: str) -> bool:
         """Return whether the metric is defined in any case."""
@@ -55,3 +64,51 @@ class ScoredCases:
             for model in self.models
             for label in self.labels
         )
+
+
+def score_models(
+    results: DatasetResults, *, patients: Sequence[str], probabilities: bool, jobs: int, show_progress: bool
+) -> ScoredCases:
+    """Score all cases of all models; at most `jobs` cases are in memory.
+
+    With `probabilities` those beside each prediction are scored too; otherwise there are no curves. Errors
+    name model, fold and case.
+    """
+    fold_of = results.fold_of
+    # Voxels of all cases by label and model: a histogram of each case would not fit in memory.
+    sums: dict[str, dict[str, VoxelHistogram]] = {}
+    lock = Lock()
+
+    def score(work: tuple[Model, str]) -> CaseScores:
+        model, case = work
+        fold = model.fold(fold_of[case])
+        files = CaseFiles(
+            case=case,
+            prediction=fold.prediction(case),
+            truth=results.truth(case),
+            probabilities=fold.probabilities(case) if probabilities else None,
+        )
+        try:
+            scores = score_case(files, targets=results.targets)
+        except PancextError as error:
+            raise PancextError(f"{model.name}, fold {fold.name}: {error}") from error
+        with lock:
+            for label, histogram in scores.histograms.items():
+                by_model = sums.setdefault(label, {})
+                before = by_model.get(model.name)
+                by_model[model.name] = before + histogram if before else histogram
+        return replace(scores, histograms={})
+
+    work = [(model, case) for model in results.models for case in fold_of]
+    done = iter(for_each(score, work, jobs=jobs, title="scoring", show_progress=show_progress))
+    scores = {model.name: [next(done) for _ in fold_of] for model in results.models}
+    return ScoredCases(
+        cases=tuple(fold_of),
+        folds=tuple(fold_of.values()),
+        patients=tuple(patients),
+        scores=scores,
+        curves={
+            label: {model: precision_recall(histogram) for model, histogram in by_model.items()}
+            for label, by_model in sums.items()
+        },
+    )

@@ -4,8 +4,6 @@ nan is undefined and excluded everywhere. inf is the distance of a label that pr
 lacks: it is included in ranks, medians, wins and losses, and excluded from means.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -46,25 +44,23 @@ class Bootstrap:
     """
 
     def __init__(self, patients: Sequence[str], *, seed: int, resamples: int = RESAMPLES) -> None:
+        self.patients = patients
         names, self._owner = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
         self.num_patients = len(names)
         generator = np.random.default_rng(seed)
         shape = (resamples, self.num_patients)
-        drawn = (
-            generator.integers(0, self.num_patients, shape)
-            + self.num_patients * np.arange(resamples)[:, None]
-        )
+        first_places = self.num_patients * np.arange(resamples)[:, None]
+        drawn = generator.integers(0, self.num_patients, shape) + first_places
         # how often each patient is in each draw
         self._draws = np.bincount(drawn.ravel(), minlength=math.prod(shape)).reshape(shape).astype(float)
 
     def mean_interval(self, values: ArrayLike) -> Interval:
-        """Return the 95 % interval of the mean of the finite values, one value for each case.
+        """Return the 95 % interval of the mean of the finite values, of which there is one for each case.
 
         nan where fewer than two patients have one.
-
-        Raises:
-            PancextError: there is not one value for each case.
         """
+        from scipy.stats import norm, t
+
         array = np.asarray(values, dtype=float)
         if array.shape != self._owner.shape:
             raise PancextError(f"{len(self._owner)} cases, but values of shape {array.shape}. Give one each.")
@@ -80,32 +76,23 @@ class Bootstrap:
         drawn = self._draws @ counts
         with np.errstate(invalid="ignore", divide="ignore"):
             means = (self._draws @ sums) / drawn
-        end = expanded_end(patients)
+        # The share of draws to exclude at each end: at most 2.5 %, less for fewer patients.
+        quantile = t.ppf((1 + LEVEL) / 2, patients - 1)
+        end = float(norm.cdf(-math.sqrt(patients / (patients - 1)) * quantile))
         low, high = np.quantile(means[drawn > 0], [end, 1 - end])
         return centre + float(low), centre + float(high)
-
-
-def expanded_end(patients: int) -> float:
-    """Return the share of draws to exclude at each end: at most 2.5 %, less for fewer patients."""
-    from scipy.stats import norm, t
-
-    quantile = t.ppf((1 + LEVEL) / 2, patients - 1)
-    return float(norm.cdf(-math.sqrt(patients / (patients - 1)) * quantile))
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
     """Return the two-sided p of Wilcoxon's signed-rank test that the differences are symmetric about 0.
 
-    Zeros are dropped, as Wilcoxon did, and ties share their mean rank. Up to 300 differences
-    the distribution is exact, ties included; above, scipy's normal approximation with its correction for
-    ties. Differences that agree in nine digits, counted from the leading digit of the largest, are tied.
-    Differences that are all 0 give 1; without any there is no test and p is nan.
+    Zeros are dropped, as Wilcoxon did; ties, equal in nine digits counted from the leading digit of the
+    largest, share their mean rank. Up to 300 differences the distribution is exact, ties included; above it
+    is scipy's normal approximation. Differences that are all 0 give 1, none at all nan.
     """
-    array = np.asarray(differences, dtype=float)
-    array = array[~np.isnan(array)]
-    if not len(array):
+    signed = _signed_ranks(differences)
+    if signed is None:
         return math.nan
-    signed = _signed_ranks(array)
     if not len(signed):
         return 1.0
     if len(signed) > MOST_EXACT:
@@ -131,21 +118,23 @@ def rank_biserial(differences: ArrayLike) -> float:
 
     Zeros are dropped; differences that are all 0 give 0, none at all nan.
     """
-    array = np.asarray(differences, dtype=float)
-    array = array[~np.isnan(array)]
-    if not len(array):
+    signed = _signed_ranks(differences)
+    if signed is None:
         return math.nan
-    signed = _signed_ranks(array)
     return float(signed.sum() / np.abs(signed).sum()) if len(signed) else 0.0
 
 
-def _signed_ranks(differences: Values) -> Values:
+def _signed_ranks(differences: ArrayLike) -> Values | None:
+    """Return the ranks of the differences other than 0, or None if there is no difference at all."""
     from scipy.stats import rankdata
 
-    finite = np.abs(differences[np.isfinite(differences)])
-    largest = float(finite.max()) if len(finite) else 0.0
+    array = np.asarray(differences, dtype=float)
+    array = array[~np.isnan(array)]
+    if not len(array):
+        return None
+    largest = np.abs(array[np.isfinite(array)]).max(initial=0)
     # 0.3 - 0.2 and 0.4 - 0.3 are equal differences, though not to the last bit.
-    rounded = np.round(differences / largest, RANKED_DIGITS) if largest > 0 else differences
+    rounded = np.round(array / largest, RANKED_DIGITS) if largest > 0 else array
     kept = rounded[rounded != 0]
     return np.sign(kept) * rankdata(np.abs(kept))
 
@@ -169,7 +158,6 @@ def least_p(pairs: int) -> float:
 def wins_ties_losses(gains: ArrayLike) -> tuple[int, int, int]:
     """Count the gains above, within and below the tolerance of a tie, 0.001 in the metric's unit."""
     array = np.asarray(gains, dtype=float)
-    array = array[~np.isnan(array)]
-    wins = int(np.count_nonzero(array > TIE_TOLERANCE))
-    losses = int(np.count_nonzero(array < -TIE_TOLERANCE))
-    return wins, len(array) - wins - losses, losses
+    groups = (array > TIE_TOLERANCE, np.abs(array) <= TIE_TOLERANCE, array < -TIE_TOLERANCE)
+    wins, ties, losses = (int(np.count_nonzero(group)) for group in groups)
+    return wins, ties, losses

@@ -1,7 +1,5 @@
 """Groups of cases by the true size of a label."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import Values
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
+from nnunet_pancext.evaluation.scores import summary_statistics
 
 MILLIMETRES, MILLILITRES = "mm", "mL"
 # AJCC Cancer Staging Manual, 8th edition, exocrine pancreas: T1 is at most 2 cm in greatest dimension,
@@ -56,17 +55,6 @@ class Stratification:
         return groups
 
 
-@dataclass(frozen=True, kw_only=True)
-class StratumRow:
-    """One metric of one model in the cases of one group."""
-
-    model: str
-    label: str
-    metric: str
-    stratum: str
-    spread: SummaryStatistics
-
-
 def parse_stratification(text: str, labels: Sequence[str]) -> Stratification:
     """Read `tumour=10,20,40mm` or `pancreas=60,90mL`.
 
@@ -75,7 +63,7 @@ def parse_stratification(text: str, labels: Sequence[str]) -> Stratification:
     """
     match = ENTRY.fullmatch(text.strip())
     try:
-        edges = tuple(float(edge) for edge in match["edges"].split(",")) if match else ()
+        edges = tuple(map(float, match["edges"].split(","))) if match else ()
     except ValueError:
         edges = ()
     if not match or not edges:
@@ -97,21 +85,19 @@ def default_stratifications(scored: ScoredCases, *, dataset_json: Mapping[str, A
     for label in scored.labels:
         if label not in dataset_json["labels"]:
             continue
-        if is_lesion(label, dataset_json):
-            stratifications.append(
-                Stratification(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES)
-            )
-            continue
         volumes = scored.true_volumes_ml(label)
         present = volumes[volumes > 0]
-        if len(present) >= FEWEST:
+        if _is_lesion(label, dataset_json):
+            tnm = Stratification(label=label, edges=TNM_EDGES_MM, unit=MILLIMETRES, remarks=TNM_STAGES)
+            stratifications.append(tnm)
+        elif len(present) >= FEWEST:
             low, high = np.quantile(present, [1 / 3, 2 / 3]).tolist()
             if low < high:
                 stratifications.append(Stratification(label=label, edges=(low, high), unit=MILLILITRES))
     return stratifications
 
 
-def is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
+def _is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
     """Return whether a label is a lesion: by `"pancext": {"lesion": 2}` in dataset.json, else by its name."""
     entry = dataset_json.get("pancext")
     value = entry.get("lesion") if isinstance(entry, dict) else None
@@ -122,10 +108,10 @@ def is_lesion(label: str, dataset_json: Mapping[str, Any]) -> bool:
 
 def stratum_rows(
     scored: ScoredCases, stratifications: Sequence[Stratification], metrics: Sequence[str]
-) -> list[StratumRow]:
+) -> list[Row]:
     """Return each metric of each model in each group, groups in the order of size."""
     return [
-        StratumRow(
+        Row(
             model=model,
             label=stratification.label,
             metric=metric,

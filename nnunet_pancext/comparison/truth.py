@@ -1,7 +1,5 @@
 """Whether the ground truth has changed since the models were validated on it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ import SimpleITK as sitk
 
 from nnunet_pancext.comparison.results import DatasetResults
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.former_names import former_name
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_label_map
@@ -27,20 +24,26 @@ def require_same_truth(results: DatasetResults, *, jobs: int, show_progress: boo
         PancextError: some label of some case has another number now, or a summary is not nnU-Net's.
     """
     validations = [
-        (model, fold, voxels_when_validated(model.fold(fold).summary, ending=results.ending))
+        (model, fold, _voxels_when_validated(model.fold(fold).summary, ending=results.ending))
         for model in results.models
         for fold in results.cases
         if model.fold(fold).is_validated
     ]
     recorded = {case for _, _, before in validations for case in before}
     cases = [case for case in results.fold_of if case in recorded]
+    regions, keys = results.targets.regions, results.targets.nnunet_keys
 
     def count(case: str) -> dict[str, int]:
-        return count_voxels(results.truth(case), results.targets)
+        image = read_label_map(results.truth(case))  # held: the view does not keep it
+        voxels = sitk.GetArrayViewFromImage(image)
+        return {
+            key: sum(int(np.count_nonzero(voxels == value)) for value in set(regions[name]))
+            for name, key in keys.items()
+        }
 
     counts = for_each(count, cases, jobs=jobs, title="checking ground truth", show_progress=show_progress)
     now = dict(zip(cases, counts, strict=True))
-    labels = {key: name for name, key in results.targets.nnunet_keys.items()}
+    labels = {key: name for name, key in keys.items()}
     for model, fold, before in validations:
         for case in results.cases[fold]:
             for key, voxels in before.get(case, {}).items():
@@ -53,12 +56,8 @@ def require_same_truth(results: DatasetResults, *, jobs: int, show_progress: boo
                     )
 
 
-def voxels_when_validated(path: Path, *, ending: str) -> dict[str, dict[str, float]]:
-    """Read the voxels of the ground truth, by case and by nnU-Net's key of the label, from summary.json.
-
-    Raises:
-        PancextError: the file is not nnU-Net's.
-    """
+def _voxels_when_validated(path: Path, *, ending: str) -> dict[str, dict[str, float]]:
+    """Read the voxels of the ground truth, by case and by nnU-Net's key of the label, from summary.json."""
     voxels: dict[str, dict[str, float]] = {}
     try:
         for entry in read_json(path)["metric_per_case"]:
@@ -71,16 +70,6 @@ def voxels_when_validated(path: Path, *, ending: str) -> dict[str, dict[str, flo
             "this fold again (nnUNetv2_train with --val), or delete the file to skip this check."
         ) from error
     return voxels
-
-
-def count_voxels(path: Path, targets: Targets) -> dict[str, int]:
-    """Count the voxels of a label map by nnU-Net's key of the label."""
-    image = read_label_map(path)  # held: the view does not keep it
-    values = sitk.GetArrayViewFromImage(image)
-    return {
-        key: sum(int(np.count_nonzero(values == value)) for value in set(targets.regions[name]))
-        for name, key in targets.nnunet_keys.items()
-    }
 
 
 def __getattr__(name: str) -> Any:

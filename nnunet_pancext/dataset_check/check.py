@@ -1,16 +1,11 @@
 """Checking a raw dataset: `inspect_dataset` measures and judges, `check_dataset` also writes a report."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
-from nnunet_pancext.dataset_check.channels import find_channels, find_twins
-from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding, judge_cases
-from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
+from nnunet_pancext.dataset_check.judge import ERROR, WARNING, CheckResult, judge_cases
+from nnunet_pancext.dataset_check.measure import CaseMeasure, find_channels, find_twins, measure_case
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import cannot_write
@@ -19,28 +14,6 @@ from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.nnunet_files.dataset_json import NAME, read_dataset_json
 from nnunet_pancext.raw_cases.case_checks import CaseFindings, find_duplicates
 from nnunet_pancext.raw_cases.source import Problem, SourceCase
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """Measures and findings by case, the worst case first in `findings`; `report` is None until written."""
-
-    dataset: Path
-    labels: Mapping[str, tuple[int, ...]]
-    is_ct: bool
-    cases: Mapping[str, SourceCase]
-    measures: dict[str, CaseMeasure]
-    findings: dict[str, list[Finding]]
-    report: Path | None = None
-
-    def count(self, level: str) -> int:
-        """Return the number of cases with a finding of this level."""
-        return sum(any(one.level == level for one in findings) for findings in self.findings.values())
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether no case has an error."""
-        return not self.count(ERROR)
 
 
 def check_dataset(
@@ -54,17 +27,10 @@ def check_dataset(
     result = inspect_dataset(folder, jobs=jobs, show_progress=show_progress)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        figures = draw_cases(
-            [result.cases[case] for case in result.findings][:MOST_PICTURES],
-            measures=result.measures,
-            labels=result.labels,
-            is_ct=result.is_ct,
-            folder=out / "pictures",
-            in_parallel=_in_parallel(jobs, show_progress),
-        )
-        report = write_check_report(
-            out, dataset=folder, measures=result.measures, findings=result.findings, pictures=figures
-        )
+        worst = [result.cases[case] for case in result.findings][:MOST_PICTURES]
+        in_parallel = _in_parallel(jobs, show_progress)
+        figures = draw_cases(worst, result, folder=out / "pictures", in_parallel=in_parallel)
+        report = write_check_report(out, result, pictures=figures)
     except OSError as error:
         raise cannot_write(out, error) from error
     return replace(result, report=report)
@@ -81,27 +47,20 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
         PancextError: the folder is not a raw dataset.
     """
     declared = read_dataset_json(folder / NAME)
-    values, channel_count = declared.values, len(declared.channel_names)
+    values, is_ct = declared.values, declared.is_ct  # before the long reading, as they may be refused
     labels = {name: several for name, several in values.items() if several != (0,) and name != "ignore"}
     cases, channels = list_cases(folder, ending=declared.file_ending)
-    measure = partial(
-        measure_case,
-        root=folder,
-        labels=labels,
-        allowed={0, *chain.from_iterable(values.values())},
-        channels=channels,
-        channel_count=channel_count,
-    )
+    measure = partial(measure_case, declared=declared, labels=labels, channels=channels)
     with quiet_itk():
         measures = _in_parallel(jobs, show_progress)(measure, cases, title="reading")
     measures = add_duplicates(measures, cases)
     return CheckResult(
         dataset=folder,
         labels=labels,
-        is_ct=declared.is_ct,
+        is_ct=is_ct,
         cases={case.case_id: case for case in cases},
         measures={measure.case_id: measure for measure in measures},
-        findings=judge_cases(measures, is_ct=declared.is_ct),
+        findings=judge_cases(measures, is_ct=is_ct),
     )
 
 
@@ -130,10 +89,7 @@ def list_cases(folder: Path, *, ending: str) -> tuple[list[SourceCase], dict[str
 def add_duplicates(measures: list[CaseMeasure], cases: list[SourceCase]) -> list[CaseMeasure]:
     """Return the measures with a problem added for each channel or case id that occurs twice."""
     image_names = {case.case_id: f"{case.image.parent.name}/{case.image.name}" for case in cases}
-    images = [
-        CaseFindings(case_id=one.case_id, problems=(), image_hash=one.image_hash, size=None, spacing_mm=None)
-        for one in measures
-    ]
+    images = [CaseFindings(case_id=one.case_id, image_hash=one.image_hash) for one in measures]
     hashes = {
         one.case_id: {**({0: one.image_hash} if one.image_hash else {}), **one.channel_hashes}
         for one in measures

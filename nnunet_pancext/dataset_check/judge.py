@@ -1,15 +1,15 @@
 """What is wrong with a case, by itself and compared with the other cases of its dataset."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.raw_cases.case_checks import rounded
 from nnunet_pancext.raw_cases.orientation import Reorientation
+from nnunet_pancext.raw_cases.source import SourceCase
 
 ERROR, WARNING = "error", "warning"
 WEIGHT = {ERROR: 100.0, WARNING: 10.0}
@@ -34,6 +34,28 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.level}: {self.kind}: {self.message}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """Measures and findings by case, the worst case first in `findings`; `report` is None until written."""
+
+    dataset: Path
+    labels: Mapping[str, tuple[int, ...]]
+    is_ct: bool
+    cases: Mapping[str, SourceCase]
+    measures: dict[str, CaseMeasure]
+    findings: dict[str, list[Finding]]
+    report: Path | None = None
+
+    def count(self, level: str) -> int:
+        """Return the number of cases with a finding of this level."""
+        return sum(any(one.level == level for one in findings) for findings in self.findings.values())
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no case has an error."""
+        return not self.count(ERROR)
 
 
 def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, list[Finding]]:
@@ -92,8 +114,8 @@ def _spacing_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Fi
 
 def _mean_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
     for name in sorted({name for one in measures for name in one.labels}):
-        means = {one.case_id: one.labels[name].mean for one in measures if name in one.labels}
-        means = {case: mean for case, mean in means.items() if not math.isnan(mean)}
+        labels = {one.case_id: one.labels[name] for one in measures if name in one.labels}
+        means = {case: label.mean for case, label in labels.items() if not math.isnan(label.mean)}
         if len(means) < LEAST_CASES:
             continue
         middle = median(means.values())

@@ -1,20 +1,18 @@
 """The report of a check: a page with a figure of each case, worst first, and the same as JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_check.judge import ERROR, WARNING, Finding
+from nnunet_pancext.dataset_check.judge import ERROR, WARNING, CheckResult, Finding
 from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.io.files import write_json
-from nnunet_pancext.pages.page import write_page
-from nnunet_pancext.pages.tables import Cell
+from nnunet_pancext.pages.page import Cell, write_page
 from nnunet_pancext.raw_cases.source import SourceCase
 
 REPORT_NAME, JSON_NAME = "report.html", "report.json"
@@ -22,43 +20,29 @@ MOST_PICTURES = 300  # browsers cannot open a page with thousands
 
 
 def draw_cases(
-    cases: Sequence[SourceCase],
-    *,
-    measures: Mapping[str, CaseMeasure],
-    labels: Mapping[str, tuple[int, ...]],
-    is_ct: bool,
-    folder: Path,
-    in_parallel: Callable[..., list],
+    cases: Sequence[SourceCase], result: CheckResult, *, folder: Path, in_parallel: Callable[..., list]
 ) -> dict[str, Path]:
     """Draw each case whose image is readable, a volume through the centre of its label; return files by case.
 
     Labels are aligned by voxel index, whatever their header says. If a label cannot be drawn, its image is
     drawn alone.
     """
-    single = {name: values[0] for name, values in labels.items() if len(values) == 1}
-    parts = {value for values in labels.values() for value in values} - set(single.values())
+    single = {name: values[0] for name, values in result.labels.items() if len(values) == 1}
+    parts = {value for values in result.labels.values() for value in values} - set(single.values())
     drawn = {**single, **{f"label {value}": value for value in sorted(parts)}}
 
     def draw(case: SourceCase) -> tuple[str, Path] | None:
         target = folder / f"{case.case_id}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        measure = measures[case.case_id]
+        measure = result.measures[case.case_id]
+        shared: dict[str, Any] = {"image": case.image, "labels": drawn, "title": case.case_id}
         for label in (case.label, None) if measure.labels else (None,):
             try:
                 if len(measure.size or ()) == 2:
-                    write_slice_overlay(
-                        target, image=case.image, label=label, labels=drawn, title=case.case_id
-                    )
+                    write_slice_overlay(target, label=label, **shared)
                 else:
                     write_overlay(
-                        target,
-                        image=case.image,
-                        truth=label,
-                        prediction=None,
-                        labels=drawn,
-                        title=case.case_id,
-                        is_ct=is_ct,
-                        by_voxel=True,
+                        target, truth=label, prediction=None, is_ct=result.is_ct, by_voxel=True, **shared
                     )
             except PancextError:
                 continue  # the findings report what is wrong
@@ -68,35 +52,24 @@ def draw_cases(
     return dict(filter(None, in_parallel(draw, cases, title="drawing")))
 
 
-def write_check_report(
-    out: Path,
-    *,
-    dataset: Path,
-    measures: Mapping[str, CaseMeasure],
-    findings: Mapping[str, Sequence[Finding]],
-    pictures: Mapping[str, Path],
-) -> Path:
-    """Write report.json and report.html and return the latter. Cases are in the order of `findings`."""
-    write_json(
-        out / JSON_NAME,
-        {
-            "dataset": str(dataset.resolve()),
-            "cases": [case_document(measures[case], of_case) for case, of_case in findings.items()],
-        },
-    )
-    headings, rows = _measures(measures, findings)
+def write_check_report(out: Path, result: CheckResult, *, pictures: Mapping[str, Path]) -> Path:
+    """Write report.json and report.html, the worst case first, and return the latter."""
+    dataset = result.dataset.resolve()
+    cases = [_case_document(result.measures[case], findings) for case, findings in result.findings.items()]
+    write_json(out / JSON_NAME, {"dataset": str(dataset), "cases": cases})
+    headings, rows = _measures(result)
     target = out / REPORT_NAME
     write_page(
         target,
         "dataset_check/report.html",
-        title=f"Check of {dataset.resolve().name}",
+        title=f"Check of {dataset.name}",
         notes=(),
         counts={
-            "cases": len(measures),
-            "with errors": sum(any(f.level == ERROR for f in of_case) for of_case in findings.values()),
-            "with warnings": sum(any(f.level == WARNING for f in of_case) for of_case in findings.values()),
+            "cases": len(result.measures),
+            "with errors": result.count(ERROR),
+            "with warnings": result.count(WARNING),
         },
-        findings={case: list(of_case) for case, of_case in findings.items()},
+        findings=result.findings,
         pictures=pictures,
         headings=headings,
         rows=rows,
@@ -104,39 +77,33 @@ def write_check_report(
     return target
 
 
-def case_document(measure: CaseMeasure, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return the entry of a case in report.json; unknown numbers are null."""
+def _case_document(measure: CaseMeasure, findings: Sequence[Finding]) -> dict[str, Any]:
     return {
         "case": measure.case_id,
-        "findings": [{"level": f.level, "kind": f.kind, "message": f.message} for f in findings],
+        "findings": [asdict(finding) for finding in findings],
         "size": measure.size,
         "spacing_mm": measure.spacing_mm,
         "lowest": measure.lowest,
         "highest": measure.highest,
         "orientation": None if measure.orientation is None else str(measure.orientation),
         "labels": {
-            name: {
-                "voxels": label.voxels,
-                "volume_ml": label.volume_ml,
-                "mean": None if math.isnan(label.mean) else label.mean,
-            }
+            name: asdict(label) | {"mean": None if math.isnan(label.mean) else label.mean}
             for name, label in measure.labels.items()
         },
     }
 
 
-def _measures(
-    measures: Mapping[str, CaseMeasure], findings: Mapping[str, Sequence[Finding]]
-) -> tuple[list[str], list[list[Cell]]]:
-    """Tabulate findings, sizes, spacings, intensities and labels, in the order of `findings`."""
-    names = list(dict.fromkeys(name for measure in measures.values() for name in measure.labels))
-    in_ml = any(
-        label.volume_ml is not None for measure in measures.values() for label in measure.labels.values()
-    )
+def _measures(result: CheckResult) -> tuple[list[str], list[list[Cell]]]:
+    """Tabulate findings, sizes, spacings, intensities and labels, the worst case first."""
+    measured = [
+        (name, label) for measure in result.measures.values() for name, label in measure.labels.items()
+    ]
+    names = list(dict.fromkeys(name for name, _ in measured))
+    in_ml = any(label.volume_ml is not None for _, label in measured)
     rows = []
-    for case, of_case in findings.items():
-        measure = measures[case]
-        levels = [finding.level for finding in of_case]
+    for case, findings in result.findings.items():
+        measure = result.measures[case]
+        levels = [finding.level for finding in findings]
         size, spacing = measure.size or (), measure.spacing_mm or ()
         row = [
             Cell(text=case),
@@ -148,11 +115,9 @@ def _measures(
         ]
         for name in names:
             label = measure.labels.get(name)
-            if label is None:
-                row += [_number_cell(None, ""), _number_cell(None, "")]
-                continue
-            amount = _number_cell(label.volume_ml, ".1f") if in_ml else _number_cell(label.voxels, "d")
-            row += [amount, _number_cell(label.mean, ".0f")]
+            amount = None if label is None else label.volume_ml if in_ml else label.voxels
+            mean = None if label is None else label.mean
+            row += [_number_cell(amount, ".1f" if in_ml else "d"), _number_cell(mean, ".0f")]
         rows.append(row)
     headings = ["case", "errors", "warnings", "size", "spacing, mm", "lowest", "highest"]
     for name in names:

@@ -1,8 +1,7 @@
 """The figure of a greyscale image with the contours of its label."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,7 @@ def write_slice_overlay(
 ) -> None:
     """Write a PNG of a 2D image as stored, over its full range of values, with the contours of its label.
 
-    Raises:
-        PancextError: a file cannot be read, has more than one value per pixel or more than two axes, or the
-            two differ in size.
+    Files that are not greyscale images of one size are refused.
     """
     picture = _read(image)
     mask = None if label is None else _read(label)
@@ -47,9 +44,8 @@ def write_slice_overlay(
     axes.set_title(title, color=INK, fontsize=9, loc="left", pad=4, parse_math=False)
     lines = []
     masks = {} if mask is None else {name: mask == value for name, value in labels.items()}
-    for index, (name, shown) in enumerate(masks.items()):
-        colour = TRUTH_COLOURS[index % len(TRUTH_COLOURS)]
-        draw_contour(axes, shown, pixel_mm=(1, 1), colour=colour, linestyle="solid", linewidth=1.6)
+    for (name, shown), colour in zip(masks.items(), cycle(TRUTH_COLOURS), strict=False):
+        draw_contour(axes, shown, pixel_mm=(1, 1), color=colour, linestyle="solid", linewidth=1.6)
         lines.append(Line2D([], [], color=colour, label=name if shown.any() else f"{name} (none)"))
     write_figure(target, figure, legend=lines, columns=3, fontsize=8)
 

@@ -1,7 +1,5 @@
 """The result of a conversion, its conversion_report.json and the summary on the console."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +36,7 @@ class ConversionResult:
     file_counts: dict[str, int]
 
     @classmethod
-    def from_report(cls, folder: Path, *, dataset_id: int) -> ConversionResult:
+    def from_report(cls, folder: Path, *, dataset_id: int) -> "ConversionResult":
         """Return the result of the conversion that wrote the report in `folder`."""
         report = read_json(folder / REPORT_NAME, expect=dict)
         written = report["written"]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.demo.split import Split
-from nnunet_pancext.evaluation.headlines import case_caption, headlines
 from nnunet_pancext.evaluation.scores import CaseScores, mean_dice
 from nnunet_pancext.evaluation.targets import read_targets
+from nnunet_pancext.evaluation.totals_table import case_caption, headlines
 from nnunet_pancext.nnunet_commands.runner import CommandRecord
 from nnunet_pancext.pages.numbers import UNDEFINED, UNDEFINED_MEANING, score_text
 from nnunet_pancext.pages.page import write_page

@@ -1,8 +1,7 @@
 """Scoring a predicted label map against the ground truth."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.lesions import count_lesions
-from nnunet_pancext.evaluation.overlap import RATIOS, Overlap, count_overlap
+from nnunet_pancext.evaluation.overlap import Overlap, count_overlap
 from nnunet_pancext.evaluation.per_slice import score_slices
 from nnunet_pancext.evaluation.probabilities import (
     VoxelHistogram,
@@ -42,16 +41,6 @@ class CaseFiles:
     patient: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    """Position in the image of the box that holds every voxel of both label maps; axial slices come first."""
-
-    corner: tuple[int, ...]
-    slice_shape: tuple[int, int]
-    ignored: list[int]  # voxels in each slice of the box; there are none outside it
-    spacing_mm: tuple[float, ...]
-
-
 def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
     """Score every target of a case.
 
@@ -74,26 +63,35 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
         box = _box(prediction, truth)
         slice_shape, voxels = truth.shape[1:], truth.size
         prediction, truth = prediction[box], truth[box]
-        _require_declared(prediction, targets, what=f"the prediction {files.prediction}")
-        _require_declared(truth, targets, what=f"the ground truth {files.truth}")
+        for what, label_map in (
+            (f"the prediction {files.prediction}", prediction),
+            (f"the ground truth {files.truth}", truth),
+        ):
+            unknown = sorted(set(np.unique(label_map).tolist()) - targets.values)
+            if unknown:
+                raise PancextError(
+                    f"{what} holds the values {unknown}, which are not among the declared labels "
+                    f"{sorted(targets.values)}. Declare them, or evaluate label maps of this dataset."
+                )
         histograms = _histograms(files, stored_truth, targets=targets)
     except PancextError as error:
         raise PancextError(f"Case {files.case!r}: {error}") from error
 
     ignored = _mask(truth, () if targets.ignore is None else (targets.ignore,))
     spacing_mm = list(truth_image.GetSpacing()[::-1])
-    frame = _Frame(
-        corner=tuple(part.start for part in box[1:]),
-        slice_shape=slice_shape,
-        ignored=np.count_nonzero(ignored, axis=(1, 2)).tolist(),
-        spacing_mm=(spacing_mm.pop(axial), *spacing_mm),
-    )
-    voxels -= sum(frame.ignored)
+    spacing_mm.insert(0, spacing_mm.pop(axial))
+    # The box holds every voxel of both label maps, and hence all that are ignored.
+    in_slices = np.count_nonzero(ignored, axis=(1, 2)).tolist()
+    frame = {"shape": slice_shape, "corner": tuple(part.start for part in box[1:]), "ignored": in_slices}
     labels, overlaps = {}, {}
     for name, values in targets.regions.items():
         masks = _mask(prediction, values) & ~ignored, _mask(truth, values) & ~ignored
-        overlaps[name] = count_overlap(*masks, voxels=voxels)
-        labels[name] = _score_label(*masks, frame, overlaps[name], histograms.get(name))
+        overlaps[name] = count_overlap(*masks, voxels=voxels - sum(in_slices))
+        scores = score_slices(*masks, **frame)
+        if name in histograms:
+            scores["probability"] = histograms[name].highest
+            scores["average_precision"] = precision_recall(histograms[name]).average_precision
+        labels[name] = _score_label(*masks, spacing_mm, overlaps[name], scores)
     return CaseScores(
         case=files.case,
         patient=files.patient,
@@ -108,18 +106,15 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
 def _score_label(
     prediction: NDArray[np.bool_],
     truth: NDArray[np.bool_],
-    frame: _Frame,
+    spacing_mm: Sequence[float],
     overlap: Overlap,
-    histogram: VoxelHistogram | None,
+    scores: dict[str, float],
 ) -> LabelScores:
-    distances = surface_distances(prediction, truth, spacing_mm=frame.spacing_mm)
+    distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
     lesions = count_lesions(prediction, truth)
-    slices = score_slices(
-        prediction, truth, shape=frame.slice_shape, corner=frame.corner, ignored=frame.ignored
-    )
-    voxel_ml = math.prod(frame.spacing_mm) / MM3_PER_ML
+    voxel_ml = math.prod(spacing_mm) / MM3_PER_ML
     return LabelScores(
-        **{ratio: getattr(overlap, ratio) for ratio in RATIOS},
+        **overlap.ratios,
         f1=overlap.dice,
         hd95_mm=distances.hd95_mm,
         assd_mm=distances.assd_mm,
@@ -128,15 +123,10 @@ def _score_label(
         volume_ml=(overlap.tp + overlap.fp) * voxel_ml,
         truth_volume_ml=(overlap.tp + overlap.fn) * voxel_ml,
         volume_error_ml=(overlap.fp - overlap.fn) * voxel_ml,
-        s_measure=slices.s_measure,
-        e_measure=slices.e_measure,
         lesions=lesions.lesions,
         lesions_found=lesions.detected,
         false_positives=lesions.false_positives,
-        slices=slices.slices,
-        **{f"slice_{ratio}": getattr(slices, ratio) for ratio in RATIOS},
-        probability=histogram.highest if histogram else math.nan,
-        average_precision=precision_recall(histogram).average_precision if histogram else math.nan,
+        **scores,
     )
 
 
@@ -156,7 +146,7 @@ def _histograms(
 
 def _mask(label_map: NDArray[np.generic], values: tuple[int, ...]) -> NDArray[np.bool_]:
     mask = np.zeros(label_map.shape, dtype=bool)
-    for value in values:
+    for value in values:  # much faster than np.isin
         mask |= label_map == value
     return mask
 
@@ -171,15 +161,6 @@ def _box(first: NDArray[np.generic], second: NDArray[np.generic]) -> tuple[slice
         box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if len(occupied) else slice(0, 0))
         filled = filled[(slice(None),) * axis + (box[-1],)]
     return tuple(box)
-
-
-def _require_declared(values: NDArray[np.generic], targets: Targets, *, what: str) -> None:
-    unknown = sorted(set(np.unique(values).tolist()) - targets.values)
-    if unknown:
-        raise PancextError(
-            f"{what} holds the values {unknown}, which are not among the declared labels "
-            f"{sorted(targets.values)}. Declare them, or evaluate label maps of this dataset."
-        )
 
 
 def _axial_axis(image: sitk.Image) -> int:

@@ -1,10 +1,7 @@
 """Scoring a folder of predicted label maps against a folder of ground-truth label maps."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -33,11 +30,7 @@ def evaluate_folder(
     file_ending: str = ".nii.gz",
     jobs: int = 1,
 ) -> list[CaseScores]:
-    """Score each label map in `truths` against the prediction of the same name, in the order of names.
-
-    `labels` are those of `dataset.json`; `read_targets` says what is scored. Predictions without ground truth
-    are left out. Raises PancextError as `evaluate` does.
-    """
+    """Score each label map in `truths` as `evaluate` does; predictions without ground truth are left out."""
     return evaluate(
         predictions, truths, labels=labels, file_ending=file_ending, jobs=jobs, allow_extra=True
     ).scores
@@ -60,20 +53,12 @@ def evaluate(
 ) -> Evaluation:
     """Score each label map in `truths` against the prediction of the same name.
 
-    Args:
-        predictions: folder of predicted label maps.
-        truths: folder of ground-truth label maps.
-        labels: those of dataset.json.
-        file_ending: of all label maps.
-        jobs: number of cases in memory at a time.
-        probabilities: also score what `nnUNetv2_predict --save_probabilities` wrote beside each prediction.
-        keep_going: record a case that cannot be scored as a failure, instead of stopping.
-        allow_extra: leave out predictions without ground truth.
-        only: leave out all other cases.
-        patient_regex: its first group is the patient; by default split.json beside the ground-truth folder
-            names the patient, else the case does.
-        show_progress: print a progress bar.
-        advice: end of the message on cases missing in one of the folders.
+    `labels` are those of dataset.json. With `probabilities`, what `nnUNetv2_predict --save_probabilities`
+    wrote beside each prediction is scored too. With `keep_going` a case that cannot be scored is recorded as
+    a failure. Predictions without ground truth are left out with `allow_extra`, all cases but `only` if
+    given. The first group of `patient_regex` is the patient; by default split.json beside the folder of the
+    ground truth names the patient, else the case does. `advice` ends the message on cases missing in one of
+    the folders.
 
     Raises:
         PancextError: a folder does not exist, there is no ground truth, no case could be scored, or (unless
@@ -89,21 +74,18 @@ def evaluate(
             f"No file ending in {file_ending!r} in the folder of ground-truth label maps {truths}. "
             "Check the folder and the file ending."
         )
-    missing = sorted(cases - predicted)
-    extra = [] if allow_extra else sorted(predicted - cases)
+    missing, extra = sorted(cases - predicted), [] if allow_extra else sorted(predicted - cases)
     if (missing or extra) and not keep_going:
-        messages = []
-        if missing:
-            messages.append(
-                f"No prediction for {len(missing)} of {len(cases)} cases in {predictions}: "
-                f"{', '.join(missing)}. Predict these cases too, or remove their label maps from {truths}."
-            )
-        if extra:
-            messages.append(
-                f"No ground truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
-                "Give the folder of their ground truth, or remove these predictions."
-            )
-        raise PancextError(" ".join([*messages, advice]).rstrip())
+        no_prediction = (
+            f"No prediction for {len(missing)} of {len(cases)} cases in {predictions}: "
+            f"{', '.join(missing)}. Predict these cases too, or remove their label maps from {truths}."
+        )
+        no_truth = (
+            f"No ground truth for {len(extra)} predictions in {truths}: {', '.join(extra)}. "
+            "Give the folder of their ground truth, or remove these predictions."
+        )
+        messages = (no_prediction if missing else "", no_truth if extra else "", advice)
+        raise PancextError(" ".join(filter(None, messages)))
     failures = {
         **dict.fromkeys(missing, f"No prediction in {predictions}. Predict this case too."),
         **dict.fromkeys(extra, f"No ground truth in {truths}. Add it, or remove the prediction."),
@@ -119,14 +101,18 @@ def evaluate(
         )
         for case in sorted(cases & predicted)
     ]
-    work = partial(_score, targets=targets, keep_going=keep_going)
-    scores = []
-    outcomes = for_each(work, files, jobs=jobs, title="evaluating", show_progress=show_progress)
-    for file, outcome in zip(files, outcomes, strict=True):
-        if isinstance(outcome, CaseScores):
-            scores.append(outcome)
-        else:
-            failures[file.case] = str(outcome)
+
+    def score(files: CaseFiles) -> CaseScores | None:
+        try:
+            return score_case(files, targets=targets)
+        except PancextError as error:
+            if not keep_going:
+                raise
+            failures[files.case] = str(error)
+            return None
+
+    outcomes = for_each(score, files, jobs=jobs, title="evaluating", show_progress=show_progress)
+    scores = [outcome for outcome in outcomes if outcome is not None]
     failures = dict(sorted(failures.items()))
     if not scores:
         listed = "\n  ".join(failure_text(case, text) for case, text in failures.items())
@@ -144,12 +130,3 @@ def require_folders(predictions: Path, truths: Path) -> None:
 def failure_text(case: str, text: str) -> str:
     """Return why a case has no scores, with its name."""
     return text if repr(case) in text else f"Case {case!r}: {text}"
-
-
-def _score(files: CaseFiles, *, targets: Targets, keep_going: bool) -> CaseScores | PancextError:
-    try:
-        return score_case(files, targets=targets)
-    except PancextError as error:
-        if not keep_going:
-            raise
-        return error

@@ -1,7 +1,5 @@
 """Lesions detected and missed: components of one mask matched with those of another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

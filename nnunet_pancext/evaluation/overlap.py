@@ -1,7 +1,5 @@
 """Overlap of two masks, from counts of voxels."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -25,6 +23,11 @@ class Overlap:
     fp: int
     fn: int
     tn: int
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """All `RATIOS` by name."""
+        return {name: getattr(self, name) for name in RATIOS}
 
     @property
     def dice(self) -> float:

@@ -1,7 +1,5 @@
 """Scores of nnU-Net's probabilities: precision-recall curves of voxels, and the ranking of patients."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from nnunet_pancext.errors import PancextError
 
 KEY = "probabilities"
+WRITE_AGAIN = "Write them again with `nnUNetv2_predict --save_probabilities`."
 HOW_VALIDATION_HAS_THEM = "nnUNetv2_train with --val --npz writes them"
 # Within a bin the smaller of p and 1 - p has the same leading bits as float32: 256 bins for each doubling
 # from 2⁻²⁴, the resolution of float32 just below 1, to 1/2.
@@ -38,7 +37,7 @@ class VoxelHistogram:
     rest: NDArray[np.int64]
     highest: float
 
-    def __add__(self, other: VoxelHistogram) -> VoxelHistogram:
+    def __add__(self, other: "VoxelHistogram") -> "VoxelHistogram":
         """Return the histogram of both sets of voxels."""
         return VoxelHistogram(
             target=self.target + other.target,
@@ -70,16 +69,19 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
         PancextError: the file is unreadable, has another shape, or holds values that are not probabilities.
     """
     try:
-        probabilities = _load(path)
+        # Python 3.11 sometimes fails to parse the header of an intact file if several threads parse at once
+        # (github.com/python/cpython/issues/106905).
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(SystemError):
+                probabilities = _load(path)
+                break
+        else:
+            probabilities = _load(path)
     except Exception as error:  # a damaged zip or array can raise anything
-        raise PancextError(
-            f"Cannot read the probabilities {path} ({error}). "
-            "Write them again with `nnUNetv2_predict --save_probabilities`."
-        ) from error
+        raise PancextError(f"Cannot read the probabilities {path} ({error}). {WRITE_AGAIN}") from error
     if probabilities.dtype.kind not in "fiu":
         raise PancextError(
-            f"The probabilities {path} are of the type {probabilities.dtype}, not numbers. "
-            "Write them again with `nnUNetv2_predict --save_probabilities`."
+            f"The probabilities {path} are of the type {probabilities.dtype}, not numbers. {WRITE_AGAIN}"
         )
     if probabilities.shape != (channels, *shape):
         raise PancextError(
@@ -97,15 +99,6 @@ def read_probabilities(path: Path, *, channels: int, shape: tuple[int, ...]) -> 
 
 
 def _load(path: Path) -> NDArray[np.floating]:
-    # Python 3.11 sometimes fails to parse the header of an intact file if several threads parse at once
-    # (github.com/python/cpython/issues/106905).
-    for _ in range(TRIES - 1):
-        with contextlib.suppress(SystemError):
-            return _load_once(path)
-    return _load_once(path)
-
-
-def _load_once(path: Path) -> NDArray[np.floating]:
     with np.load(path) as content:
         probabilities: NDArray[np.floating] = content[KEY]
     return probabilities

@@ -1,13 +1,14 @@
 """Scores per case and label, their mean, and their CSV table."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.overlap import Overlap
@@ -87,6 +88,35 @@ class CaseScores:
     truth_file: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class SummaryStatistics:
+    """Statistics of one metric over the `n` cases in which it is defined; in `infinite` of them it is inf.
+
+    Mean and standard deviation (n - 1) are over finite values, the median is over all n. A distance is inf if
+    only one of prediction and ground truth holds the label.
+    """
+
+    mean: float
+    sd: float
+    median: float
+    n: int
+    infinite: int
+
+
+def summary_statistics(values: ArrayLike) -> SummaryStatistics:
+    """Return the statistics of the values; nan is undefined and left out."""
+    array = np.asarray(values, dtype=float)
+    defined = array[~np.isnan(array)]
+    finite = defined[np.isfinite(defined)]
+    return SummaryStatistics(
+        mean=float(finite.mean()) if len(finite) else math.nan,
+        sd=float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
+        median=float(np.median(defined)) if len(defined) else math.nan,
+        n=len(defined),
+        infinite=len(defined) - len(finite),
+    )
+
+
 def mean_dice(scores: Sequence[CaseScores], label: str) -> float:
     """Return the mean Dice of `label` over the cases in which it is defined; nan if there are none."""
     return mean(metric_values(scores, label, "dice"))
@@ -94,7 +124,7 @@ def mean_dice(scores: Sequence[CaseScores], label: str) -> float:
 
 def count_defined(scores: Sequence[CaseScores], label: str) -> int:
     """Return the number of cases in which the Dice of `label` is defined."""
-    return sum(not math.isnan(value) for value in metric_values(scores, label, "dice"))
+    return summary_statistics(metric_values(scores, label, "dice")).n
 
 
 def mean(values: Iterable[float]) -> float:
@@ -108,20 +138,22 @@ def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
 
     Numbers have ten significant digits; undefined ones are written as nan.
     """
+    rows = (
+        [case.case, label, *(f"{getattr(values, name):.10g}" for name in METRICS)]
+        for case in scores
+        for label, values in case.labels.items()
+    )
+    write_csv(path, ["case", "label", *METRICS], rows)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV file, atomically."""
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "label", *METRICS])
-        for case in scores:
-            for label, values in case.labels.items():
-                writer.writerow([case.case, label, *(f"{getattr(values, name):.10g}" for name in METRICS)])
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:
-    """Return the values of one metric of `label`, case by case.
-
-    Raises:
-        PancextError: a case was not scored for `label`, or there is no such metric.
-    """
+    """Return the values of one metric of `label`, case by case; refuse other metrics and missing labels."""
     if metric not in METRICS:
         raise PancextError(f"There is no metric {metric!r}. Give one of {', '.join(METRICS)}.")
     for case in scores:
@@ -131,3 +163,21 @@ def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list
                 "Give the labels that the cases were evaluated with."
             )
     return [getattr(case.labels[label], metric) for case in scores]
+
+
+def choose_cases(scores: Sequence[CaseScores], label: str, metric: str = "dice") -> dict[str, str]:
+    """Return the worst, median and best case by a metric of a label, or fewer if there are fewer cases.
+
+    Cases in which the metric is undefined are left out. A metric without a better direction counts as better
+    when higher.
+    """
+    sign = -1 if METRICS[metric].higher_is_better is False else 1
+    values = {case.case: sign * getattr(case.labels[label], metric) for case in scores}
+    ranked = sorted((value, case) for case, value in values.items() if not math.isnan(value))
+    if not ranked:
+        return {}
+    places = {"worst": 0, "median": (len(ranked) - 1) // 2, "best": len(ranked) - 1}
+    chosen: dict[str, str] = {}
+    for word, place in places.items():
+        chosen.setdefault(ranked[place][1], word)
+    return {word: case for case, word in chosen.items()}

@@ -1,8 +1,5 @@
 """`summary.json`: nnU-Net's summary of an evaluation, and our totals beside it."""
 
-from __future__ import annotations
-
-import csv
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +7,9 @@ from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.overlap import Overlap
-from nnunet_pancext.evaluation.scores import mean
+from nnunet_pancext.evaluation.scores import mean, write_csv
 from nnunet_pancext.evaluation.totals import LabelTotals, total
-from nnunet_pancext.io.files import atomic_path, write_json
+from nnunet_pancext.io.files import write_json
 from nnunet_pancext.version import __version__
 
 
@@ -22,52 +19,45 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
     `metric_per_case`, `mean` and `foreground_mean` have nnU-Net's keys: labels by value, regions as '(1, 2)'.
     `pancext` holds our totals by label name. As in nnU-Net's file, undefined numbers are NaN.
     """
-    targets = evaluation.targets
-    keys = targets.nnunet_keys
-    metrics = [
-        {key: _nnunet_metrics(case.overlaps[name]) for name, key in keys.items()}
-        for case in evaluation.scores
-    ]
-    means = {
-        key: {metric: mean(case[key][metric] for case in metrics) for metric in metrics[0][key]}
-        for key in keys.values()
-    }
-    write_json(
-        path,
+    targets, scores = evaluation.targets, evaluation.scores
+    cases = [
         {
-            "foreground_mean": {
-                metric: sum(values[metric] for values in means.values()) / len(means)
-                for metric in next(iter(means.values()))
+            "metrics": {
+                key: _nnunet_metrics(case.overlaps[name]) for name, key in targets.nnunet_keys.items()
             },
-            "mean": means,
-            "metric_per_case": [
-                {
-                    "metrics": values,
-                    "prediction_file": str(case.prediction_file),
-                    "reference_file": str(case.truth_file),
-                }
-                for values, case in zip(metrics, evaluation.scores, strict=True)
-            ],
-            "pancext": {
-                "version": __version__,
-                "cases": len(evaluation.scores),
-                "labels": {name: _totals(total(evaluation.scores, name)) for name in targets.regions},
-                "not_scored": evaluation.failures,
-            },
-        },
-    )
+            "prediction_file": str(case.prediction_file),
+            "reference_file": str(case.truth_file),
+        }
+        for case in scores
+    ]
+    metrics: list[Any] = [case["metrics"] for case in cases]
+    means = {
+        key: {metric: mean(case[key][metric] for case in metrics) for metric in columns}
+        for key, columns in metrics[0].items()
+    }
+    foreground = {
+        metric: sum(values[metric] for values in means.values()) / len(means)
+        for metric in next(iter(means.values()))
+    }
+    totals = {
+        "version": __version__,
+        "cases": len(scores),
+        "labels": {name: _totals(total(scores, name)) for name in targets.regions},
+        "not_scored": evaluation.failures,
+    }
+    summary = {"foreground_mean": foreground, "mean": means, "metric_per_case": cases, "pancext": totals}
+    write_json(path, summary)
 
 
 def write_curves(evaluation: Evaluation, path: Path) -> None:
     """Write the precision-recall curve of each label's voxels as CSV, atomically."""
-    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["label", "threshold", "precision", "recall"])
-        for name in evaluation.targets.regions:
-            curve = total(evaluation.scores, name).voxel_curve
-            if curve is not None:
-                for row in zip(curve.threshold, curve.precision, curve.recall, strict=True):
-                    writer.writerow([name, *(f"{value:.10g}" for value in row)])
+    rows = (
+        [name, *(f"{value:.10g}" for value in values)]
+        for name in evaluation.targets.regions
+        if (curve := total(evaluation.scores, name).voxel_curve)
+        for values in zip(curve.threshold, curve.precision, curve.recall, strict=True)
+    )
+    write_csv(path, ["label", "threshold", "precision", "recall"], rows)
 
 
 def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:

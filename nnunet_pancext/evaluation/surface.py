@@ -1,7 +1,5 @@
 """Distances between the surfaces of two masks, in mm."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What is scored: labels, regions and the ignore label, as `dataset.json` declares them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain

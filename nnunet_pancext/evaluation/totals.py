@@ -1,7 +1,5 @@
 """The scores of all cases together: means, lesion recall, and scores that need several cases."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +10,13 @@ import numpy as np
 
 from nnunet_pancext.evaluation.overlap import RATIOS
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, patient_ranking, precision_recall
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics, summary_statistics
+from nnunet_pancext.evaluation.scores import (
+    METRICS,
+    CaseScores,
+    SummaryStatistics,
+    metric_values,
+    summary_statistics,
+)
 
 PER_SLICE = (*(f"slice_{ratio}" for ratio in RATIOS), "s_measure", "e_measure")
 
@@ -41,16 +44,18 @@ class LabelTotals:
 
 
 def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
-    """Return the totals of a label.
-
-    Raises:
-        PancextError: a case was not scored for `label`.
-    """
+    """Return the totals of a label, for which every case must be scored."""
 
     def column(metric: str) -> list[float]:
         return metric_values(scores, label, metric)
 
     slices = column("slices")
+
+    def over_slices(metric: str) -> float:
+        # Each case has the mean over its own slices.
+        sums = (mean * number for mean, number in zip(column(metric), slices, strict=True) if number)
+        return sum(sums) / sum(slices) if any(slices) else math.nan
+
     lesions, detected = (int(sum(column(metric))) for metric in ("lesions", "lesions_found"))
     histograms = [case.histograms[label] for case in scores if label in case.histograms]
     auroc = average_precision = math.nan
@@ -58,7 +63,7 @@ def total(scores: Sequence[CaseScores], label: str) -> LabelTotals:
         auroc, average_precision = patient_ranking(*_by_patient(scores, label))
     return LabelTotals(
         per_volume={metric: summary_statistics(column(metric)) for metric in METRICS},
-        per_slice={metric: _pooled(column(metric), slices) for metric in PER_SLICE},
+        per_slice={metric: over_slices(metric) for metric in PER_SLICE},
         slices=int(sum(slices)),
         lesions=lesions,
         lesions_found=detected,
@@ -79,10 +84,3 @@ def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], 
         highest[patient] = float(np.fmax(highest.get(patient, math.nan), values.probability))
         has_target[patient] = has_target.get(patient, False) or values.truth_volume_ml > 0
     return list(highest.values()), list(has_target.values())
-
-
-def _pooled(means: Sequence[float], numbers: Sequence[float]) -> float:
-    """Return the mean over all slices from each case's mean over its own."""
-    total_slices = sum(numbers)
-    pooled = sum(m * n for m, n in zip(means, numbers, strict=True) if n)
-    return pooled / total_slices if total_slices else math.nan

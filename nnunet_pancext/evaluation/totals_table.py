@@ -1,32 +1,18 @@
-"""An evaluation as tables of plain text."""
-
-from __future__ import annotations
+"""An evaluation as tables of plain text, and its first numbers on a page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, SummaryStatistics, count_defined, mean_dice
+from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.evaluation.totals import LabelTotals, total
-from nnunet_pancext.pages.numbers import UNDEFINED, amount_decimals, score_text, volume_text
+from nnunet_pancext.pages.numbers import UNDEFINED, amount_decimals, score_text
 from nnunet_pancext.pages.text_table import text_table
 
-RATIOS = (
-    ("Dice", "dice"),
-    ("IoU", "iou"),
-    ("precision", "precision"),
-    ("recall", "recall"),
-    ("NSD 1 mm", "nsd_1mm"),
-    ("NSD 2 mm", "nsd_2mm"),
-)
-AMOUNTS = (
-    ("HD95, mm", "hd95_mm"),
-    ("ASSD, mm", "assd_mm"),
-    ("true volume, mL", "truth_volume_ml"),
-    ("volume error, mL", "volume_error_ml"),
-)
-
-
+RATIOS = ("dice", "iou", "precision", "recall", "nsd_1mm", "nsd_2mm")
+AMOUNTS = ("hd95_mm", "assd_mm", "truth_volume_ml", "volume_error_ml")
+SLICES = ("slice_dice", "s_measure", "e_measure")
 INFINITE_NOTE = "(+n): n more cases, in which only one of prediction and ground truth has the label"
 
 
@@ -36,26 +22,29 @@ def format_totals(evaluation: Evaluation) -> str:
     totals = [total(evaluation.scores, name) for name in names]
     volumes = [label.per_volume for label in totals]
     cases = len(evaluation.scores)
-    per_volume = {title: [_ratio(label[metric]) for label in volumes] for title, metric in RATIOS}
-    per_volume |= {title: [_amount(label[metric]) for label in volumes] for title, metric in AMOUNTS}
-    per_slice = {
-        "slices with target": [str(label.slices) for label in totals],
-        "Dice per slice": [score_text(label.per_slice["slice_dice"]) for label in totals],
-        "S-measure": [score_text(label.per_slice["s_measure"]) for label in totals],
-        "E-measure": [score_text(label.per_slice["e_measure"]) for label in totals],
-        **lesion_rows(totals),
-        **patient_rows(totals),
-    }
     tables = {
-        f"per volume, {cases} {'case' if cases == 1 else 'cases'}": per_volume,
-        "per slice and lesion": per_slice,
+        f"per volume, {cases} {'case' if cases == 1 else 'cases'}": {
+            METRICS[metric].title.replace(" at ", " "): [
+                (_ratio if metric in RATIOS else _amount)(label[metric]) for label in volumes
+            ]
+            for metric in RATIOS + AMOUNTS
+        },
+        "per slice and lesion": {
+            "slices with target": [str(label.slices) for label in totals],
+            **{
+                METRICS[metric].title: [score_text(label.per_slice[metric]) for label in totals]
+                for metric in SLICES
+            },
+            **lesion_rows(totals),
+            **patient_rows(totals),
+        },
     }
     texts = [
         text_table([[heading, *names], *([title, *cells] for title, cells in rows.items())])
         for heading, rows in tables.items()
     ]
     notes = []
-    if any(label[metric].infinite for label in volumes for _, metric in AMOUNTS):
+    if any(label[metric].infinite for label in volumes for metric in AMOUNTS):
         notes.append(INFINITE_NOTE)
     if any(math.isnan(label["dice"].mean) for label in volumes):
         notes.append(f"{UNDEFINED}: undefined in every case")
@@ -89,11 +78,28 @@ def _ratio(spread: SummaryStatistics) -> str:
 
 
 def _amount(spread: SummaryStatistics) -> str:
-    if math.isnan(spread.mean):
-        text = UNDEFINED
-    else:
-        sign = "-" if spread.mean < 0 else ""
-        text = sign + volume_text(abs(spread.mean))
-        decimals = amount_decimals(spread.mean)
-        text += "" if math.isnan(spread.sd) else f" ± {spread.sd:.{decimals}f}"
+    decimals = amount_decimals(spread.mean)
+    text = UNDEFINED if math.isnan(spread.mean) else f"{spread.mean:.{decimals}f}"
+    text += "" if math.isnan(spread.sd) else f" ± {spread.sd:.{decimals}f}"
     return text + (f" (+{spread.infinite})" if spread.infinite else "")
+
+
+def headlines(scores: Sequence[CaseScores], labels: Mapping[str, int | list[int]]) -> list[dict[str, str]]:
+    """Return name, number and number of cases of each label's mean Dice, that of the foreground first."""
+    items = []
+    for name in read_targets(labels).regions if scores else ():
+        defined = count_defined(scores, name)
+        of_all = "" if defined == len(scores) else f" of {len(scores)}"
+        items.append(
+            {
+                "name": f"Mean Dice, {name}",
+                "number": score_text(mean_dice(scores, name)),
+                "detail": f"over {defined} case{'' if defined == 1 else 's'}{of_all}",
+            }
+        )
+    return items
+
+
+def case_caption(case: CaseScores, labels: Mapping[str, int | list[int]]) -> str:
+    """Return the Dice of each label of a case in one line."""
+    return ", ".join(f"{name} {score_text(case.labels[name].dice)}" for name in read_targets(labels).regions)

@@ -1,11 +1,9 @@
 """Charts of trainings and scores as SVG, legible on light and on dark pages."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rc_context
@@ -43,36 +41,31 @@ def line_chart(
 
     `bands` are named intervals of x, every second one shaded.
     """
-    columns = _legend_columns(list(curves))
+    entry_in = 0.55 + 0.068 * max(map(len, curves), default=0)  # of the legend
+    columns = max(1, min(len(curves), int(WIDTH_IN / entry_in)))
     legend_in = LEGEND_ROW_IN * math.ceil(len(curves) / columns) if len(curves) > 1 else 0.0
-    figure, axes = _axes(width_in=WIDTH_IN, height_in=(4.2 if unit_square else 2.9) + legend_in)
+    figure, axes = _axes((4.2 if unit_square else 2.9) + legend_in)
     for index, (name, (x, y)) in enumerate(curves.items()):
-        alone = len(x) == 1
-        axes.plot(
-            x,
-            y,
-            color=COLOURS[index % len(COLOURS)],
-            linestyle=("solid", "dashed", "dotted")[index // len(COLOURS) % 3],
-            linewidth=1.6,
-            marker="o" if alone else None,
-            label=name,
-        )
+        style, colour = divmod(index, len(COLOURS))
+        (line,) = axes.plot(x, y, color=COLOURS[colour], linewidth=1.6, label=name)
+        line.set_linestyle(("solid", "dashed", "dotted")[style % 3])
+        line.set_marker("o" if len(x) == 1 else "")
     for number, (start, end, name) in enumerate(bands):
         if number % 2 == 0:
             axes.axvspan(start, end, color=SHADE, linewidth=0)
-        axes.text(
-            (start + end) / 2, 1, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
-            fontsize=8, color=INK, parse_math=False,
-        )  # fmt: skip
+        place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        axes.text((start + end) / 2, 1, name, fontsize=8, color=INK, parse_math=False, **place)
     if unit_square:
-        axes.set_xlim(0, 1.01)
-        axes.set_ylim(0, 1.03)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
+    axes.set(xlabel=x_label, ylabel=y_label)
     if all(isinstance(x, range) for x, _ in curves.values()):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(curves) > 1:
-        _legend(figure, columns)
+    if len(curves) > 1:  # below the axes, where it hides no curve
+        legend = figure.legend(
+            loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK, fontsize=8.5
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     words = [f"{y_label} by {x_label}", *(_range(name, y) for name, (_, y) in curves.items())]
     return Chart(svg=_svg(figure), text="; ".join(words))
 
@@ -87,12 +80,12 @@ def precision_recall_chart(curves: Mapping[str, PrecisionRecall]) -> Chart | Non
     return line_chart(points, x_label="recall", y_label="precision", unit_square=True) if points else None
 
 
-def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit: bool = False) -> Chart:
+def strip_chart(groups: Mapping[str, Sequence[float]], *, in_unit: bool = False) -> Chart:
     """Draw the values of each group in a row: the quartiles as a box, median, mean and every value.
 
     Infinite values are counted on the right, undefined ones omitted.
     """
-    figure, axes = _rows(list(groups), x_label=x_label)
+    figure, axes = _rows(list(groups))
     for row, values in enumerate(groups.values()):
         finite = np.array([value for value in values if math.isfinite(value)])
         colour, infinite = COLOURS[row % len(COLOURS)], sum(map(math.isinf, values))
@@ -105,10 +98,8 @@ def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit:
             axes.scatter(finite, row + offsets, s=13, color=colour, alpha=0.8)
             axes.plot(finite.mean(), row, marker="D", markersize=5, color=INK)
         if infinite:
-            axes.text(
-                1, row, f"{infinite} {TIMES} {INFINITE}", ha="right", va="center",
-                transform=axes.get_yaxis_transform(), fontsize=9, color=INK,
-            )  # fmt: skip
+            place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
+            axes.text(1, row, f"{infinite} {TIMES} {INFINITE}", fontsize=9, color=INK, **place)
     if in_unit:
         axes.set_xlim(-0.02, 1.02)
     elif any(math.isinf(value) for values in groups.values() for value in values):
@@ -118,16 +109,14 @@ def strip_chart(groups: Mapping[str, Sequence[float]], *, x_label: str, in_unit:
     return Chart(svg=_svg(figure), text="; ".join(words))
 
 
-def difference_chart(
-    differences: Mapping[str, tuple[float, tuple[float, float]]], *, x_label: str
-) -> Chart | None:
+def difference_chart(differences: Mapping[str, tuple[float, tuple[float, float]]]) -> Chart | None:
     """Draw each mean difference (first) with its interval (second) in a row, beside a line at 0.
 
     Returns None where no difference is defined.
     """
     if not any(math.isfinite(mean) for mean, _ in differences.values()):
         return None
-    figure, axes = _rows(list(differences), x_label=x_label)
+    figure, axes = _rows(list(differences))
     axes.axvline(0, color=INK, linestyle="dashed", linewidth=1)
     words = []
     for row, (name, (mean, interval)) in enumerate(differences.items()):
@@ -142,28 +131,22 @@ def difference_chart(
     return Chart(svg=_svg(figure), text="; ".join(words))
 
 
-def _rows(names: Sequence[str], *, x_label: str) -> tuple[Figure, Axes]:
+def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     """Axes with a row below each name, which has a line of its own however long it is."""
-    height_in = 0.3 + 0.55 * len(names) + (0.2 if x_label else 0)
+    height_in = 0.3 + 0.55 * len(names)
     # Fixed margins: a layout engine would take most of the time.
-    figure, axes = _axes(width_in=WIDTH_IN, height_in=height_in, layout=None)
+    figure, axes = _axes(height_in, layout=None)
     bottom = 1 - (0.05 + 0.55 * len(names)) / height_in
     axes.set_position((0.03, bottom, 0.94, 0.55 * len(names) / height_in))
-    axes.set_ylim(len(names) - 0.5, -0.6)
-    axes.set_yticks([])
-    axes.set_xlabel(x_label)
+    axes.set(ylim=(len(names) - 0.5, -0.6), yticks=[])
+    place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "bottom"}
     for row, name in enumerate(names):
-        axes.text(
-            0, row - 0.28, name, transform=axes.get_yaxis_transform(), va="bottom", fontsize=9,
-            color=INK, parse_math=False,
-        )  # fmt: skip
+        axes.text(0, row - 0.28, name, fontsize=9, color=INK, parse_math=False, **place)
     return figure, axes
 
 
-def _axes(
-    *, width_in: float, height_in: float, layout: Literal["constrained"] | None = "constrained"
-) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width_in, height_in), layout=layout, facecolor="none")
+def _axes(height_in: float, *, layout: Literal["constrained"] | None = "constrained") -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout=layout, facecolor="none")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     axes.set_facecolor("none")
@@ -181,29 +164,13 @@ def _axes(
 def _range(name: str, values: Sequence[float], *, with_mean: bool = False) -> str:
     """Describe a group in words."""
     finite = [value for value in values if math.isfinite(value)]
-    infinite = sum(map(math.isinf, values))
     words = []
     if finite:
         mean = f", mean {np.mean(finite):.3g}" if with_mean else ""
         words.append(f"{min(finite):.3g} to {max(finite):.3g}, median {np.median(finite):.3g}{mean}")
-    if infinite:
+    if infinite := sum(map(math.isinf, values)):
         words.append(f"{infinite} infinite")
     return f"{name}: {' and '.join(words) or 'no values'}"
-
-
-def _legend_columns(names: Sequence[str]) -> int:
-    """Return how many legend entries fit in one line below a chart."""
-    entry_in = 0.55 + 0.068 * max(map(len, names), default=0)
-    return max(1, min(len(names), int(WIDTH_IN / entry_in)))
-
-
-def _legend(figure: Figure, columns: int) -> None:
-    # Below the axes, where it hides no curve.
-    legend = figure.legend(
-        loc="outside lower center", ncols=columns, frameon=False, labelcolor=INK, fontsize=8.5
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
 
 
 def _svg(figure: Figure) -> str:

@@ -1,18 +1,17 @@
 """The sheet of a figure: a title, two by two panels, a legend, and its PNG file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-from nnunet_pancext.figures.panel import INK
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, Plane
+from nnunet_pancext.figures.panel import AXIAL, CORONAL, INK, SAGITTAL, Plane, draw_picture
 from nnunet_pancext.io.files import atomic_path
 
 BACKGROUND = "#101214"
@@ -21,17 +20,23 @@ PANEL_WIDTH_IN, GAP_IN, TITLE_IN, LEGEND_ROW_IN = 3.4, 0.25, 0.7, 0.22
 
 
 def four_panels(
-    shape: tuple[int, ...], spacing_mm: tuple[float, float, float], *, title: str, legend_rows: int
-) -> tuple[Figure, list[Axes]]:
-    """Return a titled figure with two axial panels above a coronal and a sagittal one.
+    volume: NDArray[np.generic],
+    spacing_mm: tuple[float, float, float],
+    centre: tuple[int, int, int],
+    *,
+    title: str,
+    names: tuple[str, str, str, str],
+    window: tuple[float, float],
+    legend_rows: int,
+) -> tuple[Figure, list[tuple[Axes, Plane]]]:
+    """Return a titled figure with two axial slices above a coronal and a sagittal one, through `centre`.
 
-    `shape` and `spacing_mm` are those of the volume (slice, row, column). A row is as high as its lower
-    plane, so that the coronal and the sagittal one have the same scale, and at most as high as a panel is
-    wide.
+    `spacing_mm` is along (slice, row, column). A row is as high as its lower plane, so that the coronal and
+    the sagittal one have the same scale, and at most as high as a panel is wide.
     """
 
     def height_in(plane: Plane) -> float:
-        height, width = (shape[axis] * spacing_mm[axis] for axis in range(3) if axis != plane.axis)
+        height, width = (volume.shape[axis] * spacing_mm[axis] for axis in range(3) if axis != plane.axis)
         return PANEL_WIDTH_IN * min(1.0, height / width)
 
     rows_in = [height_in(AXIAL), min(height_in(CORONAL), height_in(SAGITTAL))]
@@ -39,14 +44,17 @@ def four_panels(
     full_in = TITLE_IN + sum(rows_in) + GAP_IN + (legend_rows + 1) * LEGEND_ROW_IN
     figure = Figure(figsize=(width_in, full_in), dpi=PIXELS_PER_INCH, facecolor=BACKGROUND)
     panels = []
-    top_in = full_in - TITLE_IN
-    for row_in in rows_in:
-        for column in range(2):
-            left_in = GAP_IN + column * (PANEL_WIDTH_IN + GAP_IN)
-            corner = (left_in / width_in, (top_in - row_in) / full_in)
-            size = (PANEL_WIDTH_IN / width_in, row_in / full_in)
-            panels.append(figure.add_axes((*corner, *size), anchor="NW"))
-        top_in -= row_in + GAP_IN
+    for number, (name, plane) in enumerate(zip(names, (AXIAL, AXIAL, CORONAL, SAGITTAL), strict=True)):
+        row, column = divmod(number, 2)
+        left_in = GAP_IN + column * (PANEL_WIDTH_IN + GAP_IN)
+        bottom_in = full_in - TITLE_IN - sum(rows_in[: row + 1]) - row * GAP_IN
+        place = left_in / width_in, bottom_in / full_in, PANEL_WIDTH_IN / width_in, rows_in[row] / full_in
+        axes = figure.add_axes(place, anchor="NW")
+        cut = plane.cut(volume, centre)
+        draw_picture(
+            axes, cut, pixel_mm=plane.pixel_mm(spacing_mm), title=name, edges=plane.edges, window=window
+        )
+        panels.append((axes, plane))
     figure.text(
         GAP_IN / width_in, 1 - GAP_IN / 2 / full_in, title, va="top",
         color=INK, fontsize=14, weight="bold", parse_math=False,

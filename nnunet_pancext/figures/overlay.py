@@ -1,10 +1,9 @@
 """The figure of a case: CT slices in three planes with the contours of ground truth and prediction."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,31 +15,28 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.layout import four_panels, write_figure
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
+    AXIAL,
     LineStyle,
+    Plane,
     brightness_range,
+    central_voxel,
+    display_array,
     draw_contour,
-    draw_picture,
     draw_scale_bar,
     draw_zoom_frame,
     zoom_box,
 )
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
-from nnunet_pancext.io.label_maps import (
-    foreground_labels,
-    read_label_map,
-    read_volume,
-    require_same_grid,
-)
+from nnunet_pancext.io.label_maps import foreground_labels, read_label_map, read_volume, require_same_grid
 
 # One shade per label, in the order of values: ground truth red, orange, pink; prediction green, cyan, lime.
 # Not dashes: a dashed lesion vanishes on the solid border of its organ.
 TRUTH_COLOURS = ("#ff3b3b", "#ffb02e", "#ff8ad8")
-PREDICTION_COLOURS = ("#2bdc5a", "#35d0ff", "#d4ff5c")
-LINE_STYLES: tuple[LineStyle, ...] = ("solid", "dashed", "dotted")
+TRUTH, PREDICTION = "ground truth", "prediction"
+COLOURS = {TRUTH: TRUTH_COLOURS, PREDICTION: ("#2bdc5a", "#35d0ff", "#d4ff5c")}
 # Ground truth is drawn first and wider, so that both lines show where they coincide.
-TRUTH_WIDTH, PREDICTION_WIDTH = 2.4, 1.0
+WIDTHS = {TRUTH: 2.4, PREDICTION: 1.0}
+LINE_STYLES: tuple[LineStyle, ...] = ("solid", "dashed", "dotted")  # beyond the colours the style changes
 LEGEND_COLUMNS = 3
-
 ZOOM_MARGIN_MM, ZOOM_LEAST_MM = 15, 80
 
 
@@ -72,70 +68,52 @@ def write_overlay(
     values = tuple(foreground.values())
     ct = read_volume(image)
     ct_hu, spacing_mm = display_array(ct)
-    predicted = (
-        None if prediction is None else read_on_grid(prediction, ct, role="prediction", by_voxel=by_voxel)
-    )
-    true = None if truth is None else read_on_grid(truth, ct, role="ground truth", by_voxel=by_voxel)
-    shown = predicted if true is None or (predicted is not None and not np.isin(true, values).any()) else true
-    if shown is None and by_voxel:
-        shown = np.zeros(ct_hu.shape, bool)
-    if shown is None:
+    label_maps = {
+        role: read_on_grid(path, ct, role=role, by_voxel=by_voxel)
+        for role, path in ((TRUTH, truth), (PREDICTION, prediction))
+        if path is not None
+    }
+    if not label_maps and not by_voxel:
         raise PancextError(f"Neither ground truth nor prediction to draw on {image}. Give one of them.")
-    window = ABDOMEN_HU if is_ct else brightness_range(ct_hu)
-    centre = central_voxel(highest_label(shown, values))
-
-    legend = legend_lines(foreground, truth=true, prediction=predicted)
+    none = np.zeros(ct_hu.shape, bool)
+    labelled = next((array for array in label_maps.values() if np.isin(array, values).any()), none)
+    centre = central_voxel(highest_label(labelled, values))
+    legend = legend_lines(foreground, label_maps)
     columns = min(len(foreground), LEGEND_COLUMNS)
     figure, panels = four_panels(
-        ct_hu.shape, spacing_mm, title=title, legend_rows=math.ceil(len(legend) / columns)
+        ct_hu,
+        spacing_mm,
+        centre,
+        title=title,
+        names=("Axial", "Axial, enlarged", "Coronal", "Sagittal"),
+        window=ABDOMEN_HU if is_ct else brightness_range(ct_hu),
+        legend_rows=math.ceil(len(legend) / columns),
     )
-    whole, enlarged, coronal, sagittal = panels
-    for axes, plane, name in (
-        (whole, AXIAL, "Axial"),
-        (enlarged, AXIAL, "Axial, enlarged"),
-        (coronal, CORONAL, "Coronal"),
-        (sagittal, SAGITTAL, "Sagittal"),
-    ):
-        pixel_mm = plane.pixel_mm(spacing_mm)
-        draw_picture(
-            axes, plane.cut(ct_hu, centre), pixel_mm=pixel_mm, title=name, edges=plane.edges, window=window
-        )
-        draw_labels(
-            axes,
-            truth=None if true is None else plane.cut(true, centre),
-            prediction=None if predicted is None else plane.cut(predicted, centre),
-            values=values,
-            pixel_mm=pixel_mm,
-        )
+    for axes, plane in panels:
+        draw_labels(axes, plane, label_maps, values=values, centre=centre, spacing_mm=spacing_mm)
     box = zoom_box(
-        np.isin(AXIAL.cut(shown, centre), values),
+        np.isin(AXIAL.cut(labelled, centre), values),
         pixel_mm=AXIAL.pixel_mm(spacing_mm),
         margin_mm=ZOOM_MARGIN_MM,
         least_mm=ZOOM_LEAST_MM,
     )
+    (whole, _), (enlarged, _), *_ = panels
     draw_zoom_frame(whole, box)
     enlarged.set_xlim(box[0], box[1])
     enlarged.set_ylim(box[3], box[2])
-    for axes in panels:
+    for axes, _ in panels:
         draw_scale_bar(axes)
     write_figure(target, figure, legend=legend, columns=columns, fontsize=10, labelspacing=0.3)
 
 
 def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the mask of the highest of the ascending `values` in `label_map`; empty if it has none."""
-    for value in reversed(values):
-        mask = label_map == value
-        if mask.any():
-            return mask
-    return np.zeros(label_map.shape, dtype=bool)
+    masks = (label_map == value for value in reversed(values))
+    return next((mask for mask in masks if mask.any()), np.zeros(label_map.shape, dtype=bool))
 
 
 def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = False) -> NDArray[np.generic]:
-    """Return a label map (slice, row, column) as displayed.
-
-    Raises:
-        PancextError: its grid differs from that of `ct`; with `by_voxel`, its size.
-    """
+    """Return a label map (slice, row, column) as displayed; refuse another grid (`by_voxel`: size)."""
     label_map = read_label_map(path)
     if by_voxel and label_map.GetSize() == ct.GetSize():
         label_map.CopyInformation(ct)
@@ -150,52 +128,38 @@ def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = Fals
 
 def draw_labels(
     axes: Axes,
+    plane: Plane,
+    label_maps: Mapping[str, NDArray[np.generic]],
     *,
-    truth: NDArray[np.generic] | None,
-    prediction: NDArray[np.generic] | None,
     values: Sequence[int],
-    pixel_mm: tuple[float, float],
+    centre: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
 ) -> None:
-    """Draw the contours of each label value in both label maps (row, column), either of which may be None."""
-    for label_map, colours, linewidth in (
-        (truth, TRUTH_COLOURS, TRUTH_WIDTH),
-        (prediction, PREDICTION_COLOURS, PREDICTION_WIDTH),
-    ):
-        if label_map is None:
-            continue
+    """Draw the contours of each label value in the slice of each label map, by role."""
+    for role, label_map in label_maps.items():
+        cut = plane.cut(label_map, centre)
         for index, value in enumerate(values):
             draw_contour(
                 axes,
-                label_map == value,
-                pixel_mm=pixel_mm,
-                colour=colours[index % len(colours)],
-                linestyle=line_style(index),
-                linewidth=linewidth,
+                cut == value,
+                pixel_mm=plane.pixel_mm(spacing_mm),
+                linewidth=WIDTHS[role],
+                **_style(role, index),
             )
 
 
-def line_style(index: int) -> LineStyle:
-    """Return the line style of a label by its position; labels beyond the colours change the style."""
-    return LINE_STYLES[index // len(TRUTH_COLOURS) % len(LINE_STYLES)]
-
-
-def legend_lines(
-    foreground: dict[str, int],
-    *,
-    truth: NDArray[np.generic] | None,
-    prediction: NDArray[np.generic] | None,
-) -> list[Line2D]:
-    """Return legend entries of each label's colours; a label map that is not drawn is None."""
+def legend_lines(foreground: dict[str, int], label_maps: Mapping[str, NDArray[np.generic]]) -> list[Line2D]:
+    """Return a legend entry for each label and role."""
     lines = []
     for index, (label, value) in enumerate(foreground.items()):
-        for role, label_map, colours in (
-            ("ground truth", truth, TRUTH_COLOURS),
-            ("prediction", prediction, PREDICTION_COLOURS),
-        ):
-            if label_map is None:
-                continue
-            line = Line2D([], [], color=colours[index % len(colours)], linestyle=line_style(index))
-            line.set_linewidth(2.5)
-            line.set_label(f"{label}, {role}" if (label_map == value).any() else f"{label}, {role} (none)")
+        for role, label_map in label_maps.items():
+            suffix = "" if (label_map == value).any() else " (none)"
+            line = Line2D([], [], linewidth=2.5, label=f"{label}, {role}{suffix}", **_style(role, index))
             lines.append(line)
     return lines
+
+
+def _style(role: str, index: int) -> dict[str, Any]:
+    colours = COLOURS[role]
+    style = LINE_STYLES[index // len(colours) % len(LINE_STYLES)]
+    return {"color": colours[index % len(colours)], "linestyle": style}

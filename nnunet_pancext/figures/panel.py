@@ -1,21 +1,22 @@
-"""Drawing one plane of a CT: the slice and its directions, contours, a scale bar."""
+"""Axial, coronal and sagittal slices of a volume: cutting and drawing them, with contours and a scale bar."""
 
-from __future__ import annotations
-
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import SimpleITK as sitk
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+# Columns run to the left, rows to the back, slices to the feet: drawn as stored, every plane follows the
+# radiological convention (patient right on the left, feet down).
+DISPLAY_ORIENTATION = "LPI"
 INK = "#e8eaed"
 HALO = [withStroke(linewidth=2, foreground="#101214")]
-WINDOW_LEVEL_HU = 40
-WINDOW_WIDTH_HU = 400
-ABDOMEN_HU = (WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2, WINDOW_LEVEL_HU + WINDOW_WIDTH_HU / 2)
+ABDOMEN_HU = (-160.0, 240.0)  # window of level 40 and width 400
 # Masks are refined by this factor and blurred by this part of a voxel before contouring:
 # enough to smooth the voxel steps, too little to lose a structure of one voxel.
 CONTOUR_REFINEMENT = 6
@@ -26,6 +27,52 @@ SCALE_BARS_MM = (1, 2, 5, 10, 20, 50)
 LineStyle = Literal["solid", "dashed", "dotted"]
 Box = tuple[float, float, float, float]
 """Left, right, top and bottom in mm from the top left corner of the slice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """A slice of an array (slice, row, column) perpendicular to `axis`.
+
+    `edges` are the directions at its left, right, top and bottom.
+    """
+
+    name: str
+    axis: int
+    edges: str
+
+    def cut(self, volume: NDArray[np.generic], centre: tuple[int, int, int]) -> NDArray[np.generic]:
+        """Return the slice (row, column) through the voxel `centre`."""
+        return np.moveaxis(volume, self.axis, 0)[centre[self.axis]]
+
+    def pixel_mm(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:
+        """Return height and width of a pixel, from the spacing along (slice, row, column)."""
+        height, width = (spacing_mm[axis] for axis in range(3) if axis != self.axis)
+        return height, width
+
+
+AXIAL = Plane(name="Axial", axis=0, edges="RLAP")
+CORONAL = Plane(name="Coronal", axis=1, edges="RLSI")
+SAGITTAL = Plane(name="Sagittal", axis=2, edges="APSI")
+
+
+def display_array(image: sitk.Image) -> tuple[NDArray[np.generic], tuple[float, float, float]]:
+    """Return the array (slice, row, column) of `image` as displayed, and its spacing in mm."""
+    oriented = sitk.DICOMOrient(image, DISPLAY_ORIENTATION)
+    across, down, along = oriented.GetSpacing()
+    return sitk.GetArrayFromImage(oriented), (along, down, across)
+
+
+def central_voxel(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Return the voxel of `mask` nearest to its centre of mass, or the centre of the array if it is empty.
+
+    The centre of mass itself may be outside a curved organ.
+    """
+    voxels = np.argwhere(mask)
+    if len(voxels) == 0:
+        voxels = np.array([mask.shape]) // 2
+    nearest = np.square(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()
+    first, second, third = voxels[nearest].tolist()
+    return first, second, third
 
 
 def draw_picture(
@@ -39,15 +86,8 @@ def draw_picture(
 ) -> None:
     """Draw a CT slice (row, column) in mm, with the directions at its edges; `window` is black and white."""
     height_mm, width_mm = (count * size for count, size in zip(picture_hu.shape, pixel_mm, strict=True))
-    axes.imshow(
-        picture_hu,
-        cmap="gray",
-        vmin=window[0],
-        vmax=window[1],
-        interpolation="bicubic",
-        extent=(0, width_mm, height_mm, 0),
-        aspect="equal",
-    )
+    image = axes.imshow(picture_hu, "gray", vmin=window[0], vmax=window[1], interpolation="bicubic")
+    image.set_extent((0, width_mm, height_mm, 0))
     axes.autoscale(False)
     axes.set_axis_off()
     axes.set_title(title, color=INK, fontsize=10, loc="left", pad=4)
@@ -57,11 +97,9 @@ def draw_picture(
         (0.5, 0.985, "center", "top"),
         (0.5, 0.015, "center", "bottom"),
     )
+    style: dict[str, Any] = {"color": INK, "fontsize": 9, "path_effects": HALO, "transform": axes.transAxes}
     for letter, (x, y, horizontal, vertical) in zip(edges, places, strict=True):
-        axes.text(
-            x, y, letter, transform=axes.transAxes, ha=horizontal, va=vertical,
-            color=INK, fontsize=9, path_effects=HALO,
-        )  # fmt: skip
+        axes.text(x, y, letter, ha=horizontal, va=vertical, **style)
 
 
 def brightness_range(volume: NDArray[np.generic]) -> tuple[float, float]:
@@ -76,7 +114,7 @@ def draw_contour(
     mask: NDArray[np.bool_],
     *,
     pixel_mm: tuple[float, float],
-    colour: str,
+    color: str,
     linestyle: LineStyle,
     linewidth: float,
 ) -> None:
@@ -89,15 +127,8 @@ def draw_contour(
     fine = part.repeat(CONTOUR_REFINEMENT, axis=0).repeat(CONTOUR_REFINEMENT, axis=1)
     fine = gaussian_filter(fine, CONTOUR_BLUR_VOXELS * CONTOUR_REFINEMENT)
     rows, columns = ((np.arange(count) + 0.5) / CONTOUR_REFINEMENT - 2 for count in fine.shape)
-    axes.contour(
-        (left + columns) * pixel_mm[1],
-        (top + rows) * pixel_mm[0],
-        fine,
-        levels=[0.5],
-        colors=[colour],
-        linestyles=[linestyle],
-        linewidths=[linewidth],
-    )
+    x, y = (left + columns) * pixel_mm[1], (top + rows) * pixel_mm[0]
+    axes.contour(x, y, fine, [0.5], colors=[color], linestyles=[linestyle], linewidths=[linewidth])
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
@@ -118,11 +149,8 @@ def zoom_box(
     """
     size = np.array(mask.shape) * pixel_mm
     box = bounding_box(mask)
-    low, high = (
-        (size / 2, size / 2)
-        if box is None
-        else (np.array(box[0::2]) * pixel_mm, np.array(box[1::2]) * pixel_mm)
-    )
+    ends = np.array([box[0::2], box[1::2]]) * pixel_mm if box else np.array([size, size]) / 2
+    low, high = ends
     fraction = min(1.0, max(float(((high - low + 2 * margin_mm) / size).max()), least_mm / float(size.max())))
     start = np.clip((low + high - fraction * size) / 2, 0, (1 - fraction) * size)
     (top, left), (bottom, right) = start.tolist(), (start + fraction * size).tolist()
@@ -132,11 +160,9 @@ def zoom_box(
 def draw_zoom_frame(axes: Axes, box: Box) -> None:
     """Mark the enlarged region on the whole slice."""
     left, right, top, bottom = box
-    axes.add_patch(
-        Rectangle(
-            (left, top), right - left, bottom - top, fill=False, edgecolor=INK, linewidth=0.7, alpha=0.6
-        )
-    )
+    frame = Rectangle((left, top), right - left, bottom - top, fill=False)
+    frame.set(edgecolor=INK, linewidth=0.7, alpha=0.6)
+    axes.add_patch(frame)
 
 
 def draw_scale_bar(axes: Axes) -> None:

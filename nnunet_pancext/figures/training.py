@@ -1,7 +1,5 @@
 """The charts of a training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.figures.charts import Curve, line_chart
@@ -37,24 +35,29 @@ def training_charts(records: Sequence[TrainingRecord]) -> dict[str, Chart]:
             for title in (name.removeprefix(CASCADE) for name in cascade)
         },
     }
+    return epoch_charts(curves, records[0].phase_spans if records else ())
+
+
+def epoch_charts(
+    curves: Mapping[tuple[str, str], Mapping[str, Curve]], bands: Sequence[tuple[float, float, str]]
+) -> dict[str, Chart]:
+    """Draw curves by title and y label, and by name, over the epochs; those without a value are omitted."""
     charts = {}
     for (title, y_label), by_name in curves.items():
         logged = {name: curve for name, curve in by_name.items() if len(curve[1])}
         if logged:
-            bands = records[0].phase_spans
             charts[title] = line_chart(logged, x_label="epoch", y_label=y_label, bands=bands)
     return charts
 
 
 def _by_fold(records: Sequence[TrainingRecord], columns: Mapping[str, str]) -> dict[str, Curve]:
     """Return a curve for each column and fold; a single fold is named only where nothing else is."""
-    return {
-        " ".join(filter(None, (name, f"fold {record.fold}" if len(records) > 1 or not name else ""))): _curve(
-            record, column
-        )
-        for name, column in columns.items()
-        for record in records
-    }
+    curves = {}
+    for name, column in columns.items():
+        for record in records:
+            fold = f"fold {record.fold}" if len(records) > 1 or not name else ""
+            curves[f"{name} {fold}".strip()] = _curve(record, column)
+    return curves
 
 
 def _curve(record: TrainingRecord, column: str) -> Curve:

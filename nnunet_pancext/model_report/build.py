@@ -1,10 +1,8 @@
 """`write_model_report`: from a trained model's folder to its page."""
 
-from __future__ import annotations
-
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -15,124 +13,104 @@ from nnunet_pancext.figures.charts import precision_recall_chart, strip_chart
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import atomic_path
-from nnunet_pancext.model_report.attention import draw_attention, why_no_attention
-from nnunet_pancext.model_report.gallery import draw_gallery
-from nnunet_pancext.model_report.page import model_page
-from nnunet_pancext.model_report.validation import (
-    Validation,
-    cases_text,
-    score_validations,
-    validation_notes,
-)
+from nnunet_pancext.model_report.case_figures import draw_attention, draw_gallery, why_no_attention
+from nnunet_pancext.model_report.tables import score_tables
+from nnunet_pancext.model_report.validation import Validation, cases_text, score_validations, validation_notes
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
+from nnunet_pancext.pages.page import render_page
 from nnunet_pancext.pages.pictures import CaseFigure, Chart
 from nnunet_pancext.trainers import list_trainers
 
 DISTRIBUTIONS = ("dice", "nsd_2mm", "hd95_mm", "volume_error_ml")
 NO_IMAGES = "There are no figures: the images are not in nnUNet_raw. Give their folder with --images."
 NO_REGIONS = "There are no figures: regions of several values cannot be drawn."
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelReport:
-    """The scores, and the notes at the top of the page."""
-
-    validation: Validation
-    notes: list[str]
+ATTENTION_HINT = (
+    "Attention maps need a prediction and are optional: "
+    "pancext report with --attention adds those of the median case, if the network has any."
+)
 
 
 def write_model_report(
-    model: ModelFolder,
-    target: Path,
-    *,
-    jobs: int = 1,
-    show_progress: bool = True,
-    attention: bool = False,
-) -> ModelReport:
-    """Score the validation of every fold and write the page, atomically.
+    model: ModelFolder, target: Path, *, jobs: int = 1, show_progress: bool = True, attention: bool = False
+) -> tuple[Evaluation, list[str]]:
+    """Score the validation of every fold and write the page, atomically; return the scores and all notes.
 
     With `attention` the maps of the median case are drawn too, where the network has any.
 
     Raises:
         PancextError: a case cannot be scored or drawn, a checkpoint read, or the page written.
     """
-    read = (read_training_record(fold.folder) for fold in model.folds)
-    records = [record for record in read if record is not None]
+    records = [record for fold in model.folds if (record := read_training_record(fold.folder))]
     no_attention = why_no_attention(model) if attention else None
     validation = score_validations(model, jobs=jobs, show_progress=show_progress)
     evaluation = validation.evaluation
-    labels = {name: evaluation.targets.regions[name] for name in evaluation.targets.declared}
-    notes = [*validation_notes(model, validation.fold_of), *_without_record(model, records)]
-    drawable = {name: values[0] for name, values in labels.items() if len(values) == 1}
-    if model.images is None:
-        notes.append(NO_IMAGES)
-    if no_attention is not None:
-        notes.append(no_attention)
+    regions = evaluation.targets.regions
+    logged = {record.fold for record in records}
+    notes = validation_notes(model, validation.fold_of)
+    notes += [f"Fold {fold.name} has no training log." for fold in model.folds if fold.name not in logged]
+    notes += [note for note in (NO_IMAGES if model.images is None else None, no_attention) if note]
+    gallery: list[CaseFigure] = []
+    maps: list[CaseFigure] = []
     with tempfile.TemporaryDirectory() as folder:
-        gallery: list[CaseFigure] = []
-        maps: list[CaseFigure] = []
-        if drawable.keys() == labels.keys():
-            gallery = draw_gallery(model, evaluation.scores, drawable, folder=Path(folder))
+        if all(len(regions[name]) == 1 for name in evaluation.targets.declared):
+            labels = {name: regions[name][0] for name in evaluation.targets.declared}
+            gallery = draw_gallery(model, evaluation.scores, labels, folder=Path(folder))
         else:
             notes.append(NO_REGIONS)
         if attention and no_attention is None:
             maps, missing = draw_attention(model, validation, folder=Path(folder) / "maps")
             notes += missing
-        page = model_page(
-            evaluation,
+        curves = {label: total(evaluation.scores, label).voxel_curve for label in regions}
+        precision_recall = precision_recall_chart({name: curve for name, curve in curves.items() if curve})
+        # Networks of other trainers have no maps.
+        has_hint = not attention and model.trainer.split("_")[0] in list_trainers()
+        page = render_page(
+            "model_report/page.html",
             title=f"{model.trainer} on {model.dataset_name}",
             facts=_facts(model, validation, records),
-            fold_of=validation.fold_of,
             gallery=gallery,
             distributions=_distribution_charts(evaluation),
             training=training_charts(records),
-            precision_recall=_precision_recall_chart(evaluation),
+            precision_recall={"Precision and recall of voxels": precision_recall} if precision_recall else {},
             maps=maps,
             notes=notes,
-            attention_hint="" if attention else _attention_hint(model),
+            attention_hint=ATTENTION_HINT if has_hint else "",
+            **score_tables(evaluation, validation.fold_of),
         )
+    with writable(target) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return evaluation, notes
+
+
+@contextmanager
+def writable(target: Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces `target`; raise PancextError where it cannot be written."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
-            partial.write_text(page, encoding="utf-8")
+            yield partial
     except OSError as error:
         raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
-    return ModelReport(validation=validation, notes=notes)
-
-
-def _attention_hint(model: ModelFolder) -> str:
-    """Say how to get maps; empty for other trainers, whose networks have none."""
-    if model.trainer.split("_")[0] not in list_trainers():
-        return ""
-    return (
-        "Attention maps need a prediction and are optional: "
-        "pancext report with --attention adds those of the median case, if the network has any."
-    )
 
 
 def _facts(
     model: ModelFolder, validation: Validation, records: Sequence[TrainingRecord]
 ) -> list[tuple[str, str]]:
-    facts = [
+    return [
         ("trainer", model.trainer),
         ("plans", model.name.plans),
         ("configuration", model.name.configuration),
         ("dataset", model.dataset_name),
         ("folds", ", ".join(fold.name for fold in model.folds)),
         ("cases", cases_text(model, validation.fold_of)),
+        *(
+            (f"fold {record.fold}", f"{record.epochs} epochs in {duration_text(sum(record.seconds))}")
+            for record in records
+            if record.seconds
+        ),
+        ("folder", str(model.folder)),
     ]
-    for record in records:
-        seconds = record.seconds
-        if seconds:
-            facts.append((f"fold {record.fold}", f"{record.epochs} epochs in {duration_text(sum(seconds))}"))
-    facts.append(("folder", str(model.folder)))
-    return facts
-
-
-def _without_record(model: ModelFolder, records: Sequence[TrainingRecord]) -> list[str]:
-    read = {record.fold for record in records}
-    return [f"Fold {fold.name} has no training log." for fold in model.folds if fold.name not in read]
 
 
 def _distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
@@ -142,11 +120,5 @@ def _distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
         groups = {
             label: metric_values(evaluation.scores, label, name) for label in evaluation.targets.regions
         }
-        charts[METRICS[name].title] = strip_chart(groups, x_label="", in_unit=name in ("dice", "nsd_2mm"))
+        charts[METRICS[name].title] = strip_chart(groups, in_unit=name in ("dice", "nsd_2mm"))
     return charts
-
-
-def _precision_recall_chart(evaluation: Evaluation) -> Chart | None:
-    """Draw the precision-recall curve of all voxels by label; None where no probabilities were scored."""
-    curves = {label: total(evaluation.scores, label).voxel_curve for label in evaluation.targets.regions}
-    return precision_recall_chart({label: curve for label, curve in curves.items() if curve is not None})

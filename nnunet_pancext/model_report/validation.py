@@ -1,7 +1,5 @@
 """The scores of a model's validation cases, and notes about them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,9 +21,6 @@ def score_validations(model: ModelFolder, *, jobs: int, show_progress: bool) -> 
     """Score the validation predictions of every fold; a case is in one fold only.
 
     Probabilities are scored only if all cases have them, so that curves represent all cases.
-
-    Raises:
-        PancextError: a prediction has no ground truth or cannot be scored, or a case is in two folds.
     """
     scores, targets = [], None
     fold_of: dict[str, str] = {}
@@ -95,10 +90,6 @@ def validation_notes(model: ModelFolder, fold_of: Mapping[str, str]) -> list[str
         notes.append(
             f"There are no precision-recall curves: {which} probabilities. {HOW_VALIDATION_HAS_THEM}."
         )
-    notes += [
-        f"Fold {fold.name} is omitted: its validation cases are its training cases. "
-        f"--folds {fold.name} reports it alone."
-        for fold in model.left_out
-        if fold.is_of_training_cases
-    ]
-    return notes
+    omitted = [fold.name for fold in model.left_out if fold.is_of_training_cases]
+    why = "is omitted: its validation cases are its training cases"
+    return notes + [f"Fold {name} {why}. --folds {name} reports it alone." for name in omitted]

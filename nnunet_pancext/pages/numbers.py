@@ -1,7 +1,5 @@
 """Scores and volumes formatted for readers."""
 
-from __future__ import annotations
-
 import math
 
 UNDEFINED = "\N{EN DASH}"

@@ -1,9 +1,10 @@
 """HTML pages in one file each, rendered from the templates beside the commands that write them."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
+import math
+import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.pages.numbers import UNDEFINED, UNDEFINED_MEANING, score_text, volume_text
 from nnunet_pancext.pages.pictures import data_uri, picture_uri
-from nnunet_pancext.pages.soft_wrap import soft_wrap
 from nnunet_pancext.version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[1]
 STYLE = Path(__file__).with_name("templates") / "style.css"
 SCRIPT = Path(__file__).with_name("templates") / "sort.js"
+WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z]{2})(?=[A-Z])")  # a unit such as mL is one word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell's text, and the number that it sorts by; without one it sorts by its text. nan comes last."""
+
+    text: str
+    value: float | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The attribute `data-value` that the script sorts by; empty for nan."""
+        if self.value is None:
+            return None
+        return "" if math.isnan(self.value) else repr(float(self.value))
 
 
 def render_page(template: str, **context: Any) -> str:
@@ -33,6 +49,13 @@ def write_page(target: Path, template: str, **context: Any) -> None:
     content = render_page(template, **context)
     with atomic_path(target) as partial:
         partial.write_text(content, encoding="utf-8")
+
+
+def soft_wrap(name: str) -> str:
+    """Escape a name and let narrow columns break it between its words."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(WORDS.split(name))
 
 
 @cache

@@ -1,7 +1,5 @@
 """Figures inside an HTML page."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +27,7 @@ class CaseFigure:
 
 
 def picture_uri(path: Path) -> str:
-    """Return an image file as a data URI.
-
-    Raises:
-        PancextError: the file is missing, or its suffix is not one of `MEDIA_TYPES`.
-    """
+    """Return an existing image file, with a suffix of `MEDIA_TYPES`, as a data URI."""
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
         raise PancextError(

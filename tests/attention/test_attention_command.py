@@ -21,7 +21,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch.nn import functional
 
 from nnunet_pancext.architectures.blocks.non_local import NonLocalBlock
-from nnunet_pancext.attention.write import write_maps
+from nnunet_pancext.attention.heatmap import write_maps
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.trainers import (

@@ -11,8 +11,7 @@ from made_results import add_model, write_log
 from torch import nn
 
 from nnunet_pancext.architectures.dlkunet import DLKUNet
-from nnunet_pancext.comparison.cost import cost_remarks, model_cost
-from nnunet_pancext.comparison.network_cost import count_multiply_adds
+from nnunet_pancext.comparison.cost import cost_remarks, count_multiply_adds, model_cost
 from nnunet_pancext.nnunet_files.models import find_models
 from nnunet_pancext.trainers.machinery.default_plan import default_plans
 from nnunet_pancext.trainers.machinery.plan_setting import default_setting

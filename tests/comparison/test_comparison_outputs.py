@@ -18,7 +18,7 @@ from nnunet_pancext.comparison.output.console import format_comparison
 from nnunet_pancext.comparison.output.files import WRITERS, write_comparison
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.charts import difference_chart, line_chart, strip_chart
-from nnunet_pancext.pages.soft_wrap import soft_wrap
+from nnunet_pancext.pages.page import soft_wrap
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +139,15 @@ def test_long_names_may_break_between_their_words():
 
 
 def test_nothing_finite_draws_nothing(tmp_path):
-    assert difference_chart({}, x_label="") is None
-    assert difference_chart({"A": (NAN, (NAN, NAN))}, x_label="") is None
+    assert difference_chart({}) is None
+    assert difference_chart({"A": (NAN, (NAN, NAN))}) is None
     content = page(tmp_path, compared({"A": {"hd95_mm": [NAN, INF]}, "B": {"hd95_mm": [NAN, INF]}}))
     assert [chart for chart in charts_of(content) if "HD95" not in chart] == charts_of(content)
     assert "HD95, mm, by case" not in content
 
 
 def test_one_value_for_all_is_drawn():
-    chart = strip_chart({"A": [0.5] * 3}, x_label="Dice")
+    chart = strip_chart({"A": [0.5] * 3})
     assert chart.text == "A: 0.5 to 0.5, median 0.5, mean 0.5"
     assert len(re.findall("<use [^>]*fill: #2b8fb3", chart.svg)) == 3
     assert "nan" not in chart.svg

@@ -7,7 +7,7 @@ import json
 import pytest
 from made_results import DATASET
 
-from nnunet_pancext.comparison.patients import find_patients
+from nnunet_pancext.comparison.results import find_patients
 from nnunet_pancext.errors import PancextError
 
 

@@ -10,7 +10,6 @@ import pytest
 from nnunet_pancext.comparison.paired import compare_rows, fold_rows
 from nnunet_pancext.comparison.remarks import statistics_remarks
 from nnunet_pancext.comparison.scored_cases import ScoredCases
-from nnunet_pancext.comparison.worst import worst_cases
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
 
 NAN, INF = math.nan, math.inf
@@ -162,14 +161,10 @@ def test_folds_are_described_by_themselves():
 
 def test_the_worst_cases_come_first():
     one = scored(A={"dice": [0.5, NAN, 0.1, 0.9], "hd95_mm": [1.0, NAN, INF, 4.0]})
-    by_dice = worst_cases(one, model="A", label="tumour", metric="dice")
-    assert [(found.case, found.value) for found in by_dice] == [
-        ("case_2", 0.1),
-        ("case_0", 0.5),
-        ("case_3", 0.9),
-    ]
-    by_distance = worst_cases(one, model="A", label="tumour", metric="hd95_mm")
-    assert [found.case for found in by_distance] == ["case_2", "case_3", "case_0"]
+    by_dice = one.worst_cases("A", "tumour", "dice")
+    assert by_dice == [("case_2", 0.1), ("case_0", 0.5), ("case_3", 0.9)]
+    by_distance = one.worst_cases("A", "tumour", "hd95_mm")
+    assert [case for case, _ in by_distance] == ["case_2", "case_3", "case_0"]
 
 
 def remarks_of(number, *, models=("A", "B"), num_folds=1, patients=None, **more):

@@ -12,7 +12,7 @@ from synthetic_label_maps import LABELS, write
 
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.folder import evaluate_folder
-from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
+from nnunet_pancext.evaluation.per_slice import e_measure, s_measure
 from nnunet_pancext.evaluation.targets import read_targets
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunet_pancext.evaluation.structure_measure import e_measure, s_measure
+from nnunet_pancext.evaluation.per_slice import e_measure, s_measure
 
 SHAPE = (33, 40)
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from nnunet_pancext.evaluation.summary_statistics import summary_statistics
+from nnunet_pancext.evaluation.scores import summary_statistics
 
 
 def test_undefined_values_are_left_out_and_infinite_ones_out_of_means():

@@ -37,11 +37,11 @@ def test_epochs_are_whole_numbers():
 
 
 def test_infinite_distances_are_counted():
-    chart = strip_chart({"organ": [1.0, 2.0, 3.0], "tumour": [math.inf] * 14, "none": [math.nan]}, x_label="")
+    chart = strip_chart({"organ": [1.0, 2.0, 3.0], "tumour": [math.inf] * 14, "none": [math.nan]})
     assert chart.text == "organ: 1 to 3, median 2, mean 2; tumour: 14 infinite; none: no values"
     assert ">14 \N{MULTIPLICATION SIGN} \N{INFINITY}<" in chart.svg
     assert chart.svg.count("\N{INFINITY}<") == 1
-    both = strip_chart({"tumour": [1.0, math.inf]}, x_label="").text
+    both = strip_chart({"tumour": [1.0, math.inf]}).text
     assert both == "tumour: 1 to 1, median 1, mean 1 and 1 infinite"
 
 

@@ -3,8 +3,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from nnunet_pancext.attention.heatmap import highest_voxel
-from nnunet_pancext.figures.panel import draw_contour, draw_picture, draw_scale_bar, zoom_box
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, Plane, central_voxel
+from nnunet_pancext.figures.panel import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Plane,
+    central_voxel,
+    draw_contour,
+    draw_picture,
+    draw_scale_bar,
+    zoom_box,
+)
 
 
 def test_central_voxel_of_a_curved_shape_lies_on_it() -> None:
@@ -49,7 +58,7 @@ def test_a_contour_at_the_border_leaves_the_picture_where_it_is() -> None:
     axes = Figure().add_subplot()
     mask = np.ones((20, 30), dtype=bool)
     draw_picture(axes, np.zeros((20, 30)), pixel_mm=(3.0, 2.0), title="", edges="RLAP")
-    draw_contour(axes, mask, pixel_mm=(3.0, 2.0), colour="red", linestyle="solid", linewidth=1)
+    draw_contour(axes, mask, pixel_mm=(3.0, 2.0), color="red", linestyle="solid", linewidth=1)
     draw_scale_bar(axes)
     assert axes.get_xlim() == (0, 60)
     assert axes.get_ylim() == (60, 0)
@@ -59,7 +68,7 @@ def test_a_single_pixel_keeps_a_contour_around_its_centre() -> None:
     axes = Figure().add_subplot()
     mask = np.zeros((9, 9), dtype=bool)
     mask[4, 6] = True
-    draw_contour(axes, mask, pixel_mm=(2.0, 1.0), colour="red", linestyle="solid", linewidth=1)
+    draw_contour(axes, mask, pixel_mm=(2.0, 1.0), color="red", linestyle="solid", linewidth=1)
     (outline,) = axes.collections[0].get_paths()
     corners = outline.vertices
     assert (corners.min(axis=0) + corners.max(axis=0)) / 2 == pytest.approx([6.5, 9.0])

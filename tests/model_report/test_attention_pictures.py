@@ -14,7 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.attention import heatmap
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.evaluation.choose_cases import choose_cases
+from nnunet_pancext.evaluation.scores import choose_cases
 from nnunet_pancext.figures import overlay
 from nnunet_pancext.model_report.validation import score_validations
 from nnunet_pancext.nnunet_files.model_folder import open_model_folder

@@ -11,8 +11,7 @@ import pytest
 from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
-from nnunet_pancext.evaluation.choose_cases import choose_cases
-from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+from nnunet_pancext.evaluation.scores import CaseScores, LabelScores, choose_cases
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.nnunet_files.model_folder import open_model_folder
 from nnunet_pancext.nnunet_files.training_log import read_training_record

@@ -1,32 +1,29 @@
 """The cases, voxels and trainings on a comparison's page: contours side by side, and curves."""
 
-from __future__ import annotations
-
 import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.comparison.compare import Comparison
-from nnunet_pancext.comparison.output.cells import value_text
-from nnunet_pancext.comparison.output.names import short_names
-from nnunet_pancext.comparison.output.page import CasesAndTraining, write_comparison_page
+from nnunet_pancext.comparison.output.cells import short_names, value_text
+from nnunet_pancext.comparison.output.page import write_comparison_page
 from nnunet_pancext.comparison.output.side_by_side import write_side_by_side
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.choose_cases import choose_cases
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores
-from nnunet_pancext.figures.charts import Curve, line_chart, precision_recall_chart
+from nnunet_pancext.evaluation.scores import METRICS, CaseScores, choose_cases
+from nnunet_pancext.figures.charts import Curve, precision_recall_chart
+from nnunet_pancext.figures.training import LOSS_WEIGHTS, epoch_charts
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
 from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
 from nnunet_pancext.pages.pictures import CaseFigure, Chart
 
+# Columns of the log by title and y label.
 CURVES = {
-    "Loss of training patches": ("train_losses", "loss"),
-    "Loss of validation patches": ("val_losses", "loss"),
-    "Pseudo Dice of validation patches": ("ema_fg_dice", "Dice, moving average"),
+    ("Loss of training patches", "loss"): "train_losses",
+    ("Loss of validation patches", "loss"): "val_losses",
+    ("Pseudo Dice of validation patches", "Dice, moving average"): "ema_fg_dice",
 }
-WEIGHTS = {"Dice": "loss_weight_dice", "cross-entropy": "loss_weight_ce"}
 FOLD_MEANS = (
     "Means over the folds, up to the last epoch that every fold has. Different losses have different scales: "
     "compare only the course of each curve."
@@ -46,14 +43,14 @@ def write_page_with_cases(path: Path, comparison: Comparison) -> None:
             cases, no_cases = [], f"There are no figures. {error}"
         training, training_note = training_charts(comparison)
         no_curves = comparison.no_probabilities
-        further = CasesAndTraining(
-            cases=cases,
-            no_cases=no_cases,
-            curves={} if no_curves else precision_recall_charts(comparison),
-            no_curves=f"There are no curves. {no_curves}" if no_curves else "",
-            training=training,
-            training_note=training_note,
-        )
+        further = {
+            "cases": cases,
+            "no_cases": no_cases,
+            "curves": {} if no_curves else _precision_recall_charts(comparison),
+            "no_curves": f"There are no curves. {no_curves}" if no_curves else "",
+            "training": training,
+            "training_note": training_note,
+        }
         write_comparison_page(path, comparison, further=further)
 
 
@@ -61,31 +58,31 @@ def case_figures(comparison: Comparison, folder: Path) -> list[CaseFigure]:
     """Draw the cases chosen by the first metric of the first label, with a row for each model."""
     scored = comparison.scored
     names = short_names(comparison)
-    by_case = {names[model]: {case.case: case for case in scores} for model, scores in scored.scores.items()}
     label, metric = scored.labels[0], comparison.metrics[0]
     figures = []
     for rank, case in choose_cases(scored.scores[comparison.reference], label, metric).items():
         picture = folder / f"{case}.png"
-        scores = {name: cases[case] for name, cases in by_case.items()}
+        scores = {
+            names[model]: of_model[scored.cases.index(case)] for model, of_model in scored.scores.items()
+        }
         _draw(picture, scores, dataset=comparison.dataset)
         values = ", ".join(
-            f"{name} {value_text(getattr(of_model.labels[label], metric), metric)}"
-            for name, of_model in scores.items()
+            f"{name} {value_text(getattr(of_case.labels[label], metric), metric)}"
+            for name, of_case in scores.items()
         )
         why = f"{rank} by the {METRICS[metric].title} of {label}: {values}"
         figures.append(CaseFigure(case=case, why=why, picture=picture))
     return figures
 
 
-def precision_recall_charts(comparison: Comparison) -> dict[str, Chart]:
-    """Draw a chart for each label with a curve for each model, over the voxels of all cases."""
+def _precision_recall_charts(comparison: Comparison) -> dict[str, Chart]:
     names = short_names(comparison)
-    charts = {
-        # In the order of the models, so that colours agree with those of the training curves.
-        label: precision_recall_chart({name: curves[model] for model, name in names.items()})
+    return {
+        label: chart
         for label, curves in comparison.scored.curves.items()
+        # In the order of the models, so that colours agree with those of the training curves.
+        if (chart := precision_recall_chart({name: curves[model] for model, name in names.items()}))
     }
-    return {label: chart for label, chart in charts.items() if chart is not None}
 
 
 def training_charts(comparison: Comparison) -> tuple[dict[str, Chart], str]:
@@ -95,25 +92,20 @@ def training_charts(comparison: Comparison) -> tuple[dict[str, Chart], str]:
     """
     names = short_names(comparison)
     records = {names[model]: _records(scores) for model, scores in comparison.scored.scores.items()}
-    phases = {name: of_model[0].phase_spans for name, of_model in records.items() if of_model}
-    phases = {name: spans for name, spans in phases.items() if spans}
+    phases = {name: spans for name, logs in records.items() if logs and (spans := logs[0].phase_spans)}
     bands = next(iter(phases.values()), [])
     if any(spans != bands for spans in phases.values()):
         bands = []
     curves = {
-        (title, y_label): {name: mean_curve(of_model, column) for name, of_model in records.items()}
-        for title, (column, y_label) in CURVES.items()
+        chart: {name: mean_curve(logs, column) for name, logs in records.items()}
+        for chart, column in CURVES.items()
     }
     curves["Loss weights", "weight"] = {
-        f"{name}, {term}": mean_curve(of_model, column)
-        for name, of_model in records.items()
-        for term, column in WEIGHTS.items()
+        f"{name}, {term}": mean_curve(logs, column)
+        for name, logs in records.items()
+        for term, column in LOSS_WEIGHTS.items()
     }
-    charts = {}
-    for (title, y_label), by_name in curves.items():
-        logged = {name: curve for name, curve in by_name.items() if len(curve[1])}
-        if logged:
-            charts[title] = line_chart(logged, x_label="epoch", y_label=y_label, bands=bands)
+    charts = epoch_charts(curves, bands)
     if not charts:
         return {}, "There are no curves of the training: no fold has a log."
     note = f" Letters above the curves are the phases of {', '.join(phases)}." if bands else ""
@@ -123,16 +115,14 @@ def training_charts(comparison: Comparison) -> tuple[dict[str, Chart], str]:
 def mean_curve(records: Sequence[TrainingRecord], column: str) -> Curve:
     """Return the mean of a column over the folds, epoch by epoch; empty if no fold has it."""
     logged = [record.columns[column] for record in records if record.columns.get(column)]
-    values = [
-        sum(epoch) / len(epoch) if all(map(math.isfinite, epoch)) else math.nan
-        for epoch in zip(*logged, strict=False)
-    ]
+    means = (sum(epoch) / len(epoch) for epoch in zip(*logged, strict=False))
+    values = [mean if math.isfinite(mean) else math.nan for mean in means]
     return range(len(values)), values
 
 
 def _records(scores: Sequence[CaseScores]) -> list[TrainingRecord]:
-    folds = {case.prediction_file.parent.parent for case in scores if case.prediction_file is not None}
-    return [record for record in map(read_training_record, sorted(folds)) if record is not None]
+    folds = {case.prediction_file.parents[1] for case in scores if case.prediction_file}
+    return [record for fold in sorted(folds) if (record := read_training_record(fold))]
 
 
 def _draw(target: Path, scores: dict[str, CaseScores], *, dataset: str) -> None:

@@ -1,30 +1,54 @@
 """The cells of a comparison's tables, shared by console, page and LaTeX."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.cost import Cost
-from nnunet_pancext.comparison.paired import Difference, Row
+from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import Interval
-from nnunet_pancext.comparison.strata import StratumRow
-from nnunet_pancext.comparison.worst import worst_cases
-from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.evaluation.summary_statistics import SummaryStatistics
+from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics
 from nnunet_pancext.pages.numbers import UNDEFINED
 
 INFINITE = "\N{INFINITY}"
-MINUS = "-"
+
 DESCRIPTION_HEADINGS = ["n", "mean ± SD", "95 % CI", "median"]
 DIFFERENCE_HEADINGS = ["difference", "95 % CI", "p Holm", "r", "win/tie/loss"]
 COST_HEADINGS = ["parameters, M", "GMAC", "epochs", "s/epoch", "h/fold", "peak GB", "device"]
+# Column, unit and decimals of each number.
+COST_COLUMNS = (
+    ("parameters", 1e6, 2),
+    ("multiply_adds", 1e9, 1),
+    ("epochs", 1, 0),
+    ("seconds_per_epoch", 1, 1),
+    ("hours", 1, 2),
+    ("peak_gb", 1, 2),
+)
 COST_MEANING = (
     "Parameters exclude deep supervision heads. GMAC: 10^9 multiply-adds of convolutions and matrix products "
     "for one patch forward. s/epoch: median over all epochs; h/fold: mean over the folds."
 )
+
+
+def short_names(comparison: Comparison) -> dict[str, str]:
+    """Return the trainers by name without the suffixes that all share."""
+    cut = len(_shared_suffix(comparison.scored.models))
+    return {model: model[: len(model) - cut] for model in comparison.scored.models}
+
+
+def omitted_text(comparison: Comparison) -> str:
+    """Say what the short names omit; empty if nothing."""
+    suffix = _shared_suffix(comparison.scored.models)
+    return f"All trainers have the suffix {suffix}, which their names here omit." if suffix else ""
+
+
+def _shared_suffix(models: list[str]) -> str:
+    """Return the parts from an underscore on that all names end with; the first part never counts."""
+    endings = (model.split("_")[:0:-1] for model in models) if len(models) > 1 else ()
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*endings, strict=False))
+    return "".join(f"_{parts[0]}" for parts in reversed(list(shared)))
 
 
 def value_text(value: float, metric: str, *, signed: bool = False) -> str:
@@ -32,7 +56,7 @@ def value_text(value: float, metric: str, *, signed: bool = False) -> str:
     if math.isnan(value):
         return UNDEFINED
     if math.isinf(value):
-        return INFINITE if value > 0 else f"{MINUS}{INFINITE}"
+        return INFINITE if value > 0 else f"-{INFINITE}"
     decimals = 2 if metric.endswith(("_mm", "_ml")) else 3
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
     return text.lstrip("-+") if float(text) == 0 else text
@@ -62,20 +86,13 @@ def mean_text(spread: SummaryStatistics, metric: str) -> str:
 def n_text(row: Row) -> str:
     """Return the number of cases with a value, and of those in the difference if that is another one."""
     paired = row.difference
-    if paired is None or not (paired.only_model or paired.only_reference):
-        return str(row.spread.n)
-    return f"{row.spread.n} ({paired.pairs} paired)"
+    return f"{row.spread.n} ({paired.pairs} paired)" if paired and paired.is_partial else str(row.spread.n)
 
 
 def numbers_text(numbers: Sequence[int]) -> str:
     """Return a number of cases once if it is the same everywhere, else all of them."""
     texts = list(map(str, numbers))
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
-
-
-def change_text(difference: Difference, metric: str) -> str:
-    """Return the signed mean difference, and the number of infinite pairs that it excludes."""
-    return value_text(difference.mean, metric, signed=True) + infinite_text(difference.infinite)
 
 
 def description_cells(row: Row) -> list[str]:
@@ -88,34 +105,38 @@ def description_cells(row: Row) -> list[str]:
     ]
 
 
-def difference_cells(difference: Difference, metric: str) -> list[str]:
-    """Return the cells below `DIFFERENCE_HEADINGS`."""
+def difference_cells(row: Row) -> list[str]:
+    """Return the cells below `DIFFERENCE_HEADINGS`; none for a row without a difference.
+
+    The mean difference is followed by the number of infinite pairs that it excludes.
+    """
+    if (difference := row.difference) is None:
+        return []
+    r = difference.rank_biserial
     return [
-        change_text(difference, metric),
-        interval_text(difference.interval, metric, signed=True),
+        value_text(difference.mean, row.metric, signed=True) + infinite_text(difference.infinite),
+        interval_text(difference.interval, row.metric, signed=True),
         p_text(difference.p_holm),
-        effect_text(difference),
+        UNDEFINED if math.isnan(r) else "0.00" if r == 0 else f"{r:+.2f}",
         f"{difference.wins}/{difference.ties}/{difference.losses}",
     ]
 
 
 def verdict(row: Row) -> str:
     """Summarize the difference to the reference. Its direction is that of r: a mean excludes infinity."""
-    difference = row.difference
-    if difference is None:
+    if row.difference is None:
         return ""
-    if math.isnan(difference.p):
-        return "no pair of cases"
-    p, r = p_text(difference.p_holm), effect_text(difference)
-    return f"{change_text(difference, row.metric)}, p {p}, r {r}"
+    change, _, p, r, _ = difference_cells(row)
+    return "no pair of cases" if math.isnan(row.difference.p) else f"{change}, p {p}, r {r}"
 
 
 def worst_text(comparison: Comparison, model: str, label: str, *, number: int, value: str = "({})") -> str:
     """List the worst cases of a model by the first metric, each with its value; a dash if there are none."""
     metric = comparison.metrics[0]
-    worst = worst_cases(comparison.scored, model=model, label=label, metric=metric)[:number]
-    listed = (f"{case.case} {value.format(value_text(case.value, metric))}" for case in worst)
-    return ", ".join(listed) or UNDEFINED
+    worst = comparison.scored.worst_cases(model, label, metric)[:number]
+    return (
+        ", ".join(f"{case} {value.format(value_text(score, metric))}" for case, score in worst) or UNDEFINED
+    )
 
 
 def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
@@ -125,9 +146,7 @@ def best_models(comparison: Comparison, label: str, metric: str) -> list[str]:
     """
     rows = [comparison.row(model, label, metric) for model in comparison.scored.models]
     is_higher_better = METRICS[metric].higher_is_better
-    unpaired = any(
-        row.difference and (row.difference.only_model or row.difference.only_reference) for row in rows
-    )
+    unpaired = any(row.difference and row.difference.is_partial for row in rows)
     if is_higher_better is None or unpaired or any(row.spread.infinite or not row.spread.n for row in rows):
         return []
     best = (max if is_higher_better else min)(row.spread.mean for row in rows)
@@ -142,12 +161,6 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def effect_text(difference: Difference) -> str:
-    """Format the signed rank-biserial correlation."""
-    r = difference.rank_biserial
-    return UNDEFINED if math.isnan(r) else "0.00" if r == 0 else f"{r:+.2f}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """One metric of one label in a subset of the cases, by model."""
@@ -155,7 +168,7 @@ class Group:
     label: str
     metric: str
     title: str
-    spreads: dict[str, SummaryStatistics]
+    spreads: dict[str, SummaryStatistics] = field(default_factory=dict)
 
     @property
     def n_text(self) -> str:
@@ -173,35 +186,24 @@ def size_groups(comparison: Comparison) -> list[Group]:
     return _grouped(comparison, [(row, row.stratum) for row in comparison.strata])
 
 
-def _grouped(comparison: Comparison, rows: Sequence[tuple[Row | StratumRow, str]]) -> list[Group]:
+def _grouped(comparison: Comparison, rows: Sequence[tuple[Row, str]]) -> list[Group]:
     """Group rows with their titles by label and metric, in the order of the tables."""
     labels, metrics = comparison.scored.labels, comparison.metrics
-    spreads: dict[tuple[str, str, str], dict[str, SummaryStatistics]] = {}
+    groups: dict[tuple[str, str, str], Group] = {}
     for row, title in rows:
         if row.metric in metrics:
-            spreads.setdefault((row.label, row.metric, title), {})[row.model] = row.spread
-    groups = [
-        Group(label=label, metric=metric, title=title, spreads=by_model)
-        for (label, metric, title), by_model in spreads.items()
-    ]
-    return sorted(groups, key=lambda group: (labels.index(group.label), metrics.index(group.metric)))
+            empty = Group(label=row.label, metric=row.metric, title=title)
+            groups.setdefault((row.label, row.metric, title), empty).spreads[row.model] = row.spread
+    return sorted(groups.values(), key=lambda group: (labels.index(group.label), metrics.index(group.metric)))
 
 
 def cost_cells(cost: Cost) -> list[str]:
     """Return the cells below `COST_HEADINGS`."""
-
-    def cell(value: float | str, factor: float, decimals: int) -> str:
-        return UNDEFINED if isinstance(value, str) else f"{value / factor:.{decimals}f}"
-
-    return [
-        cell(cost.parameters, 1e6, 2),
-        cell(cost.multiply_adds, 1e9, 1),
-        cell(cost.epochs, 1, 0),
-        cell(cost.seconds_per_epoch, 1, 1),
-        cell(cost.hours, 1, 2),
-        cell(cost.peak_gb, 1, 2),
-        cost.device or UNDEFINED,
+    numbers = [
+        UNDEFINED if isinstance(value := getattr(cost, column), str) else f"{value / unit:.{decimals}f}"
+        for column, unit, decimals in COST_COLUMNS
     ]
+    return [*numbers, cost.device or UNDEFINED]
 
 
 def cost_reasons(comparison: Comparison, names: Mapping[str, str] | None = None) -> list[str]:

@@ -1,7 +1,5 @@
 """A comparison as tables of plain text."""
 
-from __future__ import annotations
-
 import textwrap
 
 from nnunet_pancext.comparison.compare import Comparison
@@ -32,16 +30,15 @@ def format_comparison(comparison: Comparison) -> str:
     """Return aligned tables: one for each label and metric, worst cases, costs, and remarks."""
     scored = comparison.scored
     folds = ", ".join(map(str, comparison.folds))
-    tables = [
-        f"{label}: {METRICS[metric].title}\n{_metric_table(comparison, label, metric)}"
-        for label in scored.labels
-        for metric in comparison.metrics
-    ]
     costs = [["", *COST_HEADINGS], *([cost.model, *cost_cells(cost)] for cost in comparison.costs)]
     parts = [
         f"{comparison.dataset}, {comparison.setting}, {len(scored.cases)} cases, folds {folds}\n"
         f"reference {comparison.reference}",
-        *tables,
+        *(
+            f"{label}: {METRICS[metric].title}\n{_metric_table(comparison, label, metric)}"
+            for label in scored.labels
+            for metric in comparison.metrics
+        ),
         _wrapped(MEANING),
         _worst_table(comparison),
         "\n".join(["cost", text_table(costs), *map(_wrapped, cost_reasons(comparison))]),
@@ -60,7 +57,7 @@ def _metric_table(comparison: Comparison, label: str, metric: str) -> str:
         row = comparison.row(model, label, metric)
         cells = ["reference" if model == comparison.reference else "", "", "", ""]
         if row.difference is not None:
-            change, interval, p, *rest = difference_cells(row.difference, metric)
+            change, interval, p, *rest = difference_cells(row)
             mark = SIGNIFICANT if row.difference.is_significant else ""
             cells = [f"{change} ({interval})", p + mark, *rest]
         rows.append([model, *description_cells(row), *cells])

@@ -1,9 +1,8 @@
 """A comparison as LaTeX tables in the style of booktabs."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cells import (
@@ -20,12 +19,14 @@ from nnunet_pancext.comparison.output.cells import (
     interval_text,
     mean_text,
     numbers_text,
+    omitted_text,
+    short_names,
     size_groups,
     value_text,
     worst_text,
 )
-from nnunet_pancext.comparison.output.latex_table import PACKAGES, latex_row, latex_table, latex_text
-from nnunet_pancext.comparison.output.names import omitted_text, short_names
+from nnunet_pancext.comparison.output.latex_table import PACKAGES, Latex, latex_table, latex_text
+from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import ALPHA
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.io.files import atomic_path
@@ -66,27 +67,24 @@ def write_comparison_latex(path: Path, comparison: Comparison) -> None:
 
 def means_table(comparison: Comparison, label: str) -> str:
     """Tabulate mean ± SD of each metric; the best is bold, significant differences have a star."""
-    rows = []
-    for model, name in short_names(comparison).items():
-        cells = [latex_text(name)]
-        for metric in comparison.metrics:
-            row = comparison.row(model, label, metric)
-            mean = latex_text(mean_text(row.spread, metric))
-            if model in best_models(comparison, label, metric):
-                mean = f"\\textbf{{{mean}}}"
-            significant = row.difference is not None and row.difference.is_significant
-            cells.append(mean + MARK if significant else mean)
-        rows.append(latex_row(cells))
-    caption = (
+
+    def cell(model: str, metric: str) -> Latex:
+        row = comparison.row(model, label, metric)
+        mean = latex_text(mean_text(row.spread, metric))
+        if model in best_models(comparison, label, metric):
+            mean = f"\\textbf{{{mean}}}"
+        return Latex(mean + MARK if row.difference and row.difference.is_significant else mean)
+
+    return _table(
+        comparison,
         f"{comparison.dataset}, {comparison.setting}: {label}. Mean ± SD, cross-validation over "
         f"{len(comparison.scored.cases)} cases, folds {', '.join(map(str, comparison.folds))}. "
-        f"*: p < {ALPHA:g} against {comparison.reference}, Wilcoxon signed-rank test with Holm's correction."
-    )
-    return latex_table(
-        caption=f"{caption} {omitted_text(comparison)}",
-        columns="l" + "r" * len(comparison.metrics),
-        head=[_text_row(["trainer", *(METRICS[metric].title for metric in comparison.metrics)])],
-        rows=rows,
+        f"*: p < {ALPHA:g} against {comparison.reference}, Wilcoxon signed-rank test with Holm's correction.",
+        headings=["trainer", *_titles(comparison)],
+        rows=[
+            [name, *(cell(model, metric) for metric in comparison.metrics)]
+            for model, name in short_names(comparison).items()
+        ],
         notes=[BOLD, *comparison.remarks],
     )
 
@@ -94,39 +92,33 @@ def means_table(comparison: Comparison, label: str) -> str:
 def intervals_table(comparison: Comparison, label: str) -> str:
     """Tabulate cases, mean with interval, and median, metric by metric."""
 
-    def cells(model: str, metric: str) -> list[str]:
-        row = comparison.row(model, label, metric)
-        mean = value_text(row.spread.mean, metric) + infinite_text(row.spread.infinite)
-        median = value_text(row.spread.median, metric)
-        return [str(row.spread.n), mean, interval_text(row.interval, metric), median]
+    def cells(row: Row) -> list[str]:
+        mean = value_text(row.spread.mean, row.metric) + infinite_text(row.spread.infinite)
+        median = value_text(row.spread.median, row.metric)
+        return [str(row.spread.n), mean, interval_text(row.interval, row.metric), median]
 
-    return _grouped_table(
+    return _table(
         comparison,
         f"{comparison.dataset}: {label}. n: cases with a value. CI: bootstrap interval of the mean.",
         headings=["trainer", "n", "mean", "95 % CI", "median"],
-        groups={
-            METRICS[metric].title: {model: cells(model, metric) for model in comparison.scored.models}
-            for metric in comparison.metrics
-        },
+        rows=_metric_rows(comparison, label, cells),
     )
 
 
 def differences_table(comparison: Comparison, label: str) -> str:
     """Tabulate the differences to the reference and their tests, metric by metric; empty without any."""
-    groups: dict[str, dict[str, list[str]]] = {METRICS[metric].title: {} for metric in comparison.metrics}
-    for metric in comparison.metrics:
-        for model in comparison.scored.models:
-            difference = comparison.row(model, label, metric).difference
-            if difference is not None:
-                cells = [str(difference.pairs), *difference_cells(difference, metric)]
-                groups[METRICS[metric].title][model] = cells
-    if not any(groups.values()):
+
+    def cells(row: Row) -> list[str]:
+        return [str(row.difference.pairs), *difference_cells(row)] if row.difference else []
+
+    rows = _metric_rows(comparison, label, cells)
+    if len(rows) == len(comparison.metrics):
         return ""
-    return _grouped_table(
+    return _table(
         comparison,
         f"{comparison.dataset}: {label}, against {comparison.reference}. {DIFFERENCES}",
         headings=["trainer", "pairs", "difference", "95 % CI", "p", "r", "win/tie/loss"],
-        groups=groups,
+        rows=rows,
     )
 
 
@@ -136,76 +128,72 @@ def groups_table(comparison: Comparison, label: str, groups: Sequence[Group], *,
     for group in groups:
         if group.label == label:
             by_title.setdefault(group.title, {})[group.metric] = group
-    if not by_title:
+    rows: list[str | list[str]] = []
+    for title, by_metric in by_title.items():
+        rows.append(title)
+        for model, name in short_names(comparison).items():
+            spreads = {metric: by_metric[metric].spreads[model] for metric in comparison.metrics}
+            texts = [
+                f"{mean_text(spread, metric)} [{value_text(spread.median, metric)}]"
+                if spread.n
+                else UNDEFINED
+                for metric, spread in spreads.items()
+            ]
+            rows.append([name, numbers_text([spread.n for spread in spreads.values()]), *texts])
+    if not rows:
         return ""
-
-    def cells(model: str, by_metric: Mapping[str, Group]) -> list[str]:
-        spreads = {metric: by_metric[metric].spreads[model] for metric in comparison.metrics}
-        texts = [
-            f"{mean_text(spread, metric)} [{value_text(spread.median, metric)}]" if spread.n else UNDEFINED
-            for metric, spread in spreads.items()
-        ]
-        return [numbers_text([spread.n for spread in spreads.values()]), *texts]
-
-    return _grouped_table(
+    return _table(
         comparison,
         f"{comparison.dataset}: {label} by {heading}. Mean ± SD [median]; "
         "n: cases with a value, of each metric where it differs.",
-        headings=["trainer", "n", *(METRICS[metric].title for metric in comparison.metrics)],
-        groups={
-            title: {model: cells(model, by_metric) for model in comparison.scored.models}
-            for title, by_metric in by_title.items()
-        },
+        headings=["trainer", "n", *_titles(comparison)],
+        rows=rows,
     )
 
 
 def worst_table(comparison: Comparison, label: str) -> str:
     """Tabulate the worst cases of each trainer by the first metric."""
-    title = METRICS[comparison.metrics[0]].title
-    caption = f"{comparison.dataset}: worst cases of {label} by {title}, worst first."
-    return latex_table(
-        caption=f"{caption} {omitted_text(comparison)}",
-        columns="l" + CASES_COLUMN,
-        head=[_text_row(["trainer", "cases"])],
+    return _table(
+        comparison,
+        f"{comparison.dataset}: worst cases of {label} by {_titles(comparison)[0]}, worst first.",
+        headings=["trainer", "cases"],
         rows=[
-            _text_row([name, worst_text(comparison, model, label, number=WORST_LISTED)])
+            [name, worst_text(comparison, model, label, number=WORST_LISTED)]
             for model, name in short_names(comparison).items()
         ],
+        columns="l" + CASES_COLUMN,
     )
 
 
 def cost_table(comparison: Comparison) -> str:
     """Tabulate the cost of each trainer."""
     names = short_names(comparison)
-    return latex_table(
-        caption=f"{comparison.dataset}: cost. {COST_MEANING} {omitted_text(comparison)}",
+    return _table(
+        comparison,
+        f"{comparison.dataset}: cost. {COST_MEANING}",
+        headings=["trainer", *COST_HEADINGS],
+        rows=[[names[cost.model], *cost_cells(cost)] for cost in comparison.costs],
         columns="l" + "r" * (len(COST_HEADINGS) - 1) + "l",
-        head=[_text_row(["trainer", *COST_HEADINGS])],
-        rows=[_text_row([names[cost.model], *cost_cells(cost)]) for cost in comparison.costs],
         notes=cost_reasons(comparison),
     )
 
 
-def _grouped_table(
-    comparison: Comparison,
-    caption: str,
-    *,
-    headings: Sequence[str],
-    groups: Mapping[str, Mapping[str, Iterable[str]]],
-) -> str:
-    """Return a table with a title above the rows of each group, which are cells by model."""
-    names = short_names(comparison)
-    rows = []
-    for title, cells_by_model in groups.items():
-        rows.append(f"\\multicolumn{{{len(headings)}}}{{l}}{{\\textit{{{latex_text(title)}}}}} \\\\")
-        rows += [_text_row([names[model], *cells]) for model, cells in cells_by_model.items()]
-    return latex_table(
-        caption=f"{caption} {omitted_text(comparison)}",
-        columns="l" + "r" * (len(headings) - 1),
-        head=[_text_row(headings)],
-        rows=rows,
-    )
+def _metric_rows(
+    comparison: Comparison, label: str, cells: Callable[[Row], list[str]]
+) -> list[str | list[str]]:
+    """Return a row for each metric and model with cells, below the metric's title."""
+    rows: list[str | list[str]] = []
+    for metric, title in zip(comparison.metrics, _titles(comparison), strict=True):
+        rows.append(title)
+        for model, name in short_names(comparison).items():
+            if texts := cells(comparison.row(model, label, metric)):
+                rows.append([name, *texts])
+    return rows
 
 
-def _text_row(cells: Sequence[str]) -> str:
-    return latex_row([latex_text(cell) for cell in cells])
+def _titles(comparison: Comparison) -> list[str]:
+    return [METRICS[metric].title for metric in comparison.metrics]
+
+
+def _table(comparison: Comparison, caption: str, **table: Any) -> str:
+    return latex_table(caption=f"{caption} {omitted_text(comparison)}", **table)

@@ -1,7 +1,5 @@
 """LaTeX: escaped text, and tables in the style of booktabs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
@@ -28,27 +26,35 @@ def latex_text(text: str) -> str:
     return escaped.replace("\N{EN DASH}", "--")
 
 
+class Latex(str):
+    """Text that is LaTeX already and is not escaped."""
+
+
 def latex_row(cells: Sequence[str]) -> str:
-    """Join cells, LaTeX already, to a row."""
-    return " & ".join(cells) + r" \\"
+    """Join cells to a row."""
+    return " & ".join(cell if isinstance(cell, Latex) else latex_text(cell) for cell in cells) + r" \\"
 
 
 def latex_table(
-    *, caption: str, columns: str, head: Sequence[str], rows: Sequence[str], notes: Sequence[str] = ()
+    *,
+    caption: str,
+    headings: Sequence[str],
+    rows: Sequence[str | Sequence[str]],
+    columns: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
-    """Return a floating table; `head` and `rows` are lines of LaTeX, caption and notes are plain text.
+    """Return a floating table of rows of cells; a row that is a text is the title of those below it.
 
     It shrinks to the width of the text and the height of the page. The notes are paragraphs below it. The
     document must load `PACKAGES`.
     """
-    below = []
-    if notes:
-        below = [
-            r"\par\medskip",
-            r"\begin{minipage}{\linewidth}",
-            "\n\n".join(map(latex_text, notes)),
-            r"\end{minipage}",
-        ]
+    lines = [
+        latex_row([Latex(f"\\multicolumn{{{len(headings)}}}{{l}}{{\\textit{{{latex_text(row)}}}}}")])
+        if isinstance(row, str)
+        else latex_row(row)
+        for row in rows
+    ]
+    below = "\n\n".join(map(latex_text, notes))
     return "\n".join(
         [
             r"\begin{table}",
@@ -58,15 +64,15 @@ def latex_table(
             r"\footnotesize",
             r"\setlength{\tabcolsep}{4pt}",
             r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.8\textheight}",
-            f"\\begin{{tabular}}{{{columns}}}",
+            f"\\begin{{tabular}}{{{columns or 'l' + 'r' * (len(headings) - 1)}}}",
             r"\toprule",
-            *head,
+            latex_row(headings),
             r"\midrule",
-            *rows,
+            *lines,
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{adjustbox}",
-            *below,
+            *([r"\par\medskip", r"\begin{minipage}{\linewidth}", below, r"\end{minipage}"] if notes else []),
             r"\end{table}",
             "",
         ]

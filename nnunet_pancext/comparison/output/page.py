@@ -1,21 +1,21 @@
 """A comparison as one self-contained HTML page."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output import cells
-from nnunet_pancext.comparison.output.names import omitted_text, short_names
+from nnunet_pancext.comparison.output.cells import omitted_text, short_names
 from nnunet_pancext.comparison.statistics import paired_differences
 from nnunet_pancext.evaluation.scores import METRICS
 from nnunet_pancext.figures.charts import difference_chart, strip_chart
 from nnunet_pancext.pages.numbers import UNDEFINED, volume_text
-from nnunet_pancext.pages.page import write_page
-from nnunet_pancext.pages.pictures import CaseFigure, Chart
-from nnunet_pancext.pages.tables import Cell
+from nnunet_pancext.pages.page import Cell, write_page
+from nnunet_pancext.pages.pictures import Chart
 
 # Widths in em of the columns of a printed table.
 NAME_EM, VALUE_EM, SPREAD_EM, GROUP_EM = 10.0, 5.5, 9.0, 28.0
@@ -35,22 +35,10 @@ MEANING = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CasesAndTraining:
-    """Figures of cases and charts by title, each with the reason why there are none."""
-
-    cases: list[CaseFigure]
-    no_cases: str
-    curves: dict[str, Chart]
-    no_curves: str
-    training: dict[str, Chart]
-    training_note: str
-
-
 def write_comparison_page(
-    path: Path, comparison: Comparison, *, further: CasesAndTraining | None = None
+    path: Path, comparison: Comparison, *, further: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the page atomically; the parts of `further` follow the worst cases."""
+    """Write the page atomically; the parts of `write_page_with_cases` follow the worst cases."""
     scored, metric = comparison.scored, comparison.metrics[0]
     names = short_names(comparison)
     title, folds = METRICS[metric].title, ", ".join(map(str, comparison.folds))
@@ -91,27 +79,22 @@ def write_comparison_page(
 
 
 def _charts(comparison: Comparison, label: str) -> dict[str, Chart | None]:
-    """Draw each metric of a label by caption: its values, and the differences to the reference."""
     names = short_names(comparison)
     charts: dict[str, Chart | None] = {}
     for metric in comparison.metrics:
         title = METRICS[metric].title
-        values = {
+        scored = {
             name: comparison.scored.values(model, label, metric).tolist() for model, name in names.items()
         }
-        if any(map(math.isfinite, (value for column in values.values() for value in column))):
-            charts[f"{title}, by case"] = strip_chart(values, x_label="")
-        rows = [comparison.row(model, label, metric) for model in names]
+        if any(np.isfinite(values).any() for values in scored.values()):
+            charts[f"{title}, by case"] = strip_chart(scored)
         differences = {
-            names[row.model] + cells.infinite_text(row.difference.infinite): (
-                row.difference.mean,
-                row.difference.interval,
-            )
-            for row in rows
-            if row.difference is not None
+            name + cells.infinite_text(difference.infinite): (difference.mean, difference.interval)
+            for model, name in names.items()
+            if (difference := comparison.row(model, label, metric).difference)
         }
         caption = f"Mean difference in {title} to {names[comparison.reference]}, 95 % interval"
-        charts[caption] = difference_chart(differences, x_label="")
+        charts[caption] = difference_chart(differences)
     return charts
 
 
@@ -124,22 +107,18 @@ def _cases(comparison: Comparison) -> tuple[list[str], list[list[Cell]]]:
     for label in scored.labels:
         values = {model: scored.values(model, label, metric) for model in names}
         changes = [paired_differences(values[model], values[comparison.reference]) for model in others]
+        columns = [*((array, False) for array in values.values()), *((array, True) for array in changes)]
         volumes = scored.true_volumes_ml(label)
-        for index, case in enumerate(scored.cases):
-            volume = volumes[index]
+        for index, (case, fold, volume) in enumerate(zip(scored.cases, scored.folds, volumes, strict=True)):
             rows.append(
                 [
                     Cell(text=case),
-                    Cell(text=str(scored.folds[index]), value=scored.folds[index]),
+                    Cell(text=str(fold), value=fold),
                     Cell(text=label),
                     Cell(text=UNDEFINED if math.isnan(volume) else volume_text(volume), value=volume),
                     *(
-                        Cell(text=cells.value_text(array[index], metric), value=array[index])
-                        for array in values.values()
-                    ),
-                    *(
-                        Cell(text=cells.value_text(array[index], metric, signed=True), value=array[index])
-                        for array in changes
+                        Cell(text=cells.value_text(array[index], metric, signed=signed), value=array[index])
+                        for array, signed in columns
                     ),
                 ]
             )

@@ -1,7 +1,5 @@
 """The figure of a case in three planes with the contours of several predictions, a row for each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +10,8 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH, write_figure
 from nnunet_pancext.figures.overlay import (
+    PREDICTION,
+    TRUTH,
     ZOOM_LEAST_MM,
     ZOOM_MARGIN_MM,
     draw_labels,
@@ -21,12 +21,16 @@ from nnunet_pancext.figures.overlay import (
 )
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
+    AXIAL,
+    CORONAL,
     INK,
+    SAGITTAL,
     brightness_range,
+    central_voxel,
+    display_array,
     draw_picture,
     draw_scale_bar,
 )
-from nnunet_pancext.figures.planes import AXIAL, CORONAL, SAGITTAL, central_voxel, display_array
 from nnunet_pancext.io.label_maps import foreground_labels, read_volume
 
 PLANES = (AXIAL, CORONAL, SAGITTAL)
@@ -47,41 +51,31 @@ def write_side_by_side(
     """Write a PNG of three planes through the highest true label, a row for each prediction.
 
     Every row shows the same region, around ground truth and predictions, at one scale, in the colours of
-    `write_overlay`.
-
-    Raises:
-        PancextError: a file is missing or unreadable, or is not on the image's grid.
+    `write_overlay`. All files must be on the image's grid.
     """
     foreground = foreground_labels(dict(labels))
     values = tuple(foreground.values())
     volume = read_volume(image)
     grey, spacing_mm = display_array(volume)
-    true = read_on_grid(truth, volume, role="ground truth")
-    predicted = {name: read_on_grid(path, volume, role="prediction") for name, path in predictions.items()}
-    centred = next((labels for labels in (true, *predicted.values()) if np.isin(labels, values).any()), true)
-    centre = central_voxel(highest_label(centred, values))
-    part_mm = _part_mm([true, *predicted.values()], values, centre=centre, spacing_mm=spacing_mm)
+    true = read_on_grid(truth, volume, role=TRUTH)
+    predicted = {name: read_on_grid(path, volume, role=PREDICTION) for name, path in predictions.items()}
+    label_maps = [true, *predicted.values()]
+    labelled = next((array for array in label_maps if np.isin(array, values).any()), true)
+    centre = central_voxel(highest_label(labelled, values))
+    part_mm = _part_mm(label_maps, values, centre=centre, spacing_mm=spacing_mm)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
-    legend = legend_lines(foreground, truth=true, prediction=np.stack(list(predicted.values())))
-    figure, rows = _rows(
-        [end - start for start, end in part_mm], number=len(predicted), legend_entries=len(legend)
-    )
+    legend = legend_lines(foreground, {TRUTH: true, PREDICTION: np.stack(label_maps[1:])})
+    lengths_mm = [end - start for start, end in part_mm]
+    figure, rows = _rows(lengths_mm, number=len(predicted), legend_entries=len(legend))
     for panels, (name, prediction) in zip(rows, predicted.items(), strict=True):
         for axes, plane in zip(panels, PLANES, strict=True):
-            pixel_mm = plane.pixel_mm(spacing_mm)
-            draw_picture(
-                axes, plane.cut(grey, centre), pixel_mm=pixel_mm, title="", edges=plane.edges, window=window
-            )
+            cut, pixel_mm = plane.cut(grey, centre), plane.pixel_mm(spacing_mm)
+            draw_picture(axes, cut, pixel_mm=pixel_mm, title="", edges=plane.edges, window=window)
             # The name may be wider than its panel: it has a line of its own.
             title = f"{name}\n{plane.name}" if plane is AXIAL else plane.name
             axes.set_title(title, color=INK, fontsize=8, loc="left", pad=3, parse_math=False)
-            draw_labels(
-                axes,
-                truth=plane.cut(true, centre),
-                prediction=plane.cut(prediction, centre),
-                values=values,
-                pixel_mm=pixel_mm,
-            )
+            both = {TRUTH: true, PREDICTION: prediction}
+            draw_labels(axes, plane, both, values=values, centre=centre, spacing_mm=spacing_mm)
             down, across = (part_mm[axis] for axis in range(3) if axis != plane.axis)
             axes.set_xlim(*across)
             axes.set_ylim(*reversed(down))
