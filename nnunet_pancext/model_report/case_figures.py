@@ -109,7 +109,7 @@ def draw_attention(
     ], []
 
 
-def _open(model: ModelFolder, fold: Fold, checkpoint: Path) -> TrainedModel:
+def _open(model: ModelFolder, fold: Fold, checkpoint: Path) -> "TrainedModel":
     from nnunet_pancext.attention.model import TrainedModel, choose_device
 
     device = choose_device(None)
