@@ -6,7 +6,7 @@ from nnunet_pancext.former_names import former_name
 
 
 class PancextError(Exception):
-    """A mistake in the input or the environment, told as: what, where, what to do.
+    """A mistake in the input or the environment; the message says what, where, and what to do.
 
     The `pancext` command prints the message without a traceback and exits with code 1.
     """

@@ -145,4 +145,4 @@ def find_patients(dataset: str, cases: Sequence[str], *, patient_regex: str | No
         recorded = recorded_patients(existing_folder(RAW) / dataset / "split.json")
     except PancextError:
         recorded = {}  # the raw dataset may have been deleted
-    return tuple(patient_of(case, told=recorded, expression=patient_regex) for case in cases)
+    return tuple(patient_of(case, recorded=recorded, expression=patient_regex) for case in cases)

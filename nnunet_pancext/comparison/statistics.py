@@ -55,7 +55,7 @@ class Bootstrap:
         self._draws = np.bincount(drawn.ravel(), minlength=math.prod(shape)).reshape(shape).astype(float)
 
     def mean_interval(self, values: ArrayLike) -> Interval:
-        """Return the 95 % interval of the mean of the finite values, of which there is one for each case.
+        """Return the 95 % interval of the mean of the finite values, one for each case.
 
         nan where fewer than two patients have one.
         """

@@ -94,7 +94,7 @@ def evaluate(
     files = [
         CaseFiles(
             case=case,
-            patient=patient_of(case, told=recorded, expression=patient_regex),
+            patient=patient_of(case, recorded=recorded, expression=patient_regex),
             prediction=predictions / f"{case}{file_ending}",
             truth=truths / f"{case}{file_ending}",
             probabilities=predictions / f"{case}.npz" if probabilities else None,

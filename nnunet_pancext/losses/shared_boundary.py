@@ -55,7 +55,7 @@ def shared_boundary_matrix(
 class ISBLoss(nn.Module):
     """Mean over i and j of (m_pred(i, j) - m_gt(i, j))^2 (Eq. 16), averaged over the batch.
 
-    Called with logits (B, K, *spatial), of which it takes the softmax, and target (B, 1, *spatial) of labels
+    Called with logits (B, K, *spatial), before the softmax, and target (B, 1, *spatial) of labels
     0 to K - 1.
 
     Args:

@@ -60,7 +60,7 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
             f'"patients" in {split_file} must map cases to names, like {{"case_1": "patient_1"}}. Correct it.'
         )
     patients = {
-        case: patient_of(case, told=recorded, expression=patient_regex) for case in (*training, *test)
+        case: patient_of(case, recorded=recorded, expression=patient_regex) for case in (*training, *test)
     }
     return RawDataset(folder, training, test, patients, split)
 
@@ -80,7 +80,7 @@ def find_ground_truth(dataset: str) -> Path:
     raise PancextError(f"No ground-truth label maps of {dataset}: {' '.join(tried)}")
 
 
-def patient_of(case: str, *, told: Mapping[str, str], expression: str | None = None) -> str:
+def patient_of(case: str, *, recorded: Mapping[str, str], expression: str | None = None) -> str:
     """Return the patient of a case by `--patient-regex`, else as recorded in split.json, else by its name.
 
     Frames with one name share a patient, other cases are patients of their own. PancextError where the
@@ -88,7 +88,7 @@ def patient_of(case: str, *, told: Mapping[str, str], expression: str | None = N
     """
     if expression is None:
         frame = FRAME.fullmatch(case)
-        return str(told.get(case) or (frame[1] if frame else case))
+        return str(recorded.get(case) or (frame[1] if frame else case))
     try:
         match = re.search(expression, case)
     except re.error as error:
