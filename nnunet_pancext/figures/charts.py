@@ -141,7 +141,7 @@ def _rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     axes.set(ylim=(len(names) - 0.5, -0.6), yticks=[])
     place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "bottom"}
     for row, name in enumerate(names):
-        axes.text(0, row - 0.28, name, fontsize=9, color=INK, parse_math=False, **place)
+        axes.text(0.012, row - 0.28, name, fontsize=9, color=INK, parse_math=False, **place)
     return figure, axes
 
 

@@ -42,8 +42,9 @@ def write_comparison_page(
     scored, metric = comparison.scored, comparison.metrics[0]
     names = short_names(comparison)
     title, folds = METRICS[metric].title, ", ".join(map(str, comparison.folds))
+    fold_word = "fold" if len(comparison.folds) == 1 else "folds"
     summary = (
-        f"Mean {title} of {scored.labels[0]} over {len(scored.cases)} validation cases, folds {folds}. "
+        f"Mean {title} of {scored.labels[0]} over {len(scored.cases)} validation cases, {fold_word} {folds}. "
         f"{comparison.setting}. {omitted_text(comparison)}"
     )
     case_headings, case_rows = _cases(comparison)
