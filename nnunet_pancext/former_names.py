@@ -144,7 +144,7 @@ class FormerModule(ModuleType):
     """A module under its former name, with its former names for what has been renamed since."""
 
     def __getattr__(self, name: str) -> Any:
-        present = import_module(MOVED.get(self.__name__, ROOT))
+        present = import_module(MOVED[self.__name__]) if self.__name__ in MOVED else None
         if name.startswith("__") or not hasattr(present, name):
             return former_name(self.__name__, name)
         return getattr(present, name)

@@ -157,7 +157,7 @@ def _compare_pairs(values: Values, baseline: Values, *, sign: int, bootstrap: Bo
 
 
 def _by_patient(values: Values, baseline: Values, patients: Sequence[str]) -> Values:
-
+    """Return the difference of the two models' means for each patient with a value of both."""
     paired = ~np.isnan(values) & ~np.isnan(baseline)
     names, owner = np.unique(np.asarray(patients)[paired], return_inverse=True)
     cases = np.bincount(owner, minlength=len(names))

@@ -1,6 +1,7 @@
 """Opening a source: a folder as it is, an archive safely extracted for the time of the conversion."""
 
 import gzip
+import lzma
 import os
 import shutil
 import stat
@@ -20,7 +21,11 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
 
 FORMATS = ".tar, .tar.gz or .zip"
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError)
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, RuntimeError),  # NotImplementedError is a RuntimeError
+)
+READ_BYTES = 1 << 22
 ENCRYPTED = 1  # bit of a zip member's flags
 
 
@@ -100,7 +105,9 @@ def extract(archive: Path, folder: Path, *, show_progress: bool) -> tuple[Path, 
                         member.extract(folder)
                         bar.update(member.size)
                 return folder, len(members) - len(visible)
-        except DAMAGE as error:
+        except (*DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk
             raise PancextError(
                 f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
                 "its size or checksum with the publisher's."
@@ -124,7 +131,9 @@ def refuse_unsafe(member: Member, *, archive: Path) -> None:
 
 def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]]:
     """Return the context manager that lists the archive's files; PancextError for an unknown format."""
-    with suppress(EOFError, zlib.error):  # a compressed file that ends before the first member does
+    with suppress(
+        EOFError, zlib.error, lzma.LZMAError
+    ):  # a compressed file that ends before the first member does
         if tarfile.is_tarfile(archive):
             return tar_members
         if zipfile.is_zipfile(archive):
@@ -147,6 +156,8 @@ def tar_members(archive: Path) -> Iterator[list[Member]]:
         tar.fileobj.seek(tar.offset)
         if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"it breaks off at byte {tar.offset}")
+        while tar.fileobj.read(READ_BYTES):
+            pass  # a compressed file compares its checksum at the end
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.10.12, 3.11.4 and later
         yield [
             Member(name=i.name, size=i.size, is_regular=i.isfile(), extract=partial(tar.extract, i))

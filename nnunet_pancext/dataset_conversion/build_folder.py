@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
-from nnunet_pancext.io.files import write_json
+from nnunet_pancext.io.files import PARTIAL_PREFIX, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +48,23 @@ class BuildFolder:
         """Whether an earlier run was killed after it had published the dataset."""
         return self.is_leftover and self.target.exists() and not self.dataset.exists()
 
+    def is_of(self, command: Any) -> bool:
+        """Whether a run of this `command` (JSON values) left the folder."""
+        return read_record(self.root / "command.json") == as_json(command)
+
     def case_folder(self, case_id: str) -> Path:
         """A case's record, and the files that were made for it."""
         return self.root / "cases" / case_id
 
     def begin(self, command: Any) -> None:
         """Create the folder, empty unless an earlier run of the same `command` (JSON values) left it."""
-        file = self.root / "command.json"
         with write_errors_as_pancext(self.root):
-            if read_record(file) != as_json(command):
+            if not self.is_of(command):
                 shutil.rmtree(self.root, ignore_errors=True)
+            for partial in self.root.rglob(f"{PARTIAL_PREFIX}*"):  # of a killed run
+                partial.unlink()
             (self.dataset / "imagesTr").mkdir(parents=True, exist_ok=True)
-            write_json(file, command)
+            write_json(self.root / "command.json", command)
 
     def record(self, case_id: str, *, source: Any) -> Any:
         """Return the case's record; None unless it was made from the same `source` (JSON values)."""
@@ -127,15 +132,19 @@ def locked_build_folder(target: Path) -> Iterator[BuildFolder]:
             ) from error
     build = BuildFolder(root=root, target=target, is_leftover=is_leftover)
     try:
-        build.restore_replaced()
+        with write_errors_as_pancext(target):
+            build.restore_replaced()
         yield build
     finally:
-        build.restore_replaced()
-        if not any(root.glob("cases/*/record.json")):
-            shutil.rmtree(root, ignore_errors=True)
-        with suppress(OSError):  # Windows removes it on release
-            lock_file.unlink()
-        lock.release()
+        try:
+            with write_errors_as_pancext(target):
+                build.restore_replaced()
+            if not any(root.glob("cases/*/record.json")):
+                shutil.rmtree(root, ignore_errors=True)
+        finally:
+            with suppress(OSError):  # Windows removes it on release
+                lock_file.unlink()
+            lock.release()
 
 
 def read_record(path: Path) -> Any:

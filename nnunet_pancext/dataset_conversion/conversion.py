@@ -37,7 +37,10 @@ def convert_source(sources: Sequence[Path], **options: Any) -> ConversionResult:
     if raw_root.exists() and not raw_root.is_dir():
         raise PancextError(f"{raw_root} is a file, not the folder of raw datasets. Give another --out.")
     with locked_build_folder(conversion.folder) as build:
-        if not (build.is_published and not conversion.overwrite and conversion.has_made_target()):
+        is_ours = build.is_of(conversion.command) or (
+            not conversion.overwrite and conversion.has_made_target()
+        )
+        if not (build.is_published and is_ours):
             conversion.require_free_target()
             build.begin(conversion.command)
             with opened_sources(

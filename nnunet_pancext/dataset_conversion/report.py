@@ -175,7 +175,7 @@ def summary(result: ConversionResult) -> str:
 def _problem_lines(problems: Sequence[Problem], *, title: str) -> list[str]:
     if not problems:
         return []
-    lines = [title, *(f"  warning: {problem}" for problem in problems[:MOST_LINES])]
+    lines = [title, *(f"  {problem}" for problem in problems[:MOST_LINES])]
     if len(problems) > MOST_LINES:
         lines.append(f"  … and {len(problems) - MOST_LINES} more, all in {REPORT_NAME}")
     return lines

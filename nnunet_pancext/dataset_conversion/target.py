@@ -21,7 +21,9 @@ def place(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link or copy a file unless it is there, creating its folder; return 'linked' or 'copied'."""
     if target.exists():
         return "linked" if target.samefile(source) else "copied"
-    with write_errors_as_pancext(target, needed_bytes=source.stat().st_size):
+    with write_errors_as_pancext(source):
+        size = source.stat().st_size
+    with write_errors_as_pancext(target, needed_bytes=size):
         target.parent.mkdir(parents=True, exist_ok=True)
         return link_or_copy(source, target, may_link=may_link)
 

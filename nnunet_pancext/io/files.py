@@ -28,6 +28,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def scratch_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`, with its ending; a file there is removed afterwards."""
     scratch = target.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{target.name}")
+    scratch.unlink(missing_ok=True)  # of a killed process of this number: perhaps a hard link to an original
     try:
         yield scratch
     finally:

@@ -19,6 +19,7 @@ from nibabel.nifti1 import Nifti1Header
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 HEADER_BYTES = 348
+MOST_HEADER_BYTES = 1 << 28  # with its extensions
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE_VOXELS = 1 << 22
 MOST_VALUES = 1000  # an image with more distinct values than this is not a label map
@@ -77,7 +78,7 @@ def parse_header(content: bytes) -> NiftiHeader:
         code = int(header["datatype"])
         raise UnreadableImage(f"has voxels of NIfTI type {code}, which is not a plain number")
     data_offset = float(header["vox_offset"])
-    if not (math.isfinite(data_offset) and data_offset >= HEADER_BYTES):
+    if not HEADER_BYTES <= data_offset <= MOST_HEADER_BYTES:
         raise UnreadableImage(f"declares its voxels at byte {data_offset}")
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if not math.isfinite(slope) or not math.isfinite(intercept) or slope == 0:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nnunet_pancext.nnunet_commands.console import Status
 
-# A trainer of this package prints these (`trainers.iteration_progress`).
+# A trainer of this package prints these (`trainers.machinery.iteration_progress`).
 _ITERATION = re.compile(r"^Epoch \d+/\d+, iteration \d+/\d+: .* to go in this epoch, .* in all$")
 _VALIDATED = re.compile(r"predicting (\S+)\s*$")
 _EPOCH = re.compile(r"Epoch (\d+)\s*$")

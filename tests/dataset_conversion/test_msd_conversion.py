@@ -148,7 +148,7 @@ def test_summary_names_place_counts_left_out_and_next_command(
     text = summary(convert(task.folder, raw_root))
     assert str(raw_root / "Dataset007_Pancreas") in text
     assert "5 training, 2 test" in text
-    assert "warning: pancreas_010: label missing: labelsTr/pancreas_010.nii.gz is not there." in text
+    assert "pancreas_010: label missing: labelsTr/pancreas_010.nii.gz is not there." in text
     assert text.endswith("next      nnUNetv2_plan_and_preprocess -d 7 --verify_dataset_integrity")
 
 

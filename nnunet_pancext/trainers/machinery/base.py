@@ -1,4 +1,4 @@
-"""Adapts nnU-Net's trainer to the package; the only place that does."""
+"""What all trainers of the package add to nnU-Net's."""
 
 import os
 from pathlib import Path
