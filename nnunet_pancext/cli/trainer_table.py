@@ -16,7 +16,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.trainers import list_trainers
 from nnunet_pancext.trainers.machinery.base import PancextTrainer
-from nnunet_pancext.trainers.machinery.plan_setting import PlanSetting, Sizes, default_setting
+from nnunet_pancext.trainers.machinery.plan_setting import UNREADABLE, PlanSetting, Sizes, default_setting
 from nnunet_pancext.trainers.machinery.suffixes import SUFFIXES, WEIGHTINGS, describe_suffixes
 
 # How a trainer refuses a plan or a dataset.
@@ -130,12 +130,20 @@ def num_parameters(trainer: type[PancextTrainer], sizes: Sizes) -> int | str:
     """Return the number of parameters of the trainer's network, or why it refuses to build one.
 
     The network is built on the meta device, without memory for its weights.
+
+    Raises:
+        PancextError: the plan is malformed.
     """
     try:
         with torch.device("meta"), _NoInitialisation(), redirect_stdout(StringIO()):
             network = trainer.build_network_architecture(*sizes, enable_deep_supervision=False)
     except REFUSALS as refusal:
         return str(refusal)
+    except UNREADABLE as error:
+        raise PancextError(
+            f"{trainer.__name__} cannot be built from this plan ({type(error).__name__}: {error}). "
+            "Recreate the plan: nnUNetv2_plan_experiment."
+        ) from error
     return count_parameters(network)
 
 

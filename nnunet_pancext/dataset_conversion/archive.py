@@ -18,12 +18,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
+from nnunet_pancext.io.disk import NO_ROOM, NOT_ALLOWED, require_free_space, write_errors_as_pancext
 
 FORMATS = ".tar, .tar.gz or .zip"
 DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, RuntimeError),  # NotImplementedError is a RuntimeError
+    *(EOFError, UnicodeDecodeError, RuntimeError),  # NotImplementedError is a RuntimeError
 )
 READ_BYTES = 1 << 22
 ENCRYPTED = 1  # bit of a zip member's flags
@@ -106,8 +106,8 @@ def extract(archive: Path, folder: Path, *, show_progress: bool) -> tuple[Path, 
                         bar.update(member.size)
                 return folder, len(members) - len(visible)
         except (*DAMAGE, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the disk
+            if isinstance(error, OSError) and error.errno in (*NO_ROOM, *NOT_ALLOWED):
+                raise  # the target's disk is the problem
             raise PancextError(
                 f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
                 "its size or checksum with the publisher's."

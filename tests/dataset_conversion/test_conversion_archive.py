@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 import tarfile
@@ -116,3 +117,30 @@ def test_no_room_to_extract(task: SyntheticTask, raw_root: Path, monkeypatch: py
     with pytest.raises(PancextError, match=r"no room in .*1 MB are needed, 0 MB are free"):
         convert(pack(task, "Task07_Pancreas.tar"), raw_root)
     assert not list(raw_root.iterdir())
+
+
+def test_a_damaged_byte_within_a_file_is_found_by_the_checksum(task: SyntheticTask, raw_root: Path) -> None:
+    """Of a file stored without compression, no other check sees it."""
+    (task.folder / "notes.bin").write_bytes(b"\x00" * 8 + bytes(range(256)) * 40)
+    archive = task.folder.parent / "Task07_Pancreas.tar.gz"
+    with gzip.open(archive, "wb", compresslevel=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(task.folder, arcname="Task07_Pancreas")
+    content = bytearray(archive.read_bytes())
+    content[content.index(bytes(range(256)))] ^= 0xFF
+    archive.write_bytes(bytes(content))
+    with pytest.raises(PancextError, match=r"is damaged.*CRC.*Download it again"):
+        convert(archive, raw_root)
+
+
+@pytest.mark.parametrize("ending", ["bz2", "xz"])
+def test_other_compressions_that_are_damaged_are_refused(
+    task: SyntheticTask, raw_root: Path, ending: str
+) -> None:
+    archive = task.folder.parent / f"Task07_Pancreas.tar.{ending}"
+    with tarfile.open(archive, f"w:{ending}") as tar:
+        tar.add(task.folder, arcname="Task07_Pancreas")
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    archive.write_bytes(bytes(content))
+    with pytest.raises(PancextError, match=r"is damaged|neither a folder nor a readable"):
+        convert(archive, raw_root)

@@ -13,6 +13,7 @@ from nnunetv2.experiment_planning.experiment_planners.network_topology import ge
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunet_pancext.cli import trainers as command
+from nnunet_pancext.cli.main import main
 from nnunet_pancext.cli.trainer_table import (
     format_overview,
     loss_name,
@@ -320,3 +321,21 @@ def test_the_remarked_memory_is_that_of_the_backward_pass(trainer, gibibytes):
         network(image)
     total = sum(tensor.numel() for storage, tensor in kept.items() if storage not in parameters)
     assert 2 * total / 2**30 == pytest.approx(gibibytes, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"patch_size": "x"},
+        {"architecture": None},
+        {"architecture": {"arch_kwargs": []}},
+    ],
+    ids=str,
+)
+def test_a_malformed_configuration_is_refused_without_a_traceback(tmp_path, capsys, edit):
+    plans = default_setting().plans
+    plans["configurations"]["2d"] |= edit
+    file = tmp_path / "nnUNetPlans.json"
+    file.write_text(json.dumps(plans))
+    assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
+    assert "Recreate the plan: nnUNetv2_plan_experiment." in capsys.readouterr().err
