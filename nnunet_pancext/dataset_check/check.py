@@ -89,10 +89,10 @@ def list_cases(folder: Path, *, ending: str) -> tuple[list[SourceCase], dict[str
 def add_duplicates(measures: list[CaseMeasure], cases: list[SourceCase]) -> list[CaseMeasure]:
     """Return the measures with a problem added for each channel or case id that occurs twice."""
     image_names = {case.case_id: f"{case.image.parent.name}/{case.image.name}" for case in cases}
-    images = [CaseFindings(case_id=one.case_id, image_hash=one.image_hash) for one in measures]
+    images = [CaseFindings(case_id=measure.case_id, image_hash=measure.image_hash) for measure in measures]
     hashes = {
-        one.case_id: {**({0: one.image_hash} if one.image_hash else {}), **one.channel_hashes}
-        for one in measures
+        measure.case_id: {**({0: measure.image_hash} if measure.image_hash else {}), **measure.channel_hashes}
+        for measure in measures
     }
     same_ids = [
         Problem(
@@ -107,7 +107,10 @@ def add_duplicates(measures: list[CaseMeasure], cases: list[SourceCase]) -> list
     added: dict[str, list[Problem]] = {}
     for problem in (*find_duplicates(images, image_names=image_names), *find_twins(hashes), *same_ids):
         added.setdefault(problem.case_id, []).append(problem)
-    return [replace(one, problems=(*one.problems, *added.get(one.case_id, ()))) for one in measures]
+    return [
+        replace(measure, problems=(*measure.problems, *added.get(measure.case_id, ())))
+        for measure in measures
+    ]
 
 
 def summary(result: CheckResult, *, most_lines: int = 20) -> str:

@@ -50,7 +50,7 @@ class CheckResult:
 
     def count(self, level: str) -> int:
         """Return the number of cases with a finding of this level."""
-        return sum(any(one.level == level for one in findings) for findings in self.findings.values())
+        return sum(any(finding.level == level for finding in findings) for findings in self.findings.values())
 
     @property
     def is_sound(self) -> bool:
@@ -60,7 +60,7 @@ class CheckResult:
 
 def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, list[Finding]]:
     """Return the findings of each case, the worst case first; with `is_ct`, intensities are judged as HU."""
-    findings = {one.case_id: list(_findings(one, is_ct=is_ct)) for one in measures}
+    findings = {measure.case_id: list(_findings(measure, is_ct=is_ct)) for measure in measures}
     outliers = [*_spacing_outliers(measures), *(_mean_outliers(measures) if is_ct else ())]
     for case, finding in outliers:
         findings[case].append(finding)
@@ -71,37 +71,37 @@ def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, li
     return {case: findings[case] for case in sorted(findings, key=lambda case: (-weight(case), case))}
 
 
-def _findings(one: CaseMeasure, *, is_ct: bool) -> Iterator[Finding]:
-    for problem in one.problems:
+def _findings(measure: CaseMeasure, *, is_ct: bool) -> Iterator[Finding]:
+    for problem in measure.problems:
         yield Finding(ERROR, problem.kind, problem.message)
-    if len(one.size or ()) != 2 and one.labels and 0 < one.foreground_voxels < TINY_VOXELS:
-        message = f"only {one.foreground_voxels} labelled voxels. Is the label complete?"
+    if len(measure.size or ()) != 2 and measure.labels and 0 < measure.foreground_voxels < TINY_VOXELS:
+        message = f"only {measure.foreground_voxels} labelled voxels. Is the label complete?"
         yield Finding(WARNING, "tiny foreground", message)
     if not is_ct:
         return
-    if message := _implausible_hu(one):
+    if message := _implausible_hu(measure):
         yield Finding(WARNING, "implausible HU", message)
-    fit = one.orientation
+    fit = measure.orientation
     if fit is not None and fit.turn != Reorientation() and fit.is_clear:
         message = f"the label matches its image only with {fit} (as stored {fit.as_it_is:.2f})"
         yield Finding(ERROR, "label turned", f"{message}. Convert with --check-orientation.")
 
 
-def _implausible_hu(one: CaseMeasure) -> str:
-    if one.lowest is None or one.highest is None:
+def _implausible_hu(measure: CaseMeasure) -> str:
+    if measure.lowest is None or measure.highest is None:
         return ""
-    span = f"values range from {one.lowest:g} to {one.highest:g}"
-    if one.lowest < LOWEST_HU or one.highest > HIGHEST_HU:
+    span = f"values range from {measure.lowest:g} to {measure.highest:g}"
+    if measure.lowest < LOWEST_HU or measure.highest > HIGHEST_HU:
         return f"{span}. Is the rescale slope applied twice?"
-    if one.lowest > AIR_HU:
+    if measure.lowest > AIR_HU:
         return f"{span}, without air. Is the rescale intercept missing?"
-    if one.highest < SOFT_TISSUE_HU:
+    if measure.highest < SOFT_TISSUE_HU:
         return f"{span}, without bone or contrast. Was the image windowed?"
     return ""
 
 
 def _spacing_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
-    spacings = {one.case_id: one.spacing_mm for one in measures if one.spacing_mm is not None}
+    spacings = {measure.case_id: measure.spacing_mm for measure in measures if measure.spacing_mm is not None}
     if len(spacings) < LEAST_CASES:
         return
     usual = [median(axis) for axis in zip(*spacings.values(), strict=True)]
@@ -113,8 +113,8 @@ def _spacing_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Fi
 
 
 def _mean_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
-    for name in sorted({name for one in measures for name in one.labels}):
-        labels = {one.case_id: one.labels[name] for one in measures if name in one.labels}
+    for name in sorted({name for measure in measures for name in measure.labels}):
+        labels = {measure.case_id: measure.labels[name] for measure in measures if name in measure.labels}
         means = {case: label.mean for case, label in labels.items() if not math.isnan(label.mean)}
         if len(means) < LEAST_CASES:
             continue

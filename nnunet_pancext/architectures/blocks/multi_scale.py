@@ -65,7 +65,7 @@ class MultiScaleBackbone(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         *first, first_centre = encode(image, [*self.first_encoder, self.first_centre], self.pools)
-        branches = [partial(_concatenate, one) for one in (*self.second_encoder, self.second_centre)]
+        branches = [partial(_concatenate, stage) for stage in (*self.second_encoder, self.second_centre)]
         *second, second_centre = encode(image, branches, self.pools)
         centre = torch.cat([first_centre, second_centre], dim=1)
         return [*decode(centre, list(zip(first, second, strict=True)), self._join), centre]
