@@ -8,8 +8,8 @@ import torch
 from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunet_pancext.comparison.cost import trained_on
 from nnunet_pancext.errors import NNUNetCommandError, PancextError
+from nnunet_pancext.nnunet_files.model_folder import Fold
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
 from nnunet_pancext.trainers.machinery.finite_loss import NonFiniteLossError, check_loss
@@ -57,7 +57,7 @@ def test_the_log_has_epochs_and_peak_memory(make):
     assert len(record.seconds) == record.epochs == trainer.num_epochs
     assert record.peak_gb is not None
     assert 0.1 < record.peak_gb < 100
-    assert trained_on(folder) == "cpu"
+    assert Fold(folder=folder, ending=".nii.gz").device == "cpu"
 
 
 def test_the_console_shows_iterations_and_remaining_time(make, monkeypatch, capsys):
