@@ -1,12 +1,15 @@
 """Fixtures that several test folders share."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from nnunet_pancext.comparison.output import side_by_side
+from nnunet_pancext.dataset_check import slice_overlay
+from nnunet_pancext.figures import layout
 
 pytest.register_assert_rewrite("contracts")
 
@@ -25,6 +28,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set PANCEXT_SHARED_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="module")
+def coarse_figures() -> Iterator[None]:
+    """Draw figures with few pixels, for tests that are not about them: those are in tests/figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (layout, side_by_side, slice_overlay):
+            patch.setattr(module, "PIXELS_PER_INCH", 40)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
