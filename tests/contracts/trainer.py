@@ -52,7 +52,7 @@ class ContinuedRunContract:
         make_preprocessed(tmp_path)
         return tmp_path
 
-    def variant(self, suffixes: str = "_3epochs_2iterations") -> type[PancextTrainer]:
+    def variant(self, suffixes: str = "_3epochs_1iterations") -> type[PancextTrainer]:
         found = trainers.find_trainer(self.trainer.__name__ + self.recipe + suffixes)
         assert found is not None
         return found
