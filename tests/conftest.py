@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnunet_pancext.comparison.output import side_by_side
-from nnunet_pancext.dataset_check import slice_overlay
-from nnunet_pancext.figures import layout
-
 pytest.register_assert_rewrite("contracts")
+from contracts.chromium import Browser  # noqa: E402
 
 # The tests' networks are tiny: threads would only wait for each other, for long on a busy machine. Who asks
 # for threads gets them: the numbers hold with any.
@@ -34,9 +31,17 @@ def shared_data() -> Path:
 def coarse_figures() -> Iterator[None]:
     """Draw figures with few pixels, for tests that are not about them: those are in tests/figures."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (layout, side_by_side, slice_overlay):
-            patch.setattr(module, "PIXELS_PER_INCH", 40)
+        for module in ("comparison.output.side_by_side", "dataset_check.slice_overlay", "figures.layout"):
+            patch.setattr(f"nnunet_pancext.{module}.PIXELS_PER_INCH", 40)
         yield
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests that open pages."""
+    running = Browser(tmp_path_factory.mktemp("chromium"))
+    yield running
+    running.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
