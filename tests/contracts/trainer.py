@@ -3,8 +3,6 @@
 `LossContract` is for a trainer of nnU-Net's own network that changes the loss alone.
 """
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 
