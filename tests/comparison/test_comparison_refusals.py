@@ -1,7 +1,5 @@
 """What cannot be compared fairly is refused; the message says what differs and what to do."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """DICOM series made from an array, by pydicom and by SimpleITK."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

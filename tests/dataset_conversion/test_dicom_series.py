@@ -1,7 +1,5 @@
 """DICOM files become one volume in HU, or are refused by name."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

@@ -1,7 +1,5 @@
 """NIH Pancreas-CT: DICOM series and labels of another orientation become one dataset."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

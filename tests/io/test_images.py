@@ -1,7 +1,5 @@
 """Compression outside ITK gives the content that ITK writes."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 from pathlib import Path
