@@ -14,6 +14,7 @@ from nnunet_pancext.dataset_conversion.report import ConversionResult, belongs_t
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext
 from nnunet_pancext.io.files import write_json
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, nnunet_folder
 from nnunet_pancext.nnunet_files.splits_final import place_folds
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
 from nnunet_pancext.splits.make import Split, make_split, parse_split, require_count, split_document
@@ -31,6 +32,7 @@ def convert_source(sources: Sequence[Path], **options: Any) -> ConversionResult:
     """
     conversion = Conversion(sources=sources, **options)
     parse_split(conversion.split, layout=conversion.layout)
+    nnunet_folder(PREPROCESSED)  # where folds will be written: a value that cannot work fails now
     for source in sources:
         require_source(source)
     raw_root = conversion.raw_root
