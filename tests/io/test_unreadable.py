@@ -1,4 +1,4 @@
-"""A whole file of an unsuitable kind has a remedy of its own; only damaged and missing ones are fetched again."""
+"""Each unsuitable kind of file has a remedy of its own; only damaged and missing files are fetched again."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import walk_visible_files
+from nnunet_pancext.io.files import read_text, walk_visible_files
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
 
 PATIENT = re.compile(r"patient\d{3}")
@@ -74,7 +74,7 @@ def read_patient(folder: Path, *others: Path, root: Path) -> list[SourceCase] | 
         message = f"{names} are folders of one patient. Remove the one that is wrong."
         return Problem(patient, "duplicate id", message)
     try:
-        info = (folder / INFO).read_text(encoding="utf-8", errors="replace")
+        info = read_text(folder / INFO)
     except OSError:
         message = (
             f"{name_of(folder, root)} holds no readable Info.cfg, which names "
