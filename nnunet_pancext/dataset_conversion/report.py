@@ -24,7 +24,7 @@ class ConversionResult:
 
     `test` are the cases of imagesTs, labelled or not. `left_out` are the problems of excluded cases,
     `warnings` those of converted cases, `notes` remarks on the whole dataset. `file_counts` counts the files
-    by how they were made: linked, copied, extracted, converted or re-encoded.
+    by how they were made: linked, copied, extracted, compressed, converted or re-encoded.
     """
 
     folder: Path
