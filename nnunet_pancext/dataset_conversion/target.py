@@ -21,9 +21,8 @@ def place(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link or copy a file unless it is there, creating its folder; return 'linked' or 'copied'."""
     if target.exists():
         return "linked" if target.samefile(source) else "copied"
-    with write_errors_as_pancext(source):
-        size = source.stat().st_size
-    with write_errors_as_pancext(target, needed_bytes=size):
+    size = source.stat().st_size if source.exists() else None
+    with write_errors_as_pancext(target, source=source, needed_bytes=size):
         target.parent.mkdir(parents=True, exist_ok=True)
         return link_or_copy(source, target, may_link=may_link)
 
@@ -32,7 +31,7 @@ def compress(source: Path, target: Path) -> None:
     """Write the compressed content of a .nii file to the .nii.gz `target` unless it is there."""
     if target.exists():
         return
-    with write_errors_as_pancext(target, needed_bytes=source.stat().st_size):
+    with write_errors_as_pancext(target, source=source):
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             compress_file(source, partial)
