@@ -6,9 +6,9 @@ from importlib import import_module
 from pathlib import Path
 
 from nnunet_pancext.cli.options import add_command, add_jobs
+from nnunet_pancext.dataset_conversion.archive import FORMATS
 from nnunet_pancext.splits.published import names_for
 
-FORMATS = ".tar, .tar.gz or .zip"
 # Id and name of the dataset, and counts for --split.
 DEFAULTS = {
     "msd": (7, "Pancreas", "257/24 or 216/65"),
