@@ -74,7 +74,7 @@ class PlanSetting:
 
 
 def impossible_sizes(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield key and value of each size that is not positive or does not fit the axes, and what is expected."""
+    """Yield key and value of each size that is not positive or does not fit the axes, and what should be."""
     arch_kwargs = configuration["architecture"]["arch_kwargs"]
     sizes = {key: configuration.get(key) for key in ("patch_size", "spacing", "batch_size")}
     counts = {key: arch_kwargs[key] for key in COUNTS if arch_kwargs.get(key) is not None}
