@@ -8,7 +8,7 @@ from nnunet_pancext.dataset_check.judge import ERROR, WARNING, CheckResult, judg
 from nnunet_pancext.dataset_check.measure import CaseMeasure, find_channels, find_twins, measure_case
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import cannot_write
+from nnunet_pancext.io.files import cannot_write, encoding_fault
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.nnunet_files.dataset_json import NAME, read_dataset_json
@@ -44,9 +44,11 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
     are in memory.
 
     Raises:
-        PancextError: the folder is not a raw dataset.
+        PancextError: the folder is not a raw dataset, or nnU-Net cannot read its dataset.json.
     """
     declared = read_dataset_json(folder / NAME)
+    if fault := encoding_fault(folder / NAME):
+        raise PancextError(fault)
     values, is_ct = declared.values, declared.is_ct  # before the long reading, as they may be refused
     labels = {name: several for name, several in values.items() if several != (0,) and name != "ignore"}
     cases, channels = list_cases(folder, ending=declared.file_ending)

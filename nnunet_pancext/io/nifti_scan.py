@@ -16,19 +16,21 @@ import numpy as np
 from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
 
+from nnunet_pancext.io.unreadable import (
+    HEADER_BYTES,
+    VOXEL_TYPES,
+    UnreadableImage,
+    require_gzip,
+    require_nifti1,
+)
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
-HEADER_BYTES = 348
 MOST_HEADER_BYTES = 1 << 28  # with its extensions
-GZIP_MAGIC = b"\x1f\x8b"
+WRITE_ANEW = "Write it anew with the program that made it, or correct its header."
 PIECE_VOXELS = 1 << 22
 MOST_VALUES = 1000  # an image with more distinct values than this is not a label map
 # Its stub declares the class as an instance.
 INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
-
-
-class UnreadableImage(Exception):
-    """The file is not a whole image; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,14 @@ class VoxelScan:
     values: tuple[float, ...]
 
 
-def parse_header(content: bytes) -> NiftiHeader:
-    """Return the fields of the first 348 bytes of a NIfTI-1 file; raises UnreadableImage."""
-    if len(content) < HEADER_BYTES:
-        raise UnreadableImage(f"holds {len(content)} bytes, a NIfTI header alone has {HEADER_BYTES}")
+def parse_header(content: bytes, *, name: str) -> NiftiHeader:
+    """Return the fields of the first 348 bytes of the NIfTI-1 file `name`; raises UnreadableImage."""
+    require_nifti1(content, name=name)
     header = Nifti1Header(content, check=False)
-    if header["sizeof_hdr"] != HEADER_BYTES or header["magic"] != b"n+1":
-        raise UnreadableImage("is not a single-file NIfTI-1 image")
     dimensions, *extent = header["dim"].tolist()
     size = extent[:dimensions]
     if not 1 <= dimensions <= 7 or min(size) < 1:
-        raise UnreadableImage(f"declares an impossible size {tuple(size)}")
+        raise UnreadableImage(f"declares an impossible size {tuple(size)}", WRITE_ANEW)
     while len(size) > 3 and size[-1] == 1:
         size.pop()
     try:
@@ -76,10 +75,11 @@ def parse_header(content: bytes) -> NiftiHeader:
         voxel_type = np.dtype(object)
     if voxel_type.kind not in "iuf" or voxel_type.itemsize > 8:
         code = int(header["datatype"])
-        raise UnreadableImage(f"has voxels of NIfTI type {code}, which is not a plain number")
+        kind, remedy = VOXEL_TYPES.get(code, ("unknown", "Save it as int16 or float32."))
+        raise UnreadableImage(f"has voxels of NIfTI type {code} ({kind}), which cannot be used", remedy)
     data_offset = float(header["vox_offset"])
     if not HEADER_BYTES <= data_offset <= MOST_HEADER_BYTES:
-        raise UnreadableImage(f"declares its voxels at byte {data_offset}")
+        raise UnreadableImage(f"declares its voxels at byte {data_offset:g}", WRITE_ANEW)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if not math.isfinite(slope) or not math.isfinite(intercept) or slope == 0:
         slope, intercept = 1.0, 0.0  # the NIfTI-1 convention for 'no scaling'
@@ -135,11 +135,11 @@ def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
             raise UnreadableImage("is empty (0 bytes)")
         is_compressed = path.name.lower().endswith(".gz")
         with path.open("rb") as file:
-            if is_compressed and file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
-                raise UnreadableImage("is not a gzip file")
+            if is_compressed:
+                require_gzip(file.read(HEADER_BYTES), name=path.name)
             file.seek(0)
             with igzip.open(file) if is_compressed else file as content:
-                header = parse_header(content.read(HEADER_BYTES))
+                header = parse_header(content.read(HEADER_BYTES), name=path.name)
                 yield header, _pieces(content, header)
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
@@ -148,7 +148,8 @@ def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
     except INFLATE_ERROR as error:
         raise UnreadableImage(f"has damaged compressed data ({error})") from error
     except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
+        remedy = "Check the file's permissions and the disk that it is on."
+        raise UnreadableImage(f"cannot be read ({error.strerror or error})", remedy) from error
 
 
 def _pieces(stream: BinaryIO, header: NiftiHeader) -> Iterator[np.ndarray]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.io.images import itk_reason, read_header
-from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
+from nnunet_pancext.io.images import read_header
+from nnunet_pancext.io.nifti_scan import VoxelScan
+from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
 from nnunet_pancext.raw_cases.image_scan import axes_of, has_geometry, scan_image
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
@@ -72,12 +73,13 @@ def inspect(
     """Scan one file, add its problems to `found`, and return its scan and geometry if they can be read."""
     name = name_of(path, root)
     if not path.is_file():
-        found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
+        reason = missing_file(path)
+        found[f"{role} missing"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
         return None, None
     try:
         scan = scan_image(path, collect_values=role == "label")
     except UnreadableImage as error:
-        found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
+        found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
         return None, None
     expected = axes_of(path)
     if len(scan.size) not in expected:
@@ -94,7 +96,8 @@ def inspect(
     try:
         return scan, read_geometry(path)
     except RuntimeError as error:
-        found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({itk_reason(error)}). {FETCH_AGAIN}"
+        reason = unreadable_by_itk(error, path)
+        found[f"{role} unreadable"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
         return scan, None
 
 

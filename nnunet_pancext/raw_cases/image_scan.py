@@ -6,11 +6,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.io.images import read_image
-from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, UnreadableImage, VoxelScan, scan_nifti
+from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, VoxelScan, scan_nifti
+from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, unreadable_by_itk
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 PNG = ".png"
-NIFTI = (".nii.gz", ".nii")
 SLICES = (PNG, ".bmp")
 PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
 
@@ -33,10 +33,13 @@ def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
     try:
         image = read_image(path)
     except RuntimeError as error:
-        raise UnreadableImage(f"is not a whole {path.suffix} file") from error
+        raise unreadable_by_itk(error, path) from error
     channels = image.GetNumberOfComponentsPerPixel()
     if channels != 1:
-        raise UnreadableImage(f"has {channels} values per pixel; a greyscale image has one")
+        raise UnreadableImage(
+            f"has {channels} values per pixel; a greyscale image has one",
+            "Save it in grey values, a label map with one number per class.",
+        )
     pixels = sitk.GetArrayViewFromImage(image).ravel()
     finite = np.isfinite(pixels)
     voxels = VoxelHash(image.GetSize())

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PLAIN, COMPRESSED = ".nii", ".nii.gz"  # some browsers and unpackers decompress what they download
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCase:
@@ -57,6 +59,13 @@ def name_of(path: Path, root: Path) -> str:
     if path.is_relative_to(root):
         return path.relative_to(root).as_posix()
     return f"{path.parent.name}/{path.name}"
+
+
+def volume_path(folder: Path, name: str) -> Path:
+    """Return the path of NAME.nii.gz, or of NAME.nii where only that exists."""
+    plain = folder / f"{name}{PLAIN}"
+    compressed = folder / f"{name}{COMPRESSED}"
+    return plain if plain.exists() and not compressed.exists() else compressed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,8 @@
 """The plan and dataset on which the size of a network depends."""
 
+import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +20,13 @@ REMEDY = (
 )
 # nnU-Net's errors for plans that it cannot read.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
+
+
+RECREATE = "Recreate the plan: nnUNetv2_plan_experiment."
+COUNTS = (  # of arch_kwargs, for U-Nets with and without residual blocks
+    *("strides", "kernel_sizes", "features_per_stage"),
+    *("n_conv_per_stage", "n_conv_per_stage_decoder", "n_blocks_per_stage"),
+)
 
 
 class Sizes(NamedTuple):
@@ -42,19 +52,50 @@ class PlanSetting:
         """Return the arguments that a network is built from.
 
         Raises:
-            PancextError: nnU-Net cannot read this configuration or the dataset's labels.
+            PancextError: nnU-Net cannot read this configuration or the dataset's labels, or a size is
+                impossible.
         """
         try:
             plans = PlansManager(self.plans)
             manager = plans.get_configuration(configuration)
+            for key, value, expected in impossible_sizes(manager.configuration):
+                raise PancextError(
+                    f"configurations.{configuration}.{key} is {json.dumps(value)}; expected: {expected}. "
+                    f"{self.origin} {RECREATE}"
+                )
             channels = determine_num_input_channels(plans, manager, self.dataset_json)
             heads = plans.get_label_manager(self.dataset_json).num_segmentation_heads
         except UNREADABLE as error:
             raise PancextError(
                 f"nnU-Net cannot read configuration {configuration!r} ({type(error).__name__}: {error}). "
-                f"{self.origin} Recreate the plan: nnUNetv2_plan_experiment."
+                f"{self.origin} {RECREATE}"
             ) from error
         return Sizes(plans, manager, channels, heads)
+
+
+def impossible_sizes(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield key and value of each size that is not positive or does not fit the axes, and what should be."""
+    arch_kwargs = configuration["architecture"]["arch_kwargs"]
+    sizes = {key: configuration.get(key) for key in ("patch_size", "spacing", "batch_size")}
+    counts = {key: arch_kwargs[key] for key in COUNTS if arch_kwargs.get(key) is not None}
+    sizes |= {f"architecture.arch_kwargs.{key}": value for key, value in counts.items()}
+    axes = len(flat(sizes["patch_size"]))
+    for key, value in sizes.items():
+        if not all(is_size(number, is_whole=key != "spacing") for number in flat(value)):
+            yield key, value, "positive numbers" if key == "spacing" else "positive whole numbers"
+        elif key in ("patch_size", "spacing") and (axes not in (2, 3) or len(flat(value)) != axes):
+            yield key, value, "one number for each of the 2 or 3 axes"
+
+
+def flat(value: Any) -> list[Any]:
+    """Return the entries of nested lists, or the value itself as the only entry."""
+    return [entry for inner in value for entry in flat(inner)] if isinstance(value, list) else [value]
+
+
+def is_size(number: Any, *, is_whole: bool) -> bool:
+    """Whether it is a positive number, and whole where it must be."""
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    return is_number and 0 < number < math.inf and (not is_whole or number == int(number))
 
 
 def default_setting(configuration: str | None = None) -> PlanSetting:
