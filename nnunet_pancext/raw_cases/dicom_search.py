@@ -16,6 +16,7 @@ from nnunet_pancext.raw_cases.dicom_slices import (
     is_object,
     kind_of,
     read_header,
+    text_of,
 )
 from nnunet_pancext.raw_cases.source import name_of
 
@@ -62,8 +63,12 @@ class FoundSeries:
             for series in self.series[:MOST_NAMES]
         )
         more = ", …" if len(self.series) > MOST_NAMES else ""
-        remedy = "Keep the one that belongs to the case, and move the others elsewhere."
-        raise BadSeries("several series", f"{len(self.series)} CT series: {listed}{more}. {remedy}")
+        folders = {path.parent for series in self.series for path in series.headers}
+        raise BadSeries(
+            "several series" if len(folders) > 1 else "mixed series",
+            f"{len(self.series)} CT series: {listed}{more}. "
+            "Keep the one that belongs to the case, and move the others elsewhere.",
+        )
 
 
 def find_ct_series(files: Iterable[Path], *, root: Path) -> FoundSeries:
@@ -82,30 +87,31 @@ def find_ct_series(files: Iterable[Path], *, root: Path) -> FoundSeries:
     slices = slices or {path: header for path, header in dicom.items() if is_exported_as_other(header)}
     _require_whole_slices(slices, headers, root=root)
     passed_over: dict[str, list[Path]] = defaultdict(list)
-    for path in headers.keys() - slices.keys():
-        passed_over[kind_of(headers[path])].append(path)
+    for path, header in headers.items():
+        if path not in slices:
+            passed_over[kind_of(header)].append(path)
     warnings = {}
     if passed_over:
         listed = (
-            f"{len(paths)} {kind}: {name_of(min(paths), root)}{', …' if len(paths) > 1 else ''}"
+            f"{len(paths)} {kind}: {name_of(paths[0], root)}{', …' if len(paths) > 1 else ''}"
             for kind, paths in sorted(passed_over.items())
         )
         count = sum(map(len, passed_over.values()))
         warnings[PASSED_OVER] = f"no CT slice in {count} of {len(headers)} files ({'; '.join(listed)})"
     by_uid: dict[str, dict[Path, Dataset]] = defaultdict(dict)
-    for path, header in slices.items():
-        by_uid[str(header.get("SeriesInstanceUID") or "")][path] = header
+    for path, slice_header in slices.items():
+        by_uid[text_of(slice_header, "SeriesInstanceUID")][path] = slice_header
     if "" in by_uid:
         warnings["no SeriesInstanceUID"] = _one_without_uid(by_uid, root=root)
     series = [
-        CtSeries(uid=uid, description=_description(of_series), headers=of_series)
-        for uid, of_series in sorted(by_uid.items(), key=lambda item: (-len(item[1]), item[0]))
+        CtSeries(
+            uid=uid,
+            description=text_of(next(iter(of_series.values())), "SeriesDescription"),
+            headers=of_series,
+        )
+        for uid, of_series in sorted(by_uid.items(), key=lambda item: (-len(item[1]), min(item[1])))
     ]
     return FoundSeries(series=tuple(series), passed_over=passed_over, warnings=warnings)
-
-
-def _description(headers: Mapping[Path, Dataset]) -> str:
-    return str(next(iter(headers.values())).get("SeriesDescription") or "")
 
 
 def _require_whole_slices(
@@ -114,7 +120,7 @@ def _require_whole_slices(
     """Raise BadSeries for a file that is no DICOM object, but by its name is a damaged slice."""
     patterns = {_pattern(path) for path in slices}
     for path, header in headers.items():
-        if _pattern(path) in patterns and not (header and is_object(header)):
+        if _pattern(path) in patterns and (header is None or not is_object(header)):
             raise BadSeries(
                 "not DICOM",
                 f"{name_of(path, root)} is not a DICOM file, though it is named like the slices. "
@@ -139,7 +145,7 @@ def _one_without_uid(by_uid: Mapping[str, Mapping[Path, Dataset]], *, root: Path
             "Remove what does not belong to the case; export the rest again.",
         )
     for tag in SHARED_TAGS:
-        values = Counter(str(header.get(tag) or "") for header in without.values())
+        values = Counter(text_of(header, tag) for header in without.values())
         if len(values) > 1:
             listed = ", ".join(
                 f"{value or 'empty'} ({count} files)" for value, count in values.most_common(3)

@@ -15,11 +15,12 @@ from nnunet_pancext.raw_cases.source import BadCase, name_of
 SERIES_TAGS = ["SeriesInstanceUID", "FrameOfReferenceUID", "SeriesNumber", "SeriesTime", "SeriesDescription"]
 POSITION_TAGS = ["PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"]
 RESCALE_TAGS = ["RescaleSlope", "RescaleIntercept"]
-READ_TAGS = [
+VALUE_TAGS = [
     *("SOPClassUID", "Modality", "ImageType", "NumberOfFrames", "PhotometricInterpretation"),
     *("Rows", "Columns", "BitsStored", "PixelRepresentation"),
-    *(*SERIES_TAGS, *POSITION_TAGS, *RESCALE_TAGS),
+    *(*POSITION_TAGS, *RESCALE_TAGS),
 ]
+READ_TAGS = SERIES_TAGS + VALUE_TAGS
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = (CT_IMAGE, f"{CT_IMAGE}.1", f"{CT_IMAGE}.2")  # single slices, enhanced and legacy converted
 DICOMDIR = "1.2.840.10008.1.3.10"
@@ -70,7 +71,8 @@ def read_header(path: Path, *, root: Path) -> Dataset | None:
             header = dcmread(path, stop_before_pixels=True, specific_tags=READ_TAGS, force=True)
             if not is_object(header):
                 return None
-        list(header)  # pydicom parses a field on access
+        for tag in VALUE_TAGS:  # pydicom parses a field on access
+            header.get(tag)
     except Exception as error:  # pydicom has no common error class
         raise unreadable(path, error, root=root) from error
     return header
@@ -87,6 +89,12 @@ def sop_class(header: Dataset) -> UID:
     """Return the UID of the kind of object, empty where the file does not state it."""
     stated = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
     return UID(str(stated))
+
+
+def text_of(header: Dataset, tag: str) -> str:
+    """Return a field as text, as stored: de-identification leaves values that pydicom does not parse."""
+    value = header.get_item(tag).value if tag in header else None
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
 
 
 def is_object(header: Dataset) -> bool:
