@@ -59,7 +59,7 @@ class FoundSeries:
             return self.series[0]
         listed = ", ".join(
             f"{series.uid} {series.description}".strip()
-            + f" ({len(series.headers)} files, such as {name_of(min(series.headers), root)})"
+            + f" ({len(series.headers)} file(s), such as {name_of(min(series.headers), root)})"
             for series in self.series[:MOST_NAMES]
         )
         more = ", …" if len(self.series) > MOST_NAMES else ""
@@ -117,13 +117,13 @@ def find_ct_series(files: Iterable[Path], *, root: Path) -> FoundSeries:
 def _require_whole_slices(
     slices: Mapping[Path, Dataset], headers: Mapping[Path, Dataset | None], *, root: Path
 ) -> None:
-    """Raise BadSeries for a file that is no DICOM object, but by its name is a damaged slice."""
+    """Raise BadSeries for a file that is no DICOM object, but by its name may be a damaged slice."""
     patterns = {_pattern(path) for path in slices}
     for path, header in headers.items():
-        if _pattern(path) in patterns and (header is None or not is_object(header)):
+        if path not in slices and _pattern(path) in patterns and (header is None or not is_object(header)):
             raise BadSeries(
                 "not DICOM",
-                f"{name_of(path, root)} is not a DICOM file, though it is named like the slices. "
+                f"{name_of(path, root)} is not a complete DICOM file, though it is named like the slices. "
                 "Download or extract it again if it is a slice; remove it if it is not.",
             )
 
@@ -148,7 +148,7 @@ def _one_without_uid(by_uid: Mapping[str, Mapping[Path, Dataset]], *, root: Path
         values = Counter(text_of(header, tag) for header in without.values())
         if len(values) > 1:
             listed = ", ".join(
-                f"{value or 'empty'} ({count} files)" for value, count in values.most_common(3)
+                f"{value or 'empty'} ({count} file(s))" for value, count in values.most_common(3)
             )
             message = (
                 f"the {len(without)} slices, such as {first}, lack SeriesInstanceUID and differ in {tag}"

@@ -78,8 +78,8 @@ def _require_rescaling(headers: Mapping[Path, Dataset], *, root: Path) -> None:
     raise BadSeries(
         "no rescaling to HU",
         f"{name_of(path, root)} lacks {' and '.join(missing[path])}; {len(missing)} of {len(headers)} slices "
-        "lack one or both, so their HU are unknown. Export the series again with both tags, or remove the "
-        "case. Only if the stored values are HU, write slope 1 and intercept 0 into every slice.",
+        "lack one or both, so their HU are unknown. Export or download the series again with both tags, or "
+        "remove the case. Only if the stored values are HU, write slope 1 and intercept 0 into every slice.",
     )
 
 

@@ -98,8 +98,9 @@ def text_of(header: Dataset, tag: str) -> str:
 
 
 def is_object(header: Dataset) -> bool:
-    """Whether the file says what kind of DICOM object it holds."""
-    return bool(sop_class(header) or header.get("Modality"))
+    """Whether the file says what kind of DICOM object it holds; one that was cut early does not."""
+    uid = sop_class(header)
+    return bool(header.get("Modality")) or uid.name != uid
 
 
 def is_ct_slice(header: Dataset) -> bool:
@@ -129,8 +130,10 @@ def kind_of(header: Dataset | None) -> str:
     uid, modality = sop_class(header), header.get("Modality") or ""
     if uid == DICOMDIR:
         return "DICOMDIR"
+    if not is_object(header):
+        return "DICOM file of unknown kind"
     if uid in (*CT_CLASSES, ""):
-        return f"image of modality {modality}" if modality else "DICOM file of unknown kind"
+        return f"image of modality {modality}"
     name = "private object" if uid.is_private else uid.name.removesuffix(" Storage").removesuffix(" Image")
     return f"{name} ({modality})" if modality else name
 

@@ -103,7 +103,7 @@ def test_slices_without_rescaling_are_refused(tmp_path, hu, fields, named, which
     first, count = min(files[which]).name, len(files[which])
     assert caught.value.kind == "no rescaling to HU"
     assert str(caught.value).startswith(f"{first} lacks {named}; {count} of 6 slices lack")
-    assert "Export the series again with both tags" in str(caught.value)
+    assert "Export or download the series again with both tags" in str(caught.value)
 
 
 def test_slope_1_and_intercept_0_say_that_values_are_hu(tmp_path, hu):
@@ -161,12 +161,16 @@ def field_of_unknown_kind(path):
 @pytest.mark.parametrize(
     ("kind", "words", "damage"),
     [
-        ("not DICOM", "1-004.dcm is not a DICOM file, .* Download or extract it again", replace_by_text),
-        ("not DICOM", "1-004.dcm is not a DICOM file, .* Download or extract it again", empty),
+        (
+            "not DICOM",
+            "1-004.dcm is not a complete DICOM file, .* Download or extract it again",
+            replace_by_text,
+        ),
+        ("not DICOM", "1-004.dcm is not a complete DICOM file, .* Download or extract it again", empty),
         ("incomplete header", "1-004.dcm lacks SeriesInstanceUID", cut),
         (
             "mixed series",
-            r"2 CT series: .* \(5 files, such as 1-001.dcm\), 1.2 \(1 files, such as 1-004.dcm\). Keep",
+            r"2 CT series: .* \(5 file\(s\), such as 1-001.dcm\), 1.2 \(1 file.*1-004.dcm\). Keep",
             lambda path: edit(path, SeriesInstanceUID="1.2"),
         ),
         (

@@ -233,8 +233,8 @@ def tilted(download):
         (label_twice, "duplicate id", "are labels of one patient"),
         (label_missing, "label missing", "there is no label0002.nii.gz"),
         (slice_missing, "slices missing", r"PANCREAS_0002/.*dcm are 2.00 mm apart"),
-        (slice_of_another_series, "mixed series", r"2 CT series: .*9 files.*, 1.2.3 \(1 files"),
-        (slice_is_text, "not DICOM", "1-999.dcm is not a DICOM file"),
+        (slice_of_another_series, "mixed series", r"2 CT series: .*9 file.*, 1.2.3 \(1 file"),
+        (slice_is_text, "not DICOM", "1-999.dcm is not a complete DICOM file"),
         (tilted, "gantry tilt", "a gantry tilt of 11.3 degrees"),
     ],
 )
