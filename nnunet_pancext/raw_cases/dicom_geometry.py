@@ -15,6 +15,7 @@ EVEN_TOLERANCE = 1e-2  # relative; distances that differ less are even
 # numpy.allclose(rtol=0.05, atol=0.1). ITK's series reader accepts any and warns.
 UNEVEN_TOLERANCE, UNEVEN_TOLERANCE_MM = 0.05, 0.1
 DIRECTION_TOLERANCE = 1e-3  # of direction cosines
+ONE_SPACING = "keep the part of one spacing"
 SEPARATE = "Put each series into a folder of its own."
 # What the slices of a series share: attribute, relative and absolute tolerance, values in a message.
 SHARED = (
@@ -56,27 +57,23 @@ def check_spacing(slices: Sequence[DicomSlice], along_mm: Sequence[float], *, ro
         raise BadSeries("two slices at one position", message)
     usual = usual_gap(gaps)
     limit, deviations = uneven_limit(usual), np.abs(gaps - usual)
-    too_far = deviations > limit
+    worst, too_far = int(deviations.argmax()), deviations > limit
+    pair = _neighbours(slices, worst, root=root)
+    apart = f"{pair} are {gaps[worst]:.2f} mm apart, other slices {usual:.2f} mm"
     if too_far.any() and is_multiple(gaps[too_far], usual).all():
-        at, missing = int(too_far.argmax()), int((np.rint(gaps[too_far] / usual) - 1).sum())
-        apart = (
-            f"{_neighbours(slices, at, root=root)} are {gaps[at]:.2f} mm apart, other slices {usual:.2f} mm"
-        )
-        more = f" and {too_far.sum() - 1} more such gaps" if too_far.sum() > 1 else ""
-        raise BadSeries("slices missing", f"{apart}{more}: {missing} missing. {FETCH_AGAIN}")
+        raise _slices_missing(gaps[too_far], usual, apart=apart)
     even_mm = np.linspace(along_mm[0], along_mm[-1], len(along_mm))
-    worst, shift = int(deviations.argmax()), float(np.abs(along_mm - even_mm).max())
+    shift = float(np.abs(along_mm - even_mm).max())
     is_even = deviations[worst] <= max(POSITION_TOLERANCE_MM, EVEN_TOLERANCE * usual)
     if is_even and shift <= limit:
         return {}
     text = (
-        f"{_neighbours(slices, worst, root=root)} are {gaps[worst]:.2f} mm apart, other slices "
-        f"{usual:.2f} mm: the largest deviation is {deviations[worst]:.2f} mm (tolerance {limit:.2f} mm); "
+        f"{apart}: the largest deviation is {deviations[worst]:.2f} mm (tolerance {limit:.2f} mm); "
         f"slices lie up to {shift:.2f} mm off even positions"
     )
     if too_far.any() or (shift > usual / 2 and not is_even):
         count = f"; {too_far.sum()} of {len(gaps)} distances deviate too far" if too_far.any() else ""
-        remedy = "Keep the part of one spacing, resample the series to an even one, or remove the case."
+        remedy = f"{ONE_SPACING.capitalize()}, resample the series to an even one, or remove the case."
         raise BadSeries("uneven slices", f"{text}{count}. {remedy}")
     return {"uneven slices": f"{text}. They were placed evenly, {even_mm[1] - even_mm[0]:.4g} mm apart."}
 
@@ -86,6 +83,15 @@ def _neighbours(slices: Sequence[DicomSlice], index: int, *, root: Path) -> str:
     first, second = slices[index].path, slices[index + 1].path
     other = second.name if second.parent == first.parent else name_of(second, root)
     return f"{name_of(first, root)} and {other}"
+
+
+def _slices_missing(gaps: np.ndarray, usual: float, *, apart: str) -> BadSeries:
+    """Return the error for gaps that are multiples of the usual distance; `apart` describes the largest."""
+    missing = int((np.rint(gaps / usual) - 1).sum())
+    if len(gaps) == 1:
+        return BadSeries("slices missing", f"{apart}: {missing} missing. {FETCH_AGAIN}")
+    message = f"{apart}, and there are {len(gaps) - 1} more such gaps: {missing} missing. {FETCH_AGAIN}"
+    return BadSeries("slices missing", f"{message} If the scan itself changes its spacing: {ONE_SPACING}.")
 
 
 def usual_gap(gaps: np.ndarray) -> float:

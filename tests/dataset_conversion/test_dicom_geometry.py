@@ -112,7 +112,7 @@ def without(along_mm, *indices):
         (without(positions(3), 12, 13, 14), "are 12.00 mm apart, other slices 3.00 mm: 3 missing"),
         (
             without(positions(3), 5, 20, 21),
-            "6.00 mm apart, other slices 3.00 mm and 1 more such gaps: 3 missing",
+            "9.00 mm apart, other slices 3.00 mm, and there are 1 more such gaps: 3 missing",
         ),
         (without(positions(0.75, digits=1), 12), "other slices 0.75 mm: 1 missing"),
         (without(positions(0.75, digits=1), 12, 13, 14), "other slices 0.75 mm: 3 missing"),
@@ -122,6 +122,14 @@ def without(along_mm, *indices):
 def test_a_gap_of_a_multiple_is_a_missing_slice(along_mm, words):
     with pytest.raises(BadSeries, match=f"{words}. Download") as caught:
         check(along_mm)
+    assert caught.value.kind == "slices missing"
+
+
+def test_many_multiples_may_be_a_second_spacing():
+    with pytest.raises(
+        BadSeries, match=r"20 missing.*changes its spacing: keep the part of one spacing"
+    ) as caught:
+        check(two_parts(2, 4))
     assert caught.value.kind == "slices missing"
 
 

@@ -85,7 +85,7 @@ WITHOUT_POSITION = {"ImagePositionPatient": None, "ImageOrientationPatient": Non
         ("not DICOM", text(".DS_Store", b"\0\0\0\1Bud1")),
         ("not DICOM", text("notes.dcm", b"a note")),
         ("not DICOM", text("empty", b"")),
-        ("not DICOM", text("begins like DICOM", b"\x08\0\x05\0and goes on otherwise")),
+        ("not DICOM", text("begins like DICOM", b"\x08\0\x10\0and goes on otherwise")),
     ],
 )
 def test_what_is_not_a_slice_is_passed_over(tmp_path, hu, files, kind, add):
@@ -179,6 +179,13 @@ def test_other_series_are_refused(tmp_path, files, fields, kind, words):
     with pytest.raises(BadSeries, match=words) as caught:
         opened(files, root=tmp_path)
     assert caught.value.kind == kind
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path, files):
+    (tmp_path / "series" / "folder").mkdir()
+    words = r"series/folder cannot be read \(Is a directory\). Download or extract the file again"
+    with pytest.raises(BadSeries, match=words):
+        find_ct_series([*files, tmp_path / "series" / "folder"], root=tmp_path)
 
 
 def test_no_files_are_no_series(tmp_path):
