@@ -135,12 +135,16 @@ def _reason_if_unreadable(path: Path) -> str:
         with only_thread_in_itk():
             reader.Execute()
     except RuntimeError as error:
-        content = dcmread(path, force=True, specific_tags=["PixelData"])
+        damaged = f"the file is damaged or cut short ({itk_reason(error)}). {FETCH_AGAIN}"
+        try:
+            content = dcmread(path, force=True, specific_tags=["PixelData"])
+        except Exception:  # pydicom has no common error class
+            return damaged
         syntax = content.file_meta.get("TransferSyntaxUID")
         if "PixelData" not in content:
-            return f"it holds none. {FETCH_AGAIN}"
+            return f"the file holds none, or is cut short. {FETCH_AGAIN}"
         if syntax is None or syntax in UncompressedTransferSyntaxes:
-            return f"the file is cut short or damaged ({itk_reason(error)}). {FETCH_AGAIN}"
+            return damaged
         name = f"{syntax.name} ({syntax})" if syntax.name != syntax else f"the unknown syntax {syntax}"
         return (
             f"they are damaged, or SimpleITK cannot decode them. They are stored as {name}. "

@@ -278,8 +278,8 @@ def half_of_the_code_stream(path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (cut_short, r"the file is cut short or damaged \(.*Download or extract the file again"),
-        (without_pixels, "it holds none. Download or extract the file again"),
+        (cut_short, r"the file is damaged or cut short \(.*Download or extract the file again"),
+        (without_pixels, "the file holds none, or is cut short. Download or extract the file again"),
         (of_unknown_syntax, "the unknown syntax 1.2.840.10008.1.2.9. Export the series without compression"),
         (
             of_syntax_without_decoder,
