@@ -21,7 +21,7 @@ from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_volume
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 
-READER = "SimpleITKIO"
+READERS = ("SimpleITKIO", "NaturalImage2DIO")  # whose arrays have the axes of ITK
 COPY_AGAIN = "Copy the model again."
 # nnU-Net sums patches in half precision, with weights down to 6e-8 at their corners: values of about 1 would
 # underflow there, and much larger ones would overflow at the centres.
@@ -78,10 +78,10 @@ class TrainedModel:
                 "Give the folder of a 2d, 3d_lowres or 3d_fullres model."
             )
         reader = self.plans.image_reader_writer_class.__name__
-        if reader != READER:
+        if reader not in READERS:
             raise PancextError(
                 f"{folder} was trained on images read by {reader}; maps can only be drawn on those of "
-                f"{READER}, nnU-Net's choice for NIfTI."
+                f"{' and '.join(READERS)}, nnU-Net's choice for NIfTI and for PNG."
             )
 
     def prepare(self, images: Sequence[Path]) -> PreparedImage:

@@ -9,8 +9,7 @@ from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
 Write one HTML file about a trained model, of any nnU-Net trainer: all metrics of its validation cases,
-training curves, and figures of the worst, median and best case. Its images must be volumes, such as
-.nii.gz."""
+training curves, and figures of the worst, median and best case."""
 
 EXAMPLES = """\
 examples:
