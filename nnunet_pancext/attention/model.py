@@ -18,6 +18,7 @@ from torch import nn
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
+from nnunet_pancext.io.images import SLICES
 from nnunet_pancext.io.label_maps import read_volume
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 
@@ -85,9 +86,13 @@ class TrainedModel:
             )
 
     def prepare(self, images: Sequence[Path]) -> PreparedImage:
-        """Preprocess an image, given by one readable file per channel, as nnU-Net does before prediction."""
+        """Preprocess an image, given by a readable file per channel, as nnU-Net does before prediction.
+
+        A colour picture has its channels in one file.
+        """
         references, channels = [read_volume(path) for path in images], self.dataset.channel_names
-        if len(images) != len(channels):
+        is_colour_picture = images[0].name.lower().endswith(SLICES) and (len(images), len(channels)) == (1, 3)
+        if len(images) != len(channels) and not is_colour_picture:
             raise PancextError(
                 f"The model takes {len(channels)} channel(s) ({', '.join(channels)}), "
                 f"but {len(images)} image(s) were given. Give one file per channel, in this order."

@@ -73,7 +73,7 @@ def display_array(image: sitk.Image) -> tuple[NDArray[np.generic], tuple[float, 
 
 
 def planes_of(image: sitk.Image, shape: tuple[int, ...]) -> tuple[Plane, ...]:
-    """Return the planes to draw of an image, displayed as an array of `shape`: three, or that of one slice."""
+    """Return the planes to draw of an image displayed as an array of `shape`: three, or that of one slice."""
     if is_flat(image):
         return (SLICE,)
     single = tuple(plane for plane in PLANES if shape[plane.axis] == 1)

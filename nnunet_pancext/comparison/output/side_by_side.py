@@ -120,9 +120,8 @@ def _rows(
     """
     sizes_mm = [plane.sides(lengths_mm) for plane in planes]
     heights_mm, widths_mm = zip(*sizes_mm, strict=True)
-    inches = min(
-        (WIDTH_IN - (len(planes) + 1) * GAP_IN) / sum(widths_mm), MOST_ROW_IN / max(heights_mm)
-    )  # per mm
+    inner_in = WIDTH_IN - (len(planes) + 1) * GAP_IN
+    inches = min(inner_in / sum(widths_mm), MOST_ROW_IN / max(heights_mm))  # per mm
     row_in = TITLE_IN + max(heights_mm) * inches
     legend_in = LEGEND_IN + LEGEND_ROW_IN * -(-legend_entries // LEGEND_COLUMNS)
     height_in = number * row_in + GAP_IN + legend_in
