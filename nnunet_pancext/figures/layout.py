@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from nnunet_pancext.figures.fonts import use_installed_fonts
 from nnunet_pancext.figures.panel import INK, Plane, draw_picture
 from nnunet_pancext.io.files import atomic_path
 
@@ -77,5 +78,6 @@ def write_figure(
         )
         for text in drawn.get_texts():
             text.set_parse_math(False)
+    use_installed_fonts(figure)
     with atomic_path(target) as partial:
         FigureCanvasAgg(figure).print_png(partial)

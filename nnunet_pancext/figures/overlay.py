@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.figures.fonts import drawable_label
 from nnunet_pancext.figures.layout import sheet_of_panels, write_figure
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
@@ -156,9 +157,10 @@ def legend_lines(foreground: dict[str, int], label_maps: Mapping[str, NDArray[np
     """Return a legend entry for each label and role."""
     lines = []
     for index, (label, value) in enumerate(foreground.items()):
+        name = drawable_label(label, value)
         for role, label_map in label_maps.items():
             suffix = "" if (label_map == value).any() else " (none)"
-            line = Line2D([], [], linewidth=2.5, label=f"{label}, {role}{suffix}", **_style(role, index))
+            line = Line2D([], [], linewidth=2.5, label=f"{name}, {role}{suffix}", **_style(role, index))
             lines.append(line)
     return lines
 
