@@ -152,15 +152,14 @@ def _read(path: Path, *, colours: bool) -> tuple[sitk.Image, int]:
             f"{path} has {dimensions} dimensions and {image.GetNumberOfComponentsPerPixel()} values per "
             "voxel; expected 2 or 3 dimensions and 1 value per voxel. Give one slice or volume per file."
         )
+    marks = [FLAT] if dimensions == 2 else []
     if not has_geometry(path):  # ITK may invent one, from the resolution in dots per inch
         image = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))
-        image.SetMetaData(NO_SPACING, "")
+        marks.append(NO_SPACING)
     if dimensions == 2:
-        is_measured = has_spacing(image)
         image = sitk.JoinSeries(image)
-        image.SetMetaData(FLAT, "")
-        if not is_measured:
-            image.SetMetaData(NO_SPACING, "")
+    for mark in marks:
+        image.SetMetaData(mark, "")
     return image, non_finite
 
 
