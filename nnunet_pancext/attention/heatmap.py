@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.layout import four_panels, write_figure
+from nnunet_pancext.figures.layout import sheet_of_panels, write_figure
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
     INK,
@@ -20,9 +20,11 @@ from nnunet_pancext.figures.panel import (
     central_voxel,
     display_array,
     draw_scale_bar,
+    planes_of,
 )
 from nnunet_pancext.io.files import atomic_path
 from nnunet_pancext.io.images import write_compressed
+from nnunet_pancext.io.label_maps import is_flat, on_grid_of
 
 COLOURS = "inferno"
 OPACITY = 0.55
@@ -45,10 +47,10 @@ def write_maps(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, target in targets.items():
-            values = sitk.GetImageFromArray(np.ascontiguousarray(maps[name], dtype=np.float32))
-            values.CopyInformation(reference)
+            values = on_grid_of(reference, maps[name].astype(np.float32))
+            stored = sitk.Extract(values, (*values.GetSize()[:2], 0)) if is_flat(reference) else values
             with atomic_path(target) as partial:
-                write_compressed(values, partial)
+                write_compressed(stored, partial)
             title, figure = f"{case}   {name.replace('_', ' ')}", folder / f"{case}_{name}.png"
             write_heatmap(figure, image=reference, values=values, title=title, is_ct=is_ct, centre=centre)
     except (OSError, RuntimeError) as error:  # ITK raises the second
@@ -69,6 +71,8 @@ def write_heatmap(
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same without the map, coronal and sagittal.
 
+    Of a single slice there are only the first two.
+
     The window is 40 / 400 HU for CT, else the 1st to the 99th percentile. The slices pass through `centre`
     (column, row, slice of the files), or through the map's maximum where the image is not black. Colours
     range from the map's minimum to its maximum, as the bar shows; a constant map has no colour.
@@ -79,23 +83,23 @@ def write_heatmap(
     if centre is None:
         middle = highest_voxel(shown, np.asarray(grey, np.float64) > window[0])
     else:  # the index of the voxel as displayed
-        marker = sitk.Image(values.GetSize(), sitk.sitkUInt8)
-        marker.CopyInformation(values)
-        marker[centre] = 1
-        middle = central_voxel(display_array(marker)[0] == 1)
-    figure, panels = four_panels(
+        marker = np.zeros(values.GetSize()[::-1], np.uint8)
+        marker[centre[::-1]] = 1
+        middle = central_voxel(display_array(on_grid_of(values, marker))[0] == 1)
+    figure, panels = sheet_of_panels(
         grey,
         spacing_mm,
         middle,
+        planes=planes_of(image, grey.shape),
+        second="image alone",
         title=title,
-        names=("Axial", "Axial, image alone", "Coronal", "Sagittal"),
         window=window,
         legend_rows=2,
     )
     low, high = float(shown.min()), float(shown.max())
     colours = Normalize(low, high if high > low else low + 1)
     for number, (axes, plane) in enumerate(panels):
-        draw_scale_bar(axes)
+        draw_scale_bar(axes, image)
         if number == 1:
             continue
         values_shown = np.asarray(plane.cut(shown, middle), dtype=np.float64)

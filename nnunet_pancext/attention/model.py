@@ -18,10 +18,11 @@ from torch import nn
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import encoding_fault, read_json
+from nnunet_pancext.io.images import SLICES
 from nnunet_pancext.io.label_maps import read_volume
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 
-READER = "SimpleITKIO"
+READERS = ("SimpleITKIO", "NaturalImage2DIO")  # whose arrays have the axes of ITK
 COPY_AGAIN = "Copy the model again."
 # nnU-Net sums patches in half precision, with weights down to 6e-8 at their corners: values of about 1 would
 # underflow there, and much larger ones would overflow at the centres.
@@ -78,16 +79,20 @@ class TrainedModel:
                 "Give the folder of a 2d, 3d_lowres or 3d_fullres model."
             )
         reader = self.plans.image_reader_writer_class.__name__
-        if reader != READER:
+        if reader not in READERS:
             raise PancextError(
                 f"{folder} was trained on images read by {reader}; maps can only be drawn on those of "
-                f"{READER}, nnU-Net's choice for NIfTI."
+                f"{' and '.join(READERS)}, nnU-Net's choice for NIfTI and for PNG."
             )
 
     def prepare(self, images: Sequence[Path]) -> PreparedImage:
-        """Preprocess an image, given by one readable file per channel, as nnU-Net does before prediction."""
+        """Preprocess an image, given by a readable file per channel, as nnU-Net does before prediction.
+
+        A colour picture has its channels in one file.
+        """
         references, channels = [read_volume(path) for path in images], self.dataset.channel_names
-        if len(images) != len(channels):
+        is_colour_picture = images[0].name.lower().endswith(SLICES) and (len(images), len(channels)) == (1, 3)
+        if len(images) != len(channels) and not is_colour_picture:
             raise PancextError(
                 f"The model takes {len(channels)} channel(s) ({', '.join(channels)}), "
                 f"but {len(images)} image(s) were given. Give one file per channel, in this order."

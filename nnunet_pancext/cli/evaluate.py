@@ -13,6 +13,7 @@ Score the predicted label maps of a folder against the ground truth of the same 
 EXAMPLES = """\
 examples:
   pancext evaluate predictions $nnUNet_raw/Dataset007_Pancreas/labelsTs -o scores
+  pancext evaluate predictions labels -o scores --labels pancreas=1 tumour=2
   pancext evaluate predictions labels -o scores --probabilities --jobs 8 --keep-going
 """
 
@@ -30,6 +31,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="dataset.json that declares the labels (default: the one in the folder of the predictions or of "
         "the ground truth, or above the latter)",
+    )
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="the labels instead of a dataset.json, such as pancreas=1 tumour=2, or whole=1,2 for a region",
     )
     parser.add_argument(
         "--probabilities",
@@ -51,22 +58,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Evaluate as parsed and print the tables."""
+    from nnunet_pancext.evaluation.declared_labels import declared_labels
     from nnunet_pancext.evaluation.folder import evaluate, failure_text, require_folders
     from nnunet_pancext.evaluation.scores import write_metrics_csv
     from nnunet_pancext.evaluation.summary import write_curves, write_summary
     from nnunet_pancext.evaluation.totals_table import format_totals
     from nnunet_pancext.io.files import cannot_write, output_folder
     from nnunet_pancext.io.parallel import default_jobs
-    from nnunet_pancext.nnunet_files.dataset_json import find_dataset_json, read_dataset_json
 
     require_folders(parsed.predictions, parsed.truth)
-    declared = read_dataset_json(parsed.dataset_json or find_dataset_json(parsed.predictions, parsed.truth))
+    labels, file_ending = declared_labels(
+        parsed.predictions, parsed.truth, words=parsed.labels, dataset_json=parsed.dataset_json
+    )
     with output_folder(parsed.out) as out:
         evaluation = evaluate(
             parsed.predictions,
             parsed.truth,
-            labels=declared.labels,
-            file_ending=declared.file_ending,
+            labels=labels,
+            file_ending=file_ending,
             jobs=default_jobs() if parsed.jobs is None else parsed.jobs,
             probabilities=parsed.probabilities,
             keep_going=parsed.keep_going,

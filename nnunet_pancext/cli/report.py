@@ -9,8 +9,7 @@ from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
 Write one HTML file about a trained model, of any nnU-Net trainer: all metrics of its validation cases,
-training curves, and figures of the worst, median and best case. Its images must be volumes, such as
-.nii.gz."""
+training curves, and figures of the worst, median and best case."""
 
 EXAMPLES = """\
 examples:
@@ -74,8 +73,10 @@ def run(parsed: argparse.Namespace) -> int:
     target = parsed.out or Path(f"{model.trainer}.html")
     jobs = default_jobs() if parsed.jobs is None else parsed.jobs
     evaluation, notes = write_model_report(model, target, jobs=jobs, attention=parsed.attention)
-    print(format_totals(evaluation))
+    totals = format_totals(evaluation)
+    print(totals)
     for note in notes:
-        print(f"note      {note}", file=sys.stderr)
+        if note not in totals:
+            print(f"note      {note}", file=sys.stderr)
     print(f"\nreport    {target}")
     return 0

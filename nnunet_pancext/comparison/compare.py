@@ -12,8 +12,9 @@ from nnunet_pancext.comparison.statistics import RESAMPLES
 from nnunet_pancext.comparison.strata import default_stratifications, parse_stratification, stratum_rows
 from nnunet_pancext.comparison.truth import require_same_truth
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.scores import METRICS, unmeasured_note
 from nnunet_pancext.io.images import quiet_itk
+from nnunet_pancext.io.label_maps import require_one_dimension
 from nnunet_pancext.io.parallel import default_jobs
 
 DEFAULT_METRICS = ("dice", "nsd_2mm", "hd95_mm")
@@ -67,8 +68,8 @@ def compare_models(
     `resamples` are the bootstrap's.
 
     Raises:
-        PancextError: an option is invalid, the ground truth changed since the training, or a case cannot be
-            scored.
+        PancextError: an option is invalid, label maps are 2D and 3D, the ground truth changed since the
+            training, or a case cannot be scored.
     """
     metrics = list(dict.fromkeys(metrics))
     no_probabilities = results.why_no_probabilities()
@@ -84,6 +85,7 @@ def compare_models(
     patients = find_patients(results.dataset, list(results.fold_of), patient_regex=patient_regex)
     jobs = default_jobs() if jobs is None else jobs
     with quiet_itk():
+        require_one_dimension(results.label_maps())
         require_same_truth(results, jobs=jobs, show_progress=show_progress)
         scored = score_models(
             results,
@@ -92,6 +94,9 @@ def compare_models(
             jobs=jobs,
             show_progress=show_progress,
         )
+    not_measured = unmeasured_note(scored.scores[results.reference.name])
+    if strata and not scored.has_volumes:
+        raise PancextError(f"--strata groups cases by volume. {not_measured} Leave it out.")
     family = list(filter(scored.has_values, metrics or DEFAULT_METRICS))
     if not family:
         raise PancextError(
@@ -101,7 +106,8 @@ def compare_models(
     undefined = [metric for metric in metrics if metric not in family]
     if undefined:
         raise PancextError(
-            f"{', '.join(undefined)} is defined in no case of any trainer. Leave it out of --metrics."
+            f"{', '.join(undefined)} is defined in no case of any trainer. "
+            + " ".join(filter(None, (not_measured, "Leave it out of --metrics.")))
         )
     if not strata:
         stratifications = default_stratifications(scored, dataset_json=results.models[0].dataset.content)

@@ -89,10 +89,8 @@ def _predicted_cases(model: Model, fold: int, expected: set[str] | None) -> set[
         what = f"{len(missing)} of {len(expected)} cases are not in {validation}: {_listed('case', missing)}"
         if not cases:
             what = f"{validation} {'holds no prediction' if validation.is_dir() else 'does not exist'}"
-        trainer, plans, configuration = model.trained_as
         raise PancextError(
-            f"{model.name}, fold {fold} is not finished: {what}. Finish the training (--c), or validate it: "
-            f"nnUNetv2_train DATASET {configuration} {fold} -tr {trainer} -p {plans} --val"
+            f"{model.name}, fold {fold} is not finished: {what}. {model.fold(fold).how_to_complete}"
         )
     if extra:
         raise PancextError(

@@ -7,7 +7,7 @@ from itertools import count
 from nnunet_pancext.comparison.paired import Difference, Row
 from nnunet_pancext.comparison.scored_cases import ScoredCases
 from nnunet_pancext.comparison.statistics import ALPHA, least_p
-from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.scores import METRICS, unmeasured_note
 
 
 def statistics_remarks(
@@ -23,7 +23,7 @@ def statistics_remarks(
 
     `family` are the metrics tested together; `num_folds` is the number of folds of the split, if known.
     """
-    remarks = []
+    remarks = [note for note in (unmeasured_note(scored.scores[reference]),) if note]
     patients = len(set(scored.patients))
     if patients < len(scored.cases):
         remarks.append(

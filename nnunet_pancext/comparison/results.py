@@ -1,6 +1,6 @@
 """The results of one dataset: trained models that were validated on the same cases, and the ground truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,12 @@ class DatasetResults:
     def truth(self, case: str) -> Path:
         """The ground truth of a case."""
         return self.truths / f"{case}{self.ending}"
+
+    def label_maps(self) -> Iterator[Path]:
+        """Yield the files of the ground truth and of every prediction."""
+        for case, fold in self.fold_of.items():
+            yield self.truth(case)
+            yield from (model.fold(fold).prediction(case) for model in self.models)
 
     def why_no_probabilities(self) -> str:
         """Say which models lack the probabilities of how many cases; empty where none is missing."""

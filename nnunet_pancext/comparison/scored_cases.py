@@ -11,7 +11,7 @@ from nnunet_pancext.comparison.results import DatasetResults
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall, VoxelHistogram, precision_recall
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores, metric_values
+from nnunet_pancext.evaluation.scores import METRICS, ML, CaseScores, metric_values
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.nnunet_files.models import Model
 
@@ -47,6 +47,11 @@ class ScoredCases:
     def true_volumes_ml(self, label: str) -> NDArray[np.float64]:
         """Return the true volume of the label in each case."""
         return self.values(self.models[0], label, "truth_volume_ml")
+
+    @property
+    def has_volumes(self) -> bool:
+        """Whether the files of the label maps store what a volume needs."""
+        return any(ML in case.units for case in self.scores[self.models[0]])
 
     def worst_cases(self, model: str, label: str, metric: str) -> list[tuple[str, float]]:
         """Return the cases in which the metric is defined with their values, worst first.

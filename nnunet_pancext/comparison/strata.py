@@ -79,9 +79,12 @@ def parse_stratification(text: str, labels: Sequence[str]) -> Stratification:
 def default_stratifications(scored: ScoredCases, *, dataset_json: Mapping[str, Any]) -> list[Stratification]:
     """Group lesions by TNM's edges and other labels by terciles of their volume.
 
-    The union of all labels, which dataset.json does not declare, is not grouped.
+    The union of all labels, which dataset.json does not declare, is not grouped, and nothing is without
+    volumes.
     """
     stratifications = []
+    if not scored.has_volumes:
+        return []
     for label in scored.labels:
         if label not in dataset_json["labels"]:
             continue

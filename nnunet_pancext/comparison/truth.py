@@ -1,6 +1,5 @@
 """Whether the ground truth has changed since the models were validated on it."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from nnunet_pancext.former_names import former_name
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.nnunet_files.model_folder import Fold
 
 
 def require_same_truth(results: DatasetResults, *, jobs: int, show_progress: bool) -> None:
@@ -24,7 +24,7 @@ def require_same_truth(results: DatasetResults, *, jobs: int, show_progress: boo
         PancextError: some label of some case has another number now, or a summary is not nnU-Net's.
     """
     validations = [
-        (model, fold, _voxels_when_validated(model.fold(fold).summary, ending=results.ending))
+        (model, fold, _voxels_when_validated(model.fold(fold)))
         for model in results.models
         for fold in results.cases
         if model.fold(fold).is_validated
@@ -56,18 +56,19 @@ def require_same_truth(results: DatasetResults, *, jobs: int, show_progress: boo
                     )
 
 
-def _voxels_when_validated(path: Path, *, ending: str) -> dict[str, dict[str, float]]:
+def _voxels_when_validated(fold: Fold) -> dict[str, dict[str, float]]:
     """Read the voxels of the ground truth, by case and by nnU-Net's key of the label, from summary.json."""
+    path = fold.summary
     voxels: dict[str, dict[str, float]] = {}
     try:
         for entry in read_json(path)["metric_per_case"]:
             name = str(entry["reference_file"]).replace("\\", "/").rsplit("/", 1)[-1]
             counts = {key: float(values["n_ref"]) for key, values in entry["metrics"].items()}
-            voxels[name.removesuffix(ending)] = counts
+            voxels[name.removesuffix(fold.ending)] = counts
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PancextError(
-            f"{path} is not a summary of nnU-Net: it lacks the number of voxels of each label. Validate "
-            "this fold again (nnUNetv2_train with --val), or delete the file to skip this check."
+            f"{path} is not a summary of nnU-Net: it lacks the number of voxels of each label. Delete the "
+            f"file to skip this check, or validate this fold again. {fold.how_to_complete}"
         ) from error
     return voxels
 

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.images import has_geometry, read_image
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.raw_cases.case_checks import (
     FETCH_AGAIN,
@@ -21,7 +21,6 @@ from nnunet_pancext.raw_cases.case_checks import (
     inspect,
     read_geometry,
 )
-from nnunet_pancext.raw_cases.image_scan import has_geometry
 from nnunet_pancext.raw_cases.orientation import Orientation, find_orientation
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 

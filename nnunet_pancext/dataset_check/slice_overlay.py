@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.figures.fonts import drawable_label
 from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH, write_figure
 from nnunet_pancext.figures.overlay import TRUTH_COLOURS
 from nnunet_pancext.figures.panel import INK, draw_contour
@@ -43,7 +44,7 @@ def write_slice_overlay(
     axes.set_axis_off()
     axes.set_title(title, color=INK, fontsize=9, loc="left", pad=4, parse_math=False)
     lines = []
-    masks = {} if mask is None else {name: mask == value for name, value in labels.items()}
+    masks = {} if mask is None else {drawable_label(*label): mask == label[1] for label in labels.items()}
     for (name, shown), colour in zip(masks.items(), cycle(TRUTH_COLOURS), strict=False):
         draw_contour(axes, shown, pixel_mm=(1, 1), color=colour, linestyle="solid", linewidth=1.6)
         lines.append(Line2D([], [], color=colour, label=name if shown.any() else f"{name} (none)"))

@@ -1,7 +1,6 @@
 """Scoring a predicted label map against the ground truth."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,10 @@ from nnunet_pancext.evaluation.probabilities import (
     read_probabilities,
     voxel_histogram,
 )
-from nnunet_pancext.evaluation.scores import CaseScores, LabelScores
+from nnunet_pancext.evaluation.scores import ML, MM, CaseScores, LabelScores
 from nnunet_pancext.evaluation.surface import surface_distances
 from nnunet_pancext.evaluation.targets import Targets
-from nnunet_pancext.io.label_maps import read_label_map, require_same_grid
+from nnunet_pancext.io.label_maps import has_spacing, is_flat, read_label_map, require_same_grid
 
 MM3_PER_ML = 1000
 
@@ -44,6 +43,9 @@ class CaseFiles:
 def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
     """Score every target of a case.
 
+    Distances in a volume of one slice are those within the slice. What the files do not store, a spacing or a
+    thickness, is not measured.
+
     Raises:
         PancextError: with the case's name, if a file is unreadable, the grids differ, a value is not
             declared, or the probabilities do not belong to this case.
@@ -56,7 +58,7 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
             what=f"prediction {files.prediction} and ground truth {files.truth} differ in geometry",
             remedy="Predict from the image that was annotated, or resample one of the two onto the other.",
         )
-        axial = _axial_axis(truth_image)
+        axial = _slice_axis(truth_image)
         stored_truth = sitk.GetArrayViewFromImage(truth_image)
         truth = np.moveaxis(stored_truth, axial, 0)
         prediction = np.moveaxis(sitk.GetArrayViewFromImage(prediction_image), axial, 0)
@@ -78,8 +80,7 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
         raise PancextError(f"Case {files.case!r}: {error}") from error
 
     ignored = _mask(truth, () if targets.ignore is None else (targets.ignore,))
-    spacing_mm = list(truth_image.GetSpacing()[::-1])
-    spacing_mm.insert(0, spacing_mm.pop(axial))
+    measured = _Measured.of(truth_image, axial)
     # The box holds every voxel of both label maps, and hence all that are ignored.
     in_slices = np.count_nonzero(ignored, axis=(1, 2)).tolist()
     frame = {"shape": slice_shape, "corner": tuple(part.start for part in box[1:]), "ignored": in_slices}
@@ -91,7 +92,7 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
         if name in histograms:
             scores["probability"] = histograms[name].highest
             scores["average_precision"] = precision_recall(histograms[name]).average_precision
-        labels[name] = _score_label(*masks, spacing_mm, overlaps[name], scores)
+        labels[name] = _score_label(*masks, measured, overlaps[name], scores)
     return CaseScores(
         case=files.case,
         patient=files.patient,
@@ -100,29 +101,66 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
         histograms=histograms,
         prediction_file=files.prediction,
         truth_file=files.truth,
+        units=measured.units,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What a label map's files allow to measure: spacing along (slice, row, column), and the units."""
+
+    spacing_mm: tuple[float, ...]
+    is_one_slice: bool
+    units: tuple[str, ...]
+
+    @classmethod
+    def of(cls, image: sitk.Image, axis: int) -> "_Measured":
+        spacing_mm = list(image.GetSpacing()[::-1])
+        spacing_mm.insert(0, spacing_mm.pop(axis))
+        units = () if not has_spacing(image) else (MM,) if is_flat(image) else (MM, ML)
+        is_one_slice = image.GetSize()[::-1][axis] == 1
+        return cls(spacing_mm=tuple(spacing_mm), is_one_slice=is_one_slice, units=units)
+
+    def distances(self, prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:
+        """Return the scores of the surfaces, or of the outlines in a single slice."""
+        if MM not in self.units:
+            return {}
+        spacing_mm = self.spacing_mm
+        if self.is_one_slice:  # in a volume, every voxel of it would be on the surface
+            prediction, truth = (np.asarray(mask.any(axis=0)) for mask in (prediction, truth))
+            spacing_mm = spacing_mm[1:]
+        distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
+        return {
+            "hd95_mm": distances.hd95_mm,
+            "assd_mm": distances.assd_mm,
+            "nsd_1mm": distances.nsd(1),
+            "nsd_2mm": distances.nsd(2),
+        }
+
+    def volumes(self, overlap: Overlap) -> dict[str, float]:
+        if ML not in self.units:
+            return {}
+        voxel_ml = math.prod(self.spacing_mm) / MM3_PER_ML
+        return {
+            "volume_ml": (overlap.tp + overlap.fp) * voxel_ml,
+            "truth_volume_ml": (overlap.tp + overlap.fn) * voxel_ml,
+            "volume_error_ml": (overlap.fp - overlap.fn) * voxel_ml,
+        }
 
 
 def _score_label(
     prediction: NDArray[np.bool_],
     truth: NDArray[np.bool_],
-    spacing_mm: Sequence[float],
+    measured: _Measured,
     overlap: Overlap,
     scores: dict[str, float],
 ) -> LabelScores:
-    distances = surface_distances(prediction, truth, spacing_mm=spacing_mm)
     lesions = count_lesions(prediction, truth)
-    voxel_ml = math.prod(spacing_mm) / MM3_PER_ML
     return LabelScores(
         **overlap.ratios,
+        **measured.distances(prediction, truth),
+        **measured.volumes(overlap),
         f1=overlap.dice,
-        hd95_mm=distances.hd95_mm,
-        assd_mm=distances.assd_mm,
-        nsd_1mm=distances.nsd(1),
-        nsd_2mm=distances.nsd(2),
-        volume_ml=(overlap.tp + overlap.fp) * voxel_ml,
-        truth_volume_ml=(overlap.tp + overlap.fn) * voxel_ml,
-        volume_error_ml=(overlap.fp - overlap.fn) * voxel_ml,
         lesions=lesions.lesions,
         lesions_found=lesions.detected,
         false_positives=lesions.false_positives,
@@ -163,7 +201,10 @@ def _box(first: NDArray[np.generic], second: NDArray[np.generic]) -> tuple[slice
     return tuple(box)
 
 
-def _axial_axis(image: sitk.Image) -> int:
-    """Return the array axis that is closest to the patient's height."""
+def _slice_axis(image: sitk.Image) -> int:
+    """Return the array axis across the slices: that of a single slice, else the closest to the height."""
+    single = [axis for axis, length in enumerate(image.GetSize()[::-1]) if length == 1]
+    if len(single) == 1:
+        return single[0]
     along_height = np.abs(np.asarray(image.GetDirection()).reshape(3, 3)[2])
     return 2 - int(along_height.argmax())

@@ -8,7 +8,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.case import CaseFiles, score_case
 from nnunet_pancext.evaluation.scores import CaseScores
 from nnunet_pancext.evaluation.targets import Targets, read_targets
-from nnunet_pancext.io.label_maps import find_cases
+from nnunet_pancext.io.label_maps import find_cases, require_one_dimension
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.nnunet_files.raw_dataset import patient_of, recorded_patients
 
@@ -61,8 +61,8 @@ def evaluate(
     the folders.
 
     Raises:
-        PancextError: a folder does not exist, there is no ground truth, no case could be scored, or (unless
-            `keep_going`) a case lacks a counterpart or cannot be scored.
+        PancextError: a folder does not exist, there is no ground truth, some files are 2D and others 3D, no
+            case could be scored, or (unless `keep_going`) a case lacks a counterpart or cannot be scored.
     """
     targets = read_targets(labels)
     require_folders(predictions, truths)
@@ -101,6 +101,7 @@ def evaluate(
         )
         for case in sorted(cases & predicted)
     ]
+    require_one_dimension(path for case in files for path in (case.truth, case.prediction))
 
     def score(files: CaseFiles) -> CaseScores | None:
         try:

@@ -13,7 +13,9 @@ from nnunet_pancext.errors import PancextError
 
 KEY = "probabilities"
 WRITE_AGAIN = "Write them again with `nnUNetv2_predict --save_probabilities`."
-HOW_VALIDATION_HAS_THEM = "nnUNetv2_train with --val --npz writes them"
+HOW_VALIDATION_HAS_THEM = (
+    "nnUNetv2_train with --val --npz writes them, or with --c --npz where the training is not finished"
+)
 # Within a bin the smaller of p and 1 - p has the same leading bits as float32: 256 bins for each doubling
 # from 2⁻²⁴, the resolution of float32 just below 1, to 1/2.
 DROPPED_BITS = 15

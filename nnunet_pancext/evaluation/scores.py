@@ -14,9 +14,18 @@ from nnunet_pancext.evaluation.overlap import Overlap
 from nnunet_pancext.evaluation.probabilities import VoxelHistogram
 from nnunet_pancext.io.csv_table import write_csv
 
+MM, ML = "mm", "mL"
 
-def _score(title: str, *, higher_is_better: bool | None, of_probabilities: bool = False) -> Any:
-    metadata = {"title": title, "higher_is_better": higher_is_better, "of_probabilities": of_probabilities}
+
+def _score(
+    title: str, *, higher_is_better: bool | None, of_probabilities: bool = False, unit: str = ""
+) -> Any:
+    metadata = {
+        "title": title,
+        "higher_is_better": higher_is_better,
+        "of_probabilities": of_probabilities,
+        "unit": unit,
+    }
     return field(default=math.nan, metadata=metadata)
 
 
@@ -35,13 +44,13 @@ class LabelScores:
     specificity: float = _score("specificity", higher_is_better=True)
     accuracy: float = _score("accuracy", higher_is_better=True)
     f1: float = _score("F1", higher_is_better=True)
-    hd95_mm: float = _score("HD95, mm", higher_is_better=False)
-    assd_mm: float = _score("ASSD, mm", higher_is_better=False)
-    nsd_1mm: float = _score("NSD at 1 mm", higher_is_better=True)
-    nsd_2mm: float = _score("NSD at 2 mm", higher_is_better=True)
-    volume_ml: float = _score("volume, mL", higher_is_better=None)
-    truth_volume_ml: float = _score("true volume, mL", higher_is_better=None)
-    volume_error_ml: float = _score("volume error, mL", higher_is_better=None)
+    hd95_mm: float = _score("HD95, mm", higher_is_better=False, unit=MM)
+    assd_mm: float = _score("ASSD, mm", higher_is_better=False, unit=MM)
+    nsd_1mm: float = _score("NSD at 1 mm", higher_is_better=True, unit=MM)
+    nsd_2mm: float = _score("NSD at 2 mm", higher_is_better=True, unit=MM)
+    volume_ml: float = _score("volume, mL", higher_is_better=None, unit=ML)
+    truth_volume_ml: float = _score("true volume, mL", higher_is_better=None, unit=ML)
+    volume_error_ml: float = _score("volume error, mL", higher_is_better=None, unit=ML)
     s_measure: float = _score("S-measure", higher_is_better=True)
     e_measure: float = _score("E-measure", higher_is_better=True)
     lesions: float = _score("lesions", higher_is_better=None)
@@ -60,12 +69,16 @@ class LabelScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A column of scores: its name in the CSV table, its title, which direction is better, what it needs."""
+    """A column of scores: its name in the CSV table, its title, which direction is better, what it needs.
+
+    `unit` is that of the spacing it needs, MM or ML, whether or not the score itself has it; else empty.
+    """
 
     name: str
     title: str
     higher_is_better: bool | None
     of_probabilities: bool
+    unit: str
 
 
 METRICS = {column.name: Metric(name=column.name, **column.metadata) for column in fields(LabelScores)}
@@ -75,7 +88,8 @@ METRICS = {column.name: Metric(name=column.name, **column.metadata) for column i
 class CaseScores:
     """Scores of one case by label name, and what totals over several cases are computed from.
 
-    `histograms` are empty unless probabilities were scored. `patient` is None if unknown.
+    `histograms` are empty unless probabilities were scored. `patient` is None if unknown. Metrics of other
+    `units` are not measured.
     """
 
     case: str
@@ -85,6 +99,25 @@ class CaseScores:
     histograms: dict[str, VoxelHistogram] = field(default_factory=dict)
     prediction_file: Path | None = None
     truth_file: Path | None = None
+    units: tuple[str, ...] = (MM, ML)
+
+
+def unmeasured(scores: Sequence[CaseScores]) -> list[str]:
+    """Return the names of the metrics whose unit the files of the cases do not have."""
+    units = {"", *(unit for case in scores for unit in case.units)}
+    return [name for name, metric in METRICS.items() if metric.unit not in units]
+
+
+def unmeasured_note(scores: Sequence[CaseScores]) -> str:
+    """Say which metrics are not measured, and why; empty if all are."""
+    if not (missing := {METRICS[name].unit for name in unmeasured(scores)}):
+        return ""
+    if MM in missing:
+        return (
+            "There are no distances, NSD or volumes: the format of these files stores no spacing, so nothing "
+            "can be measured in mm or mL."
+        )
+    return "There are no volumes in mL: these files have two dimensions, and a slice has no known thickness."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +168,19 @@ def mean(values: Iterable[float]) -> float:
 def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
     """Write one row per case and label, atomically: case, label, and the fields of `LabelScores`.
 
-    Numbers have ten significant digits; undefined ones are written as nan.
+    Numbers have ten significant digits; undefined ones are written as nan, and what is not measured is empty.
     """
     rows = (
-        {"case": case.case, "label": label, **vars(values)}
+        {"case": case.case, "label": label, **score_columns(case, values)}
         for case in scores
         for label, values in case.labels.items()
     )
     write_csv(path, ["case", "label", *METRICS], rows)
+
+
+def score_columns(case: CaseScores, values: LabelScores) -> dict[str, float | str]:
+    """Return the columns of a table by name; what is not measured is empty."""
+    return {**vars(values), **dict.fromkeys(unmeasured([case]), "")}
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:

@@ -1,13 +1,14 @@
 """`summary.json`: nnU-Net's summary of an evaluation, and our totals beside it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.overlap import Overlap
-from nnunet_pancext.evaluation.scores import mean
+from nnunet_pancext.evaluation.scores import mean, unmeasured, unmeasured_note
 from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.io.csv_table import write_csv
 from nnunet_pancext.io.files import write_json
@@ -18,7 +19,8 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
     """Write a JSON file that nnU-Net's own commands can read, atomically.
 
     `metric_per_case`, `mean` and `foreground_mean` have nnU-Net's keys: labels by value, regions as '(1, 2)'.
-    `pancext` holds our totals by label name. As in nnU-Net's file, undefined numbers are NaN.
+    `pancext` holds our totals by label name; `not_measured` says why some of them are null. As in nnU-Net's
+    file, undefined numbers are NaN.
     """
     targets, scores = evaluation.targets, evaluation.scores
     cases = [
@@ -43,7 +45,10 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
     totals = {
         "version": __version__,
         "cases": len(scores),
-        "labels": {name: _totals(total(scores, name)) for name in targets.regions},
+        "labels": {
+            name: _totals(total(scores, name), without=unmeasured(scores)) for name in targets.regions
+        },
+        "not_measured": unmeasured_note(scores),
         "not_scored": evaluation.failures,
     }
     summary = {"foreground_mean": foreground, "mean": means, "metric_per_case": cases, "pancext": totals}
@@ -75,10 +80,13 @@ def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:
     }
 
 
-def _totals(totals: LabelTotals) -> dict[str, Any]:
+def _totals(totals: LabelTotals, *, without: Sequence[str]) -> dict[str, Any]:
     curve = totals.voxel_curve
     return {
-        "per_volume": {metric: asdict(statistics) for metric, statistics in totals.per_volume.items()},
+        "per_volume": {
+            metric: None if metric in without else asdict(statistics)
+            for metric, statistics in totals.per_volume.items()
+        },
         "per_slice": {"slices": totals.slices, **totals.per_slice},
         "lesions": {
             "lesions": totals.lesions,

@@ -82,5 +82,5 @@ def _by_patient(scores: Sequence[CaseScores], label: str) -> tuple[list[float], 
     for case in scores:
         patient, values = case.patient or case.case, case.labels[label]
         highest[patient] = float(np.fmax(highest.get(patient, math.nan), values.probability))
-        has_target[patient] = has_target.get(patient, False) or values.truth_volume_ml > 0
+        has_target[patient] = has_target.get(patient, False) or values.slices > 0
     return list(highest.values()), list(has_target.values())

@@ -4,7 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import METRICS, CaseScores, SummaryStatistics, count_defined, mean_dice
+from nnunet_pancext.evaluation.scores import (
+    METRICS,
+    CaseScores,
+    SummaryStatistics,
+    count_defined,
+    mean_dice,
+    unmeasured,
+    unmeasured_note,
+)
 from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.evaluation.totals import LabelTotals, total
 from nnunet_pancext.pages.numbers import UNDEFINED, amount_decimals, score_text
@@ -28,6 +36,7 @@ def format_totals(evaluation: Evaluation) -> str:
                 (_ratio if metric in RATIOS else _amount)(label[metric]) for label in volumes
             ]
             for metric in RATIOS + AMOUNTS
+            if metric not in unmeasured(evaluation.scores)
         },
         "per slice and lesion": {
             "slices with target": [str(label.slices) for label in totals],
@@ -43,12 +52,12 @@ def format_totals(evaluation: Evaluation) -> str:
         text_table([[heading, *names], *([title, *cells] for title, cells in rows.items())])
         for heading, rows in tables.items()
     ]
-    notes = []
+    notes = [unmeasured_note(evaluation.scores)]
     if any(label[metric].infinite for label in volumes for metric in AMOUNTS):
         notes.append(INFINITE_NOTE)
     if any(math.isnan(label["dice"].mean) for label in volumes):
         notes.append(f"{UNDEFINED}: undefined in every case")
-    return "\n".join(["\n\n".join(texts), *notes])
+    return "\n".join(["\n\n".join(texts), *filter(None, notes)])
 
 
 def lesion_rows(totals: Sequence[LabelTotals]) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Charts of trainings and scores as SVG, legible on light and on dark pages."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any, Literal, Protocol
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from nnunet_pancext.figures.fonts import use_installed_fonts
 from nnunet_pancext.pages.pictures import Chart
 
 # No grey has a contrast of 4.5 on both white and black, so text has one for each.
@@ -186,7 +188,9 @@ def _range(name: str, values: Sequence[float], *, with_mean: bool = False) -> st
 
 def _svg(figure: Figure) -> str:
     out = StringIO()
-    # Text stays text: smaller, searchable, and in the reader's font.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nnunet_pancext"}):
+    use_installed_fonts(figure, stand_in=False)
+    # Text stays text: smaller, searchable, and in the reader's fonts, which may have what none here has.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "nnunet_pancext"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue().replace(INK, "var(--ink)").replace("<defs>", f"{INK_STYLE}<defs>", 1)

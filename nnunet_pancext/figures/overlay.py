@@ -1,4 +1,4 @@
-"""The figure of a case: CT slices in three planes with the contours of ground truth and prediction."""
+"""The figure of a case: slices in three planes with the contours of ground truth and prediction."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.figures.layout import four_panels, write_figure
+from nnunet_pancext.figures.fonts import drawable_label
+from nnunet_pancext.figures.layout import sheet_of_panels, write_figure
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
-    AXIAL,
     LineStyle,
     Plane,
     brightness_range,
@@ -24,6 +24,7 @@ from nnunet_pancext.figures.panel import (
     draw_contour,
     draw_scale_bar,
     draw_zoom_frame,
+    planes_of,
     zoom_box,
 )
 from nnunet_pancext.io.label_maps import foreground_labels, read_label_map, read_volume, require_same_grid
@@ -53,6 +54,8 @@ def write_overlay(
 ) -> None:
     """Write a PNG of four panels, atomically: axial, the same enlarged, coronal and sagittal.
 
+    Of a single slice there are only the first two.
+
     The slices pass through the centre of the highest label (the lesion where pancreas is 1 and lesion 2) of
     the ground truth, or of the prediction if the ground truth is missing or empty, or of the image. The
     window is 40 / 400 HU for CT, else the 1st to the 99th percentile. Patient right is on the left and feet
@@ -80,20 +83,22 @@ def write_overlay(
     centre = central_voxel(highest_label(labelled, values))
     legend = legend_lines(foreground, label_maps)
     columns = min(len(foreground), LEGEND_COLUMNS)
-    figure, panels = four_panels(
+    planes = planes_of(ct, ct_hu.shape)
+    figure, panels = sheet_of_panels(
         ct_hu,
         spacing_mm,
         centre,
+        planes=planes,
+        second="enlarged",
         title=title,
-        names=("Axial", "Axial, enlarged", "Coronal", "Sagittal"),
         window=ABDOMEN_HU if is_ct else brightness_range(ct_hu),
         legend_rows=math.ceil(len(legend) / columns),
     )
     for axes, plane in panels:
         draw_labels(axes, plane, label_maps, values=values, centre=centre, spacing_mm=spacing_mm)
     box = zoom_box(
-        np.isin(AXIAL.cut(labelled, centre), values),
-        pixel_mm=AXIAL.pixel_mm(spacing_mm),
+        np.isin(planes[0].cut(labelled, centre), values),
+        pixel_mm=planes[0].pixel_mm(spacing_mm),
         margin_mm=ZOOM_MARGIN_MM,
         least_mm=ZOOM_LEAST_MM,
     )
@@ -102,7 +107,7 @@ def write_overlay(
     enlarged.set_xlim(box[0], box[1])
     enlarged.set_ylim(box[3], box[2])
     for axes, _ in panels:
-        draw_scale_bar(axes)
+        draw_scale_bar(axes, ct)
     write_figure(target, figure, legend=legend, columns=columns, fontsize=10, labelspacing=0.3)
 
 
@@ -152,9 +157,10 @@ def legend_lines(foreground: dict[str, int], label_maps: Mapping[str, NDArray[np
     """Return a legend entry for each label and role."""
     lines = []
     for index, (label, value) in enumerate(foreground.items()):
+        name = drawable_label(label, value)
         for role, label_map in label_maps.items():
             suffix = "" if (label_map == value).any() else " (none)"
-            line = Line2D([], [], linewidth=2.5, label=f"{label}, {role}{suffix}", **_style(role, index))
+            line = Line2D([], [], linewidth=2.5, label=f"{name}, {role}{suffix}", **_style(role, index))
             lines.append(line)
     return lines
 

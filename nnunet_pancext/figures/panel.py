@@ -1,7 +1,8 @@
 """Axial, coronal and sagittal slices of a volume: cutting and drawing them, with contours and a scale bar."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,6 +11,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+
+from nnunet_pancext.io.label_maps import has_spacing, is_flat
 
 # Columns run to the left, rows to the back, slices to the feet: drawn as stored, every plane follows the
 # radiological convention (patient right on the left, feet down).
@@ -24,6 +27,7 @@ CONTOUR_BLUR_VOXELS = 0.4
 
 SCALE_BARS_MM = (1, 2, 5, 10, 20, 50)
 
+T = TypeVar("T")
 LineStyle = Literal["solid", "dashed", "dotted"]
 Box = tuple[float, float, float, float]
 """Left, right, top and bottom in mm from the top left corner of the slice."""
@@ -44,22 +48,37 @@ class Plane:
         """Return the slice (row, column) through the voxel `centre`."""
         return np.moveaxis(volume, self.axis, 0)[centre[self.axis]]
 
+    def sides(self, along: Sequence[T]) -> tuple[T, T]:
+        """Return of what is given along (slice, row, column) that down and that across the plane."""
+        down, across = (along[axis] for axis in range(3) if axis != self.axis)
+        return down, across
+
     def pixel_mm(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:
         """Return height and width of a pixel, from the spacing along (slice, row, column)."""
-        height, width = (spacing_mm[axis] for axis in range(3) if axis != self.axis)
-        return height, width
+        return self.sides(spacing_mm)
 
 
 AXIAL = Plane(name="Axial", axis=0, edges="RLAP")
 CORONAL = Plane(name="Coronal", axis=1, edges="RLSI")
 SAGITTAL = Plane(name="Sagittal", axis=2, edges="APSI")
+PLANES = (AXIAL, CORONAL, SAGITTAL)
+SLICE = Plane(name="Slice", axis=0, edges="")  # of a file without a third dimension, drawn as stored
 
 
 def display_array(image: sitk.Image) -> tuple[NDArray[np.generic], tuple[float, float, float]]:
     """Return the array (slice, row, column) of `image` as displayed, and its spacing in mm."""
-    oriented = sitk.DICOMOrient(image, DISPLAY_ORIENTATION)
+    oriented = image if is_flat(image) else sitk.DICOMOrient(image, DISPLAY_ORIENTATION)
     across, down, along = oriented.GetSpacing()
     return sitk.GetArrayFromImage(oriented), (along, down, across)
+
+
+def planes_of(image: sitk.Image, shape: tuple[int, ...]) -> tuple[Plane, ...]:
+    """Return the planes to draw of an image displayed as an array of `shape`: three, or that of one slice."""
+    if is_flat(image):
+        return (SLICE,)
+    single = tuple(plane for plane in PLANES if shape[plane.axis] == 1)
+    planes = single if len(single) == 1 else PLANES
+    return planes if has_spacing(image) else tuple(replace(plane, edges="") for plane in planes)
 
 
 def central_voxel(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
@@ -84,7 +103,7 @@ def draw_picture(
     edges: str,
     window: tuple[float, float] = ABDOMEN_HU,
 ) -> None:
-    """Draw a CT slice (row, column) in mm, with the directions at its edges; `window` is black and white."""
+    """Draw a CT slice (row, column) in mm, with any directions at its edges; `window` is black and white."""
     height_mm, width_mm = (count * size for count, size in zip(picture_hu.shape, pixel_mm, strict=True))
     image = axes.imshow(picture_hu, "gray", vmin=window[0], vmax=window[1], interpolation="bicubic")
     image.set_extent((0, width_mm, height_mm, 0))
@@ -98,7 +117,7 @@ def draw_picture(
         (0.5, 0.015, "center", "bottom"),
     )
     style: dict[str, Any] = {"color": INK, "fontsize": 9, "path_effects": HALO, "transform": axes.transAxes}
-    for letter, (x, y, horizontal, vertical) in zip(edges, places, strict=True):
+    for letter, (x, y, horizontal, vertical) in zip(edges, places, strict=False):
         axes.text(x, y, letter, ha=horizontal, va=vertical, **style)
 
 
@@ -165,8 +184,10 @@ def draw_zoom_frame(axes: Axes, box: Box) -> None:
     axes.add_patch(frame)
 
 
-def draw_scale_bar(axes: Axes) -> None:
-    """Draw a bar of a round length in the bottom left corner."""
+def draw_scale_bar(axes: Axes, image: sitk.Image) -> None:
+    """Draw a bar of a round length in the bottom left corner, if the image has a spacing."""
+    if not has_spacing(image):
+        return
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     length_mm = max((length for length in SCALE_BARS_MM if length <= (right - left) / 4), default=1)

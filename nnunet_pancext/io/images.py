@@ -24,6 +24,8 @@ from nnunet_pancext.io.files import scratch_path
 
 FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".png": "PNGImageIO"}
 DICOM_FORMAT = "GDCMImageIO"
+SLICES = (".png", ".bmp")
+PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
 COMPRESSED = ".nii.gz"
 COMPRESSION_LEVEL = 2  # of 0 to 3
 PIECE_BYTES = 1 << 22
@@ -52,6 +54,11 @@ def format_of(path: Path) -> str:
     """Return ITK's name for the format of the file's ending; empty, which asks all readers, for others."""
     name = path.name.lower()
     return next((format_ for ending, format_ in FORMATS.items() if name.endswith(ending)), "")
+
+
+def has_geometry(path: Path) -> bool:
+    """Whether the format stores spacing, origin and direction."""
+    return path.suffix.lower() not in (*SLICES, *PAGES)
 
 
 def itk_reason(error: Exception) -> str:

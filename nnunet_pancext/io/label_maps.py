@@ -1,28 +1,69 @@
 """Reading images and label maps, and checking that two of them share one grid."""
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.images import SLICES, has_geometry, read_header, read_image
 from nnunet_pancext.io.nifti_scan import count_non_finite
 from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, missing_file, unreadable_by_itk
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
 # and far below any shift that would change a score.
 GRID_TOLERANCE_VOXELS = 0.1
+FLAT, NO_SPACING = "pancext_flat", "pancext_no_spacing"  # marks in an image's metadata
 
 
 def read_volume(path: Path) -> sitk.Image:
-    """Read a three-dimensional single-channel image.
+    """Read an image with one value per voxel; colours become grey, and a 2D image a volume of one slice.
+
+    `is_flat` and `has_spacing` distinguish what its file lacks.
 
     Raises:
         PancextError: the file is missing, cannot be read, or is not such an image.
     """
-    return _read(path)[0]
+    return _read(path, colours=True)[0]
+
+
+def is_flat(volume: sitk.Image) -> bool:
+    """Return whether the file has two dimensions: one slice, without thickness or anatomical directions."""
+    return volume.HasMetaDataKey(FLAT)
+
+
+def has_spacing(volume: sitk.Image) -> bool:
+    """Return whether the file's format stores a spacing; else that of the volume is 1."""
+    return not volume.HasMetaDataKey(NO_SPACING)
+
+
+def on_grid_of(reference: sitk.Image, array: NDArray[np.generic]) -> sitk.Image:
+    """Return an array (slice, row, column) as a volume on the grid of `reference`, flat where that is."""
+    volume = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    volume.CopyInformation(reference)
+    for mark in (FLAT, NO_SPACING):
+        if reference.HasMetaDataKey(mark):
+            volume.SetMetaData(mark, "")
+    return volume
+
+
+def require_one_dimension(files: Iterable[Path]) -> None:
+    """Raise PancextError if some files are 2D and others 3D. A file without a readable header is skipped."""
+    first: dict[int, Path] = {}
+    for file in files:
+        try:
+            is_slice = file.name.lower().endswith(SLICES)  # by far the most files where there are many
+            first.setdefault(2 if is_slice else read_header(file).GetDimension(), file)
+        except RuntimeError:
+            continue
+        if {2, 3} <= first.keys():
+            raise PancextError(
+                f"{first[2]} has 2 dimensions and {first[3]} has 3. Slices and volumes are not scored "
+                "together: keep them in folders of their own."
+            )
 
 
 def read_label_map(path: Path) -> sitk.Image:
@@ -31,7 +72,7 @@ def read_label_map(path: Path) -> sitk.Image:
     Raises:
         PancextError: as `read_volume`, or a value is not a whole number.
     """
-    image, non_finite = _read(path)
+    image, non_finite = _read(path, colours=False)
     values = sitk.GetArrayViewFromImage(image)
     is_float = np.issubdtype(values.dtype, np.floating)
     if is_float:
@@ -73,6 +114,9 @@ def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, re
     Raises:
         PancextError: they do not; the message opens with `what` and ends with `remedy`.
     """
+    if is_flat(image) != is_flat(reference):
+        first, second = (2 if is_flat(grid) else 3 for grid in (image, reference))
+        raise PancextError(f"{what}: {first} against {second} dimensions. {remedy}")
     if image.GetSize() != reference.GetSize():
         raise PancextError(f"{what}: size {image.GetSize()} against {reference.GetSize()} voxels. {remedy}")
     corners = list(product(*((0, size - 1) for size in image.GetSize())))
@@ -88,8 +132,8 @@ def require_same_grid(image: sitk.Image, reference: sitk.Image, *, what: str, re
         )
 
 
-def _read(path: Path) -> tuple[sitk.Image, int]:
-    """Return the image, and the number of NaN or infinite voxels in the file.
+def _read(path: Path, *, colours: bool) -> tuple[sitk.Image, int]:
+    """Return the image, and the number of NaN or infinite voxels in the file; refuse `colours` if not True.
 
     ITK reads a truncated NIfTI file without an error, and replaces these voxels by zero.
     """
@@ -105,12 +149,37 @@ def _read(path: Path) -> tuple[sitk.Image, int]:
         reason = error if isinstance(error, UnreadableImage) else unreadable_by_itk(error, path)
         remedy = reason.remedy or "Write or copy it again."
         raise PancextError(f"Cannot read the image {path} ({reason}). {remedy}") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    image = _grey(image, colours=colours)
+    dimensions = image.GetDimension()
+    if dimensions not in (2, 3) or image.GetNumberOfComponentsPerPixel() != 1:
         raise PancextError(
-            f"{path} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
-            "values per voxel; expected 3 dimensions and 1 value per voxel. Give one volume per file."
+            f"{path} has {dimensions} dimensions and {image.GetNumberOfComponentsPerPixel()} values per "
+            "voxel; expected 2 or 3 dimensions and 1 value per voxel. Give one slice or volume per file."
         )
+    marks = [FLAT] if dimensions == 2 else []
+    if not has_geometry(path):  # ITK may invent one, from the resolution in dots per inch
+        image = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))
+        marks.append(NO_SPACING)
+    if dimensions == 2:
+        image = sitk.JoinSeries(image)
+    for mark in marks:
+        image.SetMetaData(mark, "")
     return image, non_finite
+
+
+def _grey(image: sitk.Image, *, colours: bool) -> sitk.Image:
+    """Return a 2D image of equal channels (ITK reads a palette so), or of `colours`, with one channel."""
+    if image.GetDimension() != 2 or image.GetNumberOfComponentsPerPixel() not in (3, 4):
+        return image
+    channels = sitk.GetArrayFromImage(image)[..., :3]  # without opacity
+    is_grey = (channels == channels[..., :1]).all()
+    if not is_grey and not colours:
+        return image
+    grey = sitk.GetImageFromArray(
+        np.ascontiguousarray(channels[..., 0]) if is_grey else channels.mean(axis=-1)
+    )
+    grey.CopyInformation(image)
+    return grey
 
 
 def _rounded(values: tuple[float, ...]) -> str:

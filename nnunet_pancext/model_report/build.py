@@ -7,12 +7,12 @@ from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import METRICS, metric_values
+from nnunet_pancext.evaluation.scores import METRICS, metric_values, unmeasured
 from nnunet_pancext.evaluation.totals import total
 from nnunet_pancext.figures.charts import precision_recall_chart, strip_chart
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
-from nnunet_pancext.io.files import write_text
+from nnunet_pancext.io.files import output_folder, write_text
 from nnunet_pancext.model_report.case_figures import draw_attention, draw_gallery, why_no_attention
 from nnunet_pancext.model_report.tables import score_tables
 from nnunet_pancext.model_report.validation import Validation, cases_text, score_validations, validation_notes
@@ -41,13 +41,26 @@ def write_model_report(
     Raises:
         PancextError: a case cannot be scored or drawn, a checkpoint read, or the page written.
     """
+    if target.is_dir():
+        raise PancextError(f"{target} is a folder. Give a file with -o, such as {target / 'report.html'}.")
+    with output_folder(target.parent):
+        page, evaluation, notes = _page(model, jobs=jobs, show_progress=show_progress, attention=attention)
+        with writable(target):
+            write_text(target, page)
+    return evaluation, notes
+
+
+def _page(
+    model: ModelFolder, *, jobs: int, show_progress: bool, attention: bool
+) -> tuple[str, Evaluation, list[str]]:
+    """Score the model and render its page; return it with the scores and notes."""
     records = [record for fold in model.folds if (record := read_training_record(fold.folder))]
     no_attention = why_no_attention(model) if attention else None
     validation = score_validations(model, jobs=jobs, show_progress=show_progress)
     evaluation = validation.evaluation
     regions = evaluation.targets.regions
     logged = {record.fold for record in records}
-    notes = validation_notes(model, validation.fold_of)
+    notes = validation_notes(model, validation)
     notes += [f"Fold {fold.name} has no training log." for fold in model.folds if fold.name not in logged]
     notes += [note for note in (NO_IMAGES if model.images is None else None, no_attention) if note]
     gallery: list[CaseFigure] = []
@@ -78,9 +91,7 @@ def write_model_report(
             attention_hint=ATTENTION_HINT if has_hint else "",
             **score_tables(evaluation, validation.fold_of),
         )
-    with writable(target):
-        write_text(target, page)
-    return evaluation, notes
+    return page, evaluation, notes
 
 
 @contextmanager
@@ -116,6 +127,8 @@ def _distribution_charts(evaluation: Evaluation) -> dict[str, Chart]:
     """Draw each metric over the cases, a row per label, by title."""
     charts = {}
     for name in DISTRIBUTIONS:
+        if name in unmeasured(evaluation.scores):
+            continue
         groups = {
             label: metric_values(evaluation.scores, label, name) for label in evaluation.targets.regions
         }

@@ -11,6 +11,7 @@ from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.scores import CaseScores, choose_cases
 from nnunet_pancext.figures.overlay import highest_label, write_overlay
 from nnunet_pancext.figures.panel import central_voxel
+from nnunet_pancext.io.images import SLICES
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.model_report.validation import Validation
 from nnunet_pancext.nnunet_files.model_folder import Fold, ModelFolder
@@ -19,6 +20,7 @@ from nnunet_pancext.pages.pictures import CaseFigure
 if TYPE_CHECKING:
     from nnunet_pancext.attention.model import TrainedModel
 
+COLOURS = 3
 NO_CHECKPOINT = "There are no attention maps: no fold has a checkpoint."
 
 
@@ -50,11 +52,13 @@ def draw_gallery(
 
 
 def image_files(model: ModelFolder, case: str) -> list[Path]:
-    """Return the image files of a case, one per channel; none without a folder of images."""
+    """Return the image files of a case, one per channel or a colour picture; none without their folder."""
     if model.images is None:
         return []
     channels = range(len(model.dataset.channel_names))
     files = [model.images / f"{case}_{channel:04d}{model.dataset.file_ending}" for channel in channels]
+    if files[0].name.lower().endswith(SLICES) and len(files) == COLOURS and not files[1].exists():
+        files = files[:1]
     for file in files:
         if not file.is_file():
             raise PancextError(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
-from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics
+from nnunet_pancext.evaluation.scores import METRICS, SummaryStatistics, unmeasured
 from nnunet_pancext.evaluation.totals import total
 from nnunet_pancext.evaluation.totals_table import INFINITE_NOTE, headlines, lesion_rows, patient_rows
 from nnunet_pancext.pages.numbers import UNDEFINED, score_text, volume_text
@@ -29,6 +29,8 @@ def score_tables(evaluation: Evaluation, fold_of: Mapping[str, str]) -> dict[str
     labels = {name: values if len(values) > 1 else values[0] for name, values in regions.items()}
     totals = [total(evaluation.scores, name) for name in targets.regions]
     infinite = any(label.per_volume[metric].infinite for label in totals for metric in SUMMARY)
+    without = unmeasured(evaluation.scores)
+    columns = [name for name in CASE_COLUMNS if name not in without]
     return {
         "headlines": headlines(evaluation.scores, labels),
         "regions": list(targets.regions),
@@ -36,6 +38,7 @@ def score_tables(evaluation: Evaluation, fold_of: Mapping[str, str]) -> dict[str
             **{
                 METRICS[metric].title: [_mean_sd(metric, label.per_volume[metric]) for label in totals]
                 for metric in SUMMARY
+                if metric not in without
             },
             **{
                 METRICS[metric].title: [score_text(label.per_slice[metric]) for label in totals]
@@ -46,13 +49,13 @@ def score_tables(evaluation: Evaluation, fold_of: Mapping[str, str]) -> dict[str
             **patient_rows(totals),
         },
         "summary_note": f"{INFINITE_NOTE}." if infinite else "",
-        "case_headings": ["case", "fold", "label", *(METRICS[name].title for name in CASE_COLUMNS)],
+        "case_headings": ["case", "fold", "label", *(METRICS[name].title for name in columns)],
         "case_rows": [
             [
                 *(Cell(text=text) for text in (case.case, fold_of.get(case.case, ""), label)),
                 *(
                     Cell(text=metric_text(name, getattr(scores, name)), value=getattr(scores, name))
-                    for name in CASE_COLUMNS
+                    for name in columns
                 ),
             ]
             for case in evaluation.scores

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import Evaluation, evaluate
 from nnunet_pancext.evaluation.probabilities import HOW_VALIDATION_HAS_THEM
+from nnunet_pancext.evaluation.scores import unmeasured_note
 from nnunet_pancext.nnunet_files.model_folder import ModelFolder
 
 
@@ -66,9 +67,10 @@ def cases_text(model: ModelFolder, fold_of: Mapping[str, str]) -> str:
     return f"{len(fold_of)}, each predicted by the fold that did not train on it"
 
 
-def validation_notes(model: ModelFolder, fold_of: Mapping[str, str]) -> list[str]:
+def validation_notes(model: ModelFolder, validation: Validation) -> list[str]:
     """Return what a reader must know before reading the scores."""
-    notes = []
+    fold_of, scores = validation.fold_of, validation.evaluation.scores
+    notes = [note for note in (unmeasured_note(scores),) if note]
     for fold in model.folds:
         scored = sum(name == fold.name for name in fold_of.values())
         if fold.is_of_training_cases and scored:
@@ -77,12 +79,11 @@ def validation_notes(model: ModelFolder, fold_of: Mapping[str, str]) -> list[str
                 "nothing about unseen cases."
             )
         if not scored:
-            notes.append(f"Fold {fold.name} has no validation yet.")
+            notes.append(f"Fold {fold.name} has no validation yet. {fold.how_to_complete}")
         elif not fold.is_validated:
             notes.append(
                 f"The validation of fold {fold.name} is incomplete: it has no summary.json, and only the "
-                f"{scored} predicted case{'' if scored == 1 else 's'} can be scored. nnUNetv2_train with "
-                "--val completes it."
+                f"{scored} predicted case{'' if scored == 1 else 's'} can be scored. {fold.how_to_complete}"
             )
     available, num_cases = count_probabilities(model)
     if available < num_cases:

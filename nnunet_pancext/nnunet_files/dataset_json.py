@@ -75,16 +75,6 @@ def read_dataset_json(path: Path, *, remedy: str = "Correct or replace it.") -> 
     return DatasetJson(path, read_json(path, expect=dict, remedy=remedy))
 
 
-def find_dataset_json(predictions: Path, truth: Path) -> Path:
-    """Return the dataset.json beside the predictions or the ground truth, or above it; else PancextError."""
-    tried = [folder / NAME for folder in (predictions, truth, truth.resolve().parent)]
-    for path in tried:
-        if path.is_file():
-            return path
-    listed = ", ".join(map(str, tried))
-    raise PancextError(f"No dataset.json names the labels; tried {listed}. Give it with --dataset-json.")
-
-
 def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dict[str, tuple[int, ...]]:
     """Return the values of each label or region; PancextError, which names `source`, if one is malformed."""
     values = {}

@@ -15,8 +15,8 @@ from nnunet_pancext.nnunet_files.raw_dataset import find_ground_truth
 
 SEPARATOR = "__"  # nnU-Net's, in the name of the folder
 ALL = "all"  # nnU-Net's name of the fold that trains on every case, and is validated on the same
-FLAT = (".png", ".bmp", ".jpg", ".jpeg")
-CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
+FINAL = "checkpoint_final.pth"
+CHECKPOINTS = (FINAL, "checkpoint_latest.pth", "checkpoint_best.pth")
 
 
 class ModelName(NamedTuple):
@@ -70,6 +70,20 @@ class Fold:
     def checkpoint(self) -> Path | None:
         """The final checkpoint, else the latest, else the best."""
         return next((path for name in CHECKPOINTS if (path := self.folder / name).is_file()), None)
+
+    @property
+    def how_to_complete(self) -> str:
+        """A sentence with the command that completes an interrupted training or validation.
+
+        nnU-Net validates (--val) with the final checkpoint only. It continues (--c) from any checkpoint, but
+        without one it would silently train anew.
+        """
+        trainer, plans, configuration = self.folder.parent.name.split(SEPARATOR)
+        option = "--val" if (self.folder / FINAL).is_file() else "--c" if self.checkpoint else ""
+        dataset = self.folder.parents[1].name
+        command = f"nnUNetv2_train {dataset} {configuration} {self.name} -tr {trainer} -p {plans} {option}"
+        what = "Complete it" if option else "It has no checkpoint, so train it from the start"
+        return f"{what}: {command.rstrip()}"
 
     @property
     def device(self) -> str:
@@ -130,11 +144,6 @@ def open_model_folder(
             "$nnUNet_results/Dataset007_Pancreas/TRAINER__PLANS__CONFIGURATION."
         )
     dataset = read_dataset_json(folder / "dataset.json")
-    if dataset.file_ending in FLAT:
-        raise PancextError(
-            f"{folder} was trained on {dataset.file_ending} images. Reports need volumes, for distances in "
-            "mm; nnU-Net's own scores are in fold_*/validation/summary.json."
-        )
     trained = {fold.name: fold for fold in find_folds(folder, ending=dataset.file_ending)}
     unknown = [name for name in folds if name not in trained]
     if unknown:
@@ -150,9 +159,8 @@ def open_model_folder(
     numbered = [fold for fold in named if not fold.is_of_training_cases]
     kept = numbered if any(fold.cases for fold in numbered) else named
     if not any(fold.cases for fold in kept):
-        raise PancextError(
-            f"No fold of {folder} has a validation. Finish nnUNetv2_train, or run it with --val."
-        )
+        remedy = kept[0].how_to_complete if kept else "Train with nnUNetv2_train."
+        raise PancextError(f"No fold of {folder} has a validation. {remedy}")
     raw = nnunet_folder(RAW)
     if images is None and raw and (raw / folder.parent.name / "imagesTr").is_dir():
         images = raw / folder.parent.name / "imagesTr"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.io.images import read_header
+from nnunet_pancext.io.images import has_geometry, read_header
 from nnunet_pancext.io.nifti_scan import VoxelScan
 from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
-from nnunet_pancext.raw_cases.image_scan import axes_of, has_geometry, scan_image
+from nnunet_pancext.raw_cases.image_scan import axes_of, scan_image
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more

@@ -5,25 +5,18 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.images import PAGES, SLICES, read_image
 from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, VoxelScan, scan_nifti
 from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, unreadable_by_itk
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 PNG = ".png"
-SLICES = (PNG, ".bmp")
-PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
 
 
 def axes_of(path: Path) -> tuple[int, ...]:
     """Return the numbers of axes that an image of this format may have."""
     ending = path.suffix.lower()
     return (2,) if ending in SLICES else (2, 3) if ending in PAGES else (3,)
-
-
-def has_geometry(path: Path) -> bool:
-    """Whether the format stores spacing, origin and direction."""
-    return path.suffix.lower() not in (*SLICES, *PAGES)
 
 
 def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:

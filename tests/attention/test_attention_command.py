@@ -326,3 +326,24 @@ def test_an_output_that_cannot_be_written_is_reported(tmp_path):
             case="a",
             voxel=None,
         )
+
+
+def test_maps_of_a_picture_are_two_dimensional_and_equal_the_networks(copy_of, tmp_path):
+    folder = copy_of("AttentionUNetTrainer", "2d")
+    plans, declared = (json.loads((folder / name).read_text()) for name in ("plans.json", "dataset.json"))
+    plans["configurations"]["2d"]["spacing"] = [1.0, 1.0]  # a picture's: nothing is resampled
+    (folder / "plans.json").write_text(json.dumps({**plans, "image_reader_writer": "NaturalImage2DIO"}))
+    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}))
+    picture = tmp_path / "slice_1_0000.png"
+    values = np.random.default_rng(0).integers(1, 200, SIZE[1:]).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(picture))
+    assert attend(folder, picture, "-o", tmp_path / "maps") == 0
+    network = network_of(folder, "AttentionUNetTrainer", "2d")
+    with torch.no_grad():
+        [expected, *_] = network.attention_maps(normalised(picture)[None, None])
+    enlarged = functional.interpolate(expected, size=SIZE[1:], mode="bilinear")[0]
+    for head in (1, 2):
+        written = sitk.ReadImage(str(tmp_path / "maps" / f"slice_1_gate_level2_head{head}.nii.gz"))
+        assert written.GetSize() == SIZE[:0:-1]
+        np.testing.assert_allclose(sitk.GetArrayFromImage(written), enlarged[head - 1], atol=2e-3)
+        assert (tmp_path / "maps" / f"slice_1_gate_level2_head{head}.png").is_file()

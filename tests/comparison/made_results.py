@@ -89,7 +89,7 @@ def add_model(
             index = int(case.rsplit("_", 1)[1])
             truth = truth_array(index)
             moved = shift if isinstance(shift, int) else shift[index % len(shift)]
-            write_map(validation / f"{case}{ENDING}", np.roll(truth, moved, axis=2))
+            write_map(validation / f"{case}{ENDING}", np.roll(truth, moved, axis=-1))
             entries.append(summary_entry(tree, case, truth))
         (validation / "summary.json").write_text(json.dumps({"metric_per_case": entries}))
         write_log(folder / f"fold_{fold}" / "training_log_2026_11_20_10_00_00.txt", seconds, epochs)
@@ -120,7 +120,7 @@ def truth_array(index: int) -> np.ndarray:
 
 def write_map(path: Path, array: np.ndarray) -> None:
     image = sitk.GetImageFromArray(array)
-    image.SetSpacing(SPACING)
+    image.SetSpacing(SPACING[: array.ndim])
     sitk.WriteImage(image, str(path))
 
 

@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,14 @@ from nnunet_pancext.comparison.output.latex_table import latex_text
         ("p <0.001 ± \N{INFINITY} " + DASH, r"p $<$0.001 $\pm$ $\infty$ --"),
         ("--metrics a---b", "-{}-metrics a-{}-{}-b"),
         ("[2*]", "{[}2{*}]"),
+        (
+            "Bauchspeicheldrüse é À ç ñ ő ø ß",
+            r"Bauchspeicheldr\"{u}se \'{e} \`{A} \c{c} \~{n} \H{o} {\o} {\ss}",
+        ),
+        ("5 µm, Δλ, β", r"5 $\mu$m, $\Delta$$\lambda$, $\beta$"),
+        ("e\u0301", r"\'{e}"),  # as macOS stores it
+        ("\u80f0_ą", r"\pancextchar{33008}{80F0}\_\pancextchar{261}{0105}"),
+        ("a\n\n b\x07", r"a b\pancextchar{7}{0007}"),
     ],
 )
 def test_latex_is_escaped(text, expected):
@@ -71,7 +81,8 @@ def test_latex_tables_are_balanced_and_complete(tmp_path, made):
         assert table.count("{") - table.count(r"\{") == table.count("}") - table.count(r"\}")
         assert len(re.findall(r"(?<!\\)\$", table)) % 2 == 0
         assert table.isascii()
-    assert r"\usepackage{booktabs,array,adjustbox}" in content
+    assert r"\usepackage{booktabs,array,graphicx}" in content
+    assert r"\pancextchar" not in content
 
 
 LONG = [f"nnUNetTrainer{part}_BlockLoss_400epochs" for part in ("Baseline", "AttentionGates", "NonLocal_x")]
@@ -88,20 +99,49 @@ def long_names() -> Comparison:
     )
 
 
+AWKWARD = r"_ % & $ ^ \ < > # ~ { } [ ] * | \" -- é ü Å ß µ λ 胰腺 ą ع 🫀"
+
+
+def awkward_names() -> Comparison:
+    """Trainers, a label and a remark that hold every sign with a meaning in LaTeX, and other scripts."""
+    made = comparison((f"A{AWKWARD}", f"B{AWKWARD}_50epochs"), label=f"tumour {AWKWARD}")
+    return replace(made, remarks=[AWKWARD], dataset=f"Dataset007_{AWKWARD}")
+
+
+ENGINES = [
+    pytest.param(engine, marks=pytest.mark.skipif(shutil.which(engine) is None, reason=f"no {engine} here"))
+    for engine in ("pdflatex", "lualatex", "xelatex")
+]
+
+
+def compiled(folder: Path, engine: str, packages: str = "") -> str:
+    """Compile the tables twice, so that captions are read back; return the log."""
+    preamble = rf"\documentclass{{article}}\usepackage{{booktabs,array,graphicx{packages}}}"
+    document = preamble + r"\begin{document}\listoftables\input{table}\end{document}"
+    (folder / "document.tex").write_text(document, encoding="utf-8")
+    for _ in range(2):
+        words = [engine, "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, errors="replace")
+        assert done.returncode == 0, done.stdout
+    assert (folder / "document.pdf").stat().st_size > 0
+    return done.stdout
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 @pytest.mark.parametrize("made", [comparison, missed_lesions, false_lesions, long_names])
 def test_latex_compiles_within_the_page(tmp_path, made):
     latex(tmp_path, made())
-    preamble = r"\documentclass{article}\usepackage{booktabs,array,adjustbox}"
-    document = preamble + r"\begin{document}\input{table}\end{document}"
-    (tmp_path / "document.tex").write_text(document, encoding="utf-8")
-    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    if "adjustbox.sty' not found" in done.stdout:
-        pytest.skip("this LaTeX has no adjustbox")
-    assert done.returncode == 0, done.stdout
-    assert "Overfull" not in done.stdout
-    assert "too large" not in done.stdout
+    log = compiled(tmp_path, "pdflatex")
+    assert "Overfull" not in log.split("(./table.tex")[-1]
+    assert "too large" not in log
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_awkward_names_compile(tmp_path, engine):
+    assert latex(tmp_path, awkward_names()).isascii()
+    log = compiled(tmp_path, engine)
+    if engine == "pdflatex":
+        assert "Missing character" not in log
 
 
 def test_latex_leaves_out_of_names_what_all_end_with(tmp_path):

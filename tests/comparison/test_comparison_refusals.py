@@ -131,12 +131,25 @@ def test_invalid_folds(trained, folds, message):
     assert message in refusal(folds=folds)
 
 
-def test_a_fold_without_validation(trained):
-    shutil.rmtree(trained.model("B") / "fold_1" / "validation")
+@pytest.mark.parametrize(
+    ("checkpoints", "advice"),
+    [
+        ([], "It has no checkpoint, so train it from the start: {}"),
+        (["best"], "Complete it: {} --c"),
+        (["latest", "best"], "Complete it: {} --c"),
+        (["best", "final"], "Complete it: {} --val"),
+    ],
+)
+def test_a_fold_without_validation(trained, checkpoints, advice):
+    fold = trained.model("B") / "fold_1"
+    shutil.rmtree(fold / "validation")
+    for name in checkpoints:
+        (fold / f"checkpoint_{name}.pth").touch()
     message = refusal()
     assert "B, fold 1 is not finished" in message
     assert "validation does not exist" in message
-    assert "nnUNetv2_train DATASET 3d_fullres 1 -tr B -p nnUNetPlans --val" in message
+    command = "nnUNetv2_train Dataset007_Pancreas 3d_fullres 1 -tr B -p nnUNetPlans"
+    assert message.endswith(advice.format(command))
 
 
 def test_a_fold_with_an_empty_validation(trained):
@@ -223,6 +236,7 @@ def test_a_truth_that_changed_since_the_training(trained, monkeypatch):
 def test_a_summary_that_is_not_nnunets(trained, content):
     path = trained.model("B") / "fold_1" / "validation" / "summary.json"
     path.write_text(content)
+    (trained.model("B") / "fold_1" / "checkpoint_final.pth").touch()
     message = refusal()
     assert message.startswith(f"{path} is not a summary of nnU-Net")
     assert "--val" in message

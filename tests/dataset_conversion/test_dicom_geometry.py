@@ -1,7 +1,5 @@
 """Distances between slices: even, uneven within a tolerance, too uneven, or with slices missing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

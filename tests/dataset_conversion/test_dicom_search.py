@@ -1,7 +1,5 @@
 """The CT series is found among any files, by their content."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Downloads whose .nii.gz files were decompressed on the way, as some browsers and unpackers do."""
 
-from __future__ import annotations
-
 import gzip
 import shutil
 from pathlib import Path

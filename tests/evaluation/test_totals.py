@@ -21,7 +21,7 @@ from nnunet_pancext.evaluation.totals import total
 
 
 def case(name, **scores):
-    defaults = {"lesions": 0, "lesions_found": 0, "false_positives": 0, "slices": 0, "truth_volume_ml": 1}
+    defaults = {"lesions": 0, "lesions_found": 0, "false_positives": 0, "slices": 0}
     return CaseScores(case=name, labels={"tumour": LabelScores(**{**defaults, **scores})})
 
 
@@ -52,8 +52,8 @@ def test_without_lesions_or_slices_they_are_undefined():
     assert math.isnan(totals.per_slice["slice_dice"])
 
 
-def ranked(name, patient, probability, volume_ml):
-    one = case(name, probability=probability, truth_volume_ml=volume_ml)
+def ranked(name, patient, probability, slices):
+    one = case(name, probability=probability, slices=slices)
     nothing = voxel_histogram(np.zeros(0), np.zeros(0, dtype=bool))
     return replace(one, patient=patient, histograms={"tumour": nothing})
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 from nnunet_pancext.attention.heatmap import highest_voxel
@@ -59,7 +60,7 @@ def test_a_contour_at_the_border_leaves_the_picture_where_it_is() -> None:
     mask = np.ones((20, 30), dtype=bool)
     draw_picture(axes, np.zeros((20, 30)), pixel_mm=(3.0, 2.0), title="", edges="RLAP")
     draw_contour(axes, mask, pixel_mm=(3.0, 2.0), color="red", linestyle="solid", linewidth=1)
-    draw_scale_bar(axes)
+    draw_scale_bar(axes, sitk.Image(2, 2, 2, sitk.sitkUInt8))
     assert axes.get_xlim() == (0, 60)
     assert axes.get_ylim() == (60, 0)
 

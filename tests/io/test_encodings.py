@@ -1,7 +1,5 @@
 """Files that Windows editors and PowerShell save: byte order marks and UTF-16."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

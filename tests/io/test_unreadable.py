@@ -1,7 +1,5 @@
 """Each unsuitable kind of file has a remedy of its own; only damaged and missing files are fetched again."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

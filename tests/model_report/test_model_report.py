@@ -1,6 +1,5 @@
 """`pancext report`: the page opens in a browser, sorts and filters, and shows what was scored."""
 
-import json
 import math
 import re
 import shutil
@@ -10,6 +9,7 @@ import pytest
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores, choose_cases
 from nnunet_pancext.figures.training import training_charts
+from nnunet_pancext.model_report import build
 from nnunet_pancext.nnunet_files.model_folder import open_model_folder
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 
@@ -212,12 +212,6 @@ def test_refuses_other_folders(tmp_path, capsys):
     assert "is not a trained model. Give a folder as nnUNetv2_train writes it" in refused(capsys, tmp_path)
 
 
-def test_refuses_a_model_of_pictures(damaged, capsys):
-    content = json.loads((damaged / "dataset.json").read_text())
-    (damaged / "dataset.json").write_text(json.dumps({**content, "file_ending": ".png"}))
-    assert "was trained on .png images. Reports need volumes" in refused(capsys, damaged)
-
-
 def test_refuses_unknown_folds(model, capsys):
     assert "has no fold 4. Trained folds: 0, 1." in refused(capsys, model, "--folds", "4")
 
@@ -225,15 +219,22 @@ def test_refuses_unknown_folds(model, capsys):
 def test_refuses_a_model_without_validation(damaged, capsys):
     for fold in damaged.glob("fold_*"):
         shutil.rmtree(fold / "validation")
-    assert "No fold of" in refused(capsys, damaged)
+    (damaged / "fold_0" / "checkpoint_final.pth").rename(damaged / "fold_0" / "checkpoint_best.pth")
+    sentence = refused(capsys, damaged)
+    assert "No fold of" in sentence
+    command = f"nnUNetv2_train {damaged.parent.name} 2d 0 -tr OthersTrainer -p nnUNetPlans --c"
+    assert sentence.endswith(f"has a validation. Complete it: {command}")
 
 
 def test_an_unfinished_fold_is_noted(damaged, tmp_path):
     shutil.rmtree(damaged / "fold_1" / "validation")
+    (damaged / "fold_1" / "checkpoint_final.pth").unlink()
     next((damaged / "fold_1").glob("training_log_*")).unlink()
     assert main(["report", str(damaged), "-o", str(tmp_path / "r.html")]) == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "Fold 1 has no validation yet." in page
+    command = f"nnUNetv2_train {damaged.parent.name} 2d 1 -tr OthersTrainer -p nnUNetPlans"
+    advice = f"It has no checkpoint, so train it from the start: {command}<"
+    assert f"Fold 1 has no validation yet. {advice}" in page
     assert "Fold 1 has no training log." in page
 
 
@@ -283,8 +284,9 @@ def test_a_half_validated_fold_is_noted(damaged, tmp_path):
     next(validation.glob("*.nii.gz")).unlink()
     page = report(damaged, tmp_path / "r.html")
     assert (
-        "The validation of fold 1 is incomplete: it has no summary.json, and only the 1 predicted case can"
-        in page
+        "The validation of fold 1 is incomplete: it has no summary.json, and only the 1 predicted case can "
+        f"be scored. Complete it: nnUNetv2_train {damaged.parent.name} 2d 1 -tr OthersTrainer -p nnUNetPlans "
+        "--val" in page
     )
     assert "The validation of fold 0" not in page
 
@@ -340,6 +342,24 @@ def test_refuses_a_missing_image(model, tmp_path, capsys):
     assert not (tmp_path / "r.html").exists()
 
 
-def test_refuses_a_file_it_cannot_write(model, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("file/r.html", "Cannot write to {}/file: "),
+        ("file/deep/r.html", "Cannot write to {}/file/deep: "),
+        ("folder", "{}/folder is a folder. Give a file with -o, such as {}/folder/report.html"),
+    ],
+)
+def test_refuses_a_file_it_cannot_write_before_the_work(
+    model, tmp_path, capsys, monkeypatch, target, message
+):
     (tmp_path / "file").write_text("")
-    assert "Cannot write" in refused(capsys, model, "-o", tmp_path / "file" / "r.html")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(build, "score_validations", None)
+    assert message.replace("{}", str(tmp_path)) in refused(capsys, model, "-o", tmp_path / target)
+
+
+def test_folders_made_for_a_report_that_fails_are_removed(model, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    refused(capsys, model, "--truth", tmp_path / "empty", "-o", tmp_path / "new" / "deep" / "r.html")
+    assert not (tmp_path / "new").exists()

@@ -1,7 +1,5 @@
 """Values of nnU-Net's folder variables that only a shell would have understood, and relative paths."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

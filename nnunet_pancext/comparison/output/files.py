@@ -10,7 +10,7 @@ from typing import Any
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cases_and_training import write_page_with_cases
 from nnunet_pancext.comparison.output.latex import write_comparison_latex
-from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.evaluation.scores import METRICS, score_columns
 from nnunet_pancext.io.csv_table import write_csv
 from nnunet_pancext.io.files import cannot_write
 
@@ -27,7 +27,13 @@ def case_rows(comparison: Comparison) -> Iterator[CsvRow]:
     for model, scores in comparison.scored.scores.items():
         for fold, case in zip(comparison.scored.folds, scores, strict=True):
             for label, values in case.labels.items():
-                yield {"trainer": model, "fold": fold, "case": case.case, "label": label, **vars(values)}
+                yield {
+                    "trainer": model,
+                    "fold": fold,
+                    "case": case.case,
+                    "label": label,
+                    **score_columns(case, values),
+                }
 
 
 def statistics_rows(comparison: Comparison) -> Iterator[CsvRow]:

@@ -25,7 +25,14 @@ from nnunet_pancext.comparison.output.cells import (
     value_text,
     worst_text,
 )
-from nnunet_pancext.comparison.output.latex_table import PACKAGES, Latex, latex_table, latex_text
+from nnunet_pancext.comparison.output.latex_table import (
+    DEFINE_OTHER_SIGN,
+    OTHER_SIGN,
+    PACKAGES,
+    Latex,
+    latex_table,
+    latex_text,
+)
 from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import ALPHA
 from nnunet_pancext.evaluation.scores import METRICS
@@ -61,7 +68,9 @@ def write_comparison_latex(path: Path, comparison: Comparison) -> None:
             worst_table(comparison, label),
         ]
     tables.append(cost_table(comparison))
-    write_text(path, "\n".join([HEAD, *filter(None, tables)]))
+    content = "\n".join(filter(None, tables))
+    head = HEAD + (DEFINE_OTHER_SIGN if OTHER_SIGN in content else "")
+    write_text(path, f"{head}\n{content}")
 
 
 def means_table(comparison: Comparison, label: str) -> str:

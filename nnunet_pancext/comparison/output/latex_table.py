@@ -1,9 +1,28 @@
 """LaTeX: escaped text, and tables in the style of booktabs."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
-PACKAGES = ("booktabs", "array", "adjustbox")
+PACKAGES = ("booktabs", "array", "graphicx")
+LETTERS = {
+    "ß": "ss",
+    "æ": "ae",
+    "Æ": "AE",
+    "œ": "oe",
+    "Œ": "OE",
+    "ø": "o",
+    "Ø": "O",
+    "ł": "l",
+    "Ł": "L",
+}
+# LaTeX's commands for combining characters, grave to cedilla.
+COMBINING = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
+ACCENTS = dict(zip(COMBINING, "`'^~=u.\"rHvc", strict=True))
+GREEK = re.compile(
+    "GREEK (?:SMALL LETTER (?!OMICRON)"
+    "|CAPITAL LETTER (?=GAMMA|DELTA|THETA|LAMDA|XI|PI|SIGMA|UPSILON|PHI|PSI|OMEGA))([A-Z]+)"
+)
 SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     # At the start of a row these two would be read as arguments of the preceding \\.
@@ -17,13 +36,44 @@ SPECIAL = {
     '"': "''",
     "±": r"$\pm$",
     "\N{INFINITY}": r"$\infty$",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{DEGREE SIGN}": r"$^\circ$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\le$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\ge$",
+    "\N{MICRO SIGN}": r"$\mu$",
+    **{sign: f"{{\\{LETTERS[sign]}}}" for sign in LETTERS},
 }
+OTHER_SIGN = r"\pancextchar"
+DEFINE_OTHER_SIGN = (
+    f"\\providecommand*{{{OTHER_SIGN}}}[2]{{\\ifdefined\\Umathchar\\char#1\\relax\\else U+#2\\fi}}\n"
+)
 
 
 def latex_text(text: str) -> str:
-    """Escape text for LaTeX."""
-    escaped = re.sub("-(?=-)", "-{}", "".join(SPECIAL.get(sign, sign) for sign in text))
+    """Escape text for LaTeX, in ASCII, so that every engine and encoding sets it.
+
+    Accented Latin letters and Greek ones become commands. Any other sign, such as a Chinese one, is printed
+    by LuaLaTeX and XeLaTeX if the document's font has it, and by pdfLaTeX as its number, U+80F0. The document
+    needs `DEFINE_OTHER_SIGN`.
+    """
+    composed = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
+    escaped = re.sub("-(?=-)", "-{}", "".join(map(_latex_sign, composed)))
     return escaped.replace("\N{EN DASH}", "--")
+
+
+def _latex_sign(sign: str) -> str:
+    if sign in SPECIAL:
+        return SPECIAL[sign]
+    if sign == "\N{EN DASH}" or (sign.isascii() and sign.isprintable()):
+        return sign
+    letter, *marks = list(unicodedata.normalize("NFD", sign))
+    if len(marks) == 1 and letter.isascii() and marks[0] in ACCENTS:
+        return f"\\{ACCENTS[marks[0]]}{{{letter}}}"
+    if greek := GREEK.fullmatch(unicodedata.name(sign, "")):
+        name = greek[1].replace("LAMDA", "LAMBDA")
+        return f"$\\{name.capitalize() if sign.isupper() else name.lower()}$"
+    return f"{OTHER_SIGN}{{{ord(sign)}}}{{{ord(sign):04X}}}"
 
 
 class Latex(str):
@@ -63,15 +113,15 @@ def latex_table(
             r"\par\smallskip",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{4pt}",
-            r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.8\textheight}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            r"\resizebox*{!}{\ifdim\totalheight>0.8\textheight 0.8\textheight\else\totalheight\fi}{%",
             f"\\begin{{tabular}}{{{columns or 'l' + 'r' * (len(headings) - 1)}}}",
             r"\toprule",
             latex_row(headings),
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{adjustbox}",
+            r"\end{tabular}}}",
             *([r"\par\medskip", r"\begin{minipage}{\linewidth}", below, r"\end{minipage}"] if notes else []),
             r"\end{table}",
             "",

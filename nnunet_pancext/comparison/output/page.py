@@ -104,24 +104,29 @@ def _cases(comparison: Comparison) -> tuple[list[str], list[list[Cell]]]:
     scored, metric = comparison.scored, comparison.metrics[0]
     names = short_names(comparison)
     others = [model for model in names if model != comparison.reference]
+    volume_heading = [METRICS["truth_volume_ml"].title] if scored.has_volumes else []
     rows = []
     for label in scored.labels:
         values = {model: scored.values(model, label, metric) for model in names}
         changes = [paired_differences(values[model], values[comparison.reference]) for model in others]
         columns = [*((array, False) for array in values.values()), *((array, True) for array in changes)]
         volumes = scored.true_volumes_ml(label)
-        for index, (case, fold, volume) in enumerate(zip(scored.cases, scored.folds, volumes, strict=True)):
+        for index, (case, fold) in enumerate(zip(scored.cases, scored.folds, strict=True)):
             rows.append(
                 [
                     Cell(text=case),
                     Cell(text=str(fold), value=fold),
                     Cell(text=label),
-                    Cell(text=UNDEFINED if math.isnan(volume) else volume_text(volume), value=volume),
+                    *(_volume_cell(volumes[index]) for _ in volume_heading),
                     *(
                         Cell(text=cells.value_text(array[index], metric, signed=signed), value=array[index])
                         for array, signed in columns
                     ),
                 ]
             )
-    headings = ["case", "fold", "label", "true volume, mL", *names.values()]
+    headings = ["case", "fold", "label", *volume_heading, *names.values()]
     return [*headings, *(f"{names[model]} - reference" for model in others)], rows
+
+
+def _volume_cell(volume_ml: float) -> Cell:
+    return Cell(text=UNDEFINED if math.isnan(volume_ml) else volume_text(volume_ml), value=volume_ml)

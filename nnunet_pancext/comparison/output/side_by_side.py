@@ -21,19 +21,17 @@ from nnunet_pancext.figures.overlay import (
 )
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
-    AXIAL,
-    CORONAL,
     INK,
-    SAGITTAL,
+    Plane,
     brightness_range,
     central_voxel,
     display_array,
     draw_picture,
     draw_scale_bar,
+    planes_of,
 )
 from nnunet_pancext.io.label_maps import foreground_labels, read_volume
 
-PLANES = (AXIAL, CORONAL, SAGITTAL)
 WIDTH_IN, MOST_ROW_IN = 7.6, 2.6
 GAP_IN, TITLE_IN, LEGEND_IN, LEGEND_ROW_IN = 0.1, 0.42, 0.15, 0.18
 LEGEND_COLUMNS = 4
@@ -48,7 +46,7 @@ def write_side_by_side(
     labels: Mapping[str, int],
     is_ct: bool = True,
 ) -> None:
-    """Write a PNG of three planes through the highest true label, a row for each prediction.
+    """Write a PNG of the planes through the highest true label, a row for each prediction.
 
     Every row shows the same region, around ground truth and predictions, at one scale, in the colours of
     `write_overlay`. All files must be on the image's grid.
@@ -62,24 +60,25 @@ def write_side_by_side(
     label_maps = [true, *predicted.values()]
     labelled = next((array for array in label_maps if np.isin(array, values).any()), true)
     centre = central_voxel(highest_label(labelled, values))
-    part_mm = _part_mm(label_maps, values, centre=centre, spacing_mm=spacing_mm)
+    planes = planes_of(volume, grey.shape)
+    part_mm = _part_mm(label_maps, values, planes=planes, centre=centre, spacing_mm=spacing_mm)
     window = ABDOMEN_HU if is_ct else brightness_range(grey)
     legend = legend_lines(foreground, {TRUTH: true, PREDICTION: np.stack(label_maps[1:])})
     lengths_mm = [end - start for start, end in part_mm]
-    figure, rows = _rows(lengths_mm, number=len(predicted), legend_entries=len(legend))
+    figure, rows = _rows(planes, lengths_mm, number=len(predicted), legend_entries=len(legend))
     for panels, (name, prediction) in zip(rows, predicted.items(), strict=True):
-        for axes, plane in zip(panels, PLANES, strict=True):
+        for axes, plane in zip(panels, planes, strict=True):
             cut, pixel_mm = plane.cut(grey, centre), plane.pixel_mm(spacing_mm)
             draw_picture(axes, cut, pixel_mm=pixel_mm, title="", edges=plane.edges, window=window)
             # The name may be wider than its panel: it has a line of its own.
-            title = f"{name}\n{plane.name}" if plane is AXIAL else plane.name
+            title = f"{name}\n{plane.name}" if plane is planes[0] else plane.name
             axes.set_title(title, color=INK, fontsize=8, loc="left", pad=3, parse_math=False)
             both = {TRUTH: true, PREDICTION: prediction}
             draw_labels(axes, plane, both, values=values, centre=centre, spacing_mm=spacing_mm)
-            down, across = (part_mm[axis] for axis in range(3) if axis != plane.axis)
+            down, across = plane.sides(part_mm)
             axes.set_xlim(*across)
             axes.set_ylim(*reversed(down))
-            draw_scale_bar(axes)
+            draw_scale_bar(axes, volume)
     write_figure(target, figure, legend=legend, columns=LEGEND_COLUMNS, fontsize=7)
 
 
@@ -87,6 +86,7 @@ def _part_mm(
     label_maps: Sequence[NDArray[np.generic]],
     values: Sequence[int],
     *,
+    planes: Sequence[Plane],
     centre: tuple[int, int, int],
     spacing_mm: Sequence[float],
 ) -> list[tuple[float, float]]:
@@ -96,7 +96,7 @@ def _part_mm(
     """
     shape: tuple[int, ...] = label_maps[0].shape
     labelled = np.zeros(shape, bool)
-    for plane in PLANES:
+    for plane in planes:
         cut = tuple(centre[axis] if axis == plane.axis else slice(None) for axis in range(3))
         for label_map in label_maps:
             labelled[cut] |= np.isin(label_map[cut], values)
@@ -112,15 +112,16 @@ def _part_mm(
 
 
 def _rows(
-    lengths_mm: Sequence[float], *, number: int, legend_entries: int
+    planes: Sequence[Plane], lengths_mm: Sequence[float], *, number: int, legend_entries: int
 ) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure with rows of an axial, a coronal and a sagittal panel at one scale.
+    """Return a figure with rows of a panel for each plane, at one scale.
 
     `lengths_mm` are those of the displayed region, along (slice, row, column).
     """
-    along, down, across = lengths_mm
-    widths_mm, heights_mm = (across, across, down), (down, along, along)
-    inches = min((WIDTH_IN - 4 * GAP_IN) / sum(widths_mm), MOST_ROW_IN / max(heights_mm))  # per mm
+    sizes_mm = [plane.sides(lengths_mm) for plane in planes]
+    heights_mm, widths_mm = zip(*sizes_mm, strict=True)
+    inner_in = WIDTH_IN - (len(planes) + 1) * GAP_IN
+    inches = min(inner_in / sum(widths_mm), MOST_ROW_IN / max(heights_mm))  # per mm
     row_in = TITLE_IN + max(heights_mm) * inches
     legend_in = LEGEND_IN + LEGEND_ROW_IN * -(-legend_entries // LEGEND_COLUMNS)
     height_in = number * row_in + GAP_IN + legend_in
@@ -128,7 +129,7 @@ def _rows(
     rows = []
     for row in range(number):
         top_in = height_in - row * row_in - TITLE_IN
-        left_in = (WIDTH_IN - sum(widths_mm) * inches - 2 * GAP_IN) / 2
+        left_in = (WIDTH_IN - sum(widths_mm) * inches - (len(planes) - 1) * GAP_IN) / 2
         panels = []
         for width_mm, high_mm in zip(widths_mm, heights_mm, strict=True):
             width_in, high_in = width_mm * inches, high_mm * inches
