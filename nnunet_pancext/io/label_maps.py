@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import itk_reason, read_image
+from nnunet_pancext.io.label_values import fractional, in_single_precision, listed
 from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
@@ -26,24 +27,28 @@ def read_volume(path: Path) -> sitk.Image:
 
 
 def read_label_map(path: Path) -> sitk.Image:
-    """Read a label map: an image as `read_volume` returns, with whole numbers as values.
+    """Read a label map: an image as `read_volume` returns, with whole numbers as values, read as by nnU-Net.
 
     Raises:
         PancextError: as `read_volume`, or a value is not a whole number.
     """
     image, non_finite = _read(path)
+    if image.GetPixelID() == sitk.sitkFloat64:
+        single = sitk.GetImageFromArray(in_single_precision(sitk.GetArrayViewFromImage(image)))
+        single.CopyInformation(image)
+        image = single
     values = sitk.GetArrayViewFromImage(image)
-    is_float = np.issubdtype(values.dtype, np.floating)
-    if is_float:
+    if np.issubdtype(values.dtype, np.floating):
         non_finite = max(non_finite, values.size - int(np.count_nonzero(np.isfinite(values))))
     if non_finite:
         raise PancextError(
             f"The label map {path} holds {non_finite} voxel{'' if non_finite == 1 else 's'} of NaN or "
             "infinity, which are not labels. Predict or write it again."
         )
-    if is_float and not np.array_equal(values, np.rint(values)):
+    fractions = fractional(values)
+    if fractions.size:
         raise PancextError(
-            f"The label map {path} holds values that are not whole numbers. "
+            f"The label map {path} holds values that are not whole numbers: {listed(fractions.tolist())}. "
             "Give label values, not probabilities, and resample label maps with nearest neighbour."
         )
     return image

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_pancext.io.images import itk_reason, read_header
+from nnunet_pancext.io.label_values import listed
 from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.raw_cases.image_scan import axes_of, has_geometry, scan_image
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
@@ -174,9 +175,3 @@ def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[st
 def rounded(numbers: Sequence[float]) -> tuple[float, ...]:
     """Return the numbers rounded for a message."""
     return tuple(float(f"{number:.6g}") + 0.0 for number in numbers)  # + 0.0 turns -0.0 into 0.0
-
-
-def listed(numbers: Sequence[float], *, most: int = 8) -> str:
-    """Return the first `most` numbers as text, and the count of the others."""
-    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
-    return ", ".join(f"{number:g}" for number in numbers[:most]) + more
