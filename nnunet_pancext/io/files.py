@@ -89,6 +89,12 @@ def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or re
     return content
 
 
+def shown_json(value: Any, *, most: int = 80) -> str:
+    """Return a value of a JSON file for a message, as it is written there, cut after `most` characters."""
+    text = json.dumps(value, default=repr, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link `source` to `target`, or copy it; return 'linked' or 'copied'.
 

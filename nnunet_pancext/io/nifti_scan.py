@@ -70,7 +70,7 @@ class VoxelScan:
     `values` are the distinct voxel values in single precision, in which nnU-Net keeps them, where they were
     collected; else empty. Where they were not, `lowest` and `highest` are the range of the finite ones, and
     `voxel_hash` depends on the values and not on the geometry; it is None for a constant image, which does
-    not identify a patient.
+    not identify a patient. `further` are the scans of the further channels in the file.
     """
 
     size: tuple[int, ...]
@@ -79,6 +79,7 @@ class VoxelScan:
     values: tuple[float, ...]
     lowest: float = math.inf
     highest: float = -math.inf
+    further: tuple["VoxelScan", ...] = ()
 
 
 def parse_header(content: bytes) -> NiftiHeader:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.io.images import itk_reason, read_header
+from nnunet_pancext.io.images import itk_reason
 from nnunet_pancext.io.label_values import listed
 from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
-from nnunet_pancext.raw_cases.image_scan import axes_of, has_geometry, scan_image
+from nnunet_pancext.raw_cases.geometry import Geometry
+from nnunet_pancext.raw_cases.readers import Reader
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
@@ -17,17 +18,8 @@ ORIGIN_TOLERANCE_VOXELS = 1e-2
 DIRECTION_TOLERANCE = 1e-3  # absolute, on each component of the direction cosines
 
 FETCH_AGAIN = "Download or extract the file again, or remove the case."
+SIMPLE_ITK = Reader()
 ON_ONE_GRID = "Resample the label onto the image's grid, or remove the case."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """Size in voxels x, y, z; spacing, origin and direction as SimpleITK gives them, in mm."""
-
-    size: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    origin_mm: tuple[float, ...]
-    direction: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,46 +33,64 @@ class CaseFindings:
     spacing_mm: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True)
+class InspectedCase:
+    """Problems by kind, the scan and the geometry of the image; None where it cannot be read."""
+
+    problems: dict[str, str]
+    scan: VoxelScan | None
+    geometry: Geometry | None
+
+
 def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:
     """Read a case's image and label completely and return their problems; raises nothing for a bad file.
 
     Messages name files relative to `root`. `declared_values` are the label values of the dataset, including
     0 for background. A slice may lack foreground, a volume may not.
     """
+    inspected = inspect_case(case, root=root, declared_values=declared_values)
+    scan, geometry = inspected.scan, inspected.geometry
+    return CaseFindings(
+        case_id=case.case_id,
+        problems=tuple(Problem(case.case_id, k, m) for k, m in inspected.problems.items()),
+        image_hash=scan.voxel_hash if scan else None,
+        size=geometry.size if geometry else None,
+        spacing_mm=geometry.spacing_mm if geometry else None,
+    )
+
+
+def inspect_case(
+    case: SourceCase, *, root: Path, declared_values: Sequence[int], reader: Reader = SIMPLE_ITK
+) -> InspectedCase:
+    """Return what `check_case` judges, read with `reader`; any value is a label without `declared_values`."""
     problems: dict[str, str] = {}
-    image_scan, image_geometry = inspect(case.image, "image", root=root, found=problems)
+    scan, geometry = inspect(case.image, "image", root=root, found=problems, reader=reader)
     if case.label is not None:
-        label_scan, label_geometry = inspect(case.label, "label", root=root, found=problems)
+        label_scan, label_geometry = inspect(case.label, "label", root=root, found=problems, reader=reader)
         label_name = name_of(case.label, root)
-        if image_geometry and label_geometry:
-            problems.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
+        if geometry and label_geometry:
+            problems.update(compare_geometry(geometry, label_geometry, label_name=label_name))
         if label_scan:
             problems.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
             if len(label_scan.size) == 2:
                 problems.pop("label empty", None)
-    return CaseFindings(
-        case_id=case.case_id,
-        problems=tuple(Problem(case.case_id, k, m) for k, m in problems.items()),
-        image_hash=image_scan.voxel_hash if image_scan else None,
-        size=image_geometry.size if image_geometry else None,
-        spacing_mm=image_geometry.spacing_mm if image_geometry else None,
-    )
+    return InspectedCase(problems, scan, geometry)
 
 
 def inspect(
-    path: Path, role: str, *, root: Path, found: dict[str, str]
+    path: Path, role: str, *, root: Path, found: dict[str, str], reader: Reader = SIMPLE_ITK
 ) -> tuple[VoxelScan | None, Geometry | None]:
     """Scan one file, add its problems to `found`, and return its scan and geometry if they can be read."""
-    name = name_of(path, root)
+    name, is_label = name_of(path, root), role == "label"
     if not path.is_file():
         found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
         return None, None
     try:
-        scan = scan_image(path, collect_values=role == "label")
+        scan = reader.scan(path, is_label=is_label)
     except UnreadableImage as error:
         found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
         return None, None
-    expected = axes_of(path)
+    expected = reader.axes_of(path)
     if len(scan.size) not in expected:
         found[f"{role} not {expected[-1]}D"] = (
             f"{name} has {len(scan.size)} dimensions, size {scan.size}. "
@@ -92,22 +102,20 @@ def inspect(
             f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
             "Replace them (air is -1024 HU), or remove the case."
         )
+    if is_label and scan.further:
+        found["label has channels"] = (
+            f"{name} holds {1 + len(scan.further)} values per voxel. Store one label value for each voxel "
+            "(a PNG as greyscale, without a palette)."
+        )
     try:
-        return scan, read_geometry(path)
+        geometry = reader.geometry(path, is_label=is_label)
+    except UnreadableImage as error:
+        found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
     except RuntimeError as error:
         found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({itk_reason(error)}). {FETCH_AGAIN}"
-        return scan, None
-
-
-def read_geometry(path: Path) -> Geometry:
-    """Return the geometry in the header, for a PNG only the size; raises RuntimeError as SimpleITK does."""
-    reader = read_header(path)
-    size = tuple(reader.GetSize())
-    spacing_mm, origin_mm, direction = reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
-    if not has_geometry(path):
-        axes = len(size)
-        spacing_mm, origin_mm, direction = (1,) * axes, (0,) * axes, np.eye(axes).ravel().tolist()
-    return Geometry(size=size, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=tuple(direction))
+    else:
+        return scan, geometry
+    return scan, None
 
 
 def compare_geometry(
@@ -137,7 +145,7 @@ def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[
     """Return a message for fractional values, for undeclared values and for an empty label."""
     problems = {}
     fractions = [value for value in scan.values if not value.is_integer()]
-    undeclared = [int(v) for v in scan.values if v.is_integer() and int(v) not in declared_values]
+    undeclared = [int(v) for v in scan.values if v.is_integer() and int(v) not in (declared_values or (v,))]
     if fractions:
         problems["label value not an integer"] = (
             f"{label_name} holds {listed(fractions)}. "

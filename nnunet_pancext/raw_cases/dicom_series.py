@@ -12,7 +12,8 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_itk
-from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
+from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.source import BadCase, name_of
 
 NEEDED_TAGS = [

@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.label_values import in_single_precision
 from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, UnreadableImage, VoxelScan, scan_nifti
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
@@ -37,8 +38,14 @@ def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
     channels = image.GetNumberOfComponentsPerPixel()
     if channels != 1:
         raise UnreadableImage(f"has {channels} values per pixel; a greyscale image has one")
+    return scan_pixels(image, collect_values=collect_values)
+
+
+def scan_pixels(image: sitk.Image, *, collect_values: bool) -> VoxelScan:
+    """Return what `scan_nifti` does, for an image that was read."""
     pixels = sitk.GetArrayViewFromImage(image).ravel()
     finite = np.isfinite(pixels)
+    kept = pixels if finite.all() else pixels[finite]
     voxels = VoxelHash(image.GetSize())
     if not collect_values:
         for start in range(0, pixels.size, PIECE_VOXELS):
@@ -47,5 +54,7 @@ def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
         size=image.GetSize(),
         voxel_hash=voxels.result(),
         non_finite_voxels=int(pixels.size - np.count_nonzero(finite)),
-        values=tuple(np.unique(pixels[finite]).astype(float).tolist()) if collect_values else (),
+        values=tuple(np.unique(in_single_precision(kept)).astype(float).tolist()) if collect_values else (),
+        lowest=float(kept.min()) if kept.size else np.inf,
+        highest=float(kept.max()) if kept.size else -np.inf,
     )

@@ -1,5 +1,6 @@
 """A dataset as it was downloaded: its cases, its labels and the problems of its layout."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +56,13 @@ class BadCase(Exception):
 def name_of(path: Path, root: Path) -> str:
     """Return the file's path below `root` for a message, or folder and name if it is elsewhere."""
     if path.is_relative_to(root):
-        return path.relative_to(root).as_posix()
-    return f"{path.parent.name}/{path.name}"
+        return printable(path.relative_to(root).as_posix())
+    return printable(f"{path.parent.name}/{path.name}")
+
+
+def printable(text: str) -> str:
+    """Return a file name with bytes that are not UTF-8 as \\xNN; others are returned unchanged."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, kw_only=True)
