@@ -20,23 +20,30 @@ def inspect_channels(
     geometry: Geometry | None,
     images: Mapping[int, Path],
     count: int,
+    is_listed: bool,
     root: Path,
     reader: Reader,
 ) -> tuple[dict[int, VoxelScan], dict[str, str]]:
     """Return the scan of each channel, and a message for each kind of problem of those after the first file.
 
     `first` and `geometry` are those of the first file, None if unreadable; `images` are the files on disk,
-    which may hold several channels each, `count` the declared channels, 0 if unknown. Messages name files
-    relative to `root`.
+    which may hold several channels each, `count` the declared channels, 0 if unknown; `is_listed` if
+    dataset.json lists the files. Messages name files relative to `root`.
     """
     problems: dict[str, str] = {}
     scans = dict(enumerate((first, *first.further))) if first else {}
     holds_several = bool(first and first.further)
-    numbers = set(images) if holds_several or not count else {*images, *range(count)}
+    holds_one = first is not None and not first.further  # an unreadable file may hold several
+    numbers = {*images, *range(count)} if holds_one else set(images)
     for number in sorted(numbers - {0}):
         role, path = f"channel {number}", images.get(number)
         if path is None:
-            problems[f"{role} missing"] = _missing(case, number, images=images, count=count, root=root)
+            problems[f"{role} missing"] = f"{_expected(case, number, root)} is not there. {FETCH_AGAIN}"
+            if is_listed:
+                problems[f"{role} missing"] = (
+                    f"dataset.json lists {len(images)} image(s) of the case and declares {count} channels. "
+                    "List the image of each channel, in their order."
+                )
             continue
         if count and number >= count and not holds_several:
             problems[f"{role} not declared"] = (
@@ -54,21 +61,15 @@ def inspect_channels(
             problems.update({f"{role}: {kind}": message for kind, message in differences.items()})
     if count and len(scans) != count and any(scan.further for scan in scans.values()):
         problems["number of channels"] = (
-            f"{name_of(case.image, root)} holds {len(scans)} channels (each colour is one), but dataset.json "
-            f"declares {count}. Declare each in channel_names, or store greyscale images."
+            f"{name_of(case.image, root)} holds {len(scans)} channels (each colour counts as one), but "
+            f"dataset.json declares {count}. Declare each in channel_names, or remove the others."
         )
     return scans, problems
 
 
-def _missing(case: SourceCase, number: int, *, images: Mapping[int, Path], count: int, root: Path) -> str:
-    name, first, ending = case.image.name.rpartition(FIRST)
-    if not first:
-        return (
-            f"dataset.json lists {len(images)} image(s) of the case and declares {count} channels. "
-            "List the image of each channel, in their order."
-        )
-    expected = case.image.with_name(f"{name}_{number:04d}{ending}")
-    return f"{name_of(expected, root)} is not there. {FETCH_AGAIN}"
+def _expected(case: SourceCase, number: int, root: Path) -> str:
+    name, _, ending = case.image.name.rpartition(FIRST)
+    return name_of(case.image.with_name(f"{name}_{number:04d}{ending}"), root)
 
 
 def find_twins(hashes: Mapping[str, Mapping[int, str]]) -> list[Problem]:

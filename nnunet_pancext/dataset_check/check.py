@@ -14,14 +14,14 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.normalization import judge_channels
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import cannot_write, output_folder
+from nnunet_pancext.io.files import cannot_write, is_utf8, output_folder, printable
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.nnunet_files.case_files import CaseFiles, testing_files, training_files
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 from nnunet_pancext.raw_cases.case_checks import CaseFindings, find_duplicates
 from nnunet_pancext.raw_cases.reader_choice import find_reader
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, printable
+from nnunet_pancext.raw_cases.source import Problem, SourceCase
 
 
 def check_dataset(
@@ -37,7 +37,8 @@ def check_dataset(
         try:
             worst = [result.cases[case] for case in result.findings][:MOST_PICTURES]
             in_parallel = _in_parallel(jobs, show_progress)
-            figures = draw_cases(worst, result, folder=out / "pictures", in_parallel=in_parallel)
+            with quiet_itk():
+                figures = draw_cases(worst, result, folder=out / "pictures", in_parallel=in_parallel)
             report = write_check_report(out, result, pictures=figures)
         except OSError as error:
             raise cannot_write(out, error) from error
@@ -76,6 +77,7 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
         labels=labels,
         values=sorted({0, *(value for several in values.values() for value in several)}) if labels else (),
         count=len(names),
+        is_listed="dataset" in declared.content,
     )
     with quiet_itk():
         measures = _in_parallel(jobs, show_progress)(measure, cases, title="reading")
@@ -167,7 +169,8 @@ def _channel_names(declared: DatasetJson) -> dict[str, str]:
 
 
 def _first_image(training: Mapping[str, CaseFiles]) -> Path:
-    return next(image for files in training.values() for image in files.images.values())
+    images = [image for files in training.values() for image in files.images.values()]
+    return next(filter(is_utf8, images), images[0])
 
 
 def _in_parallel(jobs: int | None, show_progress: bool) -> partial:

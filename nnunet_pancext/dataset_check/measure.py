@@ -10,13 +10,23 @@ import SimpleITK as sitk
 
 from nnunet_pancext.dataset_check.channels import inspect_channels
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import is_utf8, printable
 from nnunet_pancext.io.label_values import in_single_precision
+from nnunet_pancext.io.nifti_scan import VoxelScan
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, inspect_case
 from nnunet_pancext.raw_cases.orientation import Orientation, find_orientation
 from nnunet_pancext.raw_cases.readers import Reader
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of, printable
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 MM3_PER_ML = 1000
+# Kinds of problems, by their first words, that leave no label to measure.
+UNMEASURABLE = (
+    "label missing",
+    "label unreadable",
+    "label not",
+    "label has channels",
+    "label has NaN in its header",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +83,13 @@ def measure_case(
     labels: Mapping[str, tuple[int, ...]],
     values: Sequence[int],
     count: int,
+    is_listed: bool,
 ) -> CaseMeasure:
     """Read and measure the files of a case with nnU-Net's `reader`; its label may be None.
 
     `images` are the files of each case by the number of the channel, `labels` the values of each label or
     region without background, `values` all that are declared and `count` the declared channels, 0 if
-    unknown. Messages name files relative to `root`.
+    unknown, and `is_listed` whether dataset.json lists the files. Messages name files relative to `root`.
     """
     files = images.get(case.case_id, {})
     if message := _unusable_name(case, files):
@@ -93,27 +104,40 @@ def measure_case(
     inspected = inspect_case(case, root=root, declared_values=values, reader=reader)
     scan, geometry = inspected.scan, inspected.geometry
     scans, problems = inspect_channels(
-        case, first=scan, geometry=geometry, images=files, count=count, root=root, reader=reader
+        case,
+        first=scan,
+        geometry=geometry,
+        images=files,
+        count=count,
+        is_listed=is_listed,
+        root=root,
+        reader=reader,
     )
     problems = {**inspected.problems, **problems}
     measure = CaseMeasure(
         case.case_id,
         tuple(Problem(case.case_id, kind, message) for kind, message in problems.items()),
-        hashes={number: digest for number, of in scans.items() if (digest := of.voxel_hash)},
+        hashes=_hashes(scans),
         ranges={number: (of.lowest, of.highest) for number, of in scans.items() if of.lowest <= of.highest},
         size=geometry.size if geometry else None,
         spacing_mm=geometry.spacing_mm if geometry and geometry.has_spacing else None,
     )
-    unmeasurable = ("label missing", "label unreadable", "label not", "label has channels")
-    if geometry is None or case.label is None or any(kind.startswith(unmeasurable) for kind in problems):
+    if geometry is None or case.label is None or any(kind.startswith(UNMEASURABLE) for kind in problems):
         return measure
     return _measure_labels(measure, case.image, case.label, labels=labels, reader=reader)
+
+
+def _hashes(scans: Mapping[int, VoxelScan]) -> dict[int, str]:
+    """Return a hash for each file by the number of its first channel; colours may equal each other."""
+    if 0 in scans and scans[0].further:
+        return {0: " ".join(str(scan.voxel_hash) for scan in scans.values())}
+    return {number: scan.voxel_hash for number, scan in scans.items() if scan.voxel_hash}
 
 
 def _unusable_name(case: SourceCase, images: Mapping[int, Path]) -> str:
     """Return a message if a file has a name that SimpleITK and nnU-Net cannot open."""
     for path in (*images.values(), *([case.label] if case.label else [])):
-        if printable(str(path)) != str(path):
+        if not is_utf8(path):
             return (
                 f"the file name {printable(path.name)} is not UTF-8, so nnU-Net cannot open it. "
                 "Rename the files of the case, to plain letters and digits."

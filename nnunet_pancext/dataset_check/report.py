@@ -12,10 +12,10 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.overlay import write_overlay
-from nnunet_pancext.io.files import write_json
+from nnunet_pancext.io.files import printable, write_json
 from nnunet_pancext.io.nifti_scan import UnreadableImage
 from nnunet_pancext.pages.page import Cell, write_page
-from nnunet_pancext.raw_cases.source import SourceCase, printable
+from nnunet_pancext.raw_cases.source import SourceCase
 
 REPORT_NAME, JSON_NAME = "report.html", "report.json"
 MOST_PICTURES = 300  # browsers cannot open a page with thousands

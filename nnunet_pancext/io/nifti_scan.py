@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
+from nibabel.wrapstruct import WrapStructError
 
 from nnunet_pancext.io.label_values import in_single_precision
 from nnunet_pancext.io.voxel_hash import VoxelHash
@@ -102,11 +103,33 @@ def parse_header(content: bytes) -> NiftiHeader:
     if voxel_type.kind not in "iuf" or voxel_type.itemsize > 8:
         code = int(header["datatype"])
         raise UnreadableImage(f"has voxels of NIfTI type {code}, which is not a plain number")
+    if not has_finite_affine(header):
+        raise UnreadableImage("has NaN or infinity in the affine (sform) of its header")
     data_offset = float(header["vox_offset"])
     if not HEADER_BYTES <= data_offset <= MOST_HEADER_BYTES:
         raise UnreadableImage(f"declares its voxels at byte {data_offset}")
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     return NiftiHeader(tuple(size), voxel_type, int(data_offset), slope, intercept)
+
+
+def has_finite_affine(header: Nifti1Header) -> bool:
+    """Whether the affine that readers use is finite, or none is given."""
+    rows = [header[name] for name in ("srow_x", "srow_y", "srow_z")]
+    return not header["sform_code"] > 0 or bool(np.isfinite(rows).all())
+
+
+def first_header(path: Path) -> Nifti1Header | None:
+    """Return the header of a .nii.gz or .nii file; None if the file is damaged."""
+    try:
+        with path.open("rb") as file, igzip.open(file) if is_compressed(path) else file as content:
+            return Nifti1Header(content.read(HEADER_BYTES), check=False)
+    except (OSError, EOFError, INFLATE_ERROR, WrapStructError):
+        return None
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether the name says so."""
+    return path.name.lower().endswith(".gz")
 
 
 def scan_nifti(path: Path, *, collect_values: bool, by_nibabel: bool = False) -> VoxelScan:
@@ -181,12 +204,11 @@ def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
-        is_compressed = path.name.lower().endswith(".gz")
         with path.open("rb") as file:
-            if is_compressed and file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+            if is_compressed(path) and file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
                 raise UnreadableImage("is not a gzip file")
             file.seek(0)
-            with igzip.open(file) if is_compressed else file as content:
+            with igzip.open(file) if is_compressed(path) else file as content:
                 header = parse_header(content.read(HEADER_BYTES))
                 yield header, _pieces(content, header)
     except EOFError as error:

@@ -18,6 +18,10 @@ ORIGIN_TOLERANCE_VOXELS = 1e-2
 DIRECTION_TOLERANCE = 1e-3  # absolute, on each component of the direction cosines
 
 FETCH_AGAIN = "Download or extract the file again, or remove the case."
+NOT_FINITE = (
+    "{name} has NaN or infinity as spacing, origin or direction in its header. Write the header again, as "
+    "exported by the scanner, or remove the case."
+)
 SIMPLE_ITK = Reader()
 ON_ONE_GRID = "Resample the label onto the image's grid, or remove the case."
 
@@ -114,7 +118,9 @@ def inspect(
     except RuntimeError as error:
         found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({itk_reason(error)}). {FETCH_AGAIN}"
     else:
-        return scan, geometry
+        if geometry.is_finite:
+            return scan, geometry
+        found[f"{role} has NaN in its header"] = NOT_FINITE.format(name=name)
     return scan, None
 
 

@@ -39,7 +39,8 @@ def names_unknown_reader(declared: DatasetJson) -> bool:
 
 
 def _is_named(declared: DatasetJson) -> bool:
-    return declared.content.get(OVERWRITE, "None") != "None"
+    named = declared.content.get(OVERWRITE, "None")
+    return isinstance(named, str) and named != "None"
 
 
 def _named_class(declared: DatasetJson) -> list[Any]:

@@ -104,6 +104,8 @@ class NibabelReader(Reader):
     def channels(self, path: Path, *, is_label: bool) -> list[sitk.Image]:
         """Return the volume; SimpleITK holds no sheared axes, so it has the nearest right-angled ones."""
         geometry = self.geometry(path, is_label=is_label)
+        if not geometry.is_finite:
+            raise UnreadableImage("has NaN or infinity in the affine of its header")
         voxels = np.asarray(self._load(path).get_fdata(caching="unchanged"), np.float32)
         voxels[~np.isfinite(voxels)] = 0  # as SimpleITK does; the scan has counted them
         image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
@@ -118,7 +120,8 @@ class NibabelReader(Reader):
         try:
             image: Any = nib.load(path)
             if self.reorients and image.ndim == 3:
-                image = image.as_reoriented(io_orientation(image.affine))
+                with np.errstate(invalid="ignore"):
+                    image = image.as_reoriented(io_orientation(image.affine))
         except (nib.filebasedimages.ImageFileError, ValueError, OSError, np.linalg.LinAlgError) as error:
             raise UnreadableImage(f"cannot be read by nibabel ({error})") from error
         if image.ndim != 3:

@@ -1,9 +1,10 @@
 """A dataset as it was downloaded: its cases, its labels and the problems of its layout."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from nnunet_pancext.io.files import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +59,6 @@ def name_of(path: Path, root: Path) -> str:
     if path.is_relative_to(root):
         return printable(path.relative_to(root).as_posix())
     return printable(f"{path.parent.name}/{path.name}")
-
-
-def printable(text: str) -> str:
-    """Return a file name with bytes that are not UTF-8 as \\xNN; others are returned unchanged."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, kw_only=True)
