@@ -22,7 +22,7 @@ def fractional(values: np.ndarray) -> np.ndarray:
     """Return the distinct values that are not whole numbers, sorted."""
     if values.dtype.kind != "f":
         return values[:0].ravel()
-    return np.unique(values[values != np.rint(values)])
+    return np.unique(values[(values != np.rint(values)) | ~np.isfinite(values)])
 
 
 def listed(numbers: Sequence[float] | np.ndarray, *, most: int = 8) -> str:

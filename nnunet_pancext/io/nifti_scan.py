@@ -16,12 +16,17 @@ from typing import BinaryIO
 import numpy as np
 from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 from nibabel.wrapstruct import WrapStructError
 
 from nnunet_pancext.io.label_values import in_single_precision
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
-HEADER_BYTES = 348
+HEADER_BYTES, NIFTI2_HEADER_BYTES = 348, 540
+# Their sizes are the first number of a file, in either byte order.
+NIFTI1_STARTS, NIFTI2_STARTS = (
+    (size.to_bytes(4, "little"), size.to_bytes(4, "big")) for size in (HEADER_BYTES, NIFTI2_HEADER_BYTES)
+)
 MOST_HEADER_BYTES = 1 << 28  # with its extensions
 GZIP_MAGIC = b"\x1f\x8b"
 PIECE_VOXELS = 1 << 22
@@ -84,11 +89,12 @@ class VoxelScan:
 
 
 def parse_header(content: bytes) -> NiftiHeader:
-    """Return the fields of the first 348 bytes of a NIfTI-1 file; raises UnreadableImage."""
+    """Return the fields of a header: 348 bytes, or 540 of NIfTI-2; raises UnreadableImage."""
     if len(content) < HEADER_BYTES:
         raise UnreadableImage(f"holds {len(content)} bytes, a NIfTI header alone has {HEADER_BYTES}")
-    header = Nifti1Header(content, check=False)
-    if header["sizeof_hdr"] != HEADER_BYTES or header["magic"] != b"n+1":
+    is_second = len(content) == NIFTI2_HEADER_BYTES
+    header = Nifti2Header(content, check=False) if is_second else Nifti1Header(content, check=False)
+    if header["sizeof_hdr"] != len(content) or header["magic"] != (b"n+2" if is_second else b"n+1"):
         raise UnreadableImage("is not a single-file NIfTI-1 image")
     dimensions, *extent = header["dim"].tolist()
     size = extent[:dimensions]
@@ -106,7 +112,7 @@ def parse_header(content: bytes) -> NiftiHeader:
     if not has_finite_affine(header):
         raise UnreadableImage("has NaN or infinity in the affine (sform) of its header")
     data_offset = float(header["vox_offset"])
-    if not HEADER_BYTES <= data_offset <= MOST_HEADER_BYTES:
+    if not len(content) <= data_offset <= MOST_HEADER_BYTES:
         raise UnreadableImage(f"declares its voxels at byte {data_offset}")
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     return NiftiHeader(tuple(size), voxel_type, int(data_offset), slope, intercept)
@@ -121,15 +127,10 @@ def has_finite_affine(header: Nifti1Header) -> bool:
 def first_header(path: Path) -> Nifti1Header | None:
     """Return the header of a .nii.gz or .nii file; None if the file is damaged."""
     try:
-        with path.open("rb") as file, igzip.open(file) if is_compressed(path) else file as content:
+        with path.open("rb") as file, igzip.open(file) if _is_gzip(file) else file as content:
             return Nifti1Header(content.read(HEADER_BYTES), check=False)
     except (OSError, EOFError, INFLATE_ERROR, WrapStructError):
         return None
-
-
-def is_compressed(path: Path) -> bool:
-    """Whether the name says so."""
-    return path.name.lower().endswith(".gz")
 
 
 def scan_nifti(path: Path, *, collect_values: bool, by_nibabel: bool = False) -> VoxelScan:
@@ -144,7 +145,7 @@ def scan_nifti(path: Path, *, collect_values: bool, by_nibabel: bool = False) ->
     values: set[float] = set()
     non_finite = 0
     lowest, highest = math.inf, -math.inf
-    with _opened(path) as (header, pieces):
+    with _opened(path, by_nibabel=by_nibabel) as (header, pieces):
         scaling = header.scaling(by_nibabel=by_nibabel)
         voxels = None if collect_values else VoxelHash(header.size)
         for piece in pieces:
@@ -199,18 +200,21 @@ def count_non_finite(path: Path) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
+def _opened(path: Path, *, by_nibabel: bool = False) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
     """Yield the header and all voxels of a file, decompressed if its name ends in .gz."""
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
         with path.open("rb") as file:
-            if is_compressed(path) and file.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
-                raise UnreadableImage("is not a gzip file")
-            file.seek(0)
-            with igzip.open(file) if is_compressed(path) else file as content:
-                header = parse_header(content.read(HEADER_BYTES))
-                yield header, _pieces(content, header)
+            is_named_gzip, is_gzip = path.name.lower().endswith(".gz"), _is_gzip(file)
+            with igzip.open(file) if is_named_gzip and is_gzip else file as content:
+                start = content.read(HEADER_BYTES)
+                if by_nibabel and start[:4] in NIFTI2_STARTS:
+                    start += content.read(NIFTI2_HEADER_BYTES - HEADER_BYTES)
+                if is_named_gzip and not is_gzip and (by_nibabel or start[:4] not in NIFTI1_STARTS):
+                    raise UnreadableImage("is not a gzip file")  # SimpleITK reads a NIfTI file that is none
+                header = parse_header(start)
+                yield header, _pieces(content, header, start=len(start))
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
     except gzip.BadGzipFile as error:
@@ -221,9 +225,18 @@ def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
-def _pieces(stream: BinaryIO, header: NiftiHeader) -> Iterator[np.ndarray]:
-    """Yield all voxels as they are stored, some millions at a time, and read the stream to its end."""
-    stream.read(header.data_offset - HEADER_BYTES)
+def _is_gzip(file: BinaryIO) -> bool:
+    is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    file.seek(0)
+    return is_gzip
+
+
+def _pieces(stream: BinaryIO, header: NiftiHeader, *, start: int) -> Iterator[np.ndarray]:
+    """Yield all voxels as they are stored, some millions at a time, and read the stream to its end.
+
+    `start` bytes of it have been read.
+    """
+    stream.read(header.data_offset - start)
     itemsize = header.voxel_type.itemsize
     voxels_left = math.prod(header.size)
     while voxels_left:

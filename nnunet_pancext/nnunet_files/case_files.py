@@ -34,8 +34,10 @@ def training_files(declared: DatasetJson) -> dict[str, CaseFiles]:
         return _listed_files(declared)
     files = _files_in(folder, "Tr", ending=ending)
     if not any(case.images for case in files.values()):
+        others = sorted(path.name for path in (folder / "imagesTr").glob("[!.]*"))[:3]
+        there = f" Its file_ending is {ending}, but there are {', '.join(others)}." if others else ""
         raise PancextError(
-            f"No images *_0000{ending} in {folder / 'imagesTr'}. Is this an nnU-Net raw dataset?"
+            f"No images *_0000{ending} in {folder / 'imagesTr'}. Is this an nnU-Net raw dataset?{there}"
         )
     labels = folder / "labelsTr"
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_pancext.io.images import itk_reason
-from nnunet_pancext.io.label_values import listed
+from nnunet_pancext.io.label_values import fractional, listed
 from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
 from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.readers import Reader
@@ -66,7 +66,7 @@ def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) 
 def inspect_case(
     case: SourceCase, *, root: Path, declared_values: Sequence[int], reader: Reader = SIMPLE_ITK
 ) -> InspectedCase:
-    """Return what `check_case` judges, read with `reader`; any value is a label without `declared_values`."""
+    """Return what `check_case` judges, read with `reader`."""
     problems: dict[str, str] = {}
     scan, geometry = inspect(case.image, "image", root=root, found=problems, reader=reader)
     if case.label is not None:
@@ -97,8 +97,7 @@ def inspect(
     expected = reader.axes_of(path)
     if len(scan.size) not in expected:
         found[f"{role} not {expected[-1]}D"] = (
-            f"{name} has {len(scan.size)} dimensions, size {scan.size}. "
-            f"Extract the one {expected[-1]}D image that belongs to the case, or remove the case."
+            f"{name} has {len(scan.size)} dimensions, size {scan.size}. {reader.remedy_for_axes(path)}"
         )
         return None, None
     if scan.non_finite_voxels:
@@ -148,10 +147,14 @@ def compare_geometry(
 
 
 def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[int]) -> dict[str, str]:
-    """Return a message for fractional values, for undeclared values and for an empty label."""
+    """Return a message for fractional values, for undeclared values and for an empty label.
+
+    Without `declared_values` any whole number is a label.
+    """
     problems = {}
-    fractions = [value for value in scan.values if not value.is_integer()]
-    undeclared = [int(v) for v in scan.values if v.is_integer() and int(v) not in (declared_values or (v,))]
+    fractions = fractional(np.array(scan.values)).tolist()
+    labels = sorted(int(value) for value in set(scan.values) - set(fractions))
+    undeclared = [label for label in labels if declared_values and label not in declared_values]
     if fractions:
         problems["label value not an integer"] = (
             f"{label_name} holds {listed(fractions)}. "

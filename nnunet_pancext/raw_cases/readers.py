@@ -32,6 +32,12 @@ class Reader:
         """Return the numbers of axes that an image may have."""
         return axes_of(path)
 
+    def remedy_for_axes(self, path: Path) -> str:
+        """Return what to do about an image with another number of axes."""
+        return (
+            f"Extract the one {self.axes_of(path)[-1]}D image that belongs to the case, or remove the case."
+        )
+
     def scan(self, path: Path, *, is_label: bool) -> VoxelScan:
         """Read all voxels; a label's values are collected. Raises UnreadableImage."""
         return scan_image(path, collect_values=is_label)
@@ -85,6 +91,12 @@ class NibabelReader(Reader):
 
     def axes_of(self, path: Path) -> tuple[int, ...]:
         return (3,)
+
+    def remedy_for_axes(self, path: Path) -> str:
+        return (
+            f"nnU-Net's {self.name} reads volumes alone. "
+            'Name "SimpleITKIO" as overwrite_image_reader_writer in dataset.json, or convert the images.'
+        )
 
     def scan(self, path: Path, *, is_label: bool) -> VoxelScan:
         return scan_nifti(path, collect_values=is_label, by_nibabel=True)

@@ -69,6 +69,18 @@ def write_four_axes(path, voxels):
     nib.save(nib.Nifti1Image(np.ascontiguousarray(voxels.T), np.diag([-3.0, -3, 3, 1])), path)
 
 
+def write_second_version(path, voxels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti2Image(np.ascontiguousarray(voxels.T), SHEARED), path)
+
+
+def write_plain(path, voxels):
+    """Write a .nii.gz file that is not compressed."""
+    plain = path.with_name("plain.nii")
+    write_itk(plain, voxels)
+    plain.rename(path)
+
+
 KINDS = {
     "2D NIfTI": {"prepare": one_slice},
     "greyscale .png": {"prepare": grey, "ending": ".png", "channel_names": {"0": "grey"}},
@@ -92,6 +104,9 @@ KINDS = {
         "prepare": two_in_one,
         "channel_names": {"0": "CT", "1": "CT"},
     },
+    "NIfTI-2": {"write": write_second_version},
+    "NIfTI-2, .nii": {"write": write_second_version, "ending": ".nii"},
+    "not compressed": {"write": write_plain},
     ".nrrd": {"ending": ".nrrd"},
     ".mha": {"ending": ".mha"},
     ".gipl": {"ending": ".gipl"},
@@ -190,6 +205,28 @@ def test_a_label_in_colours_is_no_label_map(tmp_path):
     assert (
         "labelsTr/case_2.png holds 3 values per voxel. Store one label value" in kinds["label has channels"]
     )
+
+
+def test_slices_for_a_reader_of_volumes(tmp_path):
+    folder = write_dataset(tmp_path / "Dataset408_Flat", prepare=one_slice, ending=".nii")
+    message = inspect_dataset(folder, show_progress=False).findings["case_0"][0].message
+    assert (
+        "imagesTr/case_0_0000.nii has 2 dimensions, size (20, 24). nnU-Net's NibabelIO reads volumes"
+        in message
+    )
+    assert 'Name "SimpleITKIO" as overwrite_image_reader_writer in dataset.json' in message
+    write_json(folder, file_ending=".nii", overwrite_image_reader_writer="SimpleITKIO")
+    assert not any(inspect_dataset(folder, show_progress=False).findings.values())
+
+
+def test_another_ending_than_declared_is_shown(tmp_path):
+    folder = write_dataset(tmp_path / "Dataset409_Ending", ending=".nrrd")
+    write_json(folder)
+    words = (
+        r"No images \*_0000.nii.gz in .* is .nii.gz, but there are case_0_0000.nrrd, case_1_0000.nrrd, case_2"
+    )
+    with pytest.raises(PancextError, match=words):
+        inspect_dataset(folder, show_progress=False)
 
 
 @pytest.mark.parametrize("name", ["MyReader", ""])

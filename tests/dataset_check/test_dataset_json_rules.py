@@ -94,6 +94,17 @@ def test_the_verdict_is_that_of_nnunet(made, tmp_path, nnunet_in_process, change
         assert re.search(message, shown)
 
 
+@pytest.mark.parametrize("labels", [None, [], {"organ": "x"}, {"0": "background", "1": "organ"}])
+def test_cases_are_checked_even_if_the_labels_are_malformed(made, tmp_path, labels):
+    folder = shutil.copytree(made, tmp_path / made.name)
+    write_json(folder, labels=labels, channel_names=None)
+    write_itk(folder / "labelsTr" / "case_1.nii.gz", volume_of(1)[1] * np.float32(0.5))
+    result = inspect_dataset(folder, show_progress=False)
+    assert {finding.kind for finding in result.dataset_findings} == {"labels", "channel_names"}
+    assert [finding.kind for finding in result.findings["case_1"]] == ["label value not an integer"]
+    assert not result.findings["case_0"]
+
+
 def findings_of(content):
     return [str(finding) for finding in judge_dataset_json(DatasetJson(None, content))]
 

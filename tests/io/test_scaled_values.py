@@ -117,3 +117,29 @@ def test_numbers_in_messages():
     assert listed([float(np.float32(0.99999994)), 16777216.0]) == "0.99999994, 16777216"
     assert listed(range(12)) == "0, 1, 2, 3, 4, 5, 6, 7 and 4 more"
     assert listed([10**400, math.inf]) == "100000000000… (401 digits), inf"
+
+
+def test_nifti_2_is_read_as_nibabel_does(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    image = nib.Nifti2Image(stored_of("i2").T, np.eye(4))
+    image.header.set_slope_inter(0.5, 3)
+    nib.save(image, path)
+    expected = np.unique(NibabelIO().read_seg(str(path))[0]).tolist()
+    assert list(scan_nifti(path, collect_values=True, by_nibabel=True).values) == expected
+    with pytest.raises(UnreadableImage, match="is not a single-file NIfTI-1 image"):
+        scan_nifti(path, collect_values=True)  # SimpleITK does not read it
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UnreadableImage, match="cut short"):
+        scan_nifti(path, collect_values=True, by_nibabel=True)
+
+
+def test_a_file_that_is_not_compressed_is_read_where_simpleitk_does(tmp_path):
+    plain = write(tmp_path / "a.nii", stored_of("i2"), slope=1.0)
+    path = plain.rename(tmp_path / "a.nii.gz")
+    expected = np.unique(SimpleITKIO().read_seg(str(path))[0]).tolist()
+    assert list(scan_nifti(path, collect_values=True).values) == expected
+    with pytest.raises(UnreadableImage, match="is not a gzip file"):
+        scan_nifti(path, collect_values=True, by_nibabel=True)  # as nibabel
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(UnreadableImage, match="cut short: 3 bytes of voxels are missing"):
+        scan_nifti(path, collect_values=True)
