@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import read_json
+from nnunet_pancext.io.files import encoding_fault, read_json
 from nnunet_pancext.io.label_maps import read_volume
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 
@@ -182,6 +182,9 @@ def _check_folder(folder: Path, checkpoint: Path) -> DatasetJson:
             )
     read_json(folder / "plans.json", expect=dict, remedy=COPY_AGAIN)
     dataset = read_dataset_json(folder / NAME, remedy=COPY_AGAIN)
+    for name in ("plans.json", NAME):  # nnU-Net reads them too
+        if fault := encoding_fault(folder / name):
+            raise PancextError(fault)
     if not checkpoint.is_file():
         available = sorted(str(path.relative_to(folder)) for path in folder.glob("fold_*/checkpoint_*.pth"))
         raise PancextError(

@@ -1,13 +1,14 @@
 """`pancext convert`: a downloaded dataset becomes an nnU-Net raw dataset."""
 
 import argparse
+import sys
 from importlib import import_module
 from pathlib import Path
 
 from nnunet_pancext.cli.options import add_command, add_jobs
+from nnunet_pancext.dataset_conversion.archive import FORMATS
 from nnunet_pancext.splits.published import names_for
 
-FORMATS = ".tar, .tar.gz or .zip"
 # Id and name of the dataset, and counts for --split.
 DEFAULTS = {
     "msd": (7, "Pancreas", "257/24 or 216/65"),
@@ -148,7 +149,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Convert as parsed and print the summary."""
     # SimpleITK is slow to load; other sub-commands should not wait for it.
     from nnunet_pancext.dataset_conversion.report import summary
-    from nnunet_pancext.nnunet_files.folders import raw_root
+    from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, raw_root, relative_value
 
     module = "png_slices" if parsed.layout == "slices" else parsed.layout
     layout = import_module(f"nnunet_pancext.dataset_conversion.layouts.{module}")
@@ -158,5 +159,9 @@ def run(parsed: argparse.Namespace) -> int:
     options = {
         name: value for name, value in vars(parsed).items() if value is not None and name not in others
     }
-    print(summary(convert(*sources, raw_root=parsed.out or raw_root(), **options)))
+    out = parsed.out or raw_root()
+    for variable in (PREPROCESSED,) if parsed.out else (RAW, PREPROCESSED):
+        if fault := relative_value(variable):
+            print(f"warning   {variable} {fault[0]}. Better: {fault[1]}", file=sys.stderr)
+    print(summary(convert(*sources, raw_root=out, **options)))
     return 0

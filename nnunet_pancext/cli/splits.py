@@ -73,7 +73,9 @@ def run_apply(parsed: argparse.Namespace) -> int:
 
 def run_check(parsed: argparse.Namespace) -> int:
     """Print any leakage."""
+    from nnunet_pancext.io.files import encoding_fault
     from nnunet_pancext.nnunet_files.raw_dataset import find_dataset, read_dataset
+    from nnunet_pancext.nnunet_files.splits_final import folds_file
     from nnunet_pancext.splits.of_dataset import current_folds, find_leakage
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
@@ -82,6 +84,9 @@ def run_check(parsed: argparse.Namespace) -> int:
         f"{len(dataset.training)} training and {len(dataset.test)} test cases of "
         f"{len(set(dataset.patients.values()))} patients, {len(current_folds(dataset))} folds"
     )
+    folds = folds_file(dataset.folder.name)
+    if folds and folds.is_file() and (fault := encoding_fault(folds)):
+        print(f"warning   {fault}", file=sys.stderr)
     for leak in leakage:
         print(f"leak      {leak}", file=sys.stderr)
     for image in unreadable:

@@ -14,7 +14,7 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.normalization import judge_channels
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import cannot_write, is_utf8, output_folder, printable
+from nnunet_pancext.io.files import cannot_write, encoding_fault, is_utf8, output_folder, printable
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.nnunet_files.case_files import CaseFiles, testing_files, training_files
@@ -53,9 +53,12 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
     misoriented labels. Files are read as nnU-Net's reader does. At most `jobs` cases are in memory.
 
     Raises:
-        PancextError: the folder is not a raw dataset, or nnU-Net has no reader for its files.
+        PancextError: the folder is not a raw dataset, or nnU-Net cannot read its dataset.json or has no
+            reader for its files.
     """
     declared = read_dataset_json(folder / NAME)
+    if fault := encoding_fault(folder / NAME):
+        raise PancextError(fault)
     findings = list(judge_dataset_json(declared))
     try:
         training, testing = training_files(declared), testing_files(declared)

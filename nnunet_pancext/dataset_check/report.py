@@ -13,7 +13,7 @@ from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.io.files import printable, write_json
-from nnunet_pancext.io.nifti_scan import UnreadableImage
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.pages.page import Cell, write_page
 from nnunet_pancext.raw_cases.source import SourceCase
 

@@ -1,5 +1,6 @@
 """Opening a source: a folder as it is, an archive safely extracted for the time of the conversion."""
 
+import errno
 import gzip
 import lzma
 import os
@@ -18,12 +19,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.disk import NO_ROOM, NOT_ALLOWED, require_free_space, write_errors_as_pancext
+from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
 
 FORMATS = ".tar, .tar.gz or .zip"
+BY_HAND = "Unpack it with another program and give the folder."
 DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, UnicodeDecodeError, RuntimeError),  # NotImplementedError is a RuntimeError
+    *(EOFError, UnicodeDecodeError, RuntimeError),
 )
 READ_BYTES = 1 << 22
 ENCRYPTED = 1  # bit of a zip member's flags
@@ -84,11 +86,11 @@ def extract(archive: Path, folder: Path, *, show_progress: bool) -> tuple[Path, 
 
     Raises:
         PancextError: a member is a link, a device or outside the folder, and nothing is written; or the
-            archive is damaged or encrypted, or the disk too small.
+            archive is damaged or encrypted, a disk fails, or the target's is too small.
     """
     opened = archive_members(archive)
     name = ""
-    with write_errors_as_pancext(folder):
+    with write_errors_as_pancext(folder, source=archive):
         folder.mkdir(parents=True)
         try:
             with opened(archive) as members:
@@ -105,9 +107,12 @@ def extract(archive: Path, folder: Path, *, show_progress: bool) -> tuple[Path, 
                         member.extract(folder)
                         bar.update(member.size)
                 return folder, len(members) - len(visible)
+        except NotImplementedError as error:  # by zipfile, such as of Windows' Deflate64
+            raise PancextError(f"{archive} cannot be unpacked here: {name}{error}. {BY_HAND}") from error
         except (*DAMAGE, OSError) as error:
-            if isinstance(error, OSError) and error.errno in (*NO_ROOM, *NOT_ALLOWED):
-                raise  # the target's disk is the problem
+            # Errors of gzip and bz2 have no number, and damage can lead to an impossible position.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise  # of one of the disks
             raise PancextError(
                 f"{archive} is damaged: {name}{error or type(error).__name__}. Download it again and compare "
                 "its size or checksum with the publisher's."
@@ -172,7 +177,7 @@ def zip_members(archive: Path) -> Iterator[list[Member]]:
         infos = [info for info in packed.infolist() if not info.is_dir()]
         for info in infos:
             if info.flag_bits & ENCRYPTED:
-                raise zipfile.BadZipFile(f"{info.filename} is encrypted")
+                raise PancextError(f"{archive} is encrypted. {BY_HAND}")
         yield [
             Member(
                 name=info.filename,

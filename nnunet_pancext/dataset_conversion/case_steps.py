@@ -7,10 +7,10 @@ from typing import Any
 from nnunet_pancext.dataset_conversion.build_folder import BuildFolder
 from nnunet_pancext.dataset_conversion.options import Conversion
 from nnunet_pancext.dataset_conversion.preparation import ExaminedCase, prepare_case
-from nnunet_pancext.dataset_conversion.target import case_files, place, remap_label
+from nnunet_pancext.dataset_conversion.target import case_files, compress, place, remap_label
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.raw_cases.case_checks import check_case, find_duplicates
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
+from nnunet_pancext.raw_cases.source import PLAIN, Problem, SourceCase, SourceDataset, name_of
 
 
 def examine_cases(
@@ -63,7 +63,8 @@ def write_cases(
     """Write the files not yet written, and return the relative path of each with how it was made.
 
     'linked' and 'copied' files are the source's bytes, 'extracted' ones those of its archive, 'converted'
-    ones were prepared, and 're-encoded' labels had values to map. Files that exist are whole and are kept.
+    ones were prepared, 'compressed' ones are .nii files in gzip, and 're-encoded' labels had values to map.
+    Files that exist are whole and are kept.
     """
 
     def write(case: SourceCase) -> dict[str, str]:
@@ -78,6 +79,10 @@ def write_cases(
                 if not target.exists():
                     remap_label(source, target, mapping=dataset.label_mapping)
                 made[name] = "re-encoded"
+                continue
+            if source.suffix == PLAIN:
+                compress(source, target)
+                made[name] = "compressed"
                 continue
             is_temporary = source.is_relative_to(build.root)
             made[name] = place(source, target, may_link=is_temporary or not conversion.copy)

@@ -14,8 +14,9 @@ from nnunet_pancext.dataset_conversion.report import ConversionResult, belongs_t
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext
 from nnunet_pancext.io.files import write_json
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, nnunet_folder
 from nnunet_pancext.nnunet_files.splits_final import place_folds
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
+from nnunet_pancext.raw_cases.source import PLAIN, Problem, SourceCase, SourceDataset
 from nnunet_pancext.splits.make import Split, make_split, parse_split, require_count, split_document
 from nnunet_pancext.splits.published import PUBLISHED
 
@@ -31,6 +32,7 @@ def convert_source(sources: Sequence[Path], **options: Any) -> ConversionResult:
     """
     conversion = Conversion(sources=sources, **options)
     parse_split(conversion.split, layout=conversion.layout)
+    nnunet_folder(PREPROCESSED)  # where folds will be written: a value that cannot work fails now
     for source in sources:
         require_source(source)
     raw_root = conversion.raw_root
@@ -143,11 +145,12 @@ def require_room(
     labels = [case.label for case in cases if case.label is not None and case.label.is_file()]
     images = [case.image for case in cases if not case.series and case.image.is_file()]
     slices = [path for case in cases for path in case.series]
-    new_files = slices + (labels if dataset.label_mapping or slices else [])
+    plain = [path for path in (*images, *labels) if path.suffix == PLAIN]
+    new_files = {*slices, *plain, *(labels if dataset.label_mapping or slices else ())}
     if images:
         must_copy = copy and not images[0].is_relative_to(build.root)
         if must_copy or not can_link(images[0], folder=build.dataset):
-            new_files = [*slices, *images, *labels]
+            new_files = {*slices, *images, *labels}
     if new_files:
         needed = sum(path.stat().st_size for path in new_files)
         written = sum(path.stat().st_size for path in build.dataset.rglob("*") if path.is_file())

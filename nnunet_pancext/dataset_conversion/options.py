@@ -1,13 +1,14 @@
 """One call of `pancext convert`: its sources, its target and its options."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.build_folder import read_record
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import walk_visible_files
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.raw_cases.source import SourceDataset
 from nnunet_pancext.version import __version__
@@ -96,14 +97,24 @@ class Conversion:
         }
 
     def has_made_target(self) -> bool:
-        """Whether this version of the program made the dataset at the target by the same call."""
-        report = read_record(self.folder / REPORT_NAME)
+        """Whether this version of the program made the dataset at the target by the same call.
+
+        All its files must be there, and no file of the sources may be newer than its report.
+        """
+        file = self.folder / REPORT_NAME
+        report = read_record(file)
         return (
             isinstance(report, dict)
             and report.get("converted_by") == CONVERTED_BY
             and report.get("options") == self.options
             and report.get("source", {}).get("path") == self.source_entry
+            and all((self.folder / name).is_file() for name in report["written"]["files"])
+            and all(path.stat().st_mtime <= file.stat().st_mtime for path in self._source_files())
         )
+
+    def _source_files(self) -> Iterator[Path]:
+        for source in self.sources:
+            yield from walk_visible_files(source) if source.is_dir() else [source]
 
     def in_parallel(self, work: Callable[[Any], Any], items: Sequence[Any], *, title: str) -> list[Any]:
         """Return `work(item)` for every item."""

@@ -10,13 +10,15 @@ import SimpleITK as sitk
 
 from nnunet_pancext.dataset_conversion.target import with_geometry, write_image
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import itk_reason, read_image
-from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti
-from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, CaseFindings
+from nnunet_pancext.io.images import read_image
+from nnunet_pancext.io.nifti_scan import scan_nifti
+from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, ON_ONE_GRID, CaseFindings
 from nnunet_pancext.raw_cases.dicom_series import open_series, read_series
 from nnunet_pancext.raw_cases.orientation import Reorientation, find_orientation
 from nnunet_pancext.raw_cases.source import BadCase, Problem, SourceCase, name_of
 
+ONE_LABEL = "Extract the one 3D label map that belongs to the case, or remove the case."
 AXIS_TOLERANCE = 0.1  # of direction cosines: how far two axes that count as one may differ
 
 
@@ -98,14 +100,15 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
     """Return the label map; raises BadCase for one that is not whole."""
     name = name_of(path, root)
     if not path.is_file():
-        raise BadCase("label missing", f"{name} is not there. {FETCH_AGAIN}")
+        reason = missing_file(path)
+        raise BadCase("label missing", f"{name} {reason}. {reason.remedy or FETCH_AGAIN}")
     try:
         scan = scan_nifti(path, collect_values=True)
         label = read_image(path)
-    except UnreadableImage as error:
-        raise BadCase("label unreadable", f"{name} {error}. {FETCH_AGAIN}") from error
-    except RuntimeError as error:
-        raise BadCase("label unreadable", f"SimpleITK cannot read {name} ({itk_reason(error)}).") from error
+    except (UnreadableImage, RuntimeError) as error:
+        reason = error if isinstance(error, UnreadableImage) else unreadable_by_itk(error, path)
+        message = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
+        raise BadCase("label unreadable", message) from error
     if scan.non_finite_voxels:  # SimpleITK reads them as background
         raise BadCase(
             "label has NaN or Inf",
@@ -113,7 +116,7 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
             "Correct the label, or remove the case.",
         )
     if label.GetDimension() != 3:
-        raise BadCase("label not 3D", f"{name} has {label.GetDimension()} dimensions. {FETCH_AGAIN}")
+        raise BadCase("label not 3D", f"{name} has {label.GetDimension()} dimensions. {ONE_LABEL}")
     return label
 
 
@@ -125,8 +128,9 @@ def _write_oriented(
     try:
         orientation = find_orientation(sitk.GetArrayViewFromImage(volume), label)
     except PancextError as error:
-        kind = "label empty" if not label.any() else "size differs"
-        raise BadCase(kind, f"{name}: {error}. {FETCH_AGAIN}") from error
+        if label.any():
+            raise BadCase("size differs", f"{name}: {error}. {ON_ONE_GRID}") from error
+        raise BadCase("label empty", f"{name}: {error}. Annotate it, or remove the case.") from error
     if not orientation.is_clear:
         raise BadCase(
             "orientation unclear",

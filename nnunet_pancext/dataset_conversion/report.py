@@ -1,5 +1,6 @@
 """The result of a conversion, its conversion_report.json and the summary on the console."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class ConversionResult:
 
     `test` are the cases of imagesTs, labelled or not. `left_out` are the problems of excluded cases,
     `warnings` those of converted cases, `notes` remarks on the whole dataset. `file_counts` counts the files
-    by how they were made: linked, copied, extracted, converted or re-encoded.
+    by how they were made: linked, copied, extracted, compressed, converted or re-encoded.
     """
 
     folder: Path
@@ -185,5 +186,5 @@ def _next_command(result: ConversionResult) -> str:
     """The next nnU-Net command, with nnUNet_raw where its value differs."""
     command = f"nnUNetv2_plan_and_preprocess -d {result.dataset_id} --verify_dataset_integrity"
     raw_root = result.folder.parent.resolve()
-    current = nnunet_folder(RAW)
-    return command if current and current.resolve() == raw_root else f"nnUNet_raw={raw_root} {command}"
+    current = os.environ.get(RAW, "")  # with --out any value is allowed
+    return command if current and Path(current).resolve() == raw_root else f"nnUNet_raw={raw_root} {command}"

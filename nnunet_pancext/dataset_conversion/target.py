@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import free_bytes, megabytes, write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, link_or_copy
-from nnunet_pancext.io.images import read_image, write_compressed
+from nnunet_pancext.io.images import compress_file, read_image, write_compressed
 from nnunet_pancext.io.label_values import in_single_precision
 
 
@@ -22,11 +22,20 @@ def place(source: Path, target: Path, *, may_link: bool = True) -> str:
     """Hard-link or copy a file unless it is there, creating its folder; return 'linked' or 'copied'."""
     if target.exists():
         return "linked" if target.samefile(source) else "copied"
-    with write_errors_as_pancext(source):
-        size = source.stat().st_size
-    with write_errors_as_pancext(target, needed_bytes=size):
+    size = source.stat().st_size if source.exists() else None
+    with write_errors_as_pancext(target, source=source, needed_bytes=size):
         target.parent.mkdir(parents=True, exist_ok=True)
         return link_or_copy(source, target, may_link=may_link)
+
+
+def compress(source: Path, target: Path) -> None:
+    """Write the compressed content of a .nii file to the .nii.gz `target` unless it is there."""
+    if target.exists():
+        return
+    with write_errors_as_pancext(target, source=source):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as partial:
+            compress_file(source, partial)
 
 
 def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> None:

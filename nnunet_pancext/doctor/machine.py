@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 
 from nnunet_pancext.doctor.check import Diagnosis, ok, one_line, problem, warning
-from nnunet_pancext.nnunet_files.folders import DUTIES
+from nnunet_pancext.nnunet_files.folders import DUTIES, misread_value, relative_value
 
 GIB = 2**30
 MIN_FREE_MEMORY_GIB = 8
@@ -50,8 +50,11 @@ def check_memory() -> Iterator[Diagnosis]:
 
 
 def check_folders() -> Iterator[Diagnosis]:
-    """One diagnosis for each of the folders."""
-    return map(check_folder, DUTIES)
+    """One diagnosis for each of the folders, and a warning before it where its path is relative."""
+    for variable in DUTIES:
+        if fault := relative_value(variable):
+            yield warning(variable, *fault)
+        yield check_folder(variable)
 
 
 def check_folder(variable: str) -> Diagnosis:
@@ -60,8 +63,10 @@ def check_folder(variable: str) -> Diagnosis:
     if not value:
         create = f'export {variable}="$HOME/nnunet/{variable}" && mkdir -p "${variable}"'
         return problem(variable, "not set", f"{create} (add the export to ~/.bashrc to keep it)")
+    if fault := misread_value(variable, value):
+        return problem(variable, *fault)
     if not os.path.exists(value):  # unlike Path.exists, never an error
-        return problem(variable, f"{value} does not exist", f"mkdir -p {shlex.quote(value)}")
+        return problem(variable, f"{value} does not exist", f"mkdir -p {shlex.quote(os.path.abspath(value))}")
     if not os.path.isdir(value):
         return problem(variable, f"{value} is not a folder", f"export {variable}=/path/to/a/folder")
     try:

@@ -11,6 +11,7 @@ from nnunet_pancext.errors import PancextError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+READ_BYTES = 1 << 22
 
 
 def megabytes(size: int) -> str:
@@ -41,8 +42,13 @@ def can_link(file: Path, *, folder: Path) -> bool:
 
 
 @contextmanager
-def write_errors_as_pancext(target: Path, *, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn an OSError of the block into a PancextError that names `target` and the remedy."""
+def write_errors_as_pancext(
+    target: Path, *, source: Path | None = None, needed_bytes: int | None = None
+) -> Iterator[None]:
+    """Turn an OSError of the block into a PancextError that names `target` and the remedy.
+
+    The block may read the file `source`, whose disk may be the one that fails.
+    """
     try:
         yield
     except OSError as error:
@@ -54,12 +60,25 @@ def write_errors_as_pancext(target: Path, *, needed_bytes: int | None = None) ->
                 "Free some space and run the same command again (it continues where it stopped), "
                 "or convert to another disk with --out."
             )
+        elif source is not None and (reason := why_unreadable(source)):
+            problem = f"cannot read {source}: {reason}. Check its disk and its permissions."
         elif error.errno in NOT_ALLOWED:
             problem = (
                 f"cannot write {target}: {error.strerror}. Choose a folder you may write to with --out, "
                 "or change its permissions."
             )
         raise PancextError(problem) from error
+
+
+def why_unreadable(file: Path) -> str | None:
+    """Return why a file cannot be read to its end; None if it can."""
+    try:
+        with file.open("rb") as content:
+            while content.read(READ_BYTES):
+                pass
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def free_bytes(path: Path) -> int:

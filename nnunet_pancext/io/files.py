@@ -11,6 +11,7 @@ from typing import Any
 from nnunet_pancext.errors import PancextError
 
 PARTIAL_PREFIX = ".partial-"
+SAVE_AS_UTF8 = "Save it as UTF-8 without BOM (byte order mark)."
 
 
 @contextmanager
@@ -67,20 +68,23 @@ def cannot_write(folder: Path, error: OSError) -> PancextError:
 
 def write_json(target: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically."""
-    with atomic_path(target) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(target, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or replace it.") -> Any:
     """Return the content of a JSON file, an `expect` such as dict or list; `remedy` ends each error.
 
+    It may be UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
+
     Raises:
         PancextError: it cannot be read, is not JSON, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise PancextError(f"Cannot read {path}: {error.strerror}. {remedy}") from error
+    except UnicodeDecodeError as error:
+        raise PancextError(f"{path} is not in UTF-8 ({error}). {SAVE_AS_UTF8}") from error
     except ValueError as error:
         raise PancextError(f"{path} is not JSON: {error}. {remedy}") from error
     if not isinstance(content, expect):
@@ -103,6 +107,27 @@ def shown_json(value: Any, *, most: int = 80) -> str:
     """Return a value of a JSON file for a message, as it is written there, cut after `most` characters."""
     text = json.dumps(value, default=repr, ensure_ascii=False)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def encoding_fault(path: Path) -> str | None:
+    """Return why nnU-Net, which reads plain UTF-8 alone, cannot read a JSON file; None if it can."""
+    encoding = json.detect_encoding(path.read_bytes())
+    if encoding == "utf-8":
+        return None
+    name = "UTF-8 with a byte order mark" if encoding == "utf-8-sig" else encoding.upper()
+    return f"{path} is in {name}, which nnU-Net cannot read. {SAVE_AS_UTF8}"
+
+
+def read_text(path: Path) -> str:
+    """Return a text in UTF-8, UTF-16 or UTF-32, without byte order mark; invalid bytes are replaced."""
+    content = path.read_bytes()
+    return content.decode(json.detect_encoding(content), errors="replace")
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` in UTF-8, atomically."""
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def link_or_copy(source: Path, target: Path, *, may_link: bool = True) -> str:

@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from isal import igzip
 
 from nnunet_pancext.io.files import is_utf8, scratch_path
-from nnunet_pancext.io.nifti_scan import first_header, has_finite_affine
+from nnunet_pancext.io.nifti_affine import first_header, has_finite_affine
 
 NIFTI_FORMAT = "NiftiImageIO"
 FORMATS = {".nii.gz": NIFTI_FORMAT, ".nii": NIFTI_FORMAT, ".png": "PNGImageIO"}
@@ -102,12 +102,17 @@ def write_compressed(image: sitk.Image, path: Path) -> None:
         _write(image, plain)
         if plain.stat().st_size < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # ITK does not report it
-        with (
-            plain.open("rb") as content,
-            path.open("wb") as file,
-            igzip.IGzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as compressed,
-        ):
-            shutil.copyfileobj(content, compressed, PIECE_BYTES)
+        compress_file(plain, path)
+
+
+def compress_file(plain: Path, path: Path) -> None:
+    """Write the gzip-compressed content of `plain` to `path`; raises OSError."""
+    with (
+        plain.open("rb") as content,
+        path.open("wb") as file,
+        igzip.IGzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as compressed,
+    ):
+        shutil.copyfileobj(content, compressed, PIECE_BYTES)
 
 
 def _write(image: sitk.Image, path: Path) -> None:

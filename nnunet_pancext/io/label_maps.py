@@ -7,14 +7,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import itk_reason, read_image
+from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.label_values import fractional, in_single_precision, listed
-from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
+from nnunet_pancext.io.nifti_scan import count_non_finite
+from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, missing_file, unreadable_by_itk
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
 # and far below any shift that would change a score.
 GRID_TOLERANCE_VOXELS = 0.1
-NIFTI = (".nii", ".nii.gz")
 
 
 def read_volume(path: Path) -> sitk.Image:
@@ -99,13 +99,17 @@ def _read(path: Path) -> tuple[sitk.Image, int]:
     ITK reads a truncated NIfTI file without an error, and replaces these voxels by zero.
     """
     if not path.is_file():
+        reason = missing_file(path)
+        if reason.remedy:
+            raise PancextError(f"The image {path} {reason}. {reason.remedy}")
         raise PancextError(f"There is no image at {path}. Check the folder and the file ending.")
     try:
         non_finite = count_non_finite(path) if path.name.lower().endswith(NIFTI) else 0
         image = read_image(path)
     except (RuntimeError, UnreadableImage) as error:
-        reason = itk_reason(error)
-        raise PancextError(f"Cannot read the image {path} ({reason}). Write or copy it again.") from error
+        reason = error if isinstance(error, UnreadableImage) else unreadable_by_itk(error, path)
+        remedy = reason.remedy or "Write or copy it again."
+        raise PancextError(f"Cannot read the image {path} ({reason}). {remedy}") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise PancextError(
             f"{path} has {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "

@@ -17,27 +17,27 @@ import numpy as np
 from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
-from nibabel.wrapstruct import WrapStructError
 
 from nnunet_pancext.io.label_values import in_single_precision
+from nnunet_pancext.io.nifti_affine import has_finite_affine
+from nnunet_pancext.io.unreadable import (
+    HEADER_BYTES,
+    NIFTI2_HEADER_BYTES,
+    VOXEL_TYPES,
+    UnreadableImage,
+    require_gzip,
+    require_nifti1,
+    size_of_header,
+)
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
-HEADER_BYTES, NIFTI2_HEADER_BYTES = 348, 540
-# Their sizes are the first number of a file, in either byte order.
-NIFTI1_STARTS, NIFTI2_STARTS = (
-    (size.to_bytes(4, "little"), size.to_bytes(4, "big")) for size in (HEADER_BYTES, NIFTI2_HEADER_BYTES)
-)
 MOST_HEADER_BYTES = 1 << 28  # with its extensions
-GZIP_MAGIC = b"\x1f\x8b"
+WRITE_ANEW = "Write it anew with the program that made it, or correct its header."
 PIECE_VOXELS = 1 << 22
 SMALLEST_SLOPE = float(np.finfo(float).eps)  # ITK takes a smaller one for 'no slope'
 MOST_VALUES = 1000  # an image with more distinct values than this is not a label map
 # Its stub declares the class as an instance.
 INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
-
-
-class UnreadableImage(Exception):
-    """The file is not a whole image; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,23 @@ class VoxelScan:
     further: tuple["VoxelScan", ...] = ()
 
 
-def parse_header(content: bytes) -> NiftiHeader:
-    """Return the fields of a header: 348 bytes, or 540 of NIfTI-2; raises UnreadableImage."""
-    if len(content) < HEADER_BYTES:
-        raise UnreadableImage(f"holds {len(content)} bytes, a NIfTI header alone has {HEADER_BYTES}")
-    is_second = len(content) == NIFTI2_HEADER_BYTES
-    header = Nifti2Header(content, check=False) if is_second else Nifti1Header(content, check=False)
-    if header["sizeof_hdr"] != len(content) or header["magic"] != (b"n+2" if is_second else b"n+1"):
-        raise UnreadableImage("is not a single-file NIfTI-1 image")
+def parse_header(content: bytes, *, name: str) -> NiftiHeader:
+    """Return the fields of the header of the file `name`, 348 bytes, or 540 of NIfTI-2.
+
+    Raises:
+        UnreadableImage: it is none.
+    """
+    if len(content) == NIFTI2_HEADER_BYTES:
+        header: Nifti1Header = Nifti2Header(content, check=False)
+        if header["magic"] != b"n+2":
+            raise UnreadableImage("is not a single-file NIfTI-2 image")
+    else:
+        require_nifti1(content, name=name)
+        header = Nifti1Header(content, check=False)
     dimensions, *extent = header["dim"].tolist()
     size = extent[:dimensions]
     if not 1 <= dimensions <= 7 or min(size) < 1:
-        raise UnreadableImage(f"declares an impossible size {tuple(size)}")
+        raise UnreadableImage(f"declares an impossible size {tuple(size)}", WRITE_ANEW)
     while len(size) > 3 and size[-1] == 1:
         size.pop()
     try:
@@ -108,36 +113,25 @@ def parse_header(content: bytes) -> NiftiHeader:
         voxel_type = np.dtype(object)
     if voxel_type.kind not in "iuf" or voxel_type.itemsize > 8:
         code = int(header["datatype"])
-        raise UnreadableImage(f"has voxels of NIfTI type {code}, which is not a plain number")
+        kind, remedy = VOXEL_TYPES.get(code, ("unknown", "Save it as int16 or float32."))
+        raise UnreadableImage(f"has voxels of NIfTI type {code} ({kind}), which cannot be used", remedy)
     if not has_finite_affine(header):
-        raise UnreadableImage("has NaN or infinity in the affine (sform) of its header")
+        raise UnreadableImage("has NaN or infinity in the affine (sform) of its header", WRITE_ANEW)
     data_offset = float(header["vox_offset"])
     if not len(content) <= data_offset <= MOST_HEADER_BYTES:
-        raise UnreadableImage(f"declares its voxels at byte {data_offset}")
+        raise UnreadableImage(f"declares its voxels at byte {data_offset:g}", WRITE_ANEW)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     return NiftiHeader(tuple(size), voxel_type, int(data_offset), slope, intercept)
 
 
-def has_finite_affine(header: Nifti1Header) -> bool:
-    """Whether the affine that readers use is finite, or none is given."""
-    rows = [header[name] for name in ("srow_x", "srow_y", "srow_z")]
-    return not header["sform_code"] > 0 or bool(np.isfinite(rows).all())
-
-
-def first_header(path: Path) -> Nifti1Header | None:
-    """Return the header of a .nii.gz or .nii file; None if the file is damaged."""
-    try:
-        with path.open("rb") as file, igzip.open(file) if _is_gzip(file) else file as content:
-            return Nifti1Header(content.read(HEADER_BYTES), check=False)
-    except (OSError, EOFError, INFLATE_ERROR, WrapStructError):
-        return None
-
-
-def scan_nifti(path: Path, *, collect_values: bool, by_nibabel: bool = False) -> VoxelScan:
+def scan_nifti(
+    path: Path, *, collect_values: bool, by_nibabel: bool = False, needs_gzip: bool = True
+) -> VoxelScan:
     """Read every voxel of `path` and verify the gzip checksum.
 
     With `collect_values` the distinct values are returned, sorted, instead of a hash and the range. Values
-    are scaled as SimpleITK does, or nibabel if `by_nibabel`.
+    are scaled as SimpleITK does, or nibabel if `by_nibabel`, which also reads NIfTI-2. Without `needs_gzip`
+    a .nii.gz file need not be compressed, as in SimpleITK.
 
     Raises:
         UnreadableImage: the file is not a whole NIfTI-1 image.
@@ -145,7 +139,7 @@ def scan_nifti(path: Path, *, collect_values: bool, by_nibabel: bool = False) ->
     values: set[float] = set()
     non_finite = 0
     lowest, highest = math.inf, -math.inf
-    with _opened(path, by_nibabel=by_nibabel) as (header, pieces):
+    with _opened(path, by_nibabel=by_nibabel, needs_gzip=needs_gzip) as (header, pieces):
         scaling = header.scaling(by_nibabel=by_nibabel)
         voxels = None if collect_values else VoxelHash(header.size)
         for piece in pieces:
@@ -200,20 +194,26 @@ def count_non_finite(path: Path) -> int:
 
 
 @contextmanager
-def _opened(path: Path, *, by_nibabel: bool = False) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
+def _opened(
+    path: Path, *, by_nibabel: bool = False, needs_gzip: bool = True
+) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
     """Yield the header and all voxels of a file, decompressed if its name ends in .gz."""
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
         with path.open("rb") as file:
-            is_named_gzip, is_gzip = path.name.lower().endswith(".gz"), _is_gzip(file)
-            with igzip.open(file) if is_named_gzip and is_gzip else file as content:
+            start = file.read(HEADER_BYTES)
+            file.seek(0)
+            is_compressed = path.name.lower().endswith(".gz")
+            if not needs_gzip and size_of_header(start) == HEADER_BYTES:
+                is_compressed = False
+            if is_compressed:
+                require_gzip(start, name=path.name)
+            with igzip.open(file) if is_compressed else file as content:
                 start = content.read(HEADER_BYTES)
-                if by_nibabel and start[:4] in NIFTI2_STARTS:
+                if by_nibabel and size_of_header(start) == NIFTI2_HEADER_BYTES:
                     start += content.read(NIFTI2_HEADER_BYTES - HEADER_BYTES)
-                if is_named_gzip and not is_gzip and (by_nibabel or start[:4] not in NIFTI1_STARTS):
-                    raise UnreadableImage("is not a gzip file")  # SimpleITK reads a NIfTI file that is none
-                header = parse_header(start)
+                header = parse_header(start, name=path.name)
                 yield header, _pieces(content, header, start=len(start))
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
@@ -222,13 +222,8 @@ def _opened(path: Path, *, by_nibabel: bool = False) -> Iterator[tuple[NiftiHead
     except INFLATE_ERROR as error:
         raise UnreadableImage(f"has damaged compressed data ({error})") from error
     except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
-
-
-def _is_gzip(file: BinaryIO) -> bool:
-    is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    file.seek(0)
-    return is_gzip
+        remedy = "Check the file's permissions and the disk that it is on."
+        raise UnreadableImage(f"cannot be read ({error.strerror or error})", remedy) from error
 
 
 def _pieces(stream: BinaryIO, header: NiftiHeader, *, start: int) -> Iterator[np.ndarray]:

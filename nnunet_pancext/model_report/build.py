@@ -12,7 +12,7 @@ from nnunet_pancext.evaluation.totals import total
 from nnunet_pancext.figures.charts import precision_recall_chart, strip_chart
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
-from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.files import write_text
 from nnunet_pancext.model_report.case_figures import draw_attention, draw_gallery, why_no_attention
 from nnunet_pancext.model_report.tables import score_tables
 from nnunet_pancext.model_report.validation import Validation, cases_text, score_validations, validation_notes
@@ -78,18 +78,17 @@ def write_model_report(
             attention_hint=ATTENTION_HINT if has_hint else "",
             **score_tables(evaluation, validation.fold_of),
         )
-    with writable(target) as partial:
-        partial.write_text(page, encoding="utf-8")
+    with writable(target):
+        write_text(target, page)
     return evaluation, notes
 
 
 @contextmanager
-def writable(target: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `target`; raise PancextError where it cannot be written."""
+def writable(target: Path) -> Iterator[None]:
+    """Create the folder of `target`, which the block writes; raise PancextError if that is impossible."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as partial:
-            yield partial
+        yield
     except OSError as error:
         raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
 

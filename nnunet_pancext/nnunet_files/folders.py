@@ -1,7 +1,13 @@
-"""nnU-Net's three folders, named by environment variables."""
+"""nnU-Net's three folders, named by environment variables.
+
+nnU-Net uses the text of a variable literally. A value that only a shell would have understood is refused:
+with ~/raw in quotes, nnU-Net would work in a folder called `~`.
+"""
 
 import os
 import re
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -12,12 +18,68 @@ DUTIES = {
     PREPROCESSED: "preprocessed data and plans; needs a fast disk",
     RESULTS: "trained models",
 }
+BLANKS = " \t\r\n\v\f\xa0\ufeff\u200b"  # with a no-break space, a byte order mark and a zero-width space
+# What only a shell understands: how it is recognised and called, and what a shell would have made of it.
+SHELL_SYNTAX: tuple[tuple[str, str, Callable[[str], str]], ...] = (
+    (
+        rf"^[{BLANKS}]|[{BLANKS}]\Z",
+        "a blank or line break at its start or end",
+        lambda text: text.strip(BLANKS),
+    ),
+    (r"\s#", "a comment (#)", lambda text: re.split(r"\s+#", text)[0]),
+    (
+        "[\"\u201c\u201d]|^['\u2018\u2019]|['\u2018\u2019]\\Z",
+        "quotation marks",
+        lambda text: re.sub("[\"'\u201c\u201d\u2018\u2019]", "", text).strip(BLANKS),
+    ),
+    ("^~", "~ in place of the home folder", os.path.expanduser),
+    (r"\$[\w{(]|`|%\w+%", "a variable or command, as $HOME, in place of its value", os.path.expandvars),
+    *([(r"\\", "a backslash", lambda text: text.replace("\\ ", " "))] if os.sep == "/" else []),
+    (r"[\r\n]", "a line break", str),
+)
 
 
 def nnunet_folder(variable: str) -> Path | None:
-    """Return the folder that an environment variable names; None if it is not set."""
+    """Return the folder that an environment variable names; None if it is not set.
+
+    Raises:
+        PancextError: the value is not meant literally, see `misread_value`.
+    """
     value = os.environ.get(variable)
-    return Path(value) if value else None
+    if not value:
+        return None
+    if fault := misread_value(variable, value):
+        raise PancextError(f"{variable} {fault[0]}. Set it to the path itself: {fault[1]}")
+    return Path(value)
+
+
+def misread_value(variable: str, value: str) -> tuple[str, str] | None:
+    """Return what a shell would have removed or replaced in the value, and the line that sets it right.
+
+    None where there is nothing of the kind, and for the name of a folder that exists.
+    """
+    if os.path.isdir(value):
+        return None
+    text, faults = value, []
+    for pattern, fault, repair in SHELL_SYNTAX:
+        if re.search(pattern, text):
+            faults.append(fault)
+            text = repair(text)
+    if not faults:
+        return None
+    is_repaired = text and not any(re.search(pattern, text) for pattern, *_ in SHELL_SYNTAX)
+    path = shlex.quote(os.path.abspath(text)) if is_repaired else f"/path/to/{variable}"
+    problem = f"is {value!r}, with {' and '.join(faults)}; nnU-Net would take this literally"
+    return problem, f"export {variable}={path}"
+
+
+def relative_value(variable: str) -> tuple[str, str] | None:
+    """Return why a relative path in the variable is risky, and the line that makes it absolute; else None."""
+    value = os.environ.get(variable)
+    if not value or os.path.isabs(value) or misread_value(variable, value):
+        return None
+    problem = f"is {value}, a relative path: another folder in each folder that a command is started in"
+    return problem, f"export {variable}={shlex.quote(os.path.abspath(value))}"
 
 
 def existing_folder(variable: str) -> Path:
@@ -93,4 +155,4 @@ def expand(path: str) -> str:
     if not starts_with_variable(path):
         return path
     variable, *rest = path.split("/")
-    return "/".join([os.environ[variable.removeprefix("$")], *rest])
+    return "/".join([str(nnunet_folder(variable.removeprefix("$"))), *rest])

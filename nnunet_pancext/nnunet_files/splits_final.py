@@ -72,6 +72,6 @@ def backup_of(target: Path, *, folds: Folds) -> Path | None:
 def holds(path: Path, folds: Folds) -> bool:
     """Whether the file holds these folds; one that is not JSON does not."""
     try:
-        return json.loads(path.read_text(encoding="utf-8")) == folds
+        return json.loads(path.read_bytes()) == folds
     except ValueError:
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnunet_pancext.io.durations import duration_text
-from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.files import write_text
 from nnunet_pancext.pages.numbers import UNDEFINED, UNDEFINED_MEANING, score_text, volume_text
 from nnunet_pancext.pages.pictures import data_uri, picture_uri
 from nnunet_pancext.version import __version__
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 PACKAGE = Path(__file__).parents[1]
-STYLE = Path(__file__).with_name("templates") / "style.css"
 SCRIPT = Path(__file__).with_name("templates") / "sort.js"
 WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z]{2})(?=[A-Z])")  # a unit such as mL is one word
 
@@ -46,9 +45,7 @@ def render_page(template: str, **context: Any) -> str:
 
 def write_page(target: Path, template: str, **context: Any) -> None:
     """Render a template to a file, atomically."""
-    content = render_page(template, **context)
-    with atomic_path(target) as partial:
-        partial.write_text(content, encoding="utf-8")
+    write_text(target, render_page(template, **context))
 
 
 def soft_wrap(name: str) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.io.images import itk_reason
 from nnunet_pancext.io.label_values import fractional, listed
-from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan
+from nnunet_pancext.io.nifti_scan import VoxelScan
+from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
 from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.readers import Reader
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
@@ -87,12 +87,13 @@ def inspect(
     """Scan one file, add its problems to `found`, and return its scan and geometry if they can be read."""
     name, is_label = name_of(path, root), role == "label"
     if not path.is_file():
-        found[f"{role} missing"] = f"{name} is not there. {FETCH_AGAIN}"
+        reason = missing_file(path)
+        found[f"{role} missing"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
         return None, None
     try:
         scan = reader.scan(path, is_label=is_label)
     except UnreadableImage as error:
-        found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
+        found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
         return None, None
     expected = reader.axes_of(path)
     if len(scan.size) not in expected:
@@ -113,9 +114,10 @@ def inspect(
     try:
         geometry = reader.geometry(path, is_label=is_label)
     except UnreadableImage as error:
-        found[f"{role} unreadable"] = f"{name} {error}. {FETCH_AGAIN}"
+        found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
     except RuntimeError as error:
-        found[f"{role} unreadable"] = f"SimpleITK cannot read {name} ({itk_reason(error)}). {FETCH_AGAIN}"
+        reason = unreadable_by_itk(error, path)
+        found[f"{role} unreadable"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
     else:
         if geometry.is_finite:
             return scan, geometry

@@ -7,11 +7,11 @@ import SimpleITK as sitk
 
 from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.label_values import in_single_precision
-from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, UnreadableImage, VoxelScan, scan_nifti
+from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, VoxelScan, scan_nifti
+from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, unreadable_by_itk
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 PNG = ".png"
-NIFTI = (".nii.gz", ".nii")
 SLICES = (PNG, ".bmp")
 PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
 
@@ -27,17 +27,20 @@ def has_geometry(path: Path) -> bool:
     return path.suffix.lower() not in (*SLICES, *PAGES)
 
 
-def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
+def scan_image(path: Path, *, collect_values: bool, needs_gzip: bool = True) -> VoxelScan:
     """Return what `scan_nifti` does, for an image of any format that SimpleITK reads."""
     if path.name.lower().endswith(NIFTI):
-        return scan_nifti(path, collect_values=collect_values)
+        return scan_nifti(path, collect_values=collect_values, needs_gzip=needs_gzip)
     try:
         image = read_image(path)
     except RuntimeError as error:
-        raise UnreadableImage(f"is not a whole {path.suffix} file") from error
+        raise unreadable_by_itk(error, path) from error
     channels = image.GetNumberOfComponentsPerPixel()
     if channels != 1:
-        raise UnreadableImage(f"has {channels} values per pixel; a greyscale image has one")
+        raise UnreadableImage(
+            f"has {channels} values per pixel; a greyscale image has one",
+            "Save it in grey values, a label map with one number per class.",
+        )
     return scan_pixels(image, collect_values=collect_values)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import quiet_itk
-from nnunet_pancext.io.nifti_scan import UnreadableImage
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.raw_cases.readers import ClassReader, NibabelReader, Reader, SimpleITKReader
 

@@ -12,7 +12,8 @@ import SimpleITK as sitk
 from nibabel.orientations import io_orientation
 
 from nnunet_pancext.io.images import only_thread_in_itk, read_image
-from nnunet_pancext.io.nifti_scan import UnreadableImage, VoxelScan, scan_nifti
+from nnunet_pancext.io.nifti_scan import VoxelScan, scan_nifti
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.raw_cases.geometry import Geometry, geometry_of, read_geometry
 from nnunet_pancext.raw_cases.image_scan import axes_of, scan_image, scan_pixels
 
@@ -61,7 +62,7 @@ class SimpleITKReader(Reader):
         return (2, 3)
 
     def scan(self, path: Path, *, is_label: bool) -> VoxelScan:
-        scan = super().scan(path, is_label=is_label)
+        scan = scan_image(path, collect_values=is_label, needs_gzip=False)  # ITK reads a .nii.gz that is none
         if len(scan.size) != 4:
             return scan
         return _scan_channels(

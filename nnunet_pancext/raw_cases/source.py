@@ -6,6 +6,8 @@ from pathlib import Path
 
 from nnunet_pancext.io.files import printable
 
+PLAIN, COMPRESSED = ".nii", ".nii.gz"  # some browsers and unpackers decompress what they download
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCase:
@@ -59,6 +61,13 @@ def name_of(path: Path, root: Path) -> str:
     if path.is_relative_to(root):
         return printable(path.relative_to(root).as_posix())
     return printable(f"{path.parent.name}/{path.name}")
+
+
+def volume_path(folder: Path, name: str) -> Path:
+    """Return the path of NAME.nii.gz, or of NAME.nii where only that exists."""
+    plain = folder / f"{name}{PLAIN}"
+    compressed = folder / f"{name}{COMPRESSED}"
+    return plain if plain.exists() and not compressed.exists() else compressed
 
 
 @dataclass(frozen=True, kw_only=True)

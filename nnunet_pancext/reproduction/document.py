@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.files import write_text
 from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.reproduction.comparison import bullets, markdown_table
 from nnunet_pancext.reproduction.papers import PAPERS
@@ -62,5 +62,4 @@ def _paper_section(paper: Paper) -> str:
 
 
 if __name__ == "__main__":
-    with atomic_path(Path(sys.argv[1])) as partial:
-        partial.write_text(reproduction_document(), encoding="utf-8")
+    write_text(Path(sys.argv[1]), reproduction_document())

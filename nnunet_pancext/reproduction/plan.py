@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnunet_pancext.io.label_maps import find_cases
-from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite
+from nnunet_pancext.io.nifti_scan import count_non_finite
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress
 from nnunet_pancext.nnunet_files.folders import expand
 from nnunet_pancext.reproduction.protocol import STOCK

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.nifti_scan import UnreadableImage
 from nnunet_pancext.io.parallel import for_each
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.nnunet_files.raw_dataset import RawDataset
 from nnunet_pancext.nnunet_files.splits_final import (
     Folds,
@@ -95,7 +95,8 @@ def find_leakage(
         try:
             return reader.scan(path, is_label=False).voxel_hash, None
         except UnreadableImage as error:
-            return None, f"{name_of(path, dataset.folder)} {error}"
+            remedy = f". {error.remedy}" if error.remedy else ""
+            return None, f"{name_of(path, dataset.folder)} {error}{remedy}"
 
     images = [*dataset.training.values(), *dataset.test.values()]
     results = for_each(read, images, jobs=jobs, title="reading", show_progress=show_progress)

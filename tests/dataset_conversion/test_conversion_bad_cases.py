@@ -214,13 +214,6 @@ def test_a_test_image_with_the_id_of_a_training_case_is_left_out(task: Synthetic
     assert ("imagesTs/pancreas_004", "duplicate id") in [(p.case_id, p.kind) for p in result.left_out]
 
 
-def test_an_uncompressed_image_is_named_with_what_to_do(task: SyntheticTask, raw_root: Path) -> None:
-    task.image(BAD).with_suffix("").write_bytes(gzip.decompress(task.image(BAD).read_bytes()))
-    task.image(BAD).unlink()
-    messages = [str(problem) for problem in convert(task, raw_root).left_out]
-    assert any("not compressed: imagesTr/pancreas_007.nii is not a .nii.gz" in text for text in messages)
-
-
 class TestListAgainstDisk:
     """dataset.json names cases, the disk has them: both are compared."""
 

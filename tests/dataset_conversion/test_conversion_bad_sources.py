@@ -5,14 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tarfile
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic_msd_task import SyntheticTask, make_msd_task, tree
 
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
+from nnunet_pancext.dataset_conversion.target import place
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io import disk
 
 DiskUsage = namedtuple("DiskUsage", "total used free")
 
@@ -177,3 +181,56 @@ def test_disk_full_while_merging_labels(
     with pytest.raises(PancextError, match=r"disk full: could not write .*labelsTr/pancreas_\d+.nii.gz: "):
         convert(task.folder, raw_root, labels="pancreas")
     assert not (raw_root / "Dataset007_Pancreas").exists()
+
+
+def raise_io_error(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+class TestAFailingDisk:
+    """An error of the source's disk is not blamed on the target, nor on the archive."""
+
+    @pytest.mark.parametrize(
+        ("failing", "message"),
+        [
+            ("source.nii.gz", r"^cannot read .*source\.nii\.gz: Input/output error\. Check its disk"),
+            ("another", r"^cannot write .*target\.nii\.gz: .*Input/output error"),
+        ],
+    )
+    def test_while_copying(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, message: str
+    ) -> None:
+        open_file = Path.open
+
+        def open_or_fail(path: Path, *arguments: Any, **options: Any) -> Any:
+            return raise_io_error() if path.name == failing else open_file(path, *arguments, **options)
+
+        (tmp_path / "source.nii.gz").write_text("x")
+        monkeypatch.setattr(Path, "open", open_or_fail)
+        monkeypatch.setattr(shutil, "copyfile", raise_io_error)
+        with pytest.raises(PancextError, match=message):
+            place(tmp_path / "source.nii.gz", tmp_path / "out" / "target.nii.gz", may_link=False)
+
+    def test_a_source_that_is_gone(self, tmp_path: Path) -> None:
+        with pytest.raises(PancextError, match=r"^cannot read .*gone\.nii\.gz: No such file or directory"):
+            place(tmp_path / "gone.nii.gz", tmp_path / "out" / "target.nii.gz")
+
+    @pytest.mark.parametrize("is_readable", [True, False])
+    def test_of_an_archive(
+        self, task: SyntheticTask, raw_root: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+    ) -> None:
+        archive = shutil.make_archive(str(task.folder), "tar", task.folder.parent, task.folder.name)
+        extract = tarfile.TarFile.extract
+
+        def failing(tar: tarfile.TarFile, member: tarfile.TarInfo, *arguments: Any, **options: Any) -> None:
+            if member.name.endswith("pancreas_007.nii.gz"):
+                raise_io_error()
+            extract(tar, member, *arguments, **options)
+
+        monkeypatch.setattr(tarfile.TarFile, "extract", failing)
+        monkeypatch.setattr(
+            disk, "why_unreadable", lambda file: None if is_readable else "Input/output error"
+        )
+        blamed = r"^cannot write .*extracted/0: .*" if is_readable else rf"^cannot read {archive}: "
+        with pytest.raises(PancextError, match=rf"{blamed}Input/output error"):
+            convert(Path(archive), raw_root)

@@ -238,6 +238,23 @@ def test_a_run_killed_after_the_publication_is_finished_by_its_own_command_only(
         convert(task.folder, raw_root, labels="pancreas")
 
 
+@pytest.mark.parametrize("change", ["a file of the dataset is gone", "a label is newer", "a case is new"])
+def test_a_dataset_that_changed_since_is_not_taken_for_a_finished_run(
+    task: SyntheticTask, raw_root: Path, change: str
+) -> None:
+    result = convert(task.folder, raw_root)
+    later = result.report_path.stat().st_mtime + 10
+    if change == "a file of the dataset is gone":
+        (result.folder / "labelsTr" / "pancreas_004.nii.gz").unlink()
+    else:
+        path = task.label(4) if change == "a label is newer" else task.label(5)
+        path.touch()
+        os.utime(path, (later, later))
+    (raw_root / f".{FOLDER}.lock").touch()
+    with pytest.raises(PancextError, match=r"exists already\. Replace it with --overwrite"):
+        convert(task.folder, raw_root)
+
+
 def test_two_conversions_to_one_target_do_not_mix(task: SyntheticTask, raw_root: Path) -> None:
     raw_root.mkdir()
     with (

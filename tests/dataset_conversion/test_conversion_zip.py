@@ -14,6 +14,8 @@ from synthetic_msd_task import SyntheticTask, tree
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
+BY_HAND = r"Unpack it with another program and give the folder\."
+
 
 @pytest.fixture
 def packed(task: SyntheticTask, tmp_path: Path) -> Path:
@@ -95,8 +97,9 @@ def test_an_encrypted_zip_is_refused(packed, raw_root):
             content[at + offset] |= 1
             at = content.find(mark, at + 1)
     packed.write_bytes(content)
-    with pytest.raises(PancextError, match="is encrypted"):
+    with pytest.raises(PancextError, match=rf"{packed.name} is encrypted. {BY_HAND}$") as refusal:
         convert(packed, raw_root)
+    assert "damaged" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.99])
@@ -114,3 +117,19 @@ def test_a_zip_with_a_damaged_member_is_refused(packed, raw_root):
     packed.write_bytes(content)
     with pytest.raises(PancextError, match="is damaged: Task07_Pancreas/"):
         convert(packed, raw_root)
+
+
+@pytest.mark.parametrize("method", [9, 6, 97])  # Deflate64 of Windows' Explorer, imploded, WavPack
+def test_a_zip_that_python_cannot_unpack_is_not_called_damaged(packed, raw_root, method):
+    content = bytearray(packed.read_bytes())
+    for mark, offset in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        at = content.find(mark)
+        while at >= 0:
+            content[at + offset : at + offset + 2] = struct.pack("<H", method)
+            at = content.find(mark, at + 1)
+    packed.write_bytes(content)
+    with pytest.raises(
+        PancextError, match=rf"{packed.name} cannot be unpacked here: .*{BY_HAND}$"
+    ) as refusal:
+        convert(packed, raw_root)
+    assert "damaged" not in str(refusal.value)

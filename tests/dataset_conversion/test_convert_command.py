@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
 from synthetic_msd_task import SyntheticTask, tree
 
-from nnunet_pancext.cli.convert import add_parser
+from nnunet_pancext.cli.convert import DEFAULTS, add_parser
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 
@@ -79,3 +81,12 @@ def test_an_unknown_label_set_is_refused_by_the_parser(
     with pytest.raises(SystemExit):
         run("msd", task.folder, "--labels", "liver")
     assert "invalid choice: 'liver'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", DEFAULTS)
+def test_the_help_names_the_defaults_of_the_layout(layout: str) -> None:
+    module = import_module(
+        f"nnunet_pancext.dataset_conversion.layouts.{'png_slices' if layout == 'slices' else layout}"
+    )
+    parameters = signature(getattr(module, f"convert_{layout}")).parameters
+    assert DEFAULTS[layout][:2] == (parameters["dataset_id"].default, parameters["name"].default)

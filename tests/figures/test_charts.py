@@ -11,7 +11,7 @@ import pytest
 from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.figures import charts
 from nnunet_pancext.figures.charts import INK, INK_ON_DARK, line_chart, strip_chart
-from nnunet_pancext.pages.page import STYLE
+from nnunet_pancext.pages.page import PACKAGE
 
 
 def luminance(colour):
@@ -24,7 +24,7 @@ def luminance(colour):
 def test_the_text_of_charts_is_read_by_weak_eyes(ink, paper):
     dark, light = sorted((luminance(ink), luminance(paper)))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
-    assert f"--page: {paper}" in STYLE.read_text()
+    assert f"--page: {paper}" in (PACKAGE / "pages" / "templates" / "style.css").read_text()
     chart = line_chart({"a": ([0, 1], [0, 1])}, x_label="epoch", y_label="loss").svg
     assert f"--ink:{ink}" in chart
     assert "fill: var(--ink)" in chart

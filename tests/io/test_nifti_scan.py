@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunet_pancext.io.nifti_scan import UnreadableImage, count_non_finite, scan_nifti
+from nnunet_pancext.io.nifti_scan import count_non_finite, scan_nifti
+from nnunet_pancext.io.unreadable import UnreadableImage
 
 
 def write_nifti(

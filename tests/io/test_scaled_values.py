@@ -13,7 +13,8 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.label_maps import read_label_map
 from nnunet_pancext.io.label_values import listed
-from nnunet_pancext.io.nifti_scan import UnreadableImage, scan_nifti
+from nnunet_pancext.io.nifti_scan import scan_nifti
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.raw_cases.case_checks import check_values
 
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "i8", "u8", "f4", "f8", ">i2", ">f8")
@@ -126,7 +127,7 @@ def test_nifti_2_is_read_as_nibabel_does(tmp_path):
     nib.save(image, path)
     expected = np.unique(NibabelIO().read_seg(str(path))[0]).tolist()
     assert list(scan_nifti(path, collect_values=True, by_nibabel=True).values) == expected
-    with pytest.raises(UnreadableImage, match="is not a single-file NIfTI-1 image"):
+    with pytest.raises(UnreadableImage, match="is a NIfTI-2 image, which SimpleITK does not read"):
         scan_nifti(path, collect_values=True)  # SimpleITK does not read it
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(UnreadableImage, match="cut short"):
@@ -137,9 +138,10 @@ def test_a_file_that_is_not_compressed_is_read_where_simpleitk_does(tmp_path):
     plain = write(tmp_path / "a.nii", stored_of("i2"), slope=1.0)
     path = plain.rename(tmp_path / "a.nii.gz")
     expected = np.unique(SimpleITKIO().read_seg(str(path))[0]).tolist()
-    assert list(scan_nifti(path, collect_values=True).values) == expected
-    with pytest.raises(UnreadableImage, match="is not a gzip file"):
-        scan_nifti(path, collect_values=True, by_nibabel=True)  # as nibabel
+    assert list(scan_nifti(path, collect_values=True, needs_gzip=False).values) == expected
+    for by_nibabel in (False, True):
+        with pytest.raises(UnreadableImage, match="is not compressed, although its name ends"):
+            scan_nifti(path, collect_values=True, by_nibabel=by_nibabel)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(UnreadableImage, match="cut short: 3 bytes of voxels are missing"):
-        scan_nifti(path, collect_values=True)
+        scan_nifti(path, collect_values=True, needs_gzip=False)

@@ -339,3 +339,48 @@ def test_a_malformed_configuration_is_refused_without_a_traceback(tmp_path, caps
     file.write_text(json.dumps(plans))
     assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
     assert "Recreate the plan: nnUNetv2_plan_experiment." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("patch_size", [0, 0], "positive whole numbers"),
+        ("patch_size", [-64, 64], "positive whole numbers"),
+        ("patch_size", [64.5, 64], "positive whole numbers"),
+        ("patch_size", [True, True], "positive whole numbers"),
+        ("patch_size", ["64", "64"], "positive whole numbers"),
+        ("patch_size", None, "positive whole numbers"),
+        ("patch_size", [], "one number for each of the 2 or 3 axes"),
+        ("patch_size", [64], "one number for each of the 2 or 3 axes"),
+        ("spacing", [0, 0.8], "positive numbers"),
+        ("spacing", [0.8], "one number for each of the 2 or 3 axes"),
+        ("batch_size", 0, "positive whole numbers"),
+        ("batch_size", "2", "positive whole numbers"),
+        ("architecture.arch_kwargs.strides", [[0, 0]] * 8, "positive whole numbers"),
+        ("architecture.arch_kwargs.kernel_sizes", [[0, 0]] * 8, "positive whole numbers"),
+        ("architecture.arch_kwargs.features_per_stage", [0] * 8, "positive whole numbers"),
+        ("architecture.arch_kwargs.n_conv_per_stage", [0] * 8, "positive whole numbers"),
+    ],
+)
+def test_an_impossible_size_is_refused_by_its_key(tmp_path, capsys, key, value, expected):
+    plans = default_setting().plans
+    *folders, name = key.split(".")
+    content = plans["configurations"]["2d"]
+    for folder in folders:
+        content = content[folder]
+    content[name] = value
+    file = tmp_path / "nnUNetPlans.json"
+    file.write_text(json.dumps(plans))
+    assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
+    error = capsys.readouterr().err
+    assert f"configurations.2d.{key} is {json.dumps(value)}; expected: {expected}. Plan: {file}" in error
+    assert error.endswith("Recreate the plan: nnUNetv2_plan_experiment.\n")
+
+
+def test_a_patch_of_more_axes_than_the_spacing_is_refused(tmp_path, capsys):
+    plans = default_setting().plans
+    plans["configurations"]["2d"]["patch_size"] = [64, 64, 64]
+    file = tmp_path / "nnUNetPlans.json"
+    file.write_text(json.dumps(plans))
+    assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
+    assert "configurations.2d.spacing is [0.8, 0.8]; expected: one number for each" in capsys.readouterr().err

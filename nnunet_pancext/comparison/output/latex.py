@@ -29,7 +29,7 @@ from nnunet_pancext.comparison.output.latex_table import PACKAGES, Latex, latex_
 from nnunet_pancext.comparison.paired import Row
 from nnunet_pancext.comparison.statistics import ALPHA
 from nnunet_pancext.evaluation.scores import METRICS
-from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.files import write_text
 from nnunet_pancext.pages.numbers import UNDEFINED
 
 HEAD = f"% Needs \\usepackage{{{','.join(PACKAGES)}}}. Include it with \\input.\n"
@@ -61,8 +61,7 @@ def write_comparison_latex(path: Path, comparison: Comparison) -> None:
             worst_table(comparison, label),
         ]
     tables.append(cost_table(comparison))
-    with atomic_path(path) as partial:
-        partial.write_text("\n".join([HEAD, *filter(None, tables)]), encoding="utf-8")
+    write_text(path, "\n".join([HEAD, *filter(None, tables)]))
 
 
 def means_table(comparison: Comparison, label: str) -> str:

@@ -1,17 +1,17 @@
 """The Automated Cardiac Diagnosis Challenge: two frames of a heart in MRI, and `convert_acdc`."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import walk_visible_files
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
+from nnunet_pancext.io.files import read_text, walk_visible_files
+from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of, volume_path
 
 PATIENT = re.compile(r"patient\d{3}")
-FRAME = re.compile(r"(patient\d{3})_frame(\d{2})(_gt)?\.nii\.gz")
+FRAME = re.compile(r"(patient\d{3}_frame\d{2}(?:_gt)?)\.nii(?:\.gz)?")
 INFO = "Info.cfg"
 PARTS = ("training", "testing")
 PHASES = ("ED", "ES")
@@ -74,7 +74,7 @@ def read_patient(folder: Path, *others: Path, root: Path) -> list[SourceCase] | 
         message = f"{names} are folders of one patient. Remove the one that is wrong."
         return Problem(patient, "duplicate id", message)
     try:
-        info = (folder / INFO).read_text(encoding="utf-8", errors="replace")
+        info = read_text(folder / INFO)
     except OSError:
         message = (
             f"{name_of(folder, root)} holds no readable Info.cfg, which names "
@@ -82,6 +82,10 @@ def read_patient(folder: Path, *others: Path, root: Path) -> list[SourceCase] | 
         )
         return Problem(patient, "Info.cfg missing", message)
     frames = {phase: int(n) for phase, n in re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)\s*$", info, re.MULTILINE)}
+    files = Counter(match[1] for path in sorted(folder.iterdir()) if (match := FRAME.fullmatch(path.name)))
+    if doubled := [name for name, count in files.items() if count > 1]:
+        message = f"{name_of(folder, root)} holds {doubled[0]}.nii and .nii.gz. Remove the wrong one."
+        return Problem(patient, "duplicate id", message)
     if missing := [phase for phase in PHASES if phase not in frames]:
         message = f"{name_of(folder / INFO, root)} names no frame for {', '.join(missing)}."
         return Problem(patient, "Info.cfg incomplete", message)
@@ -90,8 +94,8 @@ def read_patient(folder: Path, *others: Path, root: Path) -> list[SourceCase] | 
     return [
         SourceCase(
             case_id=name,
-            image=folder / f"{name}.nii.gz",
-            label=folder / f"{name}_gt.nii.gz",
+            image=volume_path(folder, name),
+            label=volume_path(folder, f"{name}_gt"),
             patient=patient,
             held_out=parts[-1:] == ["testing"],
         )

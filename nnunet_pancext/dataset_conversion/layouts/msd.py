@@ -10,10 +10,9 @@ from typing import Any
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset
+from nnunet_pancext.raw_cases.source import COMPRESSED, PLAIN, Problem, SourceCase, SourceDataset, volume_path
 
 LAYOUT = "expected are dataset.json, imagesTr/ and labelsTr/, as in Task07_Pancreas.tar"
-ENDING = ".nii.gz"
 LABEL_CHOICES = ("pancreas+tumour", "pancreas")
 
 
@@ -56,7 +55,9 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
     tests, test_problems = volumes(root / "imagesTs")
     names = images | label_files
     if not names:
-        raise PancextError(f"no cases in {root}: imagesTr/ holds no *{ENDING}. Extract the whole archive.")
+        raise PancextError(
+            f"no cases in {root}: imagesTr/ holds no *{COMPRESSED} or *{PLAIN}. Extract the whole archive."
+        )
     problems = [*image_problems, *label_problems, *compare_with_list(names, training, folder="imagesTr")]
     for image, label in dict.fromkeys(training):
         if image in names and label != image:
@@ -64,7 +65,9 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
             problems.append(Problem(case_id(image), "label of another case", message))
     test_problems += compare_with_list(tests, testing, folder="imagesTs")
     for name in sorted(tests & names):
-        message = f"imagesTs/{name} has the name of a training case. Rename or remove one of the two."
+        message = (
+            f"imagesTs/{case_id(name)} has the name of a training case. Rename or remove one of the two."
+        )
         test_problems.append(Problem(case_id(name), "duplicate id", message))
     # A problem of a test image must not exclude the training case of the same name.
     training_ids = {case_id(name) for name in names}
@@ -76,12 +79,16 @@ def read_msd(folder: Path, *, labels: str) -> SourceDataset:
         title="MSD Task07_Pancreas",
         root=root,
         cases=[
-            SourceCase(case_id=case_id(n), image=root / "imagesTr" / n, label=root / "labelsTr" / n)
-            for n in sorted(names)
+            SourceCase(
+                case_id=case,
+                image=volume_path(root / "imagesTr", case),
+                label=volume_path(root / "labelsTr", case),
+            )
+            for case in sorted(training_ids)
         ],
         unlabelled=[
-            SourceCase(case_id=case_id(n), image=root / "imagesTs" / n, label=None)
-            for n in sorted(tests - names)
+            SourceCase(case_id=case, image=volume_path(root / "imagesTs", case), label=None)
+            for case in sorted(map(case_id, tests - names))
         ],
         declared_labels=values,
         target_labels=target,
@@ -157,7 +164,7 @@ def listed_pairs(declared: dict[str, Any], part: str) -> list[tuple[str, str]]:
                 raise PancextError(
                     f"dataset.json has an entry without a path for '{key}': {entry!r}. Correct it."
                 )
-            names.append(path.replace("\\", "/").rsplit("/", 1)[-1])
+            names.append(case_id(path.replace("\\", "/").rsplit("/", 1)[-1]) + COMPRESSED)
         pairs.append((names[0], names[1]))
     return pairs
 
@@ -175,42 +182,38 @@ def provenance(declared: dict[str, Any]) -> dict[str, str]:
 
 
 def volumes(folder: Path) -> tuple[set[str], list[Problem]]:
-    """Return the names of the .nii.gz files in `folder`, and a problem for every uncompressed .nii."""
-    files = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
-    names = {path.name for path in files if path.name.endswith(ENDING)}
+    """Return the names of the volumes in `folder`, as if all were .nii.gz, and a problem for each double."""
+    files = [path.name for path in folder.glob("[!.]*")] if folder.is_dir() else []
+    packed = {name for name in files if name.endswith(COMPRESSED)}
+    plain = {f"{name}.gz" for name in files if name.endswith(PLAIN)}
     problems = []
-    for path in files:
-        if path.suffix == ".nii":
-            twin = f"{path.name}.gz"
-            where = f"{folder.name}/{path.name}"
-            if twin in names:
-                kind = "duplicate id"
-                message = f"{where} exists beside {folder.name}/{twin}. Remove the wrong one."
-            else:
-                kind, message = "not compressed", f"{where} is not a {ENDING}. Compress it: gzip {where}"
-            problems.append(Problem(case_id(twin), kind, message))
-    return names, problems
+    for name in sorted(packed & plain):
+        message = (
+            f"{folder.name}/{case_id(name)}{PLAIN} exists beside {folder.name}/{name}. Remove the wrong one."
+        )
+        problems.append(Problem(case_id(name), "duplicate id", message))
+    return packed | plain, problems
 
 
 def compare_with_list(names: set[str], pairs: Sequence[tuple[str, str]], *, folder: str) -> Iterator[Problem]:
     """Yield where dataset.json's list and the disk disagree; the disk decides what is converted."""
     counts = Counter(image for image, _ in pairs if not image.startswith("."))
     for name in sorted(counts.keys() | names):
-        where = f"{folder}/{name}"
+        case, where = case_id(name), f"{folder}/{name}"
         if name not in names:
             message = f"dataset.json lists {where}, which does not exist. Extract the whole archive."
-            yield Problem(case_id(name), "listed but not on disk", message)
+            yield Problem(case, "listed but not on disk", message)
         elif not counts[name]:
-            message = f"{where} is not in dataset.json. List it, or remove it if it does not belong."
-            yield Problem(case_id(name), "on disk but not listed", message, leaves_out=False)
+            message = f"{folder}/{case} is not in dataset.json. List it, or remove it if it does not belong."
+            yield Problem(case, "on disk but not listed", message, leaves_out=False)
         elif counts[name] > 1:
             message = f"dataset.json lists {where} {counts[name]} times. Correct the list."
-            yield Problem(case_id(name), "duplicate id", message, leaves_out=False)
+            yield Problem(case, "duplicate id", message, leaves_out=False)
 
 
 def case_id(name: str) -> str:
     """Return a file's name without its ending."""
-    return name.removesuffix(ENDING)
+    return name.removesuffix(COMPRESSED).removesuffix(PLAIN)
 
 
 def other_files(root: Path) -> tuple[int, list[str]]:
@@ -221,6 +224,7 @@ def other_files(root: Path) -> tuple[int, list[str]]:
     ignored = [
         path.relative_to(root).as_posix()
         for path in visible
-        if path != root / "dataset.json" and (path.parent == root or not path.name.endswith(ENDING))
+        if path != root / "dataset.json"
+        and (path.parent == root or not path.name.endswith((COMPRESSED, PLAIN)))
     ]
     return len(files) - len(visible), sorted(ignored)

@@ -11,7 +11,7 @@ from nnunet_pancext.io.files import walk_visible_files
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
 
 PATIENT = re.compile(r"PANCREAS_(\d{4})", re.IGNORECASE)
-LABEL = re.compile(r"label(\d{4})\.nii\.gz", re.IGNORECASE)
+LABEL = re.compile(r"label(\d{4})\.nii(?:\.gz)?", re.IGNORECASE)
 CASE = "PANCREAS_{}"
 LAYOUT = "expected are folders PANCREAS_0001, PANCREAS_0002, … with DICOM files below them"
 WITHOUT_IMAGES = ("0025", "0070")  # labels were published for them, images were withdrawn

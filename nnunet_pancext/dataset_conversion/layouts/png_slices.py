@@ -9,7 +9,7 @@ from typing import Any
 from nnunet_pancext.dataset_conversion.conversion import ConversionResult, convert_source
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import walk_visible_files
-from nnunet_pancext.io.nifti_scan import UnreadableImage
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.raw_cases.image_scan import PNG, scan_image
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
 

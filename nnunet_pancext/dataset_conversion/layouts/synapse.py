@@ -10,7 +10,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import walk_visible_files
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, SourceDataset, name_of
 
-FILE = re.compile(r"(img|label)(\d{4})\.nii\.gz")
+FILE = re.compile(r"(img|label)(\d{4})\.nii(?:\.gz)?")
 CASE = "synapse_{}"
 LAYOUT = "expected are Training/img/img0001.nii.gz and Training/label/label0001.nii.gz, as in RawData.zip"
 TEST_FOLDERS = {"testing", "test"}
@@ -63,7 +63,7 @@ def read_synapse(folder: Path, *, organs: int) -> SourceDataset:
         first = files.setdefault(number, path)
         if first != path:
             message = (
-                f"{name_of(path, folder)} has the name of {name_of(first, folder)}. Remove the wrong one."
+                f"{name_of(path, folder)} and {name_of(first, folder)} are of one case. Remove the wrong one."
             )
             problems.append(Problem(CASE.format(number), "duplicate id", message))
     if not images or not labels:

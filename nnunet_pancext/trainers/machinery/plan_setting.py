@@ -1,5 +1,8 @@
 """The plan and dataset on which the size of a network depends."""
 
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +20,13 @@ REMEDY = (
 )
 # nnU-Net's errors for plans that it cannot read.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
+
+
+RECREATE = "Recreate the plan: nnUNetv2_plan_experiment."
+COUNTS = (  # of arch_kwargs, for U-Nets with and without residual blocks
+    *("strides", "kernel_sizes", "features_per_stage"),
+    *("n_conv_per_stage", "n_conv_per_stage_decoder", "n_blocks_per_stage"),
+)
 
 
 class Sizes(NamedTuple):
@@ -47,14 +57,46 @@ class PlanSetting:
         try:
             plans = PlansManager(self.plans)
             manager = plans.get_configuration(configuration)
+            self._require_sizes(configuration, manager.configuration)
             channels = determine_num_input_channels(plans, manager, self.dataset_json)
             heads = plans.get_label_manager(self.dataset_json).num_segmentation_heads
         except UNREADABLE as error:
             raise PancextError(
                 f"nnU-Net cannot read configuration {configuration!r} ({type(error).__name__}: {error}). "
-                f"{self.origin} Recreate the plan: nnUNetv2_plan_experiment."
+                f"{self.origin} {RECREATE}"
             ) from error
         return Sizes(plans, manager, channels, heads)
+
+    def _require_sizes(self, configuration: str, content: Mapping[str, Any]) -> None:
+        """Raise PancextError, which names the key, unless all sizes are positive and fit the axes."""
+        arch_kwargs = content["architecture"]["arch_kwargs"]
+        sizes = {key: content.get(key) for key in ("patch_size", "spacing", "batch_size")}
+        for key in COUNTS:
+            if arch_kwargs.get(key) is not None:
+                sizes[f"architecture.arch_kwargs.{key}"] = arch_kwargs[key]
+        axes = len(sizes["patch_size"]) if isinstance(sizes["patch_size"], list) else 0
+        expected = ""
+        for key, value in sizes.items():
+            if not all(is_size(number, is_whole=key != "spacing") for number in flat(value)):
+                expected = "positive numbers" if key == "spacing" else "positive whole numbers"
+            elif key in ("patch_size", "spacing") and (axes not in (2, 3) or len(flat(value)) != axes):
+                expected = "one number for each of the 2 or 3 axes"
+            if expected:
+                raise PancextError(
+                    f"configurations.{configuration}.{key} is {json.dumps(value)}; expected: {expected}. "
+                    f"{self.origin} {RECREATE}"
+                )
+
+
+def flat(value: Any) -> list[Any]:
+    """Return the entries of nested lists, or the value itself as the only entry."""
+    return [entry for inner in value for entry in flat(inner)] if isinstance(value, list) else [value]
+
+
+def is_size(number: Any, *, is_whole: bool) -> bool:
+    """Whether it is a positive number, and whole where it must be."""
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    return is_number and 0 < number < math.inf and (not is_whole or number == int(number))
 
 
 def default_setting(configuration: str | None = None) -> PlanSetting:
