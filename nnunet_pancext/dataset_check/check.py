@@ -71,14 +71,17 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
     names = _channel_names(declared)
     is_ct = next(iter(names.values()), "").casefold() == "ct"
     values = readable_labels(declared.content)
-    labels = {name: several for name, several in values.items() if several != (0,) and name != "ignore"}
+    foreground = {name: several for name, several in values.items() if several != (0,) and name != "ignore"}
+    labels = foreground or {"label 1": (1,)}  # something to measure and draw if the labels are malformed
     measure = partial(
         measure_case,
         root=folder,
         reader=reader,
         images=images,
         labels=labels,
-        values=sorted({0, *(value for several in values.values() for value in several)}) if labels else (),
+        values=sorted({0, *(value for several in values.values() for value in several)})
+        if foreground
+        else (),
         count=len(names),
         is_listed="dataset" in declared.content,
     )

@@ -78,7 +78,7 @@ def write_check_report(out: Path, result: CheckResult, *, pictures: Mapping[str,
         notes=(),
         of_dataset=result.dataset_findings,
         counts={
-            **({"of the dataset itself": len(of_dataset)} if of_dataset else {}),
+            **({"findings of the dataset": len(of_dataset)} if of_dataset else {}),
             "cases": len(result.measures),
             "with errors": result.count(ERROR),
             "with warnings": result.count(WARNING),

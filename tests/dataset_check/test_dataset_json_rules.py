@@ -103,6 +103,7 @@ def test_cases_are_checked_even_if_the_labels_are_malformed(made, tmp_path, labe
     assert {finding.kind for finding in result.dataset_findings} == {"labels", "channel_names"}
     assert [finding.kind for finding in result.findings["case_1"]] == ["label value not an integer"]
     assert not result.findings["case_0"]
+    assert result.measures["case_0"].labels["label 1"].voxels == volume_of(0)[1].sum()
 
 
 def findings_of(content):
