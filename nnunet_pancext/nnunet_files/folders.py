@@ -127,10 +127,13 @@ def datasets_of_number(folder: Path) -> list[str]:
     Empty for a folder that is not in nnUNet_raw, which nnU-Net does not look up.
     """
     number = re.match("Dataset[0-9]{3,}", folder.resolve().name)
-    raw = nnunet_folder(RAW)
+    try:
+        roots = [root for variable in DUTIES if (root := nnunet_folder(variable)) and root.is_dir()]
+        raw = nnunet_folder(RAW)
+    except PancextError:
+        return []  # for a folder given by its path the variables do not matter
     if number is None or raw is None or folder.resolve().parent != raw.resolve():
         return []
-    roots = [root for variable in DUTIES if (root := nnunet_folder(variable)) and root.is_dir()]
     return sorted({path.name for root in roots for path in root.glob(f"{number[0]}*") if path.is_dir()})
 
 

@@ -1,6 +1,5 @@
 """What a protocol would do, as a shell script that can be saved and run by hand."""
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -54,7 +53,7 @@ def shell_line(words: Iterable[str]) -> str:
 def _variables() -> list[str]:
     lines = []
     for name, meaning in DUTIES.items():
-        value = os.environ.get(name)
+        value = nnunet_folder(name)
         lines.append(f"# {name}: {meaning}; {f'is {value}' if value else 'is not set; for example:'}")
         if not value:
             lines.append(f'export {name}="$HOME/nnunet/{name.removeprefix("nnUNet_")}"')

@@ -230,3 +230,8 @@ def test_colours_beyond_their_range_are_an_error(tmp_path):
     (finding,) = inspect_dataset(folder, show_progress=False).dataset_findings
     assert (finding.level, finding.kind) == ("error", "channel_names")
     assert "nnU-Net expects 0 to 255. Convert the images, or rename the channel" in finding.message
+
+
+def test_a_dataset_given_by_its_path_needs_no_variable(made, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", '"~/raw"')
+    assert inspect_dataset(made, show_progress=False).dataset_findings == []

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,12 +52,17 @@ class PlanSetting:
         """Return the arguments that a network is built from.
 
         Raises:
-            PancextError: nnU-Net cannot read this configuration or the dataset's labels.
+            PancextError: nnU-Net cannot read this configuration or the dataset's labels, or a size is
+                impossible.
         """
         try:
             plans = PlansManager(self.plans)
             manager = plans.get_configuration(configuration)
-            self._require_sizes(configuration, manager.configuration)
+            for key, value, expected in impossible_sizes(manager.configuration):
+                raise PancextError(
+                    f"configurations.{configuration}.{key} is {json.dumps(value)}; expected: {expected}. "
+                    f"{self.origin} {RECREATE}"
+                )
             channels = determine_num_input_channels(plans, manager, self.dataset_json)
             heads = plans.get_label_manager(self.dataset_json).num_segmentation_heads
         except UNREADABLE as error:
@@ -67,25 +72,19 @@ class PlanSetting:
             ) from error
         return Sizes(plans, manager, channels, heads)
 
-    def _require_sizes(self, configuration: str, content: Mapping[str, Any]) -> None:
-        """Raise PancextError, which names the key, unless all sizes are positive and fit the axes."""
-        arch_kwargs = content["architecture"]["arch_kwargs"]
-        sizes = {key: content.get(key) for key in ("patch_size", "spacing", "batch_size")}
-        for key in COUNTS:
-            if arch_kwargs.get(key) is not None:
-                sizes[f"architecture.arch_kwargs.{key}"] = arch_kwargs[key]
-        axes = len(sizes["patch_size"]) if isinstance(sizes["patch_size"], list) else 0
-        expected = ""
-        for key, value in sizes.items():
-            if not all(is_size(number, is_whole=key != "spacing") for number in flat(value)):
-                expected = "positive numbers" if key == "spacing" else "positive whole numbers"
-            elif key in ("patch_size", "spacing") and (axes not in (2, 3) or len(flat(value)) != axes):
-                expected = "one number for each of the 2 or 3 axes"
-            if expected:
-                raise PancextError(
-                    f"configurations.{configuration}.{key} is {json.dumps(value)}; expected: {expected}. "
-                    f"{self.origin} {RECREATE}"
-                )
+
+def impossible_sizes(configuration: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield key and value of each size that is not positive or does not fit the axes, and what should be."""
+    arch_kwargs = configuration["architecture"]["arch_kwargs"]
+    sizes = {key: configuration.get(key) for key in ("patch_size", "spacing", "batch_size")}
+    counts = {key: arch_kwargs[key] for key in COUNTS if arch_kwargs.get(key) is not None}
+    sizes |= {f"architecture.arch_kwargs.{key}": value for key, value in counts.items()}
+    axes = len(flat(sizes["patch_size"]))
+    for key, value in sizes.items():
+        if not all(is_size(number, is_whole=key != "spacing") for number in flat(value)):
+            yield key, value, "positive numbers" if key == "spacing" else "positive whole numbers"
+        elif key in ("patch_size", "spacing") and (axes not in (2, 3) or len(flat(value)) != axes):
+            yield key, value, "one number for each of the 2 or 3 axes"
 
 
 def flat(value: Any) -> list[Any]:
