@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnunet_pancext.dataset_check.channels import find_twins
 from nnunet_pancext.dataset_check.dataset_rules import judge_dataset_json, judge_files
-from nnunet_pancext.dataset_check.finding import ERROR, WARNING
+from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.judge import CheckResult, judge_cases
 from nnunet_pancext.dataset_check.label_rules import readable_labels
 from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
@@ -53,13 +53,12 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
     misoriented labels. Files are read as nnU-Net's reader does. At most `jobs` cases are in memory.
 
     Raises:
-        PancextError: the folder is not a raw dataset, or nnU-Net cannot read its dataset.json or has no
-            reader for its files.
+        PancextError: the folder is not a raw dataset, or nnU-Net has no reader for its files.
     """
     declared = read_dataset_json(folder / NAME)
-    if fault := encoding_fault(folder / NAME):
-        raise PancextError(fault)
     findings = list(judge_dataset_json(declared))
+    if fault := encoding_fault(folder / NAME):
+        findings.append(Finding(ERROR, "encoding", fault))
     try:
         training, testing = training_files(declared), testing_files(declared)
         reader = find_reader(declared, example=_first_image(training))
