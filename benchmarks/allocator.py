@@ -7,8 +7,6 @@ Each workload runs in processes of its own, with and without in turn. On a share
 seconds are reliable.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

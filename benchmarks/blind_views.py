@@ -7,8 +7,6 @@ demo's phantoms. Then its first stage is degraded by lowering the bias, and new 
 different bounds of the logits outside stage 2's window (`UNSEEN_LOGIT_BOUND`), all from the same views.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

@@ -6,8 +6,6 @@ Writes 2 GB of CTs in MSD's layout and 0.3 GB in the NIH's under FOLDER (default
 much again for the copies, and removes everything.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

@@ -9,8 +9,6 @@ machines. `ATEN_CPU_CAPABILITY` and `ONEDNN_MAX_CPU_ISA` let one machine act as 
 as soon as it is known.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import platform

@@ -7,8 +7,6 @@ Eq. 2 ends the second half of a block's convolutions with a norm, the text with 
 the paper's full width and equally many parameters. Each is trained as in `phantom_learning.py`.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import sys

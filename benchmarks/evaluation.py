@@ -7,8 +7,6 @@ nnU-Net computes only Dice and IoU, `pancext evaluate` every metric; both read t
 surface distances compute HD95, ASSD and NSD of the same masks in memory. Each runs in a process of its own.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import statistics

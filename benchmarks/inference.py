@@ -9,8 +9,6 @@ turn; for one plan ResEnc-L is ResEnc-M's network. On a CPU the patches are smal
 the ground truth decides where the second stage looks; the first stage runs nevertheless.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Sequence

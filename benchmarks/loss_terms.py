@@ -6,8 +6,6 @@ Between whole steps the value and gradient of each loss are timed by themselves 
 because the cost of a term is smaller than the variation between two steps.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from statistics import median

@@ -8,8 +8,6 @@ Each trainer runs `pancext demo` with more iterations: the same phantoms, plan, 
 postprocessing. Its model then predicts twelve new phantoms.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

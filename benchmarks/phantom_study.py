@@ -8,8 +8,6 @@ iterations and folds. Without a GPU the batch is two patches of nnU-Net's own si
 is finished in WORK and continues trainings that were stopped.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

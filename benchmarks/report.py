@@ -1,7 +1,5 @@
 """What the benchmarks share: their command lines, processes of their own, and tables in Markdown."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

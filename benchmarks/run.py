@@ -6,8 +6,6 @@ table has a script of its own.
 python benchmarks/run.py
 """
 
-from __future__ import annotations
-
 import platform
 import sysconfig
 from statistics import median

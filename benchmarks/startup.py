@@ -6,8 +6,6 @@ python -I -S benchmarks/startup.py COMMAND SITE_PACKAGES
 version is looked up must be given.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -8,8 +8,6 @@ stage of the two-stage network sees that and a margin. On a GPU patch and batch 
 for MSD pancreas.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

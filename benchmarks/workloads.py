@@ -5,8 +5,6 @@
 Each runs in a process of its own, because a process keeps its peak memory.
 """
 
-from __future__ import annotations
-
 import json
 import resource
 import sys

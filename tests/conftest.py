@@ -1,14 +1,14 @@
 """Fixtures that several test folders share."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 pytest.register_assert_rewrite("contracts")
+from contracts.chromium import Browser  # noqa: E402
 
 # The tests' networks are tiny: threads would only wait for each other, for long on a busy machine. Who asks
 # for threads gets them: the numbers hold with any.
@@ -25,6 +25,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set PANCEXT_SHARED_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="module")
+def coarse_figures() -> Iterator[None]:
+    """Draw figures with few pixels, for tests that are not about them: those are in tests/figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("comparison.output.side_by_side", "dataset_check.slice_overlay", "figures.layout"):
+            patch.setattr(f"nnunet_pancext.{module}.PIXELS_PER_INCH", 40)
+        yield
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests that open pages."""
+    running = Browser(tmp_path_factory.mktemp("chromium"))
+    yield running
+    running.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,5 @@
 """The command line itself, whatever the command."""
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import subprocess

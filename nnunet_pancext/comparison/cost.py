@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from torch import nn
 
 from nnunet_pancext.architectures import count_parameters
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 from nnunet_pancext.trainers import find_trainer
@@ -46,8 +44,8 @@ class Cost:
 def model_cost(model: Model, folds: Sequence[int]) -> Cost:
     """Count the network's operations, and read the logs of the training."""
     parameters, multiply_adds = network_cost(model)
-    folders = [model.fold(fold).folder for fold in folds]
-    records = [record for folder in folders if (record := read_training_record(folder))]
+    trained = [model.fold(fold) for fold in folds]
+    records = [record for fold in trained if (record := read_training_record(fold.folder))]
     timed = [record.seconds for record in records if record.seconds]
     peaks = [record.peak_gb for record in records if record.peak_gb is not None]
     epochs = [seconds for fold in timed for seconds in fold]
@@ -59,17 +57,8 @@ def model_cost(model: Model, folds: Sequence[int]) -> Cost:
         seconds_per_epoch=statistics.median(epochs) if timed else NO_LOG,
         hours=sum(epochs) / len(timed) / SECONDS_PER_HOUR if timed else NO_LOG,
         peak_gb=max(peaks) if peaks else NO_PEAK,
-        device=", ".join(dict.fromkeys(filter(None, map(trained_on, folders)))),
+        device=", ".join(dict.fromkeys(filter(None, (fold.device for fold in trained)))),
     )
-
-
-def trained_on(folder: Path) -> str:
-    """Return the device in a fold's debug.json, written by nnU-Net; empty if there is none."""
-    try:
-        debug: Any = read_json(folder / "debug.json")
-    except PancextError:
-        return ""
-    return str(debug.get("gpu_name") or debug.get("device") or "") if isinstance(debug, dict) else ""
 
 
 def cost_remarks(costs: Sequence[Cost]) -> list[str]:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, existing_folder
 from nnunet_pancext.nnunet_files.model_folder import ALL, find_folds
 from nnunet_pancext.nnunet_files.models import Model
+from nnunet_pancext.nnunet_files.splits_final import folds_file, read_folds
 
 MOST_LISTED = 10
 NO_TEST_CASE = "a model trained on all cases has none to be tested on"
@@ -77,22 +76,8 @@ def validated_cases(
 
 def find_splits(dataset: str) -> list[set[str]] | None:
     """Return the validation cases of each fold of nnU-Net's splits_final.json; None if it does not exist."""
-    try:
-        path = existing_folder(PREPROCESSED) / dataset / "splits_final.json"
-    except PancextError:
-        return None
-    if not path.is_file():
-        return None
-    content = read_json(path)
-    try:
-        if isinstance(content, list) and all(isinstance(fold["val"], list) for fold in content):
-            return [set(map(str, fold["val"])) for fold in content]
-    except (KeyError, TypeError):
-        pass
-    raise PancextError(
-        f'{path} is not nnU-Net\'s: it is not a list of folds with their "train" and "val" cases. '
-        "Write or copy it again, or delete it so that nnU-Net creates another."
-    )
+    file = folds_file(dataset)
+    return [set(fold["val"]) for fold in read_folds(file)] if file and file.is_file() else None
 
 
 def _predicted_cases(model: Model, fold: int, expected: set[str] | None) -> set[str]:

@@ -1,5 +1,6 @@
 """The work on every case: examine it, then write it. What a killed run has finished is not done again."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -40,7 +41,8 @@ def examine_cases(
         build.keep_record(case.case_id, source=source, outcome=asdict(examined))
         return examined
 
-    with quiet_itk():
+    with quiet_itk(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom")  # of values against the standard that do no harm
         examined = conversion.in_parallel(examine, cases, title="checking")
     problems = [*dataset.layout_problems, *(problem for case in examined for problem in case.problems)]
     names = {case.case_id: name_of(case.image, dataset.root) for case in cases}

@@ -16,6 +16,7 @@ from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as
 from nnunet_pancext.io.files import write_json
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, nnunet_folder
 from nnunet_pancext.nnunet_files.splits_final import place_folds
+from nnunet_pancext.raw_cases.dicom_search import PASSED_OVER
 from nnunet_pancext.raw_cases.source import PLAIN, Problem, SourceCase, SourceDataset
 from nnunet_pancext.splits.make import Split, make_split, parse_split, require_count, split_document
 from nnunet_pancext.splits.published import PUBLISHED
@@ -120,7 +121,8 @@ def choose_split(
 ) -> Split:
     """Return the split of the usable cases; PancextError without any, or where `strict` forbids it."""
     lines = "\n".join(f"  {problem}" for problem in problems)
-    if conversion.strict and problems:
+    # A file that is none of the case's does not make the case a bad one.
+    if conversion.strict and any(problem.kind != PASSED_OVER for problem in problems):
         raise PancextError(f"--strict: {len(problems)} problem(s) in {conversion.sources_text}:\n{lines}")
     labelled = [case.case_id for case in usable if case.label is not None]
     if not labelled:

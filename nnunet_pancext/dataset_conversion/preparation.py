@@ -14,6 +14,7 @@ from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.nifti_scan import scan_nifti
 from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, ON_ONE_GRID, CaseFindings
+from nnunet_pancext.raw_cases.dicom_search import PASSED_OVER, find_ct_series
 from nnunet_pancext.raw_cases.dicom_series import open_series, read_series
 from nnunet_pancext.raw_cases.orientation import Reorientation, find_orientation
 from nnunet_pancext.raw_cases.source import BadCase, Problem, SourceCase, name_of
@@ -60,12 +61,14 @@ def prepare_case(
     image_file, label_file = folder / f"image{ending}", folder / f"label{ending}"
     try:
         if case.series:
-            volume = read_series(open_series(case.series, root=root))
+            volume, warnings = _read_ct(case, root=root)
+            prepared = replace(prepared, problems=warnings)
             if case.label is not None:
                 label = _read_label(case.label, root=root)
                 by_header = header_reorientation(volume, label) or Reorientation()
                 voxels = by_header.apply(sitk.GetArrayFromImage(label))
-                prepared = _write_oriented(case, volume, voxels, root=root, target=label_file, always=True)
+                examined = _write_oriented(case, volume, voxels, root=root, target=label_file, always=True)
+                prepared = replace(examined, problems=(*warnings, *examined.problems))
             write_image(volume, image_file, read_back=False)
             return replace(prepared, image=str(image_file))
         # The checks that follow find missing and damaged files.
@@ -81,6 +84,20 @@ def prepare_case(
     except BadCase as error:
         return replace(prepared, problems=(Problem(case.case_id, error.kind, str(error)),))
     return prepared
+
+
+def _read_ct(case: SourceCase, *, root: Path) -> tuple[sitk.Image, tuple[Problem, ...]]:
+    """Return the only CT series among the case's files, with warnings; BadCase where there is none."""
+    found = find_ct_series(case.series, root=root)
+    try:
+        series = open_series(found.only_series(root=root), root=root)
+        volume = read_series(series, root=root)
+    except BadCase as error:
+        if not (found.series and found.passed_over):
+            raise
+        raise BadCase(error.kind, f"{error} Passed over: {found.warnings[PASSED_OVER]}.") from error
+    warnings = {**found.warnings, **series.warnings}
+    return volume, tuple(Problem(case.case_id, k, m, leaves_out=False) for k, m in warnings.items())
 
 
 def header_reorientation(image: sitk.Image, label: sitk.Image) -> Reorientation | None:

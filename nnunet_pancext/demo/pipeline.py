@@ -9,7 +9,7 @@ from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.dataset_conversion.report import ConversionResult
 from nnunet_pancext.demo.page import collect_facts, collect_notes, format_table, write_report
 from nnunet_pancext.demo.small_plan import add_small_configuration
-from nnunet_pancext.demo.split import CaseFolders, Split, link_cases, split_cases, write_split
+from nnunet_pancext.demo.split import CaseFolders, Split, link_cases, split_cases
 from nnunet_pancext.demo.workspace import Workspace, open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.folder import evaluate_folder
@@ -18,11 +18,12 @@ from nnunet_pancext.evaluation.targets import FOREGROUND
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.figures.training import training_charts
 from nnunet_pancext.io.durations import duration_text
-from nnunet_pancext.io.files import link_or_copy, read_json
+from nnunet_pancext.io.files import link_or_copy, read_json, write_json
 from nnunet_pancext.io.parallel import default_jobs
 from nnunet_pancext.nnunet_commands import progress
 from nnunet_pancext.nnunet_commands.runner import CommandRunner
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, RESULTS
+from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 from nnunet_pancext.pages.numbers import score_text
 from nnunet_pancext.phantom import write_phantom_dataset
@@ -79,7 +80,7 @@ def run_demo(
     )
     if device == "cpu":
         configuration = add_small_configuration(plans_file, configuration)
-    write_split(preprocessed / "splits_final.json", split)
+    write_json(preprocessed / SPLITS_FILE, split.folds)
     model = folders[RESULTS] / dataset.folder.name / f"{full_trainer}__{PLANS}__{configuration}"
     options = ["-tr", full_trainer, "-device", device]
     runner.run(

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunet_pancext.io.files import link_or_copy, write_json
+from nnunet_pancext.io.files import link_or_copy
+from nnunet_pancext.nnunet_files.splits_final import Folds
+from nnunet_pancext.splits.folds import nnunet_folds
 
-NUM_FOLDS = 5
-FOLD_SEED = 12345  # nnU-Net's own
 # Enough for a demo; a large dataset's whole fold would take hours on a CPU.
 MAX_TEST = MAX_VALIDATION = 4
 
@@ -23,6 +23,11 @@ class Split:
     validation: list[str]
     test: list[str]
     test_was_trained_on: bool
+
+    @property
+    def folds(self) -> Folds:
+        """The one fold, as in nnU-Net's splits_final.json."""
+        return [{"train": self.training, "val": self.validation}]
 
 
 @dataclass(frozen=True)
@@ -41,24 +46,17 @@ def split_cases(cases: Sequence[str]) -> Split:
     folds all are trained and validated on, and the first is predicted.
     """
     ordered = sorted(cases)
-    if len(cases) < NUM_FOLDS:
+    folds = nnunet_folds(ordered)
+    if folds is None:
         return Split(training=ordered, validation=ordered, test=ordered[:1], test_was_trained_on=True)
-    from nnunetv2.utilities.crossval_split import generate_crossval_split
-
-    fold = generate_crossval_split(ordered, seed=FOLD_SEED, n_splits=NUM_FOLDS)[0]
-    others = list(map(str, fold["train"]))
+    fold, others = folds[0], folds[0]["train"]
     num_validation = min(max(2, len(others) // 3), MAX_VALIDATION)
     return Split(
         training=others[:-num_validation],
         validation=others[-num_validation:],
-        test=sorted(map(str, fold["val"]))[:MAX_TEST],
+        test=sorted(fold["val"])[:MAX_TEST],
         test_was_trained_on=False,
     )
-
-
-def write_split(splits_file: Path, split: Split) -> None:
-    """Write the one fold."""
-    write_json(splits_file, [{"train": split.training, "val": split.validation}])
 
 
 def link_cases(cases: Sequence[str], *, dataset: Path, target: Path) -> CaseFolders:

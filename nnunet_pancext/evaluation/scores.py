@@ -1,6 +1,5 @@
 """Scores per case and label, their mean, and their CSV table."""
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.overlap import Overlap
 from nnunet_pancext.evaluation.probabilities import VoxelHistogram
-from nnunet_pancext.io.files import atomic_path
+from nnunet_pancext.io.csv_table import write_csv
 
 
 def _score(title: str, *, higher_is_better: bool | None, of_probabilities: bool = False) -> Any:
@@ -139,17 +138,11 @@ def write_metrics_csv(scores: Sequence[CaseScores], path: Path) -> None:
     Numbers have ten significant digits; undefined ones are written as nan.
     """
     rows = (
-        [case.case, label, *(f"{getattr(values, name):.10g}" for name in METRICS)]
+        {"case": case.case, "label": label, **vars(values)}
         for case in scores
         for label, values in case.labels.items()
     )
     write_csv(path, ["case", "label", *METRICS], rows)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file, atomically."""
-    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
 def metric_values(scores: Sequence[CaseScores], label: str, metric: str) -> list[float]:

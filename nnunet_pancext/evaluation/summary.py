@@ -7,8 +7,9 @@ from typing import Any
 
 from nnunet_pancext.evaluation.folder import Evaluation
 from nnunet_pancext.evaluation.overlap import Overlap
-from nnunet_pancext.evaluation.scores import mean, write_csv
+from nnunet_pancext.evaluation.scores import mean
 from nnunet_pancext.evaluation.totals import LabelTotals, total
+from nnunet_pancext.io.csv_table import write_csv
 from nnunet_pancext.io.files import write_json
 from nnunet_pancext.version import __version__
 
@@ -51,13 +52,14 @@ def write_summary(evaluation: Evaluation, path: Path) -> None:
 
 def write_curves(evaluation: Evaluation, path: Path) -> None:
     """Write the precision-recall curve of each label's voxels as CSV, atomically."""
+    header = ("label", "threshold", "precision", "recall")
     rows = (
-        [name, *(f"{value:.10g}" for value in values)]
+        dict(zip(header, (name, *values), strict=True))
         for name in evaluation.targets.regions
         if (curve := total(evaluation.scores, name).voxel_curve)
         for values in zip(curve.threshold, curve.precision, curve.recall, strict=True)
     )
-    write_csv(path, ["label", "threshold", "precision", "recall"], rows)
+    write_csv(path, header, rows)
 
 
 def _nnunet_metrics(overlap: Overlap) -> dict[str, float]:

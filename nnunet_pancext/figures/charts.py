@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from matplotlib import rc_context
@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from nnunet_pancext.evaluation.probabilities import PrecisionRecall
 from nnunet_pancext.pages.pictures import Chart
 
 # No grey has a contrast of 4.5 on both white and black, so text has one for each.
@@ -70,7 +70,18 @@ def line_chart(
     return Chart(svg=_svg(figure), text="; ".join(words))
 
 
-def precision_recall_chart(curves: Mapping[str, PrecisionRecall]) -> Chart | None:
+class PrecisionRecallCurve(Protocol):
+    """Precision and recall at each threshold, and the average precision."""
+
+    @property
+    def precision(self) -> NDArray[np.float64]: ...
+    @property
+    def recall(self) -> NDArray[np.float64]: ...
+    @property
+    def average_precision(self) -> float: ...
+
+
+def precision_recall_chart(curves: Mapping[str, PrecisionRecallCurve]) -> Chart | None:
     """Draw precision-recall curves by name, each with its AP; None where no curve has a point."""
     points: dict[str, Curve] = {
         f"{name}, AP {curve.average_precision:.3f}": (curve.recall.tolist(), curve.precision.tolist())

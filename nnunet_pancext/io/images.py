@@ -10,6 +10,7 @@ time, for files 2 % larger. Files hold no time stamp, so equal images give equal
 
 import errno
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -56,8 +57,8 @@ def format_of(path: Path) -> str:
 
 
 def itk_reason(error: Exception) -> str:
-    """Return the last line of ITK's message, which says why."""
-    return str(error).strip().splitlines()[-1]
+    """Return the last line of ITK's message, which says why, without addresses in memory."""
+    return re.sub(r"\(0x[0-9a-fA-F]+\)", "", str(error).strip().splitlines()[-1])
 
 
 def read_image(path: Path) -> sitk.Image:

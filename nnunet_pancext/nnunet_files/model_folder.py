@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.folders import RAW, nnunet_folder
@@ -69,6 +70,15 @@ class Fold:
     def checkpoint(self) -> Path | None:
         """The final checkpoint, else the latest, else the best."""
         return next((path for name in CHECKPOINTS if (path := self.folder / name).is_file()), None)
+
+    @property
+    def device(self) -> str:
+        """The device it was trained on, as in nnU-Net's debug.json; empty if unknown."""
+        try:
+            debug = read_json(self.folder / "debug.json", expect=dict)
+        except PancextError:
+            return ""
+        return str(debug.get("gpu_name") or debug.get("device") or "")
 
     @property
     def is_of_training_cases(self) -> bool:

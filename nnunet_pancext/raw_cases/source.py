@@ -13,8 +13,9 @@ PLAIN, COMPRESSED = ".nii", ".nii.gz"  # some browsers and unpackers decompress 
 class SourceCase:
     """One image, and its label unless the case is unlabelled. Files may be missing on disk.
 
-    `series` are the DICOM files of the image, in any order; `image` is then their folder. `patient` is empty
-    where each case is a patient; `held_out` marks a case of the source's own test set.
+    `series` are the files among which the image's DICOM series is found, in any order; `image` is then their
+    folder. `patient` is empty where each case is a patient; `held_out` marks a case of the source's own test
+    set.
     """
 
     case_id: str

@@ -1,6 +1,5 @@
 """The paper's figures beside ours and stock nnU-Net's, as text, Markdown and CSV."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.csv_table import write_csv
 from nnunet_pancext.io.files import atomic_path, read_json
 from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.pages.text_table import text_table
@@ -124,13 +124,17 @@ def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: 
         out.mkdir(parents=True, exist_ok=True)
         with atomic_path(page) as partial:
             partial.write_text(_page(paper, comparisons), encoding="utf-8")
-        with atomic_path(table) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["dataset", "configuration", "folds", *ComparisonRow._fields])
-            for comparison in comparisons:
-                run = comparison.run
-                setting = (run.dataset.folder, run.configuration, " ".join(run.folds))
-                writer.writerows([*setting, *row] for row in comparison.rows)
+        rows = [
+            {
+                "dataset": comparison.run.dataset.folder,
+                "configuration": comparison.run.configuration,
+                "folds": " ".join(comparison.run.folds),
+                **row._asdict(),
+            }
+            for comparison in comparisons
+            for row in comparison.rows
+        ]
+        write_csv(table, ["dataset", "configuration", "folds", *ComparisonRow._fields], rows)
     except OSError as error:
         raise PancextError(f"cannot write to {out}: {error.strerror}. Give another --out.") from error
     return [page, table]

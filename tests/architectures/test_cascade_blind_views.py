@@ -1,7 +1,5 @@
 """The effect on nnU-Net's average of views in which stage 2 did not run."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

@@ -1,7 +1,5 @@
 """The cascade under `torch.compile`: few graphs, whatever the windows."""
 
-from __future__ import annotations
-
 import random
 
 import torch

@@ -1,7 +1,5 @@
 """How the stages of the pancreatic-tumour network are connected: windows, inputs and outputs of stage 2."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

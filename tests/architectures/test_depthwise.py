@@ -1,7 +1,5 @@
 """Depthwise convolutions equal PyTorch's, in value and in every gradient."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

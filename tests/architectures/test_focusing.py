@@ -1,7 +1,5 @@
 """The blocks of localization and focusing against the published equations, written out in float64."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from contracts.convolutions import convolutions

@@ -1,7 +1,5 @@
 """Attention that takes the place of the non-local one: against the papers' formulas and other libraries."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

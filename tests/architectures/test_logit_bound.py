@@ -1,7 +1,5 @@
 """However sure a network is, nnU-Net's prediction can add its logits up."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from contracts.made_preprocessed import made_dataset_json, made_plans

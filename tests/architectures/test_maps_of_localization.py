@@ -1,7 +1,5 @@
 """Maps that networks with localization show of themselves: what steers their later parts."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet

@@ -1,7 +1,5 @@
 """MONAI's networks behind the interface of the package's own: the same weights, the same numbers."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

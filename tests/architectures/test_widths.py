@@ -1,7 +1,5 @@
 """The number of channels of the finest level, as every network takes it."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

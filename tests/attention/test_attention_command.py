@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import functools
 import json
 import re
@@ -32,6 +30,8 @@ from nnunet_pancext.trainers import (
     SegResNetNLTrainer,
     find_trainer,
 )
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
 SMALL = {

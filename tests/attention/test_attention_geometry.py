@@ -1,7 +1,5 @@
 """With a network whose attention is the image itself, misplaced maps differ from the image."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

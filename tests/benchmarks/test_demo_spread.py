@@ -1,7 +1,5 @@
 """The benchmark of the demo's spread runs the demo and adds up what it wrote."""
 
-from __future__ import annotations
-
 import importlib
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The benchmark of prediction builds its networks with small patches, and its made case is what it says."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 

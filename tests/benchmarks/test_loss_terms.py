@@ -1,7 +1,5 @@
 """The benchmark of the loss terms builds the network that it measures."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 

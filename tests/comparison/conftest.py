@@ -1,21 +1,14 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 from made_results import Tree, make_tree
 
-from nnunet_pancext.comparison.output import side_by_side
-
 VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def coarse_figures():
-    """Draw figures with few pixels: these tests look at pages, those in tests/figures at figures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(side_by_side, "PIXELS_PER_INCH", 40)
-        yield
+def _coarse(coarse_figures: None) -> None:
+    """These tests look at pages."""
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Comparisons made of given scores, and what the writers make of them."""
 
-from __future__ import annotations
-
 import math
 import re
 from base64 import b64decode

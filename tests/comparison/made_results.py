@@ -1,7 +1,5 @@
 """A tree of nnU-Net's folders with trained models: tiny label maps, logs as nnU-Net writes them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

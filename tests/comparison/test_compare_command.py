@@ -1,7 +1,5 @@
 """`pancext compare`, the whole of it, on a made tree of nnU-Net's results."""
 
-from __future__ import annotations
-
 import csv
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a model costs, from its plan and its logs."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A comparison as LaTeX: balanced tables, no mean marked best that leaves cases out."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

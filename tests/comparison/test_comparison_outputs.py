@@ -1,7 +1,5 @@
 """Page, text and pictures of a comparison: what is escaped, what stands where, and that files are whole."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re
@@ -9,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contracts.chromium import open_page
 from made_comparison import DASH, INF, NAN, Page, charts_of, compared, comparison, cost, latex, page
 
 from nnunet_pancext.comparison.output import files as comparison_files
@@ -72,11 +69,11 @@ def test_the_case_table_sorts_by_numbers(content):
     assert re.search(r'data-value="0.3\d*">0.300</td><td data-value="0.4\d*">0.400</td>', table)
 
 
-def test_the_page_in_a_browser(plain_page):
+def test_the_page_in_a_browser(browser, plain_page):
     def first(column: int) -> str:
         return f"document.querySelector('.sortable tbody tr').cells[{column}].textContent"
 
-    with open_page(plain_page) as shown:
+    with browser.open(plain_page) as shown:
         assert shown.errors == []
         assert shown.run(first(0)) == "case_00"
         sort = "document.querySelectorAll('.sortable thead button')[4].click()"
@@ -88,11 +85,11 @@ def test_the_page_in_a_browser(plain_page):
         assert shown.errors == []
 
 
-def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(tmp_path):
+def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(browser, tmp_path):
     one = compared({"A": {"hd95_mm": [INF, 5.0, 2.0, NAN]}, "B": {"hd95_mm": [3.0, INF, 4.0, 1.0]}})
     page(tmp_path, one)
     rows = "[...document.querySelectorAll('.sortable tbody tr')]"
-    with open_page(tmp_path / "page.html") as shown:
+    with browser.open(tmp_path / "page.html") as shown:
         orders = []
         for _ in range(2):
             shown.run("document.querySelectorAll('.sortable thead button')[6].click()")
@@ -200,8 +197,8 @@ def wide_page(tmp_path_factory):
 WIDTHS = "[{}].map(part => [part.scrollWidth, part.clientWidth])"
 
 
-def test_a_printed_comparison_has_every_column(wide_page):
-    with open_page(wide_page) as shown:
+def test_a_printed_comparison_has_every_column(browser, wide_page):
+    with browser.open(wide_page) as shown:
         shown.print_on_a4()
         wide = "document.documentElement, ...document.querySelectorAll('.scroll')"
         sizes = shown.run(WIDTHS.format(wide))
@@ -212,8 +209,8 @@ def test_a_printed_comparison_has_every_column(wide_page):
     assert all(needed <= there for needed, there in sizes)
 
 
-def test_a_narrow_screen_scrolls_tables_and_not_the_page(wide_page):
-    with open_page(wide_page) as shown:
+def test_a_narrow_screen_scrolls_tables_and_not_the_page(browser, wide_page):
+    with browser.open(wide_page) as shown:
         shown.call(
             "Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False
         )
@@ -224,8 +221,8 @@ def test_a_narrow_screen_scrolls_tables_and_not_the_page(wide_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_comparison_is_read_in_light_and_dark(wide_page, scheme):
-    with open_page(wide_page) as shown:
+def test_a_comparison_is_read_in_light_and_dark(browser, wide_page, scheme):
+    with browser.open(wide_page) as shown:
         shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         paper = shown.run("getComputedStyle(document.body).backgroundColor")
         # text of the page and of a table; tests/figures/test_charts.py is about that of charts
@@ -234,8 +231,8 @@ def test_a_comparison_is_read_in_light_and_dark(wide_page, scheme):
     assert all((ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink) for ink in inks)
 
 
-def test_the_filter_of_a_comparison_hides_other_cases(wide_page):
-    with open_page(wide_page) as shown:
+def test_the_filter_of_a_comparison_hides_other_cases(browser, wide_page):
+    with browser.open(wide_page) as shown:
         shown.run(
             "{const i = document.querySelector('input[type=search]');"
             "i.value = 'CASE_07'; i.dispatchEvent(new Event('input'))}"

@@ -1,7 +1,5 @@
 """What a comparison's page shows of cases and trainings, and `pancext report` on its folder."""
 
-from __future__ import annotations
-
 import math
 import re
 from base64 import b64decode
@@ -9,7 +7,6 @@ from base64 import b64decode
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from contracts.chromium import open_page
 from made_results import DATASET, ENDING, SHAPE, SPACING, add_model, make_tree
 from sklearn.metrics import average_precision_score
 
@@ -72,7 +69,7 @@ def compare(out, *options):
     return (out / "comparison.html").read_text(encoding="utf-8")
 
 
-def test_the_page_shows_cases_and_trainings(compared):
+def test_the_page_shows_cases_and_trainings(browser, compared):
     page = (compared / "comparison.html").read_text(encoding="utf-8")
     assert "Worst, median and best case of A" in page
     assert re.findall(r"</b> · (\w+) by the Dice of foreground: A [\d.]+, B [\d.]+<", page) == [
@@ -81,7 +78,7 @@ def test_the_page_shows_cases_and_trainings(compared):
     # the mean of both folds: 1.5, 1.0 and 0.25
     assert "Loss of training patches. loss by epoch; A: 0.25 to 1.5, median 1; B: 0.25 to 1.5" in page
     assert "Pseudo Dice of validation patches. Dice, moving average by epoch; A: 0 to 0.095" in page
-    with open_page(compared / "comparison.html") as shown:
+    with browser.open(compared / "comparison.html") as shown:
         assert shown.errors == []
         sizes = shown.run("[...document.images].map(i => i.complete && i.naturalWidth)")
     assert len(sizes) >= 6
@@ -101,7 +98,7 @@ def with_probabilities(trained):
     return trained
 
 
-def test_a_precision_recall_curve_is_of_the_voxels_of_all_cases(with_probabilities, tmp_path):
+def test_a_precision_recall_curve_is_of_the_voxels_of_all_cases(browser, with_probabilities, tmp_path):
     tree, out = with_probabilities, tmp_path / "out"
     page = compare(out, "--metrics", "dice", "average_precision")
     for label, values in (("foreground", (1, 2)), ("pancreas", (1,)), ("tumour", (2,))):
@@ -116,7 +113,7 @@ def test_a_precision_recall_curve_is_of_the_voxels_of_all_cases(with_probabiliti
                 truths.append(np.isin(truth, values).ravel())
             expected = average_precision_score(np.concatenate(truths), np.concatenate(probabilities))
             assert float(told) == pytest.approx(expected, abs=2e-3)
-    with open_page(out / "comparison.html") as shown_page:
+    with browser.open(out / "comparison.html") as shown_page:
         assert shown_page.errors == []
     statistics = (out / "statistics.csv").read_text(encoding="utf-8")
     assert re.search(r"^B,tumour,average_precision,all,8,0,0\.\d+", statistics, re.MULTILINE)

@@ -1,7 +1,5 @@
 """The patient of each case."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The statistics against scipy, published examples, brute force and numbers by hand."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations, product
 

@@ -1,7 +1,5 @@
 """Rows of a comparison: what is described, what is tested, and what the reader is warned of."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Groups of cases by true size."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -3,8 +3,6 @@
 `ArchitectureContract` is for networks that take the plan's strides, `NetworkContract` for any.
 """
 
-from __future__ import annotations
-
 from math import ceil, prod
 from typing import Any
 

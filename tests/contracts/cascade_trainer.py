@@ -1,7 +1,5 @@
 """The contract of the trainers of the two-stage network for pancreatic tumours."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from contracts.trainer import TrainerContract

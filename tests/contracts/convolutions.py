@@ -1,7 +1,5 @@
 """What convolutions a module has, to be compared with what a paper says."""
 
-from __future__ import annotations
-
 from torch import nn
 
 

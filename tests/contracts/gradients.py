@@ -1,7 +1,5 @@
 """Which parameters of a network learn: those whose gradient is more than rounding."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

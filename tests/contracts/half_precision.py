@@ -3,8 +3,6 @@
 This torch's bf16 convolutions of volumes crash or give NaN at random on some CPUs, whatever the network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,15 +1,37 @@
-"""nnU-Net's own commands as a user runs them, in folders of their own."""
+"""nnU-Net's own commands in folders of their own, each in a new process.
 
-from __future__ import annotations
+A command's imports take longer than its work on a few small cases. `start` and `run` therefore fork a process
+that has imported nnU-Net already; `run_script` runs the installed script, as a user does.
+"""
 
+import multiprocessing
 import os
 import subprocess
+import sys
 import sysconfig
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import entry_points
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+import pytest
+
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-SEED = "3"
+IMPORTED = (
+    "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints",
+    "nnunetv2.run.run_training",
+    "nnunetv2.inference.predict_from_raw_data",
+    "nnunet_pancext.trainers",
+)
+# nnU-Net uses all processors on a CPU despite the first of these: its threads should not spin.
+QUIET_THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+SETTINGS = {
+    "nnUNet_def_n_proc": "1",  # each further one takes longer to start than to do its work
+    "PANCEXT_SEED": "3",
+    **QUIET_THREADS,
+}
 
 
 @dataclass(frozen=True)
@@ -23,36 +45,78 @@ class Project:
     def raw(self) -> Path:
         return self.root / "raw" / "Dataset007_Pancreas"
 
-    def with_results(self, name: str) -> Project:
+    def with_results(self, name: str) -> "Project":
         return replace(self, results=self.root / name)
 
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")}
-        return {
-            **kept,
-            "nnUNet_raw": str(self.root / "raw"),
-            "nnUNet_preprocessed": str(self.root / "preprocessed"),
-            "nnUNet_results": str(self.results),
-            "nnUNet_def_n_proc": "1",  # each further one takes longer to start than to do its work
-            "PANCEXT_SEED": SEED,
-            "OMP_NUM_THREADS": "1",
-            # nnU-Net uses all processors on a CPU despite the line above: its threads should not spin.
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
-
-    def start(self, command: str, *arguments: object) -> subprocess.Popen[str]:
-        words = [str(SCRIPTS / command), *map(str, arguments)]
-        self.results.mkdir(parents=True, exist_ok=True)
-        log = (self.results / f"{command}.log").open("w")
-        return subprocess.Popen(
-            words, env=self.environment(), stdout=log, stderr=subprocess.STDOUT, text=True
-        )
+    def start(self, command: str, *arguments: object) -> ForkServerProcess:
+        """Start a command and return its process; its output goes to the file `log`."""
+        words = [command, *map(str, arguments)]
+        process = _context().Process(target=_call, args=(words, self._folders(), self.log(command)))
+        process.start()
+        return process
 
     def run(self, command: str, *arguments: object) -> str:
-        code = self.start(command, *arguments).wait(timeout=900)
-        output = (self.results / f"{command}.log").read_text()
-        assert code == 0, f"{command} {arguments} ended with {code}:\n{output[-3000:]}"
-        return output
+        """Run a command, which must succeed, and return its output."""
+        process = self.start(command, *arguments)
+        process.join(timeout=900)
+        code = process.exitcode
+        process.kill()  # one that has not ended by then
+        return self._output(command, arguments, code)
+
+    def run_script(self, command: str, *arguments: object, exit_code: int = 0) -> str:
+        """Run a command's script, which must end with `exit_code`, and return its output."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")}
+        with self.log(command).open("w") as log:
+            code = subprocess.run(
+                [SCRIPTS / command, *map(str, arguments)],
+                env={**kept, **SETTINGS, **self._folders()},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=900,
+            ).returncode
+        return self._output(command, arguments, code, exit_code)
+
+    def log(self, command: str) -> Path:
+        self.results.mkdir(parents=True, exist_ok=True)
+        return self.results / f"{command}.log"
 
     def model(self, trainer: str, configuration: str) -> Path:
         return self.results / self.raw.name / f"{trainer}__nnUNetPlans__{configuration}"
+
+    def _folders(self) -> dict[str, str]:
+        return {
+            "nnUNet_raw": str(self.root / "raw"),
+            "nnUNet_preprocessed": str(self.root / "preprocessed"),
+            "nnUNet_results": str(self.results),
+        }
+
+    def _output(
+        self, command: str, arguments: tuple[object, ...], code: int | None, expected: int = 0
+    ) -> str:
+        output = self.log(command).read_text()
+        assert code == expected, f"{command} {arguments} ended with {code}:\n{output[-3000:]}"
+        return output
+
+
+@cache
+def _context() -> ForkServerContext:
+    """Start the process from which commands are forked, without this one's variables for nnU-Net."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*IMPORTED])
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("nnUNet_")]:
+            patch.delenv(name)
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        forkserver.ensure_running()
+    return context
+
+
+def _call(words: list[str], folders: dict[str, str], log: Path) -> None:
+    os.environ.update({**SETTINGS, **folders})
+    with log.open("w") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    sys.argv = words
+    (script,) = entry_points(group="console_scripts", name=words[0])
+    sys.exit(script.load()())

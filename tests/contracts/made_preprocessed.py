@@ -1,7 +1,5 @@
 """A preprocessed nnU-Net dataset made directly, so that a trainer can be tried in seconds."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How large the tensors are that a computation keeps for its backward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """A narrow two-stage cascade, and what its stages find."""
 
-from __future__ import annotations
-
 import torch
 
 from nnunet_pancext.architectures import PancreasTumorCascade

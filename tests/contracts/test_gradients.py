@@ -1,7 +1,5 @@
 """The contract's own check: it finds what is cut off, and excuses what a layer takes away by definition."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from contracts.gradients import idle_parameters

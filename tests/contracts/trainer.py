@@ -3,8 +3,6 @@
 `LossContract` is for a trainer of nnU-Net's own network that changes the loss alone.
 """
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 
@@ -52,7 +50,7 @@ class ContinuedRunContract:
         make_preprocessed(tmp_path)
         return tmp_path
 
-    def variant(self, suffixes: str = "_3epochs_2iterations") -> type[PancextTrainer]:
+    def variant(self, suffixes: str = "_3epochs_1iterations") -> type[PancextTrainer]:
         found = trainers.find_trainer(self.trainer.__name__ + self.recipe + suffixes)
         assert found is not None
         return found

@@ -1,7 +1,5 @@
 """Further channels of a case are checked like the first."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

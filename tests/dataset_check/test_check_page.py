@@ -1,7 +1,5 @@
 """The page of a check: pictures of volumes and of slices, and a table that sorts."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """`pancext check` finds faults of a dataset by case and reports the worst case first."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -18,6 +16,8 @@ from nnunet_pancext.dataset_check.check import inspect_dataset
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.phantom import write_phantom_dataset
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 
 @pytest.fixture(scope="module")

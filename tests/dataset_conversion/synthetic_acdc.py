@@ -1,7 +1,5 @@
 """Small made downloads of ACDC."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

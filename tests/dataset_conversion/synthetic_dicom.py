@@ -1,7 +1,5 @@
 """DICOM series made from an array, by pydicom and by SimpleITK."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,11 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from nnunet_pancext.raw_cases.dicom_search import find_ct_series
+from nnunet_pancext.raw_cases.dicom_series import DicomSeries, open_series
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -100,7 +102,7 @@ def write_with_simpleitk(
 
 
 def edit(path: Path, **fields: Any) -> None:
-    """Set fields of a file, or remove those whose value is None."""
+    """Set fields of a file, or remove those whose value is None; "" leaves the field without a value."""
     data = pydicom.dcmread(path)
     for name, value in fields.items():
         if value is None:
@@ -108,3 +110,56 @@ def edit(path: Path, **fields: Any) -> None:
         else:
             setattr(data, name, value)
     data.save_as(path)
+
+
+def add_object(folder: Path, sop_class: str, modality: str = "", *, frames: int = 0, **fields: Any) -> Path:
+    """Write an object without pixels beside the slices, of their series if there are any; return its file."""
+    slices = sorted(folder.glob("*.dcm")) if folder.is_dir() else []
+    folder.mkdir(parents=True, exist_ok=True)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = folder / f"object of class {sop_class}.dcm"
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID, data.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
+    data.SeriesInstanceUID = pydicom.dcmread(slices[0]).SeriesInstanceUID if slices else generate_uid()
+    if modality:
+        data.Modality = modality
+    if frames:
+        data.NumberOfFrames, data.Rows, data.Columns = frames, 8, 10
+    for name, value in fields.items():
+        setattr(data, name, value)
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def replace_bytes(path: Path, old: bytes, new: bytes) -> None:
+    """Replace what occurs once in a file."""
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+
+
+def compress_to_jpeg2000(path: Path, *, syntax: str | None = None, share: float = 1) -> None:
+    """Compress the pixels without loss; `syntax` is what the header claims, `share` how much is kept."""
+    data = pydicom.dcmread(path)
+    stored = np.frombuffer(data.PixelData, np.int16).reshape(data.Rows, data.Columns)
+    scratch = path.with_suffix(".jpeg2000")
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG2000")
+    writer.SetFileName(str(scratch))
+    writer.Execute(sitk.GetImageFromArray(stored[None]))
+    compressed = pydicom.dcmread(scratch)
+    scratch.unlink()
+    frame = next(generate_frames(compressed.PixelData, number_of_frames=1))
+    data.PixelData = encapsulate([frame[: int(share * len(frame) / 2) * 2]])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = syntax or compressed.file_meta.TransferSyntaxUID
+    data.save_as(path)
+
+
+def opened(files: Sequence[Path], *, root: Path) -> DicomSeries:
+    """Return the only CT series of the files."""
+    return open_series(find_ct_series(files, root=root).only_series(root=root), root=root)

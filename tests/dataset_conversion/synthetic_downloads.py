@@ -1,7 +1,5 @@
 """A small synthetic download of every layout that can be converted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

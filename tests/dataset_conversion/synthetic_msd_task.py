@@ -1,7 +1,5 @@
 """Small made datasets in the layout of MSD Task07_Pancreas, quirks included."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

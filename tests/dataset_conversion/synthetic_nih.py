@@ -1,7 +1,5 @@
 """Small made downloads of NIH Pancreas-CT: DICOM series and labels with a header of their own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Small made folders of slices as pictures, with masks."""
 
-from __future__ import annotations
-
 import numpy as np
 import SimpleITK as sitk
 

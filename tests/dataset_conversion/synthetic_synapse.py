@@ -1,7 +1,5 @@
 """Small made downloads of the multi-organ CT of Synapse."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """ACDC: frames become cases, and a patient stays on one side of every split."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

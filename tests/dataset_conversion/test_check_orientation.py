@@ -1,7 +1,5 @@
 """`--check-orientation` on a dataset whose images and labels are both NIfTI."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

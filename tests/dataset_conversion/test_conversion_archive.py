@@ -1,7 +1,5 @@
 """Archives: extracted safely, removed afterwards, damaged or hostile ones refused."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import shutil

@@ -1,7 +1,5 @@
 """Every kind of bad case is named, left out, and stops a strict conversion."""
 
-from __future__ import annotations
-
 import gzip
 import shutil
 from collections.abc import Callable

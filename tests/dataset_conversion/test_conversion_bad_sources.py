@@ -1,7 +1,5 @@
 """Sources and targets that cannot work: a clear error, nothing at the target."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

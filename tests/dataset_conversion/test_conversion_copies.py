@@ -1,7 +1,5 @@
 """Files that need no change are the source's own: hard-linked, or copied where that is wanted or needed."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

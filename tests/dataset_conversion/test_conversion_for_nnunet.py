@@ -1,7 +1,5 @@
 """nnU-Net accepts what the conversion makes, also of a real CT."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A conversion that is killed and run again ends like one that never was, and does no finished case twice."""
 
-from __future__ import annotations
-
 import hashlib
 import multiprocessing
 import os

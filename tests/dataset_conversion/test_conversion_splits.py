@@ -1,7 +1,5 @@
 """Which cases train: nnU-Net's own folds, or a fixed hold-out."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

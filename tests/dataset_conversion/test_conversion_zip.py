@@ -1,7 +1,5 @@
 """Zip archives, harmless and hostile."""
 
-from __future__ import annotations
-
 import stat
 import struct
 import zipfile

@@ -1,7 +1,5 @@
 """`pancext convert msd` parses, converts and prints a summary."""
 
-from __future__ import annotations
-
 import argparse
 from importlib import import_module
 from inspect import signature

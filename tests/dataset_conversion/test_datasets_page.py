@@ -1,7 +1,5 @@
 """docs/datasets.md describes what the command offers."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

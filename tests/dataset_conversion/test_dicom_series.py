@@ -1,15 +1,21 @@
 """DICOM files become one volume in HU, or are refused by name."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_dicom import edit, write_with_pydicom, write_with_simpleitk
+from synthetic_dicom import (
+    compress_to_jpeg2000,
+    edit,
+    opened,
+    replace_bytes,
+    write_with_pydicom,
+    write_with_simpleitk,
+)
 
-from nnunet_pancext.raw_cases.dicom_series import BadSeries, open_series, read_series
+from nnunet_pancext.raw_cases.dicom_series import read_series
+from nnunet_pancext.raw_cases.dicom_slices import BadSeries
 
 SPACING, ORIGIN = (0.8, 0.7, 2.5), (-170.5, 12.25, 40.0)
 
@@ -21,7 +27,7 @@ def hu():
 
 def volume_of(files, root):
     shuffled = random.Random(1).sample(list(files), len(files))
-    return read_series(open_series(shuffled, root=root))
+    return read_series(opened(shuffled, root=root), root=root)
 
 
 @pytest.mark.parametrize("write", [write_with_pydicom, write_with_simpleitk])
@@ -36,7 +42,7 @@ def test_hu_and_geometry_are_those_written(tmp_path, hu, write):
 def test_slices_are_ordered_by_position_and_not_by_name(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu)
     assert sorted(files) == files[::-1]
-    assert open_series(sorted(files), root=tmp_path).files == tuple(files)
+    assert opened(sorted(files), root=tmp_path).files == tuple(files)
 
 
 def test_slope_and_intercept_are_those_of_each_slice(tmp_path):
@@ -70,10 +76,36 @@ def test_no_slice_is_forced_into_the_number_type_of_another(tmp_path, slopes, in
     np.testing.assert_allclose(volume.GetOrigin(), ORIGIN, atol=1e-5)
 
 
-def test_without_slope_and_intercept_values_are_hu(tmp_path, hu):
+ONE_OR_ALL = {"one slice": slice(2, 3), "some slices": slice(1, 4), "all slices": slice(None)}
+
+
+@pytest.mark.parametrize("which", ONE_OR_ALL.values(), ids=ONE_OR_ALL)
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"RescaleSlope": None, "RescaleIntercept": None}, "RescaleSlope and RescaleIntercept"),
+        ({"RescaleSlope": None}, "RescaleSlope"),
+        ({"RescaleIntercept": None}, "RescaleIntercept"),
+        ({"RescaleSlope": "", "RescaleIntercept": ""}, "RescaleSlope and RescaleIntercept"),
+        ({"RescaleIntercept": ""}, "RescaleIntercept"),
+    ],
+    ids=str,
+)
+def test_slices_without_rescaling_are_refused(tmp_path, hu, fields, named, which):
+    """Their values would be 1024 too high if the scanner stored them without sign."""
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files[which]:
+        edit(path, **fields)
+    with pytest.raises(BadSeries) as caught:
+        opened(files, root=tmp_path)
+    first, count = min(files[which]).name, len(files[which])
+    assert caught.value.kind == "no rescaling to HU"
+    assert str(caught.value).startswith(f"{first} lacks {named}; {count} of 6 slices lack")
+    assert "Export or download the series again with both tags" in str(caught.value)
+
+
+def test_slope_1_and_intercept_0_say_that_values_are_hu(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu, intercept=0)
-    for path in files:
-        edit(path, RescaleSlope=None, RescaleIntercept=None)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(volume_of(files, tmp_path)), hu)
 
 
@@ -107,6 +139,10 @@ def replace_by_text(path):
     path.write_text("a note")
 
 
+def empty(path):
+    path.write_bytes(b"")
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:200])
 
@@ -120,38 +156,34 @@ def field_of_unknown_kind(path):
     replace_bytes(path, b"\x20\0\x32\0DS", b"\x20\0\x32\0QQ")
 
 
-def replace_bytes(path, old, new):
-    content = path.read_bytes()
-    assert content.count(old) == 1
-    path.write_bytes(content.replace(old, new))
-
-
-def without_pixels(path):
-    edit(path, PixelData=None)
-
-
 @pytest.mark.parametrize(
     ("kind", "words", "damage"),
     [
-        ("not DICOM", "1-004.dcm is not a DICOM file", replace_by_text),
+        (
+            "not DICOM",
+            "1-004.dcm is not a complete DICOM file, .* Download or extract it again",
+            replace_by_text,
+        ),
+        ("not DICOM", "1-004.dcm is not a complete DICOM file, .* Download or extract it again", empty),
         ("incomplete header", "1-004.dcm lacks SeriesInstanceUID", cut),
         (
             "mixed series",
-            "1-004.dcm is not of the largest",
+            r"2 CT series: .* \(5 file\(s\), such as 1-001.dcm\), 1.2 \(1 file.*1-004.dcm\). Keep",
             lambda path: edit(path, SeriesInstanceUID="1.2"),
         ),
         (
-            "localizer",
-            "1-004.dcm is a scout image",
+            "slices missing",
+            "1-005.dcm and 1-003.dcm are 5.00 mm apart",
             lambda path: edit(path, ImageType=["A", "B", "LOCALIZER"]),
         ),
         ("multi-frame DICOM", "1-004.dcm holds 4 frames", lambda path: edit(path, NumberOfFrames=4)),
         (
             "incomplete header",
-            "1-004.dcm lacks ImagePositionPatient",
+            "1-004.dcm lacks ImagePositionPatient, .* Remove the file if it is not a slice",
             lambda path: edit(path, ImagePositionPatient=None),
         ),
         ("incomplete header", "which do not define a slice", lambda path: edit(path, PixelSpacing=[0, 0.8])),
+        ("unreadable slice", "1-004.dcm cannot be read", lambda path: edit(path, PixelSpacing=0.8)),
         (
             "incomplete header",
             "1-004.dcm has the rescale slope 0 and intercept -1024, which do not give HU",
@@ -166,7 +198,7 @@ def without_pixels(path):
         ),
         (
             "slices differ in size",
-            r"1-004.dcm has \(10, 7\) pixels, .* \(10, 8\)",
+            r"1-004.dcm has \(10, 7\) pixels, .* \(10, 8\) pixels. Put each series into a folder",
             lambda path: edit(path, Rows=7),
         ),
         (
@@ -181,12 +213,12 @@ def without_pixels(path):
         ),
         (
             "two slices at one position",
-            "1-004.dcm and 1-003.dcm are both at 47.50 mm",
+            "1-003.dcm and 1-004.dcm are both at 47.50 mm. Remove",
             lambda path: edit(path, ImagePositionPatient=[-170.5, 12.25, 47.5]),
         ),
         (
             "slices missing",
-            "1-005.dcm and 1-003.dcm are 5.00 mm apart, other slices 2.50 mm",
+            "1-005.dcm and 1-003.dcm are 5.00 mm apart, other slices 2.50 mm: 1 missing. Download",
             lambda path: path.unlink(),
         ),
     ],
@@ -195,17 +227,8 @@ def test_a_bad_slice_is_refused_by_name(tmp_path, hu, kind, words, damage):
     files = write_with_pydicom(tmp_path, hu)
     damage(files[2])
     with pytest.raises(BadSeries, match=words) as caught:
-        open_series([path for path in files if path.exists()], root=tmp_path)
+        opened([path for path in files if path.exists()], root=tmp_path)
     assert caught.value.kind == kind
-
-
-def test_other_modalities_are_refused(tmp_path, hu):
-    files = write_with_pydicom(tmp_path, hu)
-    for path in files:
-        edit(path, Modality="MR")
-    with pytest.raises(BadSeries, match="has modality MR") as caught:
-        open_series(files, root=tmp_path)
-    assert caught.value.kind == "not CT"
 
 
 def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path, hu):
@@ -213,7 +236,7 @@ def test_a_tilted_gantry_is_refused_with_its_angle(tmp_path, hu):
     for index, path in enumerate(files):
         edit(path, ImagePositionPatient=[-170.5, 12.25 + 0.5 * index, 40 + 2.5 * index])
     with pytest.raises(BadSeries, match=r"shifted by 2.5 mm .* tilt of 11.3 degrees") as caught:
-        open_series(files, root=tmp_path)
+        opened(files, root=tmp_path)
     assert caught.value.kind == "gantry tilt"
 
 
@@ -222,16 +245,70 @@ def test_rows_and_columns_at_another_angle_are_refused(tmp_path, hu):
     for path in files:
         edit(path, ImageOrientationPatient=[1, 0, 0, 0.5, 0.5, 0])
     with pytest.raises(BadSeries, match="not perpendicular"):
-        open_series(files, root=tmp_path)
+        opened(files, root=tmp_path)
 
 
 def test_one_slice_is_not_a_volume(tmp_path, hu):
     with pytest.raises(BadSeries, match="is the only slice"):
-        open_series(write_with_pydicom(tmp_path, hu[:1]), root=tmp_path)
+        opened(write_with_pydicom(tmp_path, hu[:1]), root=tmp_path)
 
 
-def test_slices_without_pixels_are_refused(tmp_path, hu):
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def without_pixels(path):
+    edit(path, PixelData=None)
+
+
+def of_unknown_syntax(path):
+    replace_bytes(path, b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0")
+
+
+def of_syntax_without_decoder(path):
+    compress_to_jpeg2000(path, syntax="1.2.840.10008.1.2.4.100")
+
+
+def half_of_the_code_stream(path):
+    compress_to_jpeg2000(path, share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (cut_short, r"the file is damaged or cut short \(.*Download or extract the file again"),
+        (without_pixels, "the file holds none, or is cut short. Download or extract the file again"),
+        (of_unknown_syntax, "the unknown syntax 1.2.840.10008.1.2.9. Export the series without compression"),
+        (
+            of_syntax_without_decoder,
+            r"stored as MPEG2 .*\(1.2.840.10008.1.2.4.100\). Export .* without compression",
+        ),
+        (half_of_the_code_stream, r"damaged, .* stored as JPEG 2000 .* or download the file again"),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 3, 5])
+def test_a_slice_with_damaged_pixels_is_refused_by_name(tmp_path, hu, damage, words, at):
     files = write_with_pydicom(tmp_path, hu)
-    without_pixels(files[3])
-    with pytest.raises(BadSeries, match="the pixels cannot be read"):
-        read_series(open_series(files, root=tmp_path))
+    damage(files[at])
+    series = opened(files, root=tmp_path)
+    with pytest.raises(
+        BadSeries, match=f"the pixels of {files[at].name} cannot be read: .*{words}"
+    ) as caught:
+        read_series(series, root=tmp_path)
+    assert caught.value.kind == "unreadable slice"
+    assert "0x" not in str(caught.value)
+
+
+def test_other_damaged_slices_are_named_too(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    cut_short(files[4])
+    without_pixels(files[1])
+    with pytest.raises(BadSeries, match=r"of 1-005.dcm cannot .* 1 more cannot be read: 1-002.dcm"):
+        read_series(opened(files, root=tmp_path), root=tmp_path)
+
+
+def test_jpeg_2000_gives_the_same_hu(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files[1:]:
+        compress_to_jpeg2000(path)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(volume_of(files, tmp_path)), hu)

@@ -1,7 +1,5 @@
 """ITK has one file at a time, and its format is named: in several threads it can end the process."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,8 @@ from synthetic_downloads import LAYOUTS
 from nnunet_pancext.dataset_check import check_dataset
 from nnunet_pancext.io import images as image_io
 from nnunet_pancext.io.images import format_of
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
 
 
 @pytest.mark.parametrize(

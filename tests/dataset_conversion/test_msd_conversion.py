@@ -1,7 +1,5 @@
 """What `convert_msd` makes of a sound Task07 folder."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,17 +1,16 @@
 """NIH Pancreas-CT: DICOM series and labels of another orientation become one dataset."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
+import warnings
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_dicom import edit, write_with_pydicom
+from synthetic_dicom import add_object, edit, replace_bytes, write_with_pydicom
 from synthetic_nih import SPACING, SyntheticDownload, synthetic_ct, write_label
 
 from nnunet_pancext.cli.main import main
@@ -213,7 +212,11 @@ def tilted(download):
 @pytest.mark.parametrize(
     ("damage", "kind", "words"),
     [
-        (second_series, "several series", "2 folders of DICOM files: .*other .10 files."),
+        (
+            second_series,
+            "several series",
+            r"2 CT series: .*99667/1-001.dcm\), .*other/1-001.dcm\). Keep the one",
+        ),
         (label_of_another_size, "size differs", r"label0002.nii.gz: the label's size \(24, 24, 9\)"),
         (label_empty, "label empty", "label0002.nii.gz: the label has no foreground"),
         (label_cut, "label unreadable", "label0002.nii.gz is cut short"),
@@ -228,8 +231,8 @@ def tilted(download):
         (label_twice, "duplicate id", "are labels of one patient"),
         (label_missing, "label missing", "there is no label0002.nii.gz"),
         (slice_missing, "slices missing", r"PANCREAS_0002/.*dcm are 2.00 mm apart"),
-        (slice_of_another_series, "mixed series", "2 series in one folder"),
-        (slice_is_text, "not DICOM", "1-999.dcm is not a DICOM file"),
+        (slice_of_another_series, "mixed series", r"2 CT series: .*9 file.*, 1.2.3 \(1 file"),
+        (slice_is_text, "not DICOM", "1-999.dcm is not a complete DICOM file"),
         (tilted, "gantry tilt", "a gantry tilt of 11.3 degrees"),
     ],
 )
@@ -242,6 +245,51 @@ def test_a_bad_case_is_left_out_by_name(download, raw_root, damage, kind, words)
     with pytest.raises(PancextError, match="--strict: 1 problem"):
         convert(download, raw_root / "strict", strict=True)
     assert not (raw_root / "strict" / result.folder.name).exists()
+
+
+def test_warnings_reach_the_output_and_the_report(download, raw_root, capsys):
+    add_object(download.series(1), "1.2.840.10008.5.1.4.1.1.66.4", "SEG", frames=3)
+    (download.patient(1) / "LICENSE.txt").write_text("CC BY 3.0")
+    for index, path in enumerate(sorted(download.series(2).iterdir(), reverse=True)):
+        edit(path, ImagePositionPatient=[-170.5, 12.25, 40 + index + 0.04 * (index % 2)])
+    for path in download.series(13).iterdir():
+        edit(path, SeriesInstanceUID="")
+    assert main(["convert", "nih", str(download.images), str(download.labels), "--out", str(raw_root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    report = json.loads((raw_root / "Dataset082_NIHPancreas" / "conversion_report.json").read_text())
+    assert "cases     3 training, 0 test (6 converted files)" in lines
+    reported = {(warning["case"], warning["kind"]): warning["message"] for warning in report["warnings"]}
+    for (case, kind), words in {
+        ("PANCREAS_0001", "files passed over"): r"in 2 of 12 files \(1 Segmentation \(SEG\): .*LICENSE.txt",
+        ("PANCREAS_0002", "uneven slices"): r"the largest deviation is 0.04 mm",
+        ("PANCREAS_0013", "no SeriesInstanceUID"): r"none of the 10 slices has one",
+    }.items():
+        message = reported.pop((case, kind))
+        assert re.search(words, message)
+        assert f"  {case}: {kind}: {message}" in lines
+    assert not reported
+
+
+def test_pydicom_prints_nothing_about_odd_values(download, raw_root):
+    for path in download.series(2).iterdir():
+        edit(path, SpecificCharacterSet="ISO_IR 100")
+        replace_bytes(path, b"ISO_IR 100", b"anonymous ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert len(convert(download, raw_root).training) == 3
+
+
+def test_strict_accepts_files_passed_over(download, raw_root):
+    (download.series(2) / "LICENSE.txt").write_text("CC BY 3.0")
+    assert len(convert(download, raw_root, strict=True).training) == 3
+
+
+def test_a_patient_without_slices_is_left_out(download, raw_root):
+    shutil.rmtree(download.series(2))
+    add_object(download.series(2), "1.2.840.10008.5.1.4.1.1.88.67", "SR")
+    result = convert(download, raw_root)
+    assert kinds(result.left_out) == [("PANCREAS_0002", "no CT series")]
+    assert re.search(r"in 1 of 1 files \(1 .* SR \(SR\): .* Give the folder", result.left_out[0].message)
 
 
 def test_swapped_folders_are_refused(download, raw_root):

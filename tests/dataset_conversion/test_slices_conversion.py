@@ -1,7 +1,5 @@
 """Slices as pictures: masks of 0 and 255 or of classes, and patients that stay together."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """`pancext splits`: folds are written where nnU-Net reads them, and leakage is detected."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Synapse's multi-organ CT: organs by name, eight or thirteen of them."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of two cases."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

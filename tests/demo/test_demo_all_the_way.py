@@ -1,11 +1,10 @@
 """The whole demo with a short training: everything but the score is as a user gets it."""
 
-from __future__ import annotations
-
 import os
 import re
 
 import pytest
+from contracts.host_commands import QUIET_THREADS
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.demo import pipeline, small_plan
@@ -16,8 +15,11 @@ pytestmark = pytest.mark.slow
 def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "ITERATIONS_PER_EPOCH", 2)
     monkeypatch.setattr(pipeline, "PHANTOM_CASES", 5)
+    monkeypatch.setattr(pipeline, "PHANTOM_SIZE", (16, 32, 32))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # each further process takes long to start
     monkeypatch.setattr(small_plan, "SMALL_PATCH", {2: (80, 80)})  # a whole slice: predicted quickly
+    for name, value in QUIET_THREADS.items():
+        monkeypatch.setenv(name, value)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--epochs", "1"]) == 0
     shown = capsys.readouterr().out

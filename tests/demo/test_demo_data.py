@@ -1,7 +1,5 @@
 """What the demo's figures are about: change it, and those in README, docs and benchmarks no longer hold."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

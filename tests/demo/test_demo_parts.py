@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import argparse
 import io
 import json
@@ -13,7 +11,7 @@ from nnunet_pancext.demo import pipeline
 from nnunet_pancext.demo.page import collect_facts, collect_notes
 from nnunet_pancext.demo.pipeline import name_trainer, postprocess
 from nnunet_pancext.demo.small_plan import add_small_configuration, small_patch
-from nnunet_pancext.demo.split import Split, link_cases, split_cases, write_split
+from nnunet_pancext.demo.split import Split, link_cases, split_cases
 from nnunet_pancext.demo.workspace import open_workspace
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_commands import runner as commands
@@ -154,8 +152,7 @@ def test_the_split_and_the_linked_cases(tmp_path):
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_text(name)
     split = Split(training=["b"], validation=["c", "d"], test=["a"], test_was_trained_on=False)
-    write_split(tmp_path / "splits_final.json", split)
-    assert json.loads((tmp_path / "splits_final.json").read_text()) == [{"train": ["b"], "val": ["c", "d"]}]
+    assert split.folds == [{"train": ["b"], "val": ["c", "d"]}]
     folders = link_cases(split.test, dataset=raw, target=tmp_path / "test")
     assert [path.name for path in folders.images.iterdir()] == ["a_0000.nii.gz"]
     assert [path.name for path in folders.labels.iterdir()] == ["a.nii.gz"]

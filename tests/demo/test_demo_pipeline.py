@@ -1,7 +1,5 @@
 """The demo with nnU-Net's commands faked: what it passes to them and what it leaves behind."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import shutil

@@ -1,7 +1,5 @@
 """A fresh virtual environment that has all dependencies of the running one, but not nnunet_pancext."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

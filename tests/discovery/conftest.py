@@ -1,7 +1,5 @@
 """The package installed into fresh environments, as a wheel and editable."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Stock nnU-Net finds the trainers after an installation, with nothing set by the user."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The oldest nnU-Net that works, one that is too old, and none."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the wheels and the source distribution contain, and what an uninstallation leaves."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import hashlib

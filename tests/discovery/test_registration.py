@@ -1,7 +1,5 @@
 """What happens at the start of every Python process; no nnU-Net and no torch is imported here."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The report and the exit code of `pancext doctor`."""
 
-from __future__ import annotations
-
 import argparse
 
 import pytest

@@ -1,7 +1,5 @@
 """The trainer lookup, tried in a new process."""
 
-from __future__ import annotations
-
 import subprocess
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """nnU-Net's three folders."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections import namedtuple

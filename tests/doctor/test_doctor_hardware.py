@@ -1,7 +1,5 @@
 """Graphics card and memory."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Environment variables that hold a number: processes, the seed and seconds."""
 
-from __future__ import annotations
-
 import pytest
 
 from nnunet_pancext.doctor.check import Status

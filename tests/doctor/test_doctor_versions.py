@@ -1,7 +1,5 @@
 """Installed packages against what the distributions declare."""
 
-from __future__ import annotations
-
 import platform
 
 import pytest

@@ -1,7 +1,5 @@
 """`pancext evaluate`: its files and output, and its errors on bad input."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

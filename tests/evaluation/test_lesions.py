@@ -1,7 +1,5 @@
 """Lesions are matched one to one, by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Scores per slice are means over slices of the ground truth."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

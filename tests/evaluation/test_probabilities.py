@@ -1,7 +1,5 @@
 """Curves and rankings of probabilities equal scikit-learn's; malformed files are refused."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -3,8 +3,6 @@
 Its results are written out here, because PySODMetrics 1.6.2 cannot be installed beside numpy 2.4.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import ndimage

@@ -1,7 +1,5 @@
 """Mean, standard deviation and median, worked by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

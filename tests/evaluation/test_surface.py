@@ -1,7 +1,5 @@
 """Distances between surfaces: worked by hand, and equal to MONAI's on shapes of all kinds."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Totals over all cases, worked by hand and equal to nnU-Net's own summary."""
 
-from __future__ import annotations
-
 import math
 import multiprocessing.dummy
 from dataclasses import replace

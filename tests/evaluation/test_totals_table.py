@@ -1,7 +1,5 @@
 """The tables that `pancext evaluate` prints."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

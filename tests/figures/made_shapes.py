@@ -1,7 +1,5 @@
 """Boxes in a small volume, and the colours in which pictures draw them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 SHAPE, SPACING = (40, 60, 80), (1.5, 1.5, 3.0)

@@ -1,7 +1,5 @@
 """Charts: what stands on their axes, and that weak eyes can read it."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """A case in three planes, a row for each prediction: what is drawn in which colours, and where."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

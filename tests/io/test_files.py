@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 
 from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, link_or_copy

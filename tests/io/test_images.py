@@ -1,7 +1,5 @@
 """Compression outside ITK gives the content that ITK writes."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 from pathlib import Path
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nnunet_pancext.io.images import read_image, write_compressed
+from nnunet_pancext.io.images import itk_reason, read_image, write_compressed
 
 
 @pytest.fixture(params=["int16", "uint8", "float32", "float64"])
@@ -70,3 +68,10 @@ def test_a_png_is_left_to_itk(tmp_path):
     write_compressed(sitk.GetImageFromArray(pixels), tmp_path / "a.png")
     assert np.array_equal(sitk.GetArrayFromImage(read_image(tmp_path / "a.png")), pixels)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_reason_holds_no_address_in_memory():
+    error = RuntimeError(
+        "Exception thrown in SimpleITK:\nITK ERROR: GDCMImageIO(0x7f04bC005fd0): Cannot read it\n"
+    )
+    assert itk_reason(error) == "ITK ERROR: GDCMImageIO: Cannot read it"

@@ -1,7 +1,5 @@
 """The scan of a .nii.gz against headers written by hand."""
 
-from __future__ import annotations
-
 import gzip
 import struct
 from pathlib import Path

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from nnunet_pancext.losses import DiceOnlyWeights, DynamicWeights, OrdinaryWeights, PhaseWeights

@@ -1,7 +1,5 @@
 """A trained model's folder as nnUNetv2_train leaves it, made without training."""
 
-from __future__ import annotations
-
 import json
 import shutil
 
@@ -11,18 +9,14 @@ import SimpleITK as sitk
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
-from nnunet_pancext.figures import layout
 from nnunet_pancext.phantom import write_phantom_dataset
 
 EPOCHS = 6
 
 
 @pytest.fixture(scope="module", autouse=True)
-def coarse_figures():
-    """Draw figures with few pixels: these tests look at pages, those in tests/figures at figures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "PIXELS_PER_INCH", 40)
-        yield
+def _coarse(coarse_figures):
+    """These tests look at pages."""
 
 
 LOG = """\

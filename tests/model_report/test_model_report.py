@@ -1,14 +1,11 @@
 """`pancext report`: the page opens in a browser, sorts and filters, and shows what was scored."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
 import shutil
 
 import pytest
-from contracts.chromium import open_page
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.evaluation.scores import CaseScores, LabelScores, choose_cases
@@ -25,8 +22,8 @@ def column(page, number):
     return page.run(FIRST_COLUMN.format(number))
 
 
-def test_the_page_works_in_a_browser(page_file):
-    with open_page(page_file) as page:
+def test_the_page_works_in_a_browser(browser, page_file):
+    with browser.open(page_file) as page:
         assert page.errors == []
         assert page.run("document.title").startswith("OthersTrainer on Dataset007_")
         # every picture was decoded
@@ -56,16 +53,16 @@ def test_the_page_works_in_a_browser(page_file):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_in_light_and_dark(page_file, scheme):
-    with open_page(page_file) as page:
+def test_text_stands_out_in_light_and_dark(browser, page_file, scheme):
+    with browser.open(page_file) as page:
         page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         colours = page.run("['color', 'backgroundColor'].map(name => getComputedStyle(document.body)[name])")
     ink, paper = (sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours)
     assert (ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink)
 
 
-def test_a_printed_page_has_every_column(page_file):
-    with open_page(page_file) as page:
+def test_a_printed_page_has_every_column(browser, page_file):
+    with browser.open(page_file) as page:
         page.print_on_a4()
         wide = "[document.documentElement, ...document.querySelectorAll('.scroll')]"
         sizes = page.run(f"{wide}.map(part => [part.scrollWidth, part.clientWidth])")
@@ -73,16 +70,16 @@ def test_a_printed_page_has_every_column(page_file):
     assert all(needed <= there for needed, there in sizes)
 
 
-def test_charts_are_reported_in_words(page_file):
-    with open_page(page_file) as page:
+def test_charts_are_reported_in_words(browser, page_file):
+    with browser.open(page_file) as page:
         words = page.run("[...document.querySelectorAll('.charts img')].map(i => i.alt)")
     (loss,) = (text for text in words if text.startswith("Loss. "))
     assert "training fold 0: 0.167 to 1, median 0.292" in loss
     assert all(re.search(r": \S+ to \S+, median", text) for text in words)
 
 
-def test_headings_of_cases_wrap_between_words(page_file):
-    with open_page(page_file) as page:
+def test_headings_of_cases_wrap_between_words(browser, page_file):
+    with browser.open(page_file) as page:
         page.call(
             "Emulation.setDeviceMetricsOverride", width=1200, height=900, deviceScaleFactor=1, mobile=False
         )
@@ -91,14 +88,14 @@ def test_headings_of_cases_wrap_between_words(page_file):
         assert page.run(f"[...{table}.querySelectorAll('thead th')].every(th => !th.querySelector('wbr'))")
 
 
-def test_a_printed_page_has_no_controls(page_file):
-    with open_page(page_file) as page:
+def test_a_printed_page_has_no_controls(browser, page_file):
+    with browser.open(page_file) as page:
         page.call("Emulation.setEmulatedMedia", media="print")
         assert page.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
 
 
-def test_the_summary_has_every_kind_of_metric(page_file):
-    with open_page(page_file) as page:
+def test_the_summary_has_every_kind_of_metric(browser, page_file):
+    with browser.open(page_file) as page:
         rows = page.run(
             "Object.fromEntries([...document.querySelectorAll('.summary tbody tr')]"
             ".map(r => [r.cells[0].textContent, [...r.cells].slice(1).map(c => c.textContent)]))"

@@ -1,7 +1,5 @@
 """A phantom dataset that nnU-Net has planned and preprocessed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

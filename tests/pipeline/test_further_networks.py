@@ -1,10 +1,7 @@
 """Trainers of further networks through nnU-Net's own commands: two stages in one, and one after the other."""
 
-from __future__ import annotations
-
 import json
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -23,10 +20,10 @@ def train_until_killed(project, trainer: str, configuration: str) -> None:
     process = project.start("nnUNetv2_train", 7, configuration, 0, "-tr", trainer, *CPU)
     deadline = time.monotonic() + 300
     while not checkpoint.is_file() and time.monotonic() < deadline:
-        assert process.poll() is None, "the training ended before it could be killed"
+        assert process.is_alive(), "the training ended before it could be killed"
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
 
 
 def predict(project, out: Path, trainer: str, configuration: str, fold: object = 0, *more: object) -> None:

@@ -1,7 +1,5 @@
 """Two real CTs of one patient through nnU-Net: convert, plan, train, predict."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

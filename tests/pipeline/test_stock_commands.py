@@ -1,9 +1,6 @@
 """Train, kill, continue, validate, predict, select, export and import with nnU-Net's commands."""
 
-from __future__ import annotations
-
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -20,7 +17,7 @@ CPU = ("-device", "cpu")
 
 @pytest.fixture(scope="module")
 def trained(phantom_project):
-    phantom_project.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--npz", *CPU)
+    phantom_project.run_script("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--npz", *CPU)
     return phantom_project
 
 
@@ -41,10 +38,10 @@ def test_a_killed_and_continued_training_ends_with_the_same_weights(trained):
     process = project.start("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, *CPU)
     deadline = time.monotonic() + 300
     while not (folder / "fold_0" / "checkpoint_latest.pth").is_file() and time.monotonic() < deadline:
-        assert process.poll() is None, "the training ended before it could be killed"
+        assert process.is_alive(), "the training ended before it could be killed"
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not (folder / "fold_0" / "checkpoint_final.pth").exists()
 
     output = project.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--c", *CPU)
@@ -99,12 +96,10 @@ def test_a_broken_batch_stops_the_command_with_a_message_and_no_traceback(traine
     shutil.copytree(source, copy)
     try:
         _fill_with_nan(source / trained.raw.name / "nnUNetPlans_2d")
-        process = broken.start("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, *CPU)
-        assert process.wait(timeout=300) == 1
+        output = broken.run_script("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, *CPU, exit_code=1)
     finally:
         shutil.rmtree(source)
         copy.rename(source)
-    output = (broken.results / "nnUNetv2_train.log").read_text()
     assert "The training loss is nan at epoch 0, iteration 0" in output
     assert "There is no checkpoint yet" in output
     assert "Traceback" not in output

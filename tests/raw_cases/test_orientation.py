@@ -1,7 +1,5 @@
 """The orientation of a label is determined from the image: whatever its flips, or not at all."""
 
-from __future__ import annotations
-
 from itertools import permutations, product
 
 import numpy as np

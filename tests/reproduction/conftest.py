@@ -1,7 +1,5 @@
 """A machine with fakes of all commands of a protocol that record their arguments."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import dataclass

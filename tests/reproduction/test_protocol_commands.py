@@ -1,7 +1,5 @@
 """The commands of a protocol: their parsers take them, and the dry run shows them."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import subprocess

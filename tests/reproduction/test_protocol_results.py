@@ -1,7 +1,5 @@
 """The table of a paper's figures beside ours and stock nnU-Net's."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Running a protocol: all of it, what is left of it, and what happens when a step fails."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

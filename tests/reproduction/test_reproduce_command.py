@@ -1,7 +1,5 @@
 """`pancext reproduce` and what it answers to mistakes."""
 
-from __future__ import annotations
-
 import pytest
 
 from nnunet_pancext.cli.main import main

@@ -1,7 +1,5 @@
 """The papers' figures: as printed, as documented, and consistent where the papers are."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

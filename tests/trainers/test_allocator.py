@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -10,11 +8,11 @@ import pytest
 
 from nnunet_pancext.trainers.machinery import allocator as host_allocator
 
-# Allocates, fills and frees 64 MB twenty times; prints how many pages the kernel had to bring.
+# Allocates, fills and frees 64 MB twenty times; prints how many pages the kernel had to bring. The module is
+# run as a file: an import of it would import nnU-Net.
 FAULTS = """
-import ctypes, json, resource
-from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
-kept = keep_freed_memory()
+import ctypes, json, resource, runpy, sys
+kept = runpy.run_path(sys.argv[1])["keep_freed_memory"]()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 size = 64 << 20
@@ -33,7 +31,7 @@ print(json.dumps([kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - bef
 def page_faults(**environment):
     clean = {name: value for name, value in os.environ.items() if name not in host_allocator.USERS_OWN}
     output = subprocess.run(
-        [sys.executable, "-c", FAULTS],
+        [sys.executable, "-c", FAULTS, host_allocator.__file__],
         env={**clean, **environment},
         check=True,
         capture_output=True,

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from contracts.made_preprocessed import made_plans
 from contracts.trainer import TrainerContract

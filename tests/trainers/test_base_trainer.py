@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +6,10 @@ import torch
 from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunet_pancext.comparison.cost import trained_on
 from nnunet_pancext.errors import NNUNetCommandError, PancextError
+from nnunet_pancext.nnunet_files.model_folder import Fold
 from nnunet_pancext.nnunet_files.training_log import read_training_record
-from nnunet_pancext.trainers import SegResNetNLTrainer, find_trainer
+from nnunet_pancext.trainers import NetworkTrainer, SegResNetNLTrainer, find_trainer
 from nnunet_pancext.trainers.machinery.finite_loss import NonFiniteLossError, check_loss
 
 
@@ -57,7 +55,7 @@ def test_the_log_has_epochs_and_peak_memory(make):
     assert len(record.seconds) == record.epochs == trainer.num_epochs
     assert record.peak_gb is not None
     assert 0.1 < record.peak_gb < 100
-    assert trained_on(folder) == "cpu"
+    assert Fold(folder=folder, ending=".nii.gz").device == "cpu"
 
 
 def test_the_console_shows_iterations_and_remaining_time(make, monkeypatch, capsys):
@@ -192,6 +190,31 @@ def test_configure_epoch_gets_the_epoch_also_after_continuing(make):
     seen.clear()
     continued.run_training()
     assert seen == [(epoch, 2) for epoch in range(start, 2)]
+
+
+@pytest.mark.parametrize(
+    "name", ["SegResNetNLTrainer", "nnUNetTrainerNonLocal", "PancreasTumorCascadeTrainer"]
+)
+def test_loading_a_checkpoint_asks_for_all_weights_once(make, monkeypatch, tmp_path, name):
+    """nnU-Net asks once for each weight, which takes long where there are thousands."""
+    kind = find_trainer(name)
+    if issubclass(kind, NetworkTrainer):
+        monkeypatch.setattr(kind, "network_options", {**kind.network_options, **kind.small_options})
+    saved, loaded = make(kind), make(kind)
+    for trainer in (saved, loaded):
+        trainer.initialize()
+    file = tmp_path / "checkpoint.pth"
+    saved.save_checkpoint(str(file))
+    asked = []
+    with monkeypatch.context() as patch:
+        network_class = type(loaded.network)
+        original = network_class.state_dict
+        patch.setattr(network_class, "state_dict", lambda self: asked.append(self) or original(self))
+        loaded.load_checkpoint(str(file))
+    assert asked == [loaded.network]
+    expected, found = saved.network.state_dict(), loaded.network.state_dict()
+    assert len(found) > 20
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
 def test_deep_supervision_stays_off_in_a_trainer_without_it(make):

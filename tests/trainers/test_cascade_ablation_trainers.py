@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 from contracts.cascade_trainer import CascadeContract, made_batch
 

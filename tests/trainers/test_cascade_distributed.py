@@ -1,7 +1,5 @@
 """The cascade's trainer on two processes (gloo), set up by nnU-Net as on two GPUs."""
 
-from __future__ import annotations
-
 import os
 from datetime import timedelta
 from typing import Any

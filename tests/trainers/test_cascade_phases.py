@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from nnunet_pancext.architectures.pancreas_tumor_cascade import PHASES

@@ -1,7 +1,5 @@
 """The sample of CONTRIBUTING.md: three files in a copy of the package train with nnU-Net's own command."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The README's table of trainers, and names of trainers in the documentation, against the classes."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One step of training of every trainer, ablations too; the families' first ones have the whole contract."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """MONAI's networks as baselines: the contract, the plan's patch, and what happens without MONAI."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

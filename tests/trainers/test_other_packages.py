@@ -1,7 +1,5 @@
 """Trainers that other packages offer through the entry points `nnunet_pancext.papers`."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The table of `pancext trainers`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

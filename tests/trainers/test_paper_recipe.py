@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 import torch
 from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed, use_folders

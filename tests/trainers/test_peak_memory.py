@@ -1,7 +1,5 @@
 """The line on peak memory at the end of a training's log."""
 
-from __future__ import annotations
-
 import re
 import sys
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from nnunet_pancext.trainers.machinery.plan_levels import kernel_sizes_from_plan, strides_from_plan

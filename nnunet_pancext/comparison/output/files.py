@@ -4,20 +4,22 @@ In CSV nan and inf are written; what does not apply is empty.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.comparison.compare import Comparison
 from nnunet_pancext.comparison.output.cases_and_training import write_page_with_cases
 from nnunet_pancext.comparison.output.latex import write_comparison_latex
-from nnunet_pancext.io.files import atomic_path, cannot_write
+from nnunet_pancext.evaluation.scores import METRICS
+from nnunet_pancext.io.csv_table import write_csv
+from nnunet_pancext.io.files import cannot_write
 
 COSTS = ("parameters", "multiply_adds", "epochs", "seconds_per_epoch", "hours", "peak_gb", "device")
 SPREAD = ("n", "infinite", "mean", "sd", "median")
 TESTS = ("p", "p_holm", "rank_biserial", "wins", "ties", "losses")
 PAIRS = ("reference", "pairs", "patients", "difference", "difference_ci_low", "difference_ci_high")
 CsvRow = dict[str, Any]
+Writer = Callable[[Path, Comparison], None]
 
 
 def case_rows(comparison: Comparison) -> Iterator[CsvRow]:
@@ -67,25 +69,19 @@ def _columns(record: object, names: tuple[str, ...]) -> CsvRow:
     return {name: getattr(record, name) for name in names}
 
 
-def write_csv(path: Path, comparison: Comparison, *, rows: Callable[[Comparison], Iterator[CsvRow]]) -> None:
-    """Write one of the tables above, atomically."""
-    from pandas import DataFrame
-
-    texts = [
-        {name: f"{value:.10g}" if isinstance(value, float) else value for name, value in row.items()}
-        for row in rows(comparison)
-    ]
-    columns = None if texts else ["trainer", "label", "size", "metric", *SPREAD]  # of empty strata
-    with atomic_path(path) as partial_path:
-        DataFrame(texts, columns=columns).to_csv(partial_path, index=False, lineterminator="\n")
+def _table(*header: str, rows: Callable[[Comparison], Iterator[CsvRow]]) -> Writer:
+    return lambda path, comparison: write_csv(path, header, rows(comparison))
 
 
 PAGE_NAME = "comparison.html"
-WRITERS: dict[str, Callable[[Path, Comparison], None]] = {
-    "comparison.csv": partial(write_csv, rows=case_rows),
-    "statistics.csv": partial(write_csv, rows=statistics_rows),
-    "strata.csv": partial(write_csv, rows=strata_rows),
-    "cost.csv": partial(write_csv, rows=cost_rows),
+WRITERS: dict[str, Writer] = {
+    "comparison.csv": _table("trainer", "fold", "case", "label", *METRICS, rows=case_rows),
+    "statistics.csv": _table(
+        *("trainer", "label", "metric", "fold", *SPREAD, "ci_low", "ci_high", *PAIRS, *TESTS),
+        rows=statistics_rows,
+    ),
+    "strata.csv": _table("trainer", "label", "size", "metric", *SPREAD, rows=strata_rows),
+    "cost.csv": _table("trainer", *COSTS, rows=cost_rows),
     "comparison.tex": write_comparison_latex,
     PAGE_NAME: write_page_with_cases,
 }

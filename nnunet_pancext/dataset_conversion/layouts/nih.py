@@ -49,8 +49,8 @@ def convert_nih(
 
 def read_nih(images: Path, labels: Path) -> SourceDataset:
     """Return the patients below the two folders; PancextError for another layout."""
-    series, problems, ignored = find_series(images)
-    label_files, label_problems = find_labels(labels)
+    series, ignored = find_series(images)
+    label_files, problems = find_labels(labels)
     if not series:
         raise PancextError(f"no patients in {images}: {LAYOUT}. Give the folder that holds them.")
     if not label_files:
@@ -58,17 +58,15 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
             f"no labels in {labels}: expected are label0001.nii.gz, label0002.nii.gz, … "
             "Give the folder TCIA_pancreas_labels-02-05-2017, or its archive."
         )
-    reported = {problem.case_id for problem in problems}
-    problems += label_problems
     for number in sorted(label_files.keys() ^ series.keys()):
         case = CASE.format(number)
         if number in series:
             message = f"there is no label{number}.nii.gz. Download the labels again, or remove the images."
             problems.append(Problem(case, "label missing", message))
-        elif case not in reported:
+        else:
             withdrawn = number in WITHOUT_IMAGES
             remedy = "They were withdrawn by the archive." if withdrawn else "Download them again."
-            message = f"label{number}.nii.gz has no usable folder of images {case}. {remedy}"
+            message = f"label{number}.nii.gz has no folder of images {case}. {remedy}"
             problems.append(Problem(case, "images missing", message))
     return SourceDataset(
         title="NIH Pancreas-CT",
@@ -76,10 +74,10 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
         cases=[
             SourceCase(
                 case_id=CASE.format(number),
-                image=series[number][0].parent,
+                image=series[number][0],
                 label=label_files[number],
                 patient=number,
-                series=tuple(series[number]),
+                series=tuple(series[number][1]),
             )
             for number in sorted(series.keys() & label_files.keys())
         ],
@@ -91,34 +89,25 @@ def read_nih(images: Path, labels: Path) -> SourceDataset:
     )
 
 
-def find_series(root: Path) -> tuple[dict[str, list[Path]], list[Problem], list[str]]:
-    """Return each patient's DICOM files, problems, and the files of no patient.
+def find_series(root: Path) -> tuple[dict[str, tuple[Path, list[Path]]], list[str]]:
+    """Return each patient's folder and all files below it, and the names of the files of no patient.
 
-    A patient with several folders of files is left out: only a person can decide which series was labelled.
+    Which files are slices, their content decides later.
     """
-    folders: dict[str, dict[Path, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    patients: dict[str, tuple[Path, list[Path]]] = {}
     ignored = []
     for path in sorted(walk_visible_files(root)):
-        below = path.relative_to(root.parent)  # the root itself may be one patient's folder
-        patient = next((match for part in below.parts[:-1] if (match := PATIENT.fullmatch(part))), None)
-        if patient and path.suffix.lower() in (".dcm", ""):
-            folders[patient[1]][path.parent].append(path)
-        elif LABEL.fullmatch(path.name) is None:
-            ignored.append(name_of(path, root))
-    series, problems = {}, []
-    for number, series_folders in sorted(folders.items()):
-        if len(series_folders) == 1:
-            (series[number],) = series_folders.values()
+        if LABEL.fullmatch(path.name):
             continue
-        listed = ", ".join(
-            f"{name_of(at, root)} ({len(files)} files)" for at, files in series_folders.items()
-        )
-        message = (
-            f"{len(series_folders)} folders of DICOM files: {listed}. "
-            "Keep the one on which the label was drawn."
-        )
-        problems.append(Problem(CASE.format(number), "several series", message))
-    return series, problems, ignored
+        # The root itself may be one patient's folder.
+        above = (folder for folder in reversed(path.parents) if folder.is_relative_to(root))
+        for folder in above:
+            if match := PATIENT.fullmatch(folder.name):
+                patients.setdefault(match[1], (folder, []))[1].append(path)
+                break
+        else:
+            ignored.append(name_of(path, root))
+    return patients, ignored
 
 
 def find_labels(root: Path) -> tuple[dict[str, Path], list[Problem]]:

@@ -216,6 +216,17 @@ class PancextTrainer(nnUNetTrainer):
         if partial.is_file():  # not with --disable_checkpointing, and only on the first of several GPUs
             os.replace(partial, target)
 
+    def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
+        """Load as nnU-Net does, which asks the network for all its weights once for each of them."""
+        if not self.was_initialized:
+            self.initialize()
+        weights = self.network.state_dict()
+        self.network.__dict__["state_dict"] = lambda: weights
+        try:
+            super().load_checkpoint(filename_or_checkpoint)
+        finally:
+            del self.network.__dict__["state_dict"]
+
     def plot_network_architecture(self) -> None:
         """Do nothing: nnU-Net's plot needs an unmaintained package."""
 

@@ -54,9 +54,12 @@ class IterationProgress:
 
     def _to_go(self, elapsed_s: float) -> tuple[float, float]:
         """Return the remaining seconds of this epoch, and the seconds of all later epochs."""
-        if self.epoch_seconds:
-            length_s = sum(self.epoch_seconds) / len(self.epoch_seconds)
+        iterations = self.num_iterations + VALIDATION_SHARE * self.num_val_iterations
+        from_iterations_s = elapsed_s / self.done * (iterations - self.done)
+        if not self.epoch_seconds:
+            length_s, epoch_s = elapsed_s + from_iterations_s, from_iterations_s
         else:
-            iteration_s = elapsed_s / self.done
-            length_s = iteration_s * (self.num_iterations + VALIDATION_SHARE * self.num_val_iterations)
-        return max(0.0, length_s - elapsed_s), length_s * (self.num_epochs - self.epoch - 1)
+            length_s = sum(self.epoch_seconds) / len(self.epoch_seconds)
+            # An epoch may be longer than those before it.
+            epoch_s = length_s - elapsed_s if length_s > elapsed_s else from_iterations_s
+        return epoch_s, length_s * (self.num_epochs - self.epoch - 1)
