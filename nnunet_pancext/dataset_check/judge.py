@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.measure import CaseMeasure
+from nnunet_pancext.dataset_check.normalization import AIR_HU, HIGHEST_HU, LOWEST_HU, SOFT_TISSUE_HU
 from nnunet_pancext.raw_cases.case_checks import rounded
 from nnunet_pancext.raw_cases.orientation import Reorientation
+from nnunet_pancext.raw_cases.readers import Reader
 from nnunet_pancext.raw_cases.source import SourceCase
 
-ERROR, WARNING = "error", "warning"
 WEIGHT = {ERROR: 100.0, WARNING: 10.0}
 
-AIR_HU = -500.0  # a CT has air in or around the body
-LOWEST_HU, HIGHEST_HU = -3100.0, 10000.0  # scanner padding, and metal
-SOFT_TISSUE_HU = 100.0
 TINY_VOXELS = 10
 SPACING_FACTOR = 4.0
 MOST_DEVIATIONS = 5.0
@@ -24,21 +23,12 @@ LEAST_SPREAD = 8.0  # of a label's mean, in HU: the variation between healthy pa
 LEAST_CASES = 4  # to compare with
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A fault of a case: an error spoils a training, a warning deserves a look."""
-
-    level: str
-    kind: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.level}: {self.kind}: {self.message}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """Measures and findings by case, the worst case first in `findings`; `report` is None until written."""
+    """Measures and findings by case, the worst case first in `findings`; `report` is None until written.
+
+    `dataset_findings` are those of dataset.json and of the dataset as a whole; `reader` reads its files.
+    """
 
     dataset: Path
     labels: Mapping[str, tuple[int, ...]]
@@ -46,6 +36,8 @@ class CheckResult:
     cases: Mapping[str, SourceCase]
     measures: dict[str, CaseMeasure]
     findings: dict[str, list[Finding]]
+    dataset_findings: Sequence[Finding]
+    reader: Reader
     report: Path | None = None
 
     def count(self, level: str) -> int:
@@ -54,8 +46,8 @@ class CheckResult:
 
     @property
     def is_sound(self) -> bool:
-        """Whether no case has an error."""
-        return not self.count(ERROR)
+        """Whether neither a case nor the dataset itself has an error."""
+        return not self.count(ERROR) and not any(found.level == ERROR for found in self.dataset_findings)
 
 
 def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, list[Finding]]:
@@ -102,6 +94,8 @@ def _implausible_hu(measure: CaseMeasure) -> str:
 
 def _spacing_outliers(measures: Sequence[CaseMeasure]) -> Iterator[tuple[str, Finding]]:
     spacings = {measure.case_id: measure.spacing_mm for measure in measures if measure.spacing_mm is not None}
+    most_axes = max(map(len, spacings.values()), default=0)
+    spacings = {case: spacing for case, spacing in spacings.items() if len(spacing) == most_axes}
     if len(spacings) < LEAST_CASES:
         return
     usual = [median(axis) for axis in zip(*spacings.values(), strict=True)]

@@ -1,31 +1,32 @@
 """Measuring one case of a raw dataset."""
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from nnunet_pancext.dataset_check.channels import inspect_channels
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.images import has_geometry, read_image
-from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
-from nnunet_pancext.raw_cases.case_checks import (
-    FETCH_AGAIN,
-    Geometry,
-    check_case,
-    compare_geometry,
-    inspect,
-    read_geometry,
-)
+from nnunet_pancext.io.files import is_utf8, printable
+from nnunet_pancext.io.label_values import in_single_precision
+from nnunet_pancext.io.nifti_scan import VoxelScan
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, inspect_case
 from nnunet_pancext.raw_cases.orientation import Orientation, find_orientation
+from nnunet_pancext.raw_cases.readers import Reader
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 MM3_PER_ML = 1000
-ON_ONE_GRID = "Resample all channels of a case onto one grid, or remove the case."
+# Kinds of problems, by their first words, that leave no label to measure.
+UNMEASURABLE = (
+    "label missing",
+    "label unreadable",
+    "label not",
+    "label has channels",
+    "label has NaN in its header",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,24 +41,32 @@ class LabelMeasure:
     mean: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class CaseMeasure:
     """One case; what could not be read is None or empty, and explained in `problems`.
 
-    `lowest` and `highest` are intensities of the first channel, `orientation` is how the label fits onto it,
-    `channel_hashes` are those of the channels after it.
+    `hashes` of the voxels and `ranges`, the lowest and the highest value, are by channel; `orientation` is
+    how the label fits onto the first.
     """
 
     case_id: str
     problems: tuple[Problem, ...]
-    image_hash: str | None = None
-    channel_hashes: Mapping[int, str] = field(default_factory=dict)
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     size: tuple[int, ...] | None = None
     spacing_mm: tuple[float, ...] | None = None
-    lowest: float | None = None
-    highest: float | None = None
     labels: Mapping[str, LabelMeasure] = field(default_factory=dict)
     orientation: Orientation | None = None
+
+    @property
+    def lowest(self) -> float | None:
+        """The lowest value of the first channel."""
+        return self.ranges[0][0] if 0 in self.ranges else None
+
+    @property
+    def highest(self) -> float | None:
+        """The highest value of the first channel."""
+        return self.ranges[0][1] if 0 in self.ranges else None
 
     @property
     def foreground_voxels(self) -> int:
@@ -68,48 +77,88 @@ class CaseMeasure:
 def measure_case(
     case: SourceCase,
     *,
-    declared: DatasetJson,
+    root: Path,
+    reader: Reader,
+    images: Mapping[str, Mapping[int, Path]],
     labels: Mapping[str, tuple[int, ...]],
-    channels: Mapping[str, Mapping[int, Path]],
+    values: Sequence[int],
+    count: int,
+    is_listed: bool,
 ) -> CaseMeasure:
-    """Read and measure the files of a case; its label may be None.
+    """Read and measure the files of a case with nnU-Net's `reader`; its label may be None.
 
-    `declared` is beside the cases' folders, `labels` are the values of each label or region without
-    background, `channels` the images of each case by channel number.
+    `images` are the files of each case by the number of the channel, `labels` the values of each label or
+    region without background, `values` all that are declared and `count` the declared channels, 0 if
+    unknown, and `is_listed` whether dataset.json lists the files. Messages name files relative to `root`.
     """
-    images, root = channels.get(case.case_id, {}), declared.path.parent
+    files = images.get(case.case_id, {})
+    if message := _unusable_name(case, files):
+        return CaseMeasure(case.case_id, (Problem(case.case_id, "name not UTF-8", message),))
     if not case.image.is_file():
-        name = f"{case.image.parent.name}/{case.image.name}"
-        others = ", ".join(path.name for path in images.values())
+        name = name_of(case.image, root)
+        others = ", ".join(path.name for path in files.values() if path != case.image)
         kind, message = "label without image", f"there is a label, but no {name}. {FETCH_AGAIN}"
         if others:
             kind, message = "channel 0 missing", f"{others} exists, {name} does not. {FETCH_AGAIN}"
-        problem = Problem(case_id=case.case_id, kind=kind, message=message)
-        return CaseMeasure(case_id=case.case_id, problems=(problem,))
-    values = {0, *chain.from_iterable(declared.values.values())}
-    findings = check_case(case, root=root, declared_values=sorted(values))
-    geometry = read_geometry(case.image) if findings.size is not None else None
-    count = len(declared.channel_names)
-    channel_problems, hashes = check_channels(case, geometry=geometry, images=images, count=count, root=root)
-    measure = CaseMeasure(
-        case_id=case.case_id,
-        problems=(*findings.problems, *channel_problems),
-        image_hash=findings.image_hash,
-        channel_hashes=hashes,
-        size=findings.size,
-        spacing_mm=findings.spacing_mm if has_geometry(case.image) else None,
+        return CaseMeasure(case.case_id, (Problem(case.case_id, kind, message),))
+    inspected = inspect_case(case, root=root, declared_values=values, reader=reader)
+    scan, geometry = inspected.scan, inspected.geometry
+    scans, problems = inspect_channels(
+        case,
+        first=scan,
+        geometry=geometry,
+        images=files,
+        count=count,
+        is_listed=is_listed,
+        root=root,
+        reader=reader,
     )
-    if findings.size is None:
+    problems = {**inspected.problems, **problems}
+    measure = CaseMeasure(
+        case.case_id,
+        tuple(Problem(case.case_id, kind, message) for kind, message in problems.items()),
+        hashes=_hashes(scans),
+        ranges={number: (of.lowest, of.highest) for number, of in scans.items() if of.lowest <= of.highest},
+        size=geometry.size if geometry else None,
+        spacing_mm=geometry.spacing_mm if geometry and geometry.has_spacing else None,
+    )
+    if geometry is None or case.label is None or any(kind.startswith(UNMEASURABLE) for kind in problems):
         return measure
-    image = sitk.GetArrayFromImage(read_image(case.image))
-    measure = replace(measure, lowest=float(np.nanmin(image)), highest=float(np.nanmax(image)))
-    bad_label = ("label missing", "label unreadable")
-    if case.label is None or any(problem.kind.startswith(bad_label) for problem in findings.problems):
-        return measure
-    label = sitk.GetArrayFromImage(read_image(case.label))
+    return _measure_labels(measure, case.image, case.label, labels=labels, reader=reader)
+
+
+def _hashes(scans: Mapping[int, VoxelScan]) -> dict[int, str]:
+    """Return a hash for each file by the number of its first channel; colours may equal each other."""
+    if 0 in scans and scans[0].further:
+        return {0: " ".join(str(scan.voxel_hash) for scan in scans.values())}
+    return {number: scan.voxel_hash for number, scan in scans.items() if scan.voxel_hash}
+
+
+def _unusable_name(case: SourceCase, images: Mapping[int, Path]) -> str:
+    """Return a message if a file has a name that SimpleITK and nnU-Net cannot open."""
+    for path in (*images.values(), *([case.label] if case.label else [])):
+        if not is_utf8(path):
+            return (
+                f"the file name {printable(path.name)} is not UTF-8, so nnU-Net cannot open it. "
+                "Rename the files of the case, to plain letters and digits."
+            )
+    return ""
+
+
+def _measure_labels(
+    measure: CaseMeasure,
+    image_file: Path,
+    label_file: Path,
+    *,
+    labels: Mapping[str, tuple[int, ...]],
+    reader: Reader,
+) -> CaseMeasure:
+    image = sitk.GetArrayFromImage(reader.channels(image_file, is_label=False)[0])
+    label = in_single_precision(sitk.GetArrayFromImage(reader.channels(label_file, is_label=True)[0]))
     if label.shape != image.shape:
         return measure
-    voxel_ml = math.prod(measure.spacing_mm) / MM3_PER_ML if measure.spacing_mm else None
+    is_volume = image.ndim == 3
+    voxel_ml = math.prod(measure.spacing_mm) / MM3_PER_ML if measure.spacing_mm and is_volume else None
     measured = {}
     for name, several in labels.items():
         mask = np.isin(label, several)
@@ -120,65 +169,7 @@ def measure_case(
             mean=float(image[mask].mean()) if voxels else math.nan,
         )
     try:
-        orientation = find_orientation(image, label) if image.ndim == 3 else None
+        orientation = find_orientation(image, label) if is_volume else None
     except PancextError:
         orientation = None  # no foreground to judge it by
     return replace(measure, labels=measured, orientation=orientation)
-
-
-def find_channels(folder: Path, *, ending: str) -> dict[str, dict[int, Path]]:
-    """Return each case's images in a folder, by the number of the channel."""
-    name = re.compile(rf"([^.].*)_(\d{{4}}){re.escape(ending)}")
-    channels: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.glob(f"*{ending}")):
-        if match := name.fullmatch(path.name):
-            channels.setdefault(match[1], {})[int(match[2])] = path
-    return channels
-
-
-def check_channels(
-    case: SourceCase, *, geometry: Geometry | None, images: Mapping[int, Path], count: int, root: Path
-) -> tuple[tuple[Problem, ...], dict[int, str]]:
-    """Return the problems of the case's channels after the first, and a hash of each channel's voxels.
-
-    `geometry` is that of the first channel, None if unreadable; `images` are the channels on disk, `count`
-    how many the dataset declares. Messages name files relative to `root`.
-    """
-    problems: dict[str, str] = {}
-    hashes = {}
-    name, _, ending = case.image.name.rpartition("_0000")
-    for number in range(1, count):
-        role = f"channel {number}"
-        path = case.image.with_name(f"{name}_{number:04d}{ending}")
-        scan, channel_geometry = inspect(path, role, root=root, found=problems)
-        if scan and scan.voxel_hash:
-            hashes[number] = scan.voxel_hash
-        if geometry and channel_geometry:
-            differences = compare_geometry(
-                geometry, channel_geometry, label_name=name_of(path, root), remedy=ON_ONE_GRID
-            )
-            problems.update({f"{role}: {kind}": message for kind, message in differences.items()})
-    for number in sorted(set(images) - set(range(count))):
-        problems[f"channel {number} not declared"] = (
-            f"{name_of(images[number], root)} exists, but dataset.json declares {count} channel(s). "
-            "Declare it in channel_names, or remove the file."
-        )
-    return tuple(Problem(case_id=case.case_id, kind=k, message=m) for k, m in problems.items()), hashes
-
-
-def find_twins(hashes: Mapping[str, Mapping[int, str]]) -> list[Problem]:
-    """Return a problem for each channel whose voxels equal those of another, in the same or an earlier case.
-
-    `hashes` are those of each case's channels, the first included. Two equal first channels are left to
-    `find_duplicates`.
-    """
-    problems = []
-    first_with: dict[str, tuple[str, int]] = {}
-    for case, channels in hashes.items():
-        for number, digest in sorted(channels.items()):
-            twin, twin_number = first_with.setdefault(digest, (case, number))
-            if (twin, twin_number) != (case, number) and (number or twin_number):
-                message = f"channel {number} has the same voxels as channel {twin_number} of {twin}."
-                kind = f"channel {number} there twice"
-                problems.append(Problem(case_id=case, kind=kind, message=f"{message} {FETCH_AGAIN}"))
-    return problems

@@ -6,12 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.dataset_check.judge import ERROR, WARNING, CheckResult, Finding
+from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding
+from nnunet_pancext.dataset_check.judge import CheckResult
 from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.overlay import write_overlay
-from nnunet_pancext.io.files import write_json
+from nnunet_pancext.io.files import printable, write_json
+from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.pages.page import Cell, write_page
 from nnunet_pancext.raw_cases.source import SourceCase
 
@@ -35,16 +37,24 @@ def draw_cases(
         target = folder / f"{case.case_id}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         measure = result.measures[case.case_id]
-        shared: dict[str, Any] = {"image": case.image, "labels": drawn, "title": case.case_id}
         for label in (case.label, None) if measure.labels else (None,):
             try:
-                if len(measure.size or ()) == 2:
-                    write_slice_overlay(target, label=label, **shared)
+                channels = result.reader.channels(case.image, is_label=False)
+                mask = None if label is None else result.reader.channels(label, is_label=True)[0]
+                shared: dict[str, Any] = {"labels": drawn, "title": case.case_id}
+                if channels[0].GetDimension() == 2:
+                    write_slice_overlay(target, image=channels, label=mask, **shared)
                 else:
                     write_overlay(
-                        target, truth=label, prediction=None, is_ct=result.is_ct, by_voxel=True, **shared
+                        target,
+                        image=channels[0],
+                        truth=mask,
+                        prediction=None,
+                        is_ct=result.is_ct,
+                        by_voxel=True,
+                        **shared,
                     )
-            except PancextError:
+            except (PancextError, UnreadableImage, RuntimeError):
                 continue  # the findings report what is wrong
             return case.case_id, target
         return None
@@ -56,15 +66,19 @@ def write_check_report(out: Path, result: CheckResult, *, pictures: Mapping[str,
     """Write report.json and report.html, the worst case first, and return the latter."""
     dataset = result.dataset.resolve()
     cases = [_case_document(result.measures[case], findings) for case, findings in result.findings.items()]
-    write_json(out / JSON_NAME, {"dataset": str(dataset), "cases": cases})
+    of_dataset = [asdict(finding) for finding in result.dataset_findings]
+    document = {"dataset": printable(str(dataset)), "findings": of_dataset, "cases": cases}
+    write_json(out / JSON_NAME, document)
     headings, rows = _measures(result)
     target = out / REPORT_NAME
     write_page(
         target,
         "dataset_check/report.html",
-        title=f"Check of {dataset.name}",
+        title=f"Check of {printable(dataset.name)}",
         notes=(),
+        of_dataset=result.dataset_findings,
         counts={
+            **({"findings of the dataset": len(of_dataset)} if of_dataset else {}),
             "cases": len(result.measures),
             "with errors": result.count(ERROR),
             "with warnings": result.count(WARNING),

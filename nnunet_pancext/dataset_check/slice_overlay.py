@@ -1,6 +1,6 @@
-"""The figure of a greyscale image with the contours of its label."""
+"""The figure of a 2D image with the contours of its label."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -14,27 +14,33 @@ from nnunet_pancext.figures.fonts import drawable_label
 from nnunet_pancext.figures.layout import BACKGROUND, PIXELS_PER_INCH, write_figure
 from nnunet_pancext.figures.overlay import TRUTH_COLOURS
 from nnunet_pancext.figures.panel import INK, draw_contour
-from nnunet_pancext.io.images import read_image
 
 WIDTH_IN, TITLE_IN, LEGEND_IN = 4.0, 0.35, 0.3
 MOST_HEIGHT = 2.0  # times the width
 
 
 def write_slice_overlay(
-    target: Path, *, image: Path, label: Path | None, labels: Mapping[str, int], title: str
+    target: Path,
+    *,
+    image: Sequence[sitk.Image],
+    label: sitk.Image | None,
+    labels: Mapping[str, int],
+    title: str,
 ) -> None:
     """Write a PNG of a 2D image as stored, over its full range of values, with the contours of its label.
 
-    Files that are not greyscale images of one size are refused.
+    `image` are the channels: three or four are drawn as colours, of others the first alone. A label of
+    another size is refused.
     """
-    picture = _read(image)
-    mask = None if label is None else _read(label)
-    if mask is not None and picture.shape != mask.shape:
+    colours = [_pixels(channel) for channel in (image[:3] if len(image) in (3, 4) else image[:1])]
+    mask = None if label is None else _pixels(label)
+    if mask is not None and colours[0].shape != mask.shape:
         raise PancextError(
-            f"{label} has {mask.shape[::-1]} pixels, {image} has {picture.shape[::-1]}. "
+            f"The label has {mask.shape[::-1]} pixels, the image {colours[0].shape[::-1]}. "
             "Give a label drawn on it."
         )
-    height, width = picture.shape
+    height, width = colours[0].shape
+    picture = _in_unit_range(np.stack(colours, axis=-1)) if len(colours) == 3 else colours[0]
     height_in = WIDTH_IN * min(MOST_HEIGHT, height / width)
     full_in = TITLE_IN + height_in + LEGEND_IN
     figure = Figure(figsize=(WIDTH_IN, full_in), dpi=PIXELS_PER_INCH, facecolor=BACKGROUND)
@@ -51,14 +57,12 @@ def write_slice_overlay(
     write_figure(target, figure, legend=lines, columns=3, fontsize=8)
 
 
-def _read(path: Path) -> np.ndarray:
-    try:
-        image = read_image(path)
-    except RuntimeError as error:
-        raise PancextError(f"Cannot read {path}. Write or copy it again.") from error
-    if image.GetDimension() != 2 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise PancextError(
-            f"{path} has {image.GetDimension()} axes and {image.GetNumberOfComponentsPerPixel()} values per "
-            "pixel, which is not a greyscale image. Convert it."
-        )
+def _pixels(image: sitk.Image) -> np.ndarray:
+    if image.GetDimension() != 2:
+        raise PancextError(f"An image of {image.GetDimension()} axes is no slice. Give one of two.")
     return sitk.GetArrayFromImage(image)
+
+
+def _in_unit_range(picture: np.ndarray) -> np.ndarray:
+    lowest, highest = float(picture.min()), float(picture.max())
+    return (picture - lowest) / max(highest - lowest, 1e-6)

@@ -10,6 +10,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import free_bytes, megabytes, write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, link_or_copy
 from nnunet_pancext.io.images import compress_file, read_image, write_compressed
+from nnunet_pancext.io.label_values import in_single_precision
 
 
 def case_files(case_id: str, *, subset: str, ending: str) -> tuple[str, str]:
@@ -40,7 +41,7 @@ def compress(source: Path, target: Path) -> None:
 def remap_label(source: Path, target: Path, *, mapping: Mapping[int, int]) -> None:
     """Write the label with mapped values as uint8, in the same geometry."""
     image = read_image(source)
-    values = sitk.GetArrayFromImage(image)
+    values = in_single_precision(sitk.GetArrayFromImage(image))
     mapped = np.zeros(values.shape, np.uint8)
     for old, new in mapping.items():
         mapped[values == old] = new

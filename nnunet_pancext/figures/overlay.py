@@ -44,8 +44,8 @@ ZOOM_MARGIN_MM, ZOOM_LEAST_MM = 15, 80
 def write_overlay(
     target: Path,
     *,
-    image: Path,
-    truth: Path | None,
+    image: Path | sitk.Image,
+    truth: Path | sitk.Image | None,
     prediction: Path | None,
     labels: dict[str, int],
     title: str,
@@ -69,7 +69,7 @@ def write_overlay(
     """
     foreground = foreground_labels(labels)
     values = tuple(foreground.values())
-    ct = read_volume(image)
+    ct = read_volume(image) if isinstance(image, Path) else image
     ct_hu, spacing_mm = display_array(ct)
     label_maps = {
         role: read_on_grid(path, ct, role=role, by_voxel=by_voxel)
@@ -117,9 +117,11 @@ def highest_label(label_map: NDArray[np.generic], values: tuple[int, ...]) -> ND
     return next((mask for mask in masks if mask.any()), np.zeros(label_map.shape, dtype=bool))
 
 
-def read_on_grid(path: Path, ct: sitk.Image, *, role: str, by_voxel: bool = False) -> NDArray[np.generic]:
+def read_on_grid(
+    path: Path | sitk.Image, ct: sitk.Image, *, role: str, by_voxel: bool = False
+) -> NDArray[np.generic]:
     """Return a label map (slice, row, column) as displayed; refuse another grid (`by_voxel`: size)."""
-    label_map = read_label_map(path)
+    label_map = read_label_map(path) if isinstance(path, Path) else path
     if by_voxel and label_map.GetSize() == ct.GetSize():
         label_map.CopyInformation(ct)
     require_same_grid(

@@ -93,6 +93,22 @@ def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or re
     return content
 
 
+def printable(text: str) -> str:
+    """Return a file name with bytes that are not UTF-8 as \\xNN; others are returned unchanged."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether the path can be printed, and opened by SimpleITK."""
+    return printable(str(path)) == str(path)
+
+
+def shown_json(value: Any, *, most: int = 80) -> str:
+    """Return a value of a JSON file for a message, as it is written there, cut after `most` characters."""
+    text = json.dumps(value, default=repr, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def encoding_fault(path: Path) -> str | None:
     """Return why nnU-Net, which reads plain UTF-8 alone, cannot read a JSON file; None if it can."""
     encoding = json.detect_encoding(path.read_bytes())

@@ -20,9 +20,11 @@ from pathlib import Path
 import SimpleITK as sitk
 from isal import igzip
 
-from nnunet_pancext.io.files import scratch_path
+from nnunet_pancext.io.files import is_utf8, scratch_path
+from nnunet_pancext.io.nifti_affine import first_header, has_finite_affine
 
-FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".png": "PNGImageIO"}
+NIFTI_FORMAT = "NiftiImageIO"
+FORMATS = {".nii.gz": NIFTI_FORMAT, ".nii": NIFTI_FORMAT, ".png": "PNGImageIO"}
 DICOM_FORMAT = "GDCMImageIO"
 SLICES = (".png", ".bmp")
 PAGES = (".tif", ".tiff")  # a slice, or with several pages a volume
@@ -69,17 +71,27 @@ def itk_reason(error: Exception) -> str:
 def read_image(path: Path) -> sitk.Image:
     """Return the image; raises RuntimeError as SimpleITK does."""
     with only_thread_in_itk():
-        return sitk.ReadImage(str(path), imageIO=format_of(path))
+        return sitk.ReadImage(_itk_name(path), imageIO=format_of(path))
 
 
 def read_header(path: Path) -> sitk.ImageFileReader:
     """Return a reader that has read the image's header; raises RuntimeError as SimpleITK does."""
     reader = sitk.ImageFileReader()
     reader.SetImageIO(format_of(path))
-    reader.SetFileName(str(path))
+    reader.SetFileName(_itk_name(path))
     with only_thread_in_itk():
         reader.ReadImageInformation()
     return reader
+
+
+def _itk_name(path: Path) -> str:
+    """Return the path; raises RuntimeError where ITK would end the process or print matrices."""
+    if not is_utf8(path):
+        raise RuntimeError("its path is not UTF-8; rename it")
+    header = first_header(path) if format_of(path) == NIFTI_FORMAT else None
+    if header is not None and not has_finite_affine(header):
+        raise RuntimeError("NaN or infinity in the affine of its header")
+    return str(path)
 
 
 def write_compressed(image: sitk.Image, path: Path) -> None:

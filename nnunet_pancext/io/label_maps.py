@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import SLICES, has_geometry, read_header, read_image
+from nnunet_pancext.io.label_values import fractional, in_single_precision, listed
 from nnunet_pancext.io.nifti_scan import count_non_finite
 from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, missing_file, unreadable_by_itk
 
@@ -67,24 +68,30 @@ def require_one_dimension(files: Iterable[Path]) -> None:
 
 
 def read_label_map(path: Path) -> sitk.Image:
-    """Read a label map: an image as `read_volume` returns, with whole numbers as values.
+    """Read a label map: an image as `read_volume` returns, with whole numbers as values, read as by nnU-Net.
 
     Raises:
         PancextError: as `read_volume`, or a value is not a whole number.
     """
     image, non_finite = _read(path, colours=False)
+    if image.GetPixelID() == sitk.sitkFloat64:
+        single = sitk.GetImageFromArray(in_single_precision(sitk.GetArrayViewFromImage(image)))
+        single.CopyInformation(image)
+        for mark in image.GetMetaDataKeys():
+            single.SetMetaData(mark, image.GetMetaData(mark))
+        image = single
     values = sitk.GetArrayViewFromImage(image)
-    is_float = np.issubdtype(values.dtype, np.floating)
-    if is_float:
+    if np.issubdtype(values.dtype, np.floating):
         non_finite = max(non_finite, values.size - int(np.count_nonzero(np.isfinite(values))))
     if non_finite:
         raise PancextError(
             f"The label map {path} holds {non_finite} voxel{'' if non_finite == 1 else 's'} of NaN or "
             "infinity, which are not labels. Predict or write it again."
         )
-    if is_float and not np.array_equal(values, np.rint(values)):
+    fractions = fractional(values)
+    if fractions.size:
         raise PancextError(
-            f"The label map {path} holds values that are not whole numbers. "
+            f"The label map {path} holds values that are not whole numbers: {listed(fractions.tolist())}. "
             "Give label values, not probabilities, and resample label maps with nearest neighbour."
         )
     return image

@@ -1,7 +1,8 @@
-"""One pass over a .nii.gz or .nii file: is it whole, and which voxel values does it hold.
+"""One pass over a .nii.gz or .nii file: is it whole, and which values does nnU-Net read from it.
 
-SimpleITK would fill the rest of a truncated file with zeros, replace NaN by zero and need the whole volume in
-memory. A scan holds a few megabytes at a time.
+The values are those of nnU-Net's readers, SimpleITK's or nibabel's, bit by bit. But SimpleITK would fill the
+rest of a truncated file with zeros, replace NaN by zero and need the whole volume in memory. A scan holds a
+few megabytes at a time.
 """
 
 import gzip
@@ -15,19 +16,25 @@ from typing import BinaryIO
 import numpy as np
 from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 
+from nnunet_pancext.io.label_values import in_single_precision
+from nnunet_pancext.io.nifti_affine import has_finite_affine
 from nnunet_pancext.io.unreadable import (
     HEADER_BYTES,
+    NIFTI2_HEADER_BYTES,
     VOXEL_TYPES,
     UnreadableImage,
     require_gzip,
     require_nifti1,
+    size_of_header,
 )
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 MOST_HEADER_BYTES = 1 << 28  # with its extensions
 WRITE_ANEW = "Write it anew with the program that made it, or correct its header."
 PIECE_VOXELS = 1 << 22
+SMALLEST_SLOPE = float(np.finfo(float).eps)  # ITK takes a smaller one for 'no slope'
 MOST_VALUES = 1000  # an image with more distinct values than this is not a label map
 # Its stub declares the class as an instance.
 INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
@@ -35,7 +42,7 @@ INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """The fields of a NIfTI-1 header that the scan needs."""
+    """The fields of a NIfTI-1 header that the scan needs; slope and intercept as stored, perhaps NaN."""
 
     size: tuple[int, ...]
     voxel_type: np.dtype
@@ -43,26 +50,57 @@ class NiftiHeader:
     slope: float
     intercept: float
 
+    def scaling(self, *, by_nibabel: bool) -> tuple[float, float] | None:
+        """Return slope and intercept as ITK or nibabel takes them, None for 'no scaling'.
+
+        Raises:
+            UnreadableImage: nibabel refuses the intercept.
+        """
+        if by_nibabel:
+            if not math.isfinite(self.slope) or self.slope == 0:
+                return None
+            if not math.isfinite(self.intercept):
+                raise UnreadableImage(f"has the intercept (scl_inter) {self.intercept} in its header")
+            slope, intercept = self.slope, self.intercept
+        else:
+            is_slope = math.isfinite(self.slope) and abs(self.slope) >= SMALLEST_SLOPE
+            slope = self.slope if is_slope else 1.0
+            intercept = self.intercept if math.isfinite(self.intercept) else 0.0
+        return None if abs(slope - 1) <= SMALLEST_SLOPE >= abs(intercept) else (slope, intercept)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VoxelScan:
     """The result of one pass.
 
-    `values` are the distinct voxel values where these were collected, else empty. `voxel_hash` depends on the
-    values and not on the geometry; None where values were collected and for a constant image, which does not
-    identify a patient.
+    `values` are the distinct voxel values in single precision, in which nnU-Net keeps them, where they were
+    collected; else empty. Where they were not, `lowest` and `highest` are the range of the finite ones, and
+    `voxel_hash` depends on the values and not on the geometry; it is None for a constant image, which does
+    not identify a patient. `further` are the scans of the further channels in the file.
     """
 
     size: tuple[int, ...]
     voxel_hash: str | None
     non_finite_voxels: int
     values: tuple[float, ...]
+    lowest: float = math.inf
+    highest: float = -math.inf
+    further: tuple["VoxelScan", ...] = ()
 
 
 def parse_header(content: bytes, *, name: str) -> NiftiHeader:
-    """Return the fields of the first 348 bytes of the NIfTI-1 file `name`; raises UnreadableImage."""
-    require_nifti1(content, name=name)
-    header = Nifti1Header(content, check=False)
+    """Return the fields of the header of the file `name`, 348 bytes, or 540 of NIfTI-2.
+
+    Raises:
+        UnreadableImage: it is none.
+    """
+    if len(content) == NIFTI2_HEADER_BYTES:
+        header: Nifti1Header = Nifti2Header(content, check=False)
+        if header["magic"] != b"n+2":
+            raise UnreadableImage("is not a single-file NIfTI-2 image")
+    else:
+        require_nifti1(content, name=name)
+        header = Nifti1Header(content, check=False)
     dimensions, *extent = header["dim"].tolist()
     size = extent[:dimensions]
     if not 1 <= dimensions <= 7 or min(size) < 1:
@@ -77,44 +115,72 @@ def parse_header(content: bytes, *, name: str) -> NiftiHeader:
         code = int(header["datatype"])
         kind, remedy = VOXEL_TYPES.get(code, ("unknown", "Save it as int16 or float32."))
         raise UnreadableImage(f"has voxels of NIfTI type {code} ({kind}), which cannot be used", remedy)
+    if not has_finite_affine(header):
+        raise UnreadableImage("has NaN or infinity in the affine (sform) of its header", WRITE_ANEW)
     data_offset = float(header["vox_offset"])
-    if not HEADER_BYTES <= data_offset <= MOST_HEADER_BYTES:
+    if not len(content) <= data_offset <= MOST_HEADER_BYTES:
         raise UnreadableImage(f"declares its voxels at byte {data_offset:g}", WRITE_ANEW)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if not math.isfinite(slope) or not math.isfinite(intercept) or slope == 0:
-        slope, intercept = 1.0, 0.0  # the NIfTI-1 convention for 'no scaling'
     return NiftiHeader(tuple(size), voxel_type, int(data_offset), slope, intercept)
 
 
-def scan_nifti(path: Path, *, collect_values: bool) -> VoxelScan:
+def scan_nifti(
+    path: Path, *, collect_values: bool, by_nibabel: bool = False, needs_gzip: bool = True
+) -> VoxelScan:
     """Read every voxel of `path` and verify the gzip checksum.
 
-    With `collect_values` the distinct voxel values are returned, sorted, instead of a hash.
+    With `collect_values` the distinct values are returned, sorted, instead of a hash and the range. Values
+    are scaled as SimpleITK does, or nibabel if `by_nibabel`, which also reads NIfTI-2. Without `needs_gzip`
+    a .nii.gz file need not be compressed, as in SimpleITK.
 
     Raises:
         UnreadableImage: the file is not a whole NIfTI-1 image.
     """
     values: set[float] = set()
     non_finite = 0
-    with _opened(path) as (header, pieces):
-        slope, intercept = header.slope, header.intercept
+    lowest, highest = math.inf, -math.inf
+    with _opened(path, by_nibabel=by_nibabel, needs_gzip=needs_gzip) as (header, pieces):
+        scaling = header.scaling(by_nibabel=by_nibabel)
         voxels = None if collect_values else VoxelHash(header.size)
         for piece in pieces:
-            if voxels:
-                is_scaled = (slope, intercept) != (1, 0)
-                voxels.add(piece.astype(np.float64) * slope + intercept if is_scaled else piece)
+            finite = piece
             if piece.dtype.kind == "f":
                 finite = piece[np.isfinite(piece)]
                 non_finite += piece.size - finite.size
-                piece = finite
-            if collect_values and len(values) <= MOST_VALUES:
-                values.update((distinct(piece).astype(np.float64) * slope + intercept).tolist())
+            if voxels is None:
+                if len(values) <= MOST_VALUES:
+                    read = scale(distinct(finite), scaling, by_nibabel=by_nibabel)
+                    values.update(in_single_precision(read).astype(np.float32).tolist())
+                continue
+            voxels.add(scale(piece, scaling, by_nibabel=by_nibabel))
+            if finite.size:
+                ends = np.array([finite.min(), finite.max()], finite.dtype)
+                ends = scale(ends, scaling, by_nibabel=by_nibabel)
+                lowest, highest = min(lowest, float(ends.min())), max(highest, float(ends.max()))
     return VoxelScan(
         size=header.size,
         voxel_hash=voxels.result() if voxels else None,
         non_finite_voxels=non_finite,
         values=tuple(sorted(values)),
+        lowest=lowest,
+        highest=highest,
     )
+
+
+def scale(voxels: np.ndarray, scaling: tuple[float, float] | None, *, by_nibabel: bool) -> np.ndarray:
+    """Return the values of stored voxels, computed in double precision.
+
+    They are kept in single precision unless stored in double. ITK rounds integers to single precision before
+    it multiplies, nibabel does not.
+    """
+    if scaling is None:
+        return voxels
+    slope, intercept = scaling
+    is_double = voxels.dtype.kind == "f" and voxels.dtype.itemsize == 8
+    kept = np.dtype(np.float64 if is_double else np.float32)
+    stored = voxels if by_nibabel else voxels.astype(kept)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (stored.astype(np.float64) * slope + intercept).astype(kept)
 
 
 def count_non_finite(path: Path) -> int:
@@ -128,19 +194,27 @@ def count_non_finite(path: Path) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
+def _opened(
+    path: Path, *, by_nibabel: bool = False, needs_gzip: bool = True
+) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
     """Yield the header and all voxels of a file, decompressed if its name ends in .gz."""
     try:
         if path.stat().st_size == 0:
             raise UnreadableImage("is empty (0 bytes)")
-        is_compressed = path.name.lower().endswith(".gz")
         with path.open("rb") as file:
-            if is_compressed:
-                require_gzip(file.read(HEADER_BYTES), name=path.name)
+            start = file.read(HEADER_BYTES)
             file.seek(0)
+            is_compressed = path.name.lower().endswith(".gz")
+            if not needs_gzip and size_of_header(start) == HEADER_BYTES:
+                is_compressed = False
+            if is_compressed:
+                require_gzip(start, name=path.name)
             with igzip.open(file) if is_compressed else file as content:
-                header = parse_header(content.read(HEADER_BYTES), name=path.name)
-                yield header, _pieces(content, header)
+                start = content.read(HEADER_BYTES)
+                if by_nibabel and size_of_header(start) == NIFTI2_HEADER_BYTES:
+                    start += content.read(NIFTI2_HEADER_BYTES - HEADER_BYTES)
+                header = parse_header(start, name=path.name)
+                yield header, _pieces(content, header, start=len(start))
     except EOFError as error:
         raise UnreadableImage("is cut short: the compressed data ends too early") from error
     except gzip.BadGzipFile as error:
@@ -152,9 +226,12 @@ def _opened(path: Path) -> Iterator[tuple[NiftiHeader, Iterator[np.ndarray]]]:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})", remedy) from error
 
 
-def _pieces(stream: BinaryIO, header: NiftiHeader) -> Iterator[np.ndarray]:
-    """Yield all voxels as they are stored, some millions at a time, and read the stream to its end."""
-    stream.read(header.data_offset - HEADER_BYTES)
+def _pieces(stream: BinaryIO, header: NiftiHeader, *, start: int) -> Iterator[np.ndarray]:
+    """Yield all voxels as they are stored, some millions at a time, and read the stream to its end.
+
+    `start` bytes of it have been read.
+    """
+    stream.read(header.data_offset - start)
     itemsize = header.voxel_type.itemsize
     voxels_left = math.prod(header.size)
     while voxels_left:

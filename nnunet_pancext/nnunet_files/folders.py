@@ -121,6 +121,22 @@ def find_dataset_folder(variable: str, name: str, *, holding: str = "") -> Path:
     return matches[0]
 
 
+def datasets_of_number(folder: Path) -> list[str]:
+    """Return the names in nnU-Net's three folders that nnU-Net finds by the number of this raw dataset.
+
+    Empty for a folder that is not in nnUNet_raw, which nnU-Net does not look up.
+    """
+    number = re.match("Dataset[0-9]{3,}", folder.resolve().name)
+    try:
+        roots = [root for variable in DUTIES if (root := nnunet_folder(variable)) and root.is_dir()]
+        raw = nnunet_folder(RAW)
+    except PancextError:
+        return []  # for a folder given by its path the variables do not matter
+    if number is None or raw is None or folder.resolve().parent != raw.resolve():
+        return []
+    return sorted({path.name for root in roots for path in root.glob(f"{number[0]}*") if path.is_dir()})
+
+
 def require_all_folders_set() -> None:
     """Raise PancextError, with the lines to type, unless all three variables are set."""
     missing = [variable for variable in DUTIES if nnunet_folder(variable) is None]

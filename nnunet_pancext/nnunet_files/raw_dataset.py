@@ -9,7 +9,8 @@ from typing import Any
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
+from nnunet_pancext.nnunet_files.case_files import testing_files, training_files
+from nnunet_pancext.nnunet_files.dataset_json import DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, find_dataset_folder
 
 FRAME = re.compile(r"(.+?)_frame\d+")  # ACDC has several frames of a patient
@@ -19,11 +20,16 @@ FRAME = re.compile(r"(.+?)_frame\d+")  # ACDC has several frames of a patient
 class RawDataset:
     """The cases of a raw dataset with the image of their first channel, their patients, and split.json."""
 
-    folder: Path
+    declared: DatasetJson
     training: dict[str, Path]
     test: dict[str, Path]
     patients: dict[str, str]
     split: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the dataset."""
+        return self.declared.path.parent
 
 
 def find_dataset(name: str) -> Path:
@@ -39,19 +45,11 @@ def find_dataset(name: str) -> Path:
 
 def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDataset:
     """Return the cases of a raw dataset; PancextError without any, or if `patient_regex` is malformed."""
-    ending = read_dataset_json(folder / "dataset.json").file_ending
+    declared = read_dataset_json(folder / "dataset.json")
     training, test = (
-        {
-            path.name.removesuffix(f"_0000{ending}"): path
-            for path in sorted((folder / part).glob(f"*_0000{ending}"))
-            if not path.name.startswith(".")
-        }
-        for part in ("imagesTr", "imagesTs")
+        {case: files.images[0] for case, files in cases.items() if 0 in files.images}
+        for cases in (training_files(declared), testing_files(declared))
     )
-    if not training:
-        raise PancextError(
-            f"no images *_0000{ending} in {folder / 'imagesTr'}. Is this an nnU-Net raw dataset?"
-        )
     split_file = folder / "split.json"
     split = read_json(split_file, expect=dict) if split_file.is_file() else {}
     recorded = split.get("patients", {})
@@ -62,7 +60,7 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
     patients = {
         case: patient_of(case, recorded=recorded, expression=patient_regex) for case in (*training, *test)
     }
-    return RawDataset(folder, training, test, patients, split)
+    return RawDataset(declared, training, test, patients, split)
 
 
 def find_ground_truth(dataset: str) -> Path:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.io.images import has_geometry, read_header
+from nnunet_pancext.io.label_values import fractional, listed
 from nnunet_pancext.io.nifti_scan import VoxelScan
 from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
-from nnunet_pancext.raw_cases.image_scan import axes_of, scan_image
+from nnunet_pancext.raw_cases.geometry import Geometry
+from nnunet_pancext.raw_cases.readers import Reader
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
 
 SPACING_TOLERANCE = 1e-5  # relative; nnU-Net's own integrity check refuses more
@@ -17,17 +18,12 @@ ORIGIN_TOLERANCE_VOXELS = 1e-2
 DIRECTION_TOLERANCE = 1e-3  # absolute, on each component of the direction cosines
 
 FETCH_AGAIN = "Download or extract the file again, or remove the case."
+NOT_FINITE = (
+    "{name} has NaN or infinity as spacing, origin or direction in its header. Write the header again, as "
+    "exported by the scanner, or remove the case."
+)
+SIMPLE_ITK = Reader()
 ON_ONE_GRID = "Resample the label onto the image's grid, or remove the case."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """Size in voxels x, y, z; spacing, origin and direction as SimpleITK gives them, in mm."""
-
-    size: tuple[int, ...]
-    spacing_mm: tuple[float, ...]
-    origin_mm: tuple[float, ...]
-    direction: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,51 +37,68 @@ class CaseFindings:
     spacing_mm: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True)
+class InspectedCase:
+    """Problems by kind, the scan and the geometry of the image; None where it cannot be read."""
+
+    problems: dict[str, str]
+    scan: VoxelScan | None
+    geometry: Geometry | None
+
+
 def check_case(case: SourceCase, *, root: Path, declared_values: Sequence[int]) -> CaseFindings:
     """Read a case's image and label completely and return their problems; raises nothing for a bad file.
 
     Messages name files relative to `root`. `declared_values` are the label values of the dataset, including
     0 for background. A slice may lack foreground, a volume may not.
     """
+    inspected = inspect_case(case, root=root, declared_values=declared_values)
+    scan, geometry = inspected.scan, inspected.geometry
+    return CaseFindings(
+        case_id=case.case_id,
+        problems=tuple(Problem(case.case_id, k, m) for k, m in inspected.problems.items()),
+        image_hash=scan.voxel_hash if scan else None,
+        size=geometry.size if geometry else None,
+        spacing_mm=geometry.spacing_mm if geometry else None,
+    )
+
+
+def inspect_case(
+    case: SourceCase, *, root: Path, declared_values: Sequence[int], reader: Reader = SIMPLE_ITK
+) -> InspectedCase:
+    """Return what `check_case` judges, read with `reader`."""
     problems: dict[str, str] = {}
-    image_scan, image_geometry = inspect(case.image, "image", root=root, found=problems)
+    scan, geometry = inspect(case.image, "image", root=root, found=problems, reader=reader)
     if case.label is not None:
-        label_scan, label_geometry = inspect(case.label, "label", root=root, found=problems)
+        label_scan, label_geometry = inspect(case.label, "label", root=root, found=problems, reader=reader)
         label_name = name_of(case.label, root)
-        if image_geometry and label_geometry:
-            problems.update(compare_geometry(image_geometry, label_geometry, label_name=label_name))
+        if geometry and label_geometry:
+            problems.update(compare_geometry(geometry, label_geometry, label_name=label_name))
         if label_scan:
             problems.update(check_values(label_scan, label_name=label_name, declared_values=declared_values))
             if len(label_scan.size) == 2:
                 problems.pop("label empty", None)
-    return CaseFindings(
-        case_id=case.case_id,
-        problems=tuple(Problem(case.case_id, k, m) for k, m in problems.items()),
-        image_hash=image_scan.voxel_hash if image_scan else None,
-        size=image_geometry.size if image_geometry else None,
-        spacing_mm=image_geometry.spacing_mm if image_geometry else None,
-    )
+    return InspectedCase(problems, scan, geometry)
 
 
 def inspect(
-    path: Path, role: str, *, root: Path, found: dict[str, str]
+    path: Path, role: str, *, root: Path, found: dict[str, str], reader: Reader = SIMPLE_ITK
 ) -> tuple[VoxelScan | None, Geometry | None]:
     """Scan one file, add its problems to `found`, and return its scan and geometry if they can be read."""
-    name = name_of(path, root)
+    name, is_label = name_of(path, root), role == "label"
     if not path.is_file():
         reason = missing_file(path)
         found[f"{role} missing"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
         return None, None
     try:
-        scan = scan_image(path, collect_values=role == "label")
+        scan = reader.scan(path, is_label=is_label)
     except UnreadableImage as error:
         found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
         return None, None
-    expected = axes_of(path)
+    expected = reader.axes_of(path)
     if len(scan.size) not in expected:
         found[f"{role} not {expected[-1]}D"] = (
-            f"{name} has {len(scan.size)} dimensions, size {scan.size}. "
-            f"Extract the one {expected[-1]}D image that belongs to the case, or remove the case."
+            f"{name} has {len(scan.size)} dimensions, size {scan.size}. {reader.remedy_for_axes(path)}"
         )
         return None, None
     if scan.non_finite_voxels:
@@ -93,23 +106,23 @@ def inspect(
             f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
             "Replace them (air is -1024 HU), or remove the case."
         )
+    if is_label and scan.further:
+        found["label has channels"] = (
+            f"{name} holds {1 + len(scan.further)} values per voxel. Store one label value for each voxel "
+            "(a PNG as greyscale, without a palette)."
+        )
     try:
-        return scan, read_geometry(path)
+        geometry = reader.geometry(path, is_label=is_label)
+    except UnreadableImage as error:
+        found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
     except RuntimeError as error:
         reason = unreadable_by_itk(error, path)
         found[f"{role} unreadable"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
-        return scan, None
-
-
-def read_geometry(path: Path) -> Geometry:
-    """Return the geometry in the header, for a PNG only the size; raises RuntimeError as SimpleITK does."""
-    reader = read_header(path)
-    size = tuple(reader.GetSize())
-    spacing_mm, origin_mm, direction = reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
-    if not has_geometry(path):
-        axes = len(size)
-        spacing_mm, origin_mm, direction = (1,) * axes, (0,) * axes, np.eye(axes).ravel().tolist()
-    return Geometry(size=size, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=tuple(direction))
+    else:
+        if geometry.is_finite:
+            return scan, geometry
+        found[f"{role} has NaN in its header"] = NOT_FINITE.format(name=name)
+    return scan, None
 
 
 def compare_geometry(
@@ -136,10 +149,14 @@ def compare_geometry(
 
 
 def check_values(scan: VoxelScan, *, label_name: str, declared_values: Sequence[int]) -> dict[str, str]:
-    """Return a message for fractional values, for undeclared values and for an empty label."""
+    """Return a message for fractional values, for undeclared values and for an empty label.
+
+    Without `declared_values` any whole number is a label.
+    """
     problems = {}
-    fractions = [value for value in scan.values if not value.is_integer()]
-    undeclared = [int(v) for v in scan.values if v.is_integer() and int(v) not in declared_values]
+    fractions = fractional(np.array(scan.values)).tolist()
+    labels = sorted(int(value) for value in set(scan.values) - set(fractions))
+    undeclared = [label for label in labels if declared_values and label not in declared_values]
     if fractions:
         problems["label value not an integer"] = (
             f"{label_name} holds {listed(fractions)}. "
@@ -177,9 +194,3 @@ def find_duplicates(findings: Sequence[CaseFindings], *, image_names: Mapping[st
 def rounded(numbers: Sequence[float]) -> tuple[float, ...]:
     """Return the numbers rounded for a message."""
     return tuple(float(f"{number:.6g}") + 0.0 for number in numbers)  # + 0.0 turns -0.0 into 0.0
-
-
-def listed(numbers: Sequence[float], *, most: int = 8) -> str:
-    """Return the first `most` numbers as text, and the count of the others."""
-    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
-    return ", ".join(f"{number:g}" for number in numbers[:most]) + more

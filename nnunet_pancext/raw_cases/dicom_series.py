@@ -10,10 +10,11 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UncompressedTransferSyntaxes
 
 from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_itk
-from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, Geometry
+from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
 from nnunet_pancext.raw_cases.dicom_geometry import check_spacing, require_no_tilt, require_one_grid
 from nnunet_pancext.raw_cases.dicom_search import CtSeries
 from nnunet_pancext.raw_cases.dicom_slices import RESCALE_TAGS, BadSeries, lacking, require_ct_image, slice_of
+from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.source import name_of
 
 MOST_NAMES = 3  # of damaged files in a message

@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_pancext.io.images import PAGES, SLICES, read_image
+from nnunet_pancext.io.label_values import in_single_precision
 from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, VoxelScan, scan_nifti
 from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, unreadable_by_itk
 from nnunet_pancext.io.voxel_hash import VoxelHash
@@ -19,10 +20,10 @@ def axes_of(path: Path) -> tuple[int, ...]:
     return (2,) if ending in SLICES else (2, 3) if ending in PAGES else (3,)
 
 
-def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
+def scan_image(path: Path, *, collect_values: bool, needs_gzip: bool = True) -> VoxelScan:
     """Return what `scan_nifti` does, for an image of any format that SimpleITK reads."""
     if path.name.lower().endswith(NIFTI):
-        return scan_nifti(path, collect_values=collect_values)
+        return scan_nifti(path, collect_values=collect_values, needs_gzip=needs_gzip)
     try:
         image = read_image(path)
     except RuntimeError as error:
@@ -33,8 +34,14 @@ def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
             f"has {channels} values per pixel; a greyscale image has one",
             "Save it in grey values, a label map with one number per class.",
         )
+    return scan_pixels(image, collect_values=collect_values)
+
+
+def scan_pixels(image: sitk.Image, *, collect_values: bool) -> VoxelScan:
+    """Return what `scan_nifti` does, for an image that was read."""
     pixels = sitk.GetArrayViewFromImage(image).ravel()
     finite = np.isfinite(pixels)
+    kept = pixels if finite.all() else pixels[finite]
     voxels = VoxelHash(image.GetSize())
     if not collect_values:
         for start in range(0, pixels.size, PIECE_VOXELS):
@@ -43,5 +50,7 @@ def scan_image(path: Path, *, collect_values: bool) -> VoxelScan:
         size=image.GetSize(),
         voxel_hash=voxels.result(),
         non_finite_voxels=int(pixels.size - np.count_nonzero(finite)),
-        values=tuple(np.unique(pixels[finite]).astype(float).tolist()) if collect_values else (),
+        values=tuple(np.unique(in_single_precision(kept)).astype(float).tolist()) if collect_values else (),
+        lowest=float(kept.min()) if kept.size else np.inf,
+        highest=float(kept.max()) if kept.size else -np.inf,
     )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nnunet_pancext.io.files import printable
+
 PLAIN, COMPRESSED = ".nii", ".nii.gz"  # some browsers and unpackers decompress what they download
 
 
@@ -58,8 +60,8 @@ class BadCase(Exception):
 def name_of(path: Path, root: Path) -> str:
     """Return the file's path below `root` for a message, or folder and name if it is elsewhere."""
     if path.is_relative_to(root):
-        return path.relative_to(root).as_posix()
-    return f"{path.parent.name}/{path.name}"
+        return printable(path.relative_to(root).as_posix())
+    return printable(f"{path.parent.name}/{path.name}")
 
 
 def volume_path(folder: Path, name: str) -> Path:

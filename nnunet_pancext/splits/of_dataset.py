@@ -17,7 +17,7 @@ from nnunet_pancext.nnunet_files.splits_final import (
     place_folds,
     read_folds,
 )
-from nnunet_pancext.raw_cases.image_scan import scan_image
+from nnunet_pancext.raw_cases.reader_choice import find_reader
 from nnunet_pancext.raw_cases.source import name_of
 from nnunet_pancext.splits.folds import nnunet_folds, published_folds
 from nnunet_pancext.splits.published import PUBLISHED
@@ -87,10 +87,13 @@ def find_leakage(
     Also returned are the images that cannot be read and the reasons; leakage of these is unknown.
     """
     folds = current_folds(dataset)
+    reader = find_reader(dataset.declared, example=next(iter(dataset.training.values())))
 
     def read(path: Path) -> tuple[str | None, str | None]:
+        if not path.is_file():
+            return None, f"{name_of(path, dataset.folder)} is not there"
         try:
-            return scan_image(path, collect_values=False).voxel_hash, None
+            return reader.scan(path, is_label=False).voxel_hash, None
         except UnreadableImage as error:
             remedy = f". {error.remedy}" if error.remedy else ""
             return None, f"{name_of(path, dataset.folder)} {error}{remedy}"

@@ -33,7 +33,7 @@ def made_slices(tmp_path_factory):
             label[10:22, 20:32] = 1
         write(folder / "imagesTr" / f"p_{number}_0000.png", pixels)
         write(folder / "labelsTr" / f"p_{number}.png", label)
-    declared = {"channel_names": {"0": "grey"}, "labels": {"background": 0, "pancreas": 1}}
+    declared = {"channel_names": {"0": "grey"}, "labels": {"background": 0, "pancreas": 1}, "numTraining": 12}
     (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}))
     return folder
 
@@ -172,13 +172,14 @@ def test_an_image_that_is_no_ct_is_shown_in_its_own_range(tmp_path, monkeypatch,
 
 
 def test_a_slice_and_a_label_of_another_size_are_reported(tmp_path):
-    write(tmp_path / "image.png", np.zeros((4, 5)))
-    write(tmp_path / "label.png", np.zeros((4, 6)))
-    with pytest.raises(PancextError, match=r"has \(6, 4\) pixels, .* has \(5, 4\). Give a label drawn on it"):
+    image, label = (sitk.GetImageFromArray(np.zeros((4, width))) for width in (5, 6))
+    with pytest.raises(
+        PancextError, match=r"has \(6, 4\) pixels, the image \(5, 4\). Give a label drawn on it"
+    ):
         write_slice_overlay(
             tmp_path / "out.png",
-            image=tmp_path / "image.png",
-            label=tmp_path / "label.png",
+            image=[image],
+            label=label,
             labels={"a": 1},
             title="",
         )

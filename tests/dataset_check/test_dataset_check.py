@@ -315,8 +315,11 @@ def test_the_command_prints_the_findings_and_fails(dataset, tmp_path, monkeypatc
         ([], r"dataset.json is not an object"),
         ({"labels": {"0": "background", "1": "pancreas"}}, r'as the Decathlon does, \{"0": "background"\};'),
         ({"labels": {"background": 0, "a": None}}, r"declares the label 'a' as null; expected a whole"),
-        ({"labels": {"background": 0, "a": ["1"]}}, r"declares the label 'a' as \[\"1\"\]"),
-        ({"labels": {"background": 0, "a": 1}, "channel_names": ["CT"]}, r'has \["CT"\] as channel_names'),
+        ({"labels": {"background": 0, "a": ["b"]}}, r"declares the label 'a' as \[\"b\"\]"),
+        (
+            {"labels": {"background": 0, "a": 1}, "channel_names": ["CT"]},
+            r'has "channel_names": \["CT"\]; nnU',
+        ),
     ],
 )
 def test_a_malformed_dataset_json_is_refused(tmp_path, capsys, declared, message):
@@ -332,7 +335,7 @@ def test_a_mistyped_path_is_refused(tmp_path, capsys):
 
 def test_a_folder_that_is_not_a_raw_dataset_is_refused(tmp_path):
     (tmp_path / "dataset.json").write_text("{}")
-    with pytest.raises(PancextError, match="declares no labels"):
+    with pytest.raises(PancextError, match='has no "labels"; nnU-Net expects names with their values'):
         inspect(tmp_path)
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "a": 1}}')
     with pytest.raises(PancextError, match=r"No images \*_0000.nii.gz"):

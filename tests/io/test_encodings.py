@@ -85,8 +85,9 @@ def test_check_reports_a_dataset_json_that_stops_nnunet(
     file = raw / "dataset.json"
     file.write_text(file.read_text(), encoding=encoding)
     assert main(["check", str(raw), "-o", str(tmp_path / "out")]) == 1
-    error = capsys.readouterr().err
-    assert f"{file} is in {FOREIGN[encoding]}, which nnU-Net cannot read. {WITHOUT_BOM}" in error
+    shown = capsys.readouterr().out
+    assert f"dataset: error: encoding: {file} is in {FOREIGN[encoding]}, which nnU-Net cannot read. " in shown
+    assert WITHOUT_BOM in shown
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -15,6 +15,7 @@ from nnunet_pancext.figures.charts import Curve, precision_recall_chart
 from nnunet_pancext.figures.training import LOSS_WEIGHTS, epoch_charts
 from nnunet_pancext.nnunet_files.dataset_json import read_dataset_json
 from nnunet_pancext.nnunet_files.folders import RAW, existing_folder
+from nnunet_pancext.nnunet_files.raw_dataset import read_dataset
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
 from nnunet_pancext.pages.pictures import CaseFigure, Chart
 
@@ -134,9 +135,12 @@ def _draw(target: Path, scores: dict[str, CaseScores], *, dataset: str) -> None:
     labels = {name: value for name, value in declared.labels.items() if isinstance(value, int)}
     if len(labels) < len(declared.labels):
         raise PancextError("Regions of several values cannot be drawn.")
+    image = read_dataset(existing_folder(RAW) / dataset).training.get(first.case)
+    if image is None:
+        raise PancextError(f"The image of {first.case} is not in {existing_folder(RAW) / dataset}.")
     write_side_by_side(
         target,
-        image=existing_folder(RAW) / dataset / "imagesTr" / f"{first.case}_0000{declared.file_ending}",
+        image=image,
         truth=first.truth_file,
         predictions=predictions,
         labels=labels,

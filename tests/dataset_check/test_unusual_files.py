@@ -1,0 +1,116 @@
+"""Files that would end the check, or fill the screen with ITK's own text, are named like any other fault."""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from made_dataset import volume_of, write_dataset, write_json
+
+from nnunet_pancext.cli.main import main
+from nnunet_pancext.dataset_check import check_dataset
+from nnunet_pancext.dataset_check.check import inspect_dataset
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.images import read_header, read_image
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "raw" / "Dataset501_Unusual")
+
+
+def test_a_name_that_is_not_utf8(dataset, tmp_path, capsys):
+    for folder, ending in ((dataset / "imagesTr", "_0000.nii.gz"), (dataset / "labelsTr", ".nii.gz")):
+        named = os.fsencode(folder) + b"/caf\xe9" + ending.encode()
+        os.rename(folder / f"case_0{ending}", named)
+    assert main(["check", str(dataset), "-o", str(tmp_path / "check")]) == 1
+    shown = capsys.readouterr().out
+    assert r"caf\xe9: error: name not UTF-8: the file name caf\xe9_0000.nii.gz is not UTF-8" in shown
+    assert "Rename the files of the case, to plain letters and digits." in shown
+    assert "3 cases, 1 with errors, 0 with warnings" in shown
+    assert r"caf\xe9" in (tmp_path / "check" / "report.html").read_text()
+    assert {path.name for path in (tmp_path / "check" / "pictures").iterdir()} == {"case_1.png", "case_2.png"}
+
+
+def with_affine(path, number):
+    """Write the image again with this number in its affine."""
+    image = nib.load(path)
+    header = image.header.copy()
+    header["srow_y"][1], header["sform_code"], header["vox_offset"] = number, 1, 352
+    content = header.binaryblock + bytes(4) + np.asarray(image.dataobj).tobytes(order="F")
+    path.write_bytes(gzip.compress(content))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("reader", ["None", "NibabelIO", "NibabelIOWithReorient", "SimpleITKIOWithReorient"])
+def test_an_affine_that_is_not_finite(dataset, capfd, number, reader):
+    write_json(dataset, overwrite_image_reader_writer=reader)
+    with_affine(dataset / "imagesTr" / "case_1_0000.nii.gz", number)
+    with_affine(dataset / "labelsTr" / "case_2.nii.gz", number)
+    findings = inspect_dataset(dataset, show_progress=False).findings
+    kinds = {case: [finding.kind for finding in several] for case, several in findings.items()}
+    assert kinds == {"case_1": ["image unreadable"], "case_2": ["label unreadable"], "case_0": []}
+    words = "imagesTr/case_1_0000.nii.gz has NaN or infinity in the affine (sform) of its header"
+    assert words in findings["case_1"][0].message
+    assert capfd.readouterr().err == ""  # ITK prints the matrix
+
+
+@pytest.mark.parametrize("read", [read_image, read_header])
+def test_no_reading_through_itk_prints_the_affine(dataset, capfd, read):
+    path = dataset / "imagesTr" / "case_1_0000.nii.gz"
+    with_affine(path, np.nan)
+    with pytest.raises(RuntimeError, match="NaN or infinity in the affine"):
+        read(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_spacing_that_is_not_finite(dataset):
+    path = dataset / "labelsTr" / "case_1.nii.gz"
+    image = nib.load(path)
+    header = image.header.copy()
+    header["pixdim"][2], header["vox_offset"] = np.nan, 352
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(4) + volume_of(1)[1].tobytes()))
+    write_json(dataset, overwrite_image_reader_writer="NibabelIO")
+    (finding,) = inspect_dataset(dataset, show_progress=False).findings["case_1"]
+    assert finding.kind == "label has NaN in its header"
+    assert "labelsTr/case_1.nii.gz has NaN or infinity as spacing, origin or direction" in finding.message
+
+
+@pytest.mark.parametrize("digits", [20, 401, 4000])
+def test_a_label_number_of_many_digits(dataset, digits):
+    write_json(dataset, labels={"background": 0, "organ": 1, "x": 10 ** (digits - 1)})
+    result = inspect_dataset(dataset, show_progress=False)
+    (finding,) = result.dataset_findings
+    assert f"0, 1, 100000000000… ({digits} digits); nnU-Net expects 0, 1, 2" in finding.message
+    assert not any(result.findings.values())
+
+
+def test_an_output_folder_that_cannot_be_written_is_found_out_first(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("nnunet_pancext.dataset_check.check.inspect_dataset", None)
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "check"):
+        with pytest.raises(PancextError, match=f"Cannot write to {out}: .* Give another folder with -o"):
+            check_dataset(dataset, out=out, show_progress=False)
+
+
+def test_an_unusable_dataset_leaves_no_output_folder(tmp_path):
+    shutil.copytree(
+        write_dataset(tmp_path / "Dataset502_Empty") / "labelsTr", tmp_path / "other" / "labelsTr"
+    )
+    write_json(tmp_path / "other")
+    with pytest.raises(PancextError, match=r"No images \*_0000.nii.gz in"):
+        check_dataset(tmp_path / "other", out=tmp_path / "check" / "deep", show_progress=False)
+    assert not (tmp_path / "check").exists()
+
+
+def test_the_check_imports_no_torch(dataset):
+    code = (
+        "import sys; from pathlib import Path; from nnunet_pancext.dataset_check import check; "
+        "check.inspect_dataset(Path(sys.argv[1]), show_progress=False); print('torch' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code, str(dataset)]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "False\n"
