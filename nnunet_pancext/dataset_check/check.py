@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from nnunet_pancext.dataset_check.channels import find_twins
+from nnunet_pancext.dataset_check.channel_images import find_twins
 from nnunet_pancext.dataset_check.dataset_rules import judge_dataset_json, judge_files
 from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.judge import CheckResult, judge_cases

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_check.channels import inspect_channels
+from nnunet_pancext.dataset_check.channel_images import inspect_channels
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import is_utf8, printable
 from nnunet_pancext.io.label_values import in_single_precision

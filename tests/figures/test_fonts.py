@@ -147,12 +147,11 @@ def test_a_label_without_a_font_is_named_by_its_value(installed, capsys):
 
 def test_the_picture_of_a_slice_names_labels_alike(installed, tmp_path, capsys):
     installed()
-    for name in ("image", "label"):
-        sitk.WriteImage(sitk.Image(8, 8, sitk.sitkUInt8) + 1, str(tmp_path / f"{name}.png"))
+    image = sitk.Image(8, 8, sitk.sitkUInt8) + 1
     write_slice_overlay(
         tmp_path / "out.png",
-        image=tmp_path / "image.png",
-        label=tmp_path / "label.png",
+        image=[image],
+        label=image,
         labels={PANCREAS: 1},
         title=PATIENT,
     )
