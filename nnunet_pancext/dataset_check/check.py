@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from nnunet_pancext.dataset_check.channel_images import find_twins
-from nnunet_pancext.dataset_check.dataset_rules import judge_dataset_json, judge_files
+from nnunet_pancext.dataset_check.dataset_rules import judge_dataset_json, judge_files, judge_reader_choice
 from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding
 from nnunet_pancext.dataset_check.judge import CheckResult, judge_cases
 from nnunet_pancext.dataset_check.label_rules import readable_labels
@@ -61,10 +61,12 @@ def inspect_dataset(folder: Path, *, jobs: int | None = None, show_progress: boo
         findings.append(Finding(ERROR, "encoding", fault))
     try:
         training, testing = training_files(declared), testing_files(declared)
-        reader = find_reader(declared, example=_first_image(training))
+        example = _first_image(training)
+        reader = find_reader(declared, example=example)
     except PancextError as error:
         errors = [finding for finding in findings if finding.level == ERROR]
         raise PancextError("\n".join([str(error), *(f"{NAME}: {finding}" for finding in errors)])) from error
+    findings += judge_reader_choice(declared, reader.name, example=example.name)
     findings += judge_files(declared, cases=sum(bool(files.images) for files in training.values()))
     cases, images = list_cases(folder, training=training, testing=testing, ending=declared.file_ending)
     names = _channel_names(declared)

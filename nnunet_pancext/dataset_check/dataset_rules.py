@@ -8,7 +8,7 @@ from nnunet_pancext.dataset_check.label_rules import judge_labels
 from nnunet_pancext.nnunet_files.case_files import files_taken_for_images
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.nnunet_files.folders import datasets_of_number
-from nnunet_pancext.raw_cases.reader_choice import OVERWRITE, names_unknown_reader
+from nnunet_pancext.raw_cases.reader_choice import OVERWRITE, names_unknown_reader, usual_reader
 
 CHANNELS, V1_CHANNELS, COUNT, ENDING = "channel_names", "modality", "numTraining", "file_ending"
 MOST_NAMES = 3
@@ -44,6 +44,18 @@ def judge_files(declared: DatasetJson, *, cases: int) -> Iterator[Finding]:
     if len(twins) > 1:
         message = f"{' and '.join(twins)} have one number; nnU-Net refuses it. Rename or remove all but one."
         yield Finding(ERROR, "dataset number", message)
+
+
+def judge_reader_choice(declared: DatasetJson, reader: str, *, example: str) -> Iterator[Finding]:
+    """Yield a warning if nnU-Net reads the dataset by another reader than usual, due to its first image."""
+    usual = usual_reader(declared)
+    if reader != usual:
+        yield Finding(
+            WARNING,
+            "reader",
+            f"nnU-Net reads all images by {reader}, because {usual} cannot read {example}. Correct that "
+            f'image or, if it is meant so, write "{OVERWRITE}": "{reader}" in dataset.json.',
+        )
 
 
 def _judge_channels(content: Mapping[str, Any]) -> Iterator[Finding]:

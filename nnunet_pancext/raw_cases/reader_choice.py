@@ -33,6 +33,11 @@ def find_reader(declared: DatasetJson, *, example: Path) -> Reader:
     return readers[0]
 
 
+def usual_reader(declared: DatasetJson) -> str:
+    """Return the name of the reader that nnU-Net tries first."""
+    return (_named_class(declared) or _classes_for(declared))[0].__name__
+
+
 def names_unknown_reader(declared: DatasetJson) -> bool:
     """Whether dataset.json names a reader that nnU-Net does not have; it then goes by the file ending."""
     return _is_named(declared) and not _named_class(declared)

@@ -119,7 +119,10 @@ class NibabelReader(Reader):
         geometry = self.geometry(path, is_label=is_label)
         if not geometry.is_finite:
             raise UnreadableImage("has NaN or infinity in the affine of its header")
-        voxels = np.asarray(self._load(path).get_fdata(caching="unchanged"), np.float32)
+        loaded = self._load(path)
+        if loaded.get_data_dtype().kind not in "iuf":
+            raise UnreadableImage("has voxels other than plain numbers", "Save it as int16 or float32.")
+        voxels = np.asarray(loaded.get_fdata(caching="unchanged"), np.float32)
         voxels[~np.isfinite(voxels)] = 0  # as SimpleITK does; the scan has counted them
         image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
         left, _, right = np.linalg.svd(np.reshape(geometry.direction, (3, 3)))

@@ -114,3 +114,20 @@ def test_the_check_imports_no_torch(dataset):
     )
     words = [sys.executable, "-c", code, str(dataset)]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_first_image_that_changes_the_reader_of_all(dataset, tmp_path, capsys):
+    shear = np.diag([-3.0, -3.0, 3.0, 1.0])
+    shear[0, 2] = 0.9
+    sheared = nib.Nifti1Image(nib.load(dataset / "imagesTr" / "case_0_0000.nii.gz").get_fdata(), shear)
+    nib.save(sheared, dataset / "imagesTr" / "case_0_0000.nii.gz")
+    complex_voxels = np.zeros((8, 8, 8), np.complex64)
+    nib.save(nib.Nifti1Image(complex_voxels, np.eye(4)), dataset / "imagesTr" / "case_1_0000.nii.gz")
+    assert main(["check", str(dataset), "-o", str(tmp_path / "check")]) == 1
+    shown = capsys.readouterr().out
+    assert (
+        "warning: reader: nnU-Net reads all images by NibabelIO, because SimpleITKIO cannot read "
+        "case_0_0000.nii.gz. Correct that image or, if it is meant so, write "
+        '"overwrite_image_reader_writer": "NibabelIO" in dataset.json.'
+    ) in shown
+    assert "case_1_0000.nii.gz has voxels of NIfTI type 32 (complex numbers)" in shown
