@@ -13,7 +13,8 @@ from nnunet_pancext.errors import PancextError
 # The modules of `nnunet_pancext.cli`, in the order of the help.
 COMMANDS = (
     *("demo", "convert", "check", "splits", "phantom", "trainers"),
-    *("evaluate", "compare", "report", "reproduce", "attention", "doctor"),
+    *("evaluate", "compare", "report", "reproduce", "attention"),
+    *("inspect", "import_model", "doctor"),
 )
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\

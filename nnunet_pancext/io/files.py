@@ -81,7 +81,7 @@ def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or re
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PancextError(f"Cannot read {path}: {error.strerror}. {remedy}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PancextError(f"{path} is not JSON: {error}. {remedy}") from error
     if not isinstance(content, expect):
         wanted = "an object, {…}" if expect is dict else "a list, […]"

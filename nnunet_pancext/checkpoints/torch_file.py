@@ -1,0 +1,292 @@
+"""Reads what `torch.save` wrote, tensors included, without `torch.load`.
+
+`torch.load` runs the pickle in the file, and its `weights_only` mode was itself broken before PyTorch 2.6
+(CVE-2025-32434) and 2.10 (CVE-2026-24747), which nnU-Net supports.
+"""
+
+import math
+import struct
+import zipfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+from nnunet_pancext.checkpoints.pickled import Constructor, UnsafeFile, read_pickle
+
+MOST_PICKLE_BYTES = 1 << 26
+MOST_STORAGES = 100_000
+MOST_AXES = 8
+MOST_ELEMENTS = 1 << 40
+MOST_DEVICES = 256
+LOCAL_HEADER_BYTES = 30
+LOCAL_HEADER_MAGIC = b"PK\x03\x04"
+DTYPES = {
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+}
+SCALARS = frozenset(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
+LEGACY = (
+    "Where you trust it, load it with torch.load and write it anew with torch.save of PyTorch 1.6 or later."
+)
+COPY_AGAIN = "Copy or download it again."
+
+
+@dataclass(frozen=True)
+class StorageType:
+    """The number type of a storage."""
+
+    dtype: torch.dtype
+
+
+def read_torch_file(path: Path) -> Any:
+    """Return the content of a file that `torch.save` wrote, with its tensors on the CPU.
+
+    Containers, numbers, texts, tensors, NumPy scalars and devices are read; whatever else the file asks for
+    is refused.
+
+    Raises:
+        UnsafeFile: the file is damaged, has an old format, or holds more than plain data.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            return _TorchFile(file).read()
+        except UnsafeFile as error:
+            remedy = COPY_AGAIN if "damaged" in str(error) else "Get the model from a source that you trust."
+            text = str(error).rstrip(".")
+            raise UnsafeFile(f"{path} {text}." + ("" if LEGACY in text + "." else f" {remedy}")) from error
+
+
+class _TorchFile:
+    """The members of the zip archive, each between two others and stored uncompressed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.members = _members(file)
+        self.storages: dict[str, tuple[Any, torch.Tensor]] = {}
+
+    def read(self) -> Any:
+        if "byteorder" in self.members and self._bytes("byteorder", most=16) != b"little":
+            raise UnsafeFile("was written on a big-endian machine, which this reader does not support")
+        pickle = self._bytes("data.pkl", most=MOST_PICKLE_BYTES)
+        return read_pickle(
+            pickle,
+            names=NAMES,
+            load_persistent=self._load_storage,
+            set_state=_with_state,
+            leaves=(torch.Tensor, torch.device, np.generic),
+        )
+
+    def _bytes(self, name: str, *, most: int) -> bytes:
+        if name not in self.members:
+            raise UnsafeFile(f"is damaged: it has no {name}")
+        _, size, _ = self.members[name]
+        if size > most:
+            raise UnsafeFile(f"has {size:,} bytes of {name}, more than the {most:,} that this reader accepts")
+        content = bytearray(size)
+        self._read_into(name, memoryview(content))
+        return bytes(content)
+
+    def _read_into(self, name: str, target: memoryview) -> None:
+        start, size, checksum = self.members[name]
+        self.file.seek(start)
+        if len(target) != size or self.file.readinto(target) != size:  # type: ignore[attr-defined]
+            raise UnsafeFile(f"is damaged: {name} is cut short")
+        if zlib.crc32(target) != checksum:
+            raise UnsafeFile(f"is damaged: the checksum of {name} does not match")
+
+    def _load_storage(self, identity: Any) -> torch.Tensor:
+        """Return the storage of a persistent id: ("storage", type, key, device, number of elements)."""
+        if type(identity) is not tuple or len(identity) != 5:
+            raise UnsafeFile("is damaged: a storage is not declared as PyTorch does")
+        kind, storage_type, key, _, count = identity
+        name = f"data/{key}"
+        if kind != "storage" or not isinstance(storage_type, StorageType) or type(key) is not str:
+            raise UnsafeFile("is damaged: a storage is not declared as PyTorch does")
+        if type(count) is not int or count < 0 or name not in self.members:
+            raise UnsafeFile(f"is damaged: it has no storage {key[:80]!r} of {count} elements")
+        dtype = storage_type.dtype
+        if key not in self.storages:
+            size = self.members[name][1]
+            if size != count * dtype.itemsize:
+                raise UnsafeFile(f"is damaged: {name} has {size} bytes, not {count} values of {dtype}")
+            self.storages[key] = ((dtype, count), self._read_storage(name, dtype, size))
+        declared, storage = self.storages[key]
+        if declared != (dtype, count):
+            raise UnsafeFile(f"declares {name} twice, as {declared[0]} and as {dtype}")
+        return storage
+
+    def _read_storage(self, name: str, dtype: torch.dtype, size: int) -> torch.Tensor:
+        content = torch.empty(size, dtype=torch.uint8)
+        if size:
+            self._read_into(name, memoryview(content.numpy().data))
+        if dtype == torch.bool and size and int(content.max()) > 1:
+            raise UnsafeFile(f"is damaged: {name} holds truth values other than 0 and 1")
+        return content.view(dtype)
+
+
+def _members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
+    """Return first byte, size and checksum of each member by its name below the archive's one folder."""
+    start = file.read(262)
+    if not start.startswith(LOCAL_HEADER_MAGIC):
+        raise UnsafeFile(_what_it_is(start))
+    try:
+        with zipfile.ZipFile(file) as archive:
+            infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError) as error:
+        raise UnsafeFile(f"is damaged: {error}") from error
+    if len(infos) > MOST_STORAGES:
+        raise UnsafeFile(
+            f"has {len(infos):,} members, more than the {MOST_STORAGES:,} that this reader accepts"
+        )
+    members: dict[str, tuple[int, int, int]] = {}
+    end = file.seek(0, 2)
+    folder = infos[0].filename.split("/")[0] if infos else ""
+    for info, limit in zip(infos, [*(info.header_offset for info in infos[1:]), end], strict=True):
+        prefix, _, name = info.filename.partition("/")
+        if prefix != folder or not name or name in members:
+            raise UnsafeFile(f"is damaged: it has a member {info.filename[:80]!r} twice or beside its folder")
+        if name in ("constants.pkl", "code") or name.startswith("code/"):
+            raise UnsafeFile("is a TorchScript program, not a checkpoint")
+        if (
+            info.compress_type != zipfile.ZIP_STORED
+            or info.flag_bits & 1
+            or info.compress_size != info.file_size
+        ):
+            raise UnsafeFile(
+                f"has a compressed or encrypted member {name[:80]!r}, which torch.save never writes"
+            )
+        first = _first_byte(file, info)
+        if first + info.file_size > limit:
+            raise UnsafeFile(f"is damaged: {name[:80]!r} overlaps with what follows it")
+        members[name] = (first, info.file_size, info.CRC)
+    return members
+
+
+def _first_byte(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+    file.seek(info.header_offset)
+    header = file.read(LOCAL_HEADER_BYTES)
+    if len(header) < LOCAL_HEADER_BYTES or not header.startswith(LOCAL_HEADER_MAGIC):
+        raise UnsafeFile("is damaged: a member is not where the directory says")
+    name_bytes, extra_bytes = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    if file.read(name_bytes).decode("utf-8", "replace") != info.filename:
+        raise UnsafeFile("is damaged: a member has another name in the directory")
+    return info.header_offset + LOCAL_HEADER_BYTES + name_bytes + extra_bytes
+
+
+def _what_it_is(start: bytes) -> str:
+    if not start:
+        return "is damaged: it is empty"
+    if start[257:262] == b"ustar" or start.startswith(b"\x80"):
+        return (
+            f"has the format of PyTorch before 1.6, or is a plain pickle, and cannot be read safely. {LEGACY}"
+        )
+    return "is damaged: it is not a zip archive, as torch.save writes"
+
+
+def _ordered_dict(*arguments: Any) -> "OrderedDict[Any, Any]":
+    if arguments:
+        raise UnsafeFile("is damaged: an OrderedDict is not built as PyTorch does")
+    return OrderedDict()
+
+
+def _tensor(
+    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, *metadata: Any
+) -> torch.Tensor:
+    """Return a view of the storage; refused are views outside of it, and values that share memory."""
+    numbers = (offset, *size, *stride)
+    if not isinstance(storage, torch.Tensor) or type(size) is not tuple or type(stride) is not tuple:
+        raise UnsafeFile("is damaged: a tensor is not built as PyTorch does")
+    is_sound = all(type(number) is int and 0 <= number < MOST_ELEMENTS for number in numbers)
+    if not is_sound or len(size) != len(stride) or len(size) > MOST_AXES:
+        raise UnsafeFile(f"is damaged: a tensor has the size {size} and the strides {stride}"[:200])
+    count = math.prod(size)
+    extent = 1
+    for step, length in sorted(zip(stride, size, strict=True)) if count else ():
+        if length > 1 and step < extent:
+            raise UnsafeFile(f"has a tensor of size {size} whose values share memory (strides {stride})")
+        extent += (length - 1) * step
+    if count and offset + extent > len(storage):
+        raise UnsafeFile(f"has a tensor of size {size} beyond its {len(storage)} stored values")
+    if hooks or any(metadata):
+        raise UnsafeFile("has hooks or metadata on a tensor, which may be code")
+    return torch.as_strided(storage, size, stride, offset if count else 0)
+
+
+def _parameter(data: Any, requires_grad: Any, hooks: Any) -> torch.Tensor:
+    if not isinstance(data, torch.Tensor) or hooks:
+        raise UnsafeFile("is damaged: a parameter is not built as PyTorch does")
+    return data
+
+
+def _dtype(name: Any, align: Any = False, copy: Any = True) -> np.dtype:
+    if name not in SCALARS:
+        raise UnsafeFile("has a NumPy value that is not a number")
+    return np.dtype(name)
+
+
+def _scalar(dtype: Any, content: Any = b"") -> Any:
+    if not isinstance(dtype, np.dtype) or not isinstance(content, bytes) or len(content) != dtype.itemsize:
+        raise UnsafeFile("is damaged: a NumPy number has the wrong length")
+    return np.frombuffer(content, dtype)[0]
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    if type(text) is not str or encoding != "latin1":
+        raise UnsafeFile("is damaged: bytes are not encoded as Python does")
+    return text.encode("latin1")
+
+
+def _device(kind: Any, index: Any = None) -> torch.device:
+    if kind not in ("cpu", "cuda", "mps", "xpu") or index not in (None, *range(MOST_DEVICES)):
+        raise UnsafeFile("is damaged: a device is not one of PyTorch's")
+    return torch.device(kind) if index is None else torch.device(kind, index)
+
+
+def _with_state(target: Any, state: Any) -> Any:
+    """Set what PyTorch keeps beside the tensors of a network, and the byte order of a NumPy number."""
+    if (
+        isinstance(target, np.dtype)
+        and type(state) is tuple
+        and len(state) > 1
+        and state[1] in ("<", "|", "=")
+    ):
+        return target
+    if type(target) is OrderedDict and type(state) is dict and set(state) == {"_metadata"}:
+        metadata = state["_metadata"]
+        if isinstance(metadata, dict) and all(map(_is_version, metadata.items())):
+            target._metadata = metadata  # type: ignore[attr-defined]
+            return target
+    raise UnsafeFile(f"sets the state of a {type(target).__name__}, which plain data do not need")
+
+
+def _is_version(entry: tuple[Any, Any]) -> bool:
+    name, metadata = entry
+    return type(name) is str and type(metadata) is dict and set(metadata) <= {"version"}
+
+
+NAMES: Mapping[str, Any] = {
+    "collections OrderedDict": Constructor(_ordered_dict),
+    "torch._utils _rebuild_tensor_v2": Constructor(_tensor),
+    "torch._utils _rebuild_parameter": Constructor(_parameter),
+    "torch device": Constructor(_device),
+    "numpy dtype": Constructor(_dtype),
+    "numpy.core.multiarray scalar": Constructor(_scalar),
+    "numpy._core.multiarray scalar": Constructor(_scalar),
+    "_codecs encode": Constructor(_encode),
+    **{f"torch {name}Storage": StorageType(dtype) for name, dtype in DTYPES.items()},
+}
