@@ -71,11 +71,10 @@ STEPS: dict[str, frozenset[str]] = {
     ),
 }
 MOST_DEPTH, MOST_LENGTH, LARGEST = 6, 64, 1 << 16  # of the network's arguments
-ALLOW = "If you trust it, allow it for this call: --allow {}"
 
 
 def plan_problems(plans: Any, *, allow: Collection[str] = ()) -> list[str]:
-    """Return what a plan names that may not be called, each with what to do; empty if it is safe.
+    """Return what a plan names that may not be called; empty if it is safe.
 
     Args:
         plans: the content of plans.json.
@@ -101,8 +100,8 @@ def _step_problems(where: str, settings: dict[str, Any], allow: Collection[str])
         for name in value if isinstance(value, list) else [] if value is None else [value]:
             if type(name) is not str or name not in known | set(allow):
                 yield (
-                    f"{where} has {key} {_shown(name)}; nnU-Net's are {', '.join(sorted(known))}. "
-                    f"{ALLOW.format(_shown(name))}"
+                    f"{where} has {key} {_shown(name)}, which is not on the allowlist of nnU-Net's own: "
+                    f"{', '.join(sorted(known))}"
                 )
 
 
@@ -117,7 +116,7 @@ def _network_problems(where: str, settings: dict[str, Any], allow: Collection[st
         return
     network, arguments = architecture.get("network_class_name"), architecture.get("arch_kwargs", {})
     if not _is_network(network) and network not in allow:
-        yield f"{where} builds {_shown(network)}, which is not on the allowlist. {ALLOW.format(_shown(network))}"
+        yield f"{where} builds {_shown(network)}, which is not on the allowlist"
     imported = architecture.get("_kw_requires_import", [])
     if not isinstance(imported, (list, tuple)) or not all(type(key) is str for key in imported):
         yield f"{where} has a '_kw_requires_import' that is not a list of names"
@@ -125,10 +124,7 @@ def _network_problems(where: str, settings: dict[str, Any], allow: Collection[st
     for key in imported:
         layer = arguments.get(key)
         if layer is not None and not _is_layer(layer) and layer not in allow:
-            yield (
-                f"{where} takes {_shown(layer)} as {_shown(key)}, which is not on the allowlist. "
-                f"{ALLOW.format(_shown(layer))}"
-            )
+            yield f"{where} takes {_shown(layer)} as {_shown(key)}, which is not on the allowlist"
     if not _is_moderate(arguments):
         yield (
             f"{where} has arguments of the network beyond any that nnU-Net plans: lists of more than "

@@ -4,17 +4,19 @@ import inspect
 import io
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from nnunet_pancext.checkpoints.checkpoint import Checkpoint
+from nnunet_pancext.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
 from nnunet_pancext.checkpoints.plan_names import plan_problems
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
 from nnunet_pancext.trainers import find_trainer
 from nnunet_pancext.trainers.machinery.plan_setting import PlanSetting, Sizes
 
@@ -83,6 +85,45 @@ def sizes_of(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about plans of earlier versions, which nnU-Net reads
         return setting.sizes(configuration)
+
+
+def initialize_predictor(predictor: Any, folder: Path, checkpoints: Sequence[Path]) -> None:
+    """Load a trained model into an `nnUNetPredictor`, as nnU-Net does, but without running code in its files.
+
+    Args:
+        predictor: an nnUNetPredictor.
+        folder: the model, with plans.json and dataset.json.
+        checkpoints: of the folds that predict together.
+
+    Raises:
+        UnsafeFile: a file is damaged, or holds or names code.
+        PancextError: the trainer is not installed, or its network does not fit the plan or the checkpoint.
+    """
+    plans, dataset_json = (
+        read_json(folder / name, expect=dict, remedy="Copy the model again.")
+        for name in ("plans.json", "dataset.json")
+    )
+    parameters = []
+    for file in checkpoints:
+        checkpoint = read_checkpoint(file)
+        trainer = find_installed_trainer(checkpoint.trainer)
+        try:
+            sizes = sizes_of(plans, dataset_json, checkpoint.configuration)
+        except PancextError as error:
+            raise type(error)(f"{folder / 'plans.json'}: {error}") from error
+        if problems := network_problems(checkpoint, trainer, sizes):
+            raise PancextError(f"{file} does not fit its plan: {'; '.join(problems)}. Copy the model again.")
+        parameters.append(weights_of(checkpoint))
+    predictor.manual_initialization(
+        build_network(trainer, sizes),
+        sizes.plans_manager,
+        sizes.configuration_manager,
+        parameters,
+        dataset_json,
+        checkpoint.trainer,
+        checkpoint.mirroring_axes,
+    )
+    predictor.network.load_state_dict(parameters[0])
 
 
 def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_allow, add_command
 
 DESCRIPTION = """\
-Install a shared nnU-Net model in nnUNet_results, as nnUNetv2_install_pretrained_model_from_zip does, but without
-running code of the model, now or when nnU-Net loads it: checkpoints and postprocessing are read as data, checked
-and written anew. provenance.json beside the model records source, hashes, date and versions."""
+Install a shared nnU-Net model in nnUNet_results, as nnUNetv2_install_pretrained_model_from_zip does, but
+without running code of the model, now or when nnU-Net loads it: checkpoints and postprocessing are read as
+data, checked and written anew. provenance.json beside the model records source, hashes, date and versions."""
 
 EXAMPLES = """\
 examples:

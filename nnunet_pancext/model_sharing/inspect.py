@@ -17,6 +17,8 @@ from nnunet_pancext.model_sharing.unpack import CHECKPOINT, sha256_of, unpacked
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.nnunet_files.model_folder import ModelName
 
+ALLOWLIST = "not on the allowlist"
+ALLOW = f"Whatever is {ALLOWLIST} can be allowed for this call if you trust its package: --allow NAME."
 DATASET_DEPTH = 4  # folders above a model's plans.json in a source
 MOST_JSON_BYTES = 1 << 27
 
@@ -85,6 +87,7 @@ def inspect_source(source: Path, *, allow: Collection[str] = ()) -> Inspection:
             facts = _inspect_checkpoint(source, allow)
             return Inspection(source=source, sha256=digest, models=(facts,), left_out=())
         with unpacked(source) as files:
+            require_safe_files(files.root, allow=allow)
             models = tuple(inspect_model(folder, allow=allow) for folder in find_models(files.root, source))
             digest_or_none = None if source.is_dir() else sha256_of(source)
             return Inspection(source=source, sha256=digest_or_none, models=models, left_out=files.left_out)
@@ -120,17 +123,32 @@ def find_models(root: Path, source: Path) -> list[Path]:
     ]
     if not folders:
         raise PancextError(
-            f"{source} holds no trained model: no plans.json beside folders fold_*/ with checkpoints. Give a .zip "
-            "of nnUNetv2_export_model_to_zip, or the folder TRAINER__PLANS__CONFIGURATION."
+            f"{source} holds no trained model: no plans.json beside folders fold_*/ with checkpoints. Give a "
+            ".zip of nnUNetv2_export_model_to_zip, or the folder TRAINER__PLANS__CONFIGURATION."
         )
     return folders
+
+
+def require_safe_files(root: Path, *, allow: Collection[str] = ()) -> None:
+    """Refuse pickled postprocessing, or a copy of a plan beside it, that would call anything but nnU-Net.
+
+    A model's own plan is left to `inspect_model`.
+
+    Raises:
+        UnsafeFile: such a file is unsafe.
+    """
+    for file in sorted(root.rglob("postprocessing.pkl")):
+        read_postprocessing(file)
+    for file in sorted(root.rglob("plans.json")):
+        if not any(file.parent.glob("fold_*")) and (
+            problems := plan_problems(_read_object(file), allow=allow)
+        ):
+            raise UnsafeFile(f"{file}: {'; '.join(problems)}. {ALLOW}")
 
 
 def inspect_model(folder: Path, *, allow: Collection[str] = ()) -> ModelFacts:
     """Inspect a model's folder; raises as `inspect_source`."""
     plans, dataset_json = (_read_object(folder / name) for name in ("plans.json", "dataset.json"))
-    for file in folder.rglob("postprocessing.pkl"):
-        read_postprocessing(file)
     files = [
         path
         for path in sorted(folder.glob("fold_*/checkpoint_*.pth"))

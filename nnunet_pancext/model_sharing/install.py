@@ -17,11 +17,14 @@ from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, read_json, write_json
 from nnunet_pancext.io.replace_folder import replaced_folder
 from nnunet_pancext.model_sharing.inspect import (
+    ALLOW,
+    ALLOWLIST,
     Inspection,
     ModelFacts,
     find_models,
     inspect_model,
     reading,
+    require_safe_files,
     require_source,
 )
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing, write_postprocessing
@@ -51,12 +54,13 @@ def import_model(
     require_source(source)
     if source.suffix == ".pth":
         raise PancextError(
-            f"{source} is a checkpoint alone. Give the .zip or the folder of the whole model, with plans.json and "
-            "dataset.json."
+            f"{source} is a checkpoint alone. Give the .zip or the folder of the model, with plans.json "
+            "and dataset.json."
         )
     root = existing_folder(RESULTS) if results is None else results
     with reading(source), unpacked(source, under=_created(root)) as files:
         origin = {"source": source.name, "sha256": None if source.is_dir() else sha256_of(source)}
+        require_safe_files(files.root, allow=allow)
         folders = find_models(files.root, source)
         models = [inspect_model(folder, allow=allow) for folder in folders]
         _require_runnable(Inspection(source=source, sha256=None, models=tuple(models), left_out=()))
@@ -86,7 +90,10 @@ def _created(root: Path) -> Path:
 def _require_runnable(inspection: Inspection) -> None:
     if inspection.problems:
         listed = "\n  ".join(inspection.problems)
-        raise PancextError(f"{inspection.source} cannot be run here, and nothing was installed:\n  {listed}")
+        hint = f"\n{ALLOW}" if ALLOWLIST in listed else ""
+        raise PancextError(
+            f"{inspection.source} cannot be run here, and nothing was installed:\n  {listed}{hint}"
+        )
 
 
 def _dataset_of(folder: Path, source: Path) -> str:

@@ -35,8 +35,8 @@ def read_postprocessing(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
             raise UnsafeFile("holds arguments other than label values and a background value")
     except UnsafeFile as error:
         raise UnsafeFile(
-            f"{file} {error}. Only nnU-Net's own postprocessing is accepted: remove the file, or determine it "
-            "anew with nnUNetv2_determine_postprocessing."
+            f"{file} {error}. Only nnU-Net's own postprocessing is accepted: remove the file, or determine "
+            "it anew with nnUNetv2_determine_postprocessing."
         ) from error
     return [entry.name for entry in functions], arguments
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nnunet_pancext.io.disk import megabytes
-from nnunet_pancext.model_sharing.inspect import Inspection, ModelFacts
+from nnunet_pancext.model_sharing.inspect import ALLOW, ALLOWLIST, Inspection, ModelFacts
 
 SCHEMA_VERSION = 1
 HASH_DIGITS = 16
@@ -21,6 +21,8 @@ def inspection_text(inspection: Inspection) -> str:
         listed = ", ".join(inspection.left_out[:MOST_LISTED])
         more = len(inspection.left_out) - MOST_LISTED
         parts.append(f"not imported: {listed}" + (f" and {more} more" if more > 0 else ""))
+    if any(ALLOWLIST in problem for problem in inspection.problems):
+        parts.append(ALLOW)
     parts.append("No code from the file was run.")
     return "\n\n".join(parts)
 
@@ -47,11 +49,10 @@ def _lines(model: ModelFacts) -> Iterator[str]:
     yield f"  channels       {', '.join(model.channels) or '-'}"
     yield f"  labels         {', '.join(f'{name} {value}' for name, value in model.labels.items()) or '-'}"
     for checkpoint in model.checkpoints:
-        epochs = "epochs unknown" if checkpoint.epochs is None else f"{checkpoint.epochs} epochs"
-        yield (
-            f"  fold {checkpoint.fold:<10}{checkpoint.file}, {epochs}, {checkpoint.parameters:,} parameters, "
-            f"{megabytes(checkpoint.bytes)}, sha256 {checkpoint.sha256[:HASH_DIGITS]}"
-        )
+        epochs = "unknown" if checkpoint.epochs is None else str(checkpoint.epochs)
+        size = f"{checkpoint.parameters:,} weights, {megabytes(checkpoint.bytes)}"
+        digest = f"sha256 {checkpoint.sha256[:HASH_DIGITS]}"
+        yield f"  fold {checkpoint.fold:<10}{checkpoint.file}, epoch {epochs}, {size}, {digest}"
     if not model.problems:
         yield "  runs here      yes"
     else:

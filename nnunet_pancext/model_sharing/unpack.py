@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
@@ -105,8 +106,8 @@ def _extract(archive: Path, folder: Path) -> Iterator[str]:
             yield from (info.filename for info in members if info not in known)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError) as error:
         raise UnsafeFile(
-            f"{archive} is damaged: {error or type(error).__name__}. Download it again and compare its size or "
-            "checksum with the publisher's."
+            f"{archive} is damaged: {error or type(error).__name__}. Download it again and compare its size "
+            "or checksum with the publisher's."
         ) from error
 
 
@@ -143,7 +144,7 @@ def _refuse_unsafe(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 def _refuse_overlaps(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Members that share compressed bytes let a small file unpack to an enormous one."""
     ordered = sorted(members, key=lambda info: info.header_offset)
-    for info, following in zip(ordered, ordered[1:], strict=False):
+    for info, following in pairwise(ordered):
         if info.header_offset + LOCAL_HEADER_BYTES + info.compress_size > following.header_offset:
             raise UnsafeFile(
                 f"{archive} holds members that overlap: {following.filename[:80]!a}. {NOTHING_WRITTEN}"
