@@ -178,6 +178,8 @@ def _members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
 
 
 def _first_byte(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+    if info.header_offset < 0:
+        raise UnsafeFile("is damaged: a member is not where the directory says")
     file.seek(info.header_offset)
     header = file.read(LOCAL_HEADER_BYTES)
     if len(header) < LOCAL_HEADER_BYTES or not header.startswith(LOCAL_HEADER_MAGIC):
