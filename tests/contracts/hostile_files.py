@@ -95,7 +95,7 @@ RUNNING: dict[str, Callable[[Path], bytes]] = {
     "object": lambda canary: program(b"(cos\nsystem\n" + text(f"touch {canary}") + b"o"),
     "stack global": lambda canary: program(text("os"), text("system"), b"\x93", touch(canary), b"R"),
     "stack global from the memo": lambda canary: program(
-        text("os"), b"q\x00", text("system"), b"q\x0100h\x00h\x01\x93", touch(canary), b"R"
+        b"(", text("os"), b"q\x00", text("system"), b"q\x01h\x00h\x01\x93", touch(canary), b"Rt"
     ),
     "python call": lambda canary: program(
         b"csubprocess\ncheck_call\n", many(b"](" + text("touch") + text(str(canary)) + b"e"), b"R"
@@ -113,10 +113,8 @@ def _deep(opening: bytes, closing: bytes, depth: int = 100_000) -> bytes:
 
 def _laughs(levels: int = 25) -> bytes:
     """A list of two references to a list of two references to …"""
-    lists = b"".join(
-        b"](h" + bytes([i]) + b"h" + bytes([i]) + b"eq" + bytes([i + 1]) + b"0" for i in range(levels)
-    )
-    return b"]q\x000" + lists + b"h" + bytes([levels])
+    pairs = (b"](h%ch%ceq%c" % (level, level, level + 1) for level in range(levels))
+    return b"](]q\x00" + b"".join(pairs) + b"e"
 
 
 # Pickle, expected refusal.
