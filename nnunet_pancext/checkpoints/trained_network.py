@@ -40,7 +40,7 @@ def find_installed_trainer(name: str) -> Any:
         try:
             with redirect_stdout(io.StringIO()):  # the search prints
                 found = recursive_find_trainer_class_by_name(name)
-        except RuntimeError:
+        except (RuntimeError, AssertionError, TypeError):  # the last two for a name that is no trainer's
             found = None
         if isinstance(found, type) and issubclass(found, nnUNetTrainer):
             return found
