@@ -2,8 +2,8 @@
 
 python benchmarks/checkpoint_reading.py [--work FOLDER] [--rounds 5]
 
-Writes a checkpoint with the tensors of nnU-Net's 3D network and their momentum (about 250 MB), and one of many
-small tensors, under FOLDER (default: a temporary one). Each reading has a process of its own.
+Writes a checkpoint with the tensors of nnU-Net's 3D network and their momentum, and one of many small tensors,
+under FOLDER (default: a temporary one). Each reading has a process of its own.
 """
 
 import json

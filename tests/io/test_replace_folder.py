@@ -15,6 +15,13 @@ def contents(target):
     return sorted(path.name for path in target.iterdir())
 
 
+def fail(target, error):
+    with replaced_folder(target) as new:
+        assert contents(new) == []
+        (new / "half").touch()
+        raise error
+
+
 def test_the_new_folder_takes_the_place_of_the_former(tmp_path):
     target = tmp_path / "deep" / "model"
     for name in ("first", "second"):
@@ -29,9 +36,8 @@ def test_the_former_folder_stays_after_an_error(tmp_path, error):
     target = tmp_path / "model"
     target.mkdir()
     (target / "former").touch()
-    with pytest.raises(type(error)), replaced_folder(target) as new:
-        (new / "half").touch()
-        raise error
+    with pytest.raises(type(error)):
+        fail(target, error)
     assert contents(target) == ["former"]
     assert contents(tmp_path) == ["model"]
 
@@ -47,10 +53,8 @@ def test_a_folder_that_a_killed_run_moved_aside_comes_back(tmp_path):
     (root / "former").mkdir(parents=True)
     (root / "former" / "mine").touch()
     (root / "new").mkdir()
-    with pytest.raises(ValueError, match="no"), replaced_folder(target) as new:
-        assert contents(new) == []
-        assert contents(target) == ["mine"]
-        raise ValueError("no")
+    with pytest.raises(ValueError, match="no"):
+        fail(target, ValueError("no"))
     assert contents(target) == ["mine"]
 
 
@@ -73,7 +77,10 @@ def test_a_killed_run_leaves_the_former_folder_and_a_second_run_waits_for_none(t
         [sys.executable, "-c", KILLED, str(target)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "writing\n"
-        with pytest.raises(PancextError, match="Another process is writing .*model"), replaced_folder(target):
+        with (
+            pytest.raises(PancextError, match=r"Another process is writing .*model"),
+            replaced_folder(target),
+        ):
             pass
         os.kill(process.pid, signal.SIGKILL)
     assert contents(target) == ["former"]
