@@ -7,7 +7,6 @@
 import math
 import struct
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from isal import isal_zlib
 
 from nnunet_pancext.checkpoints.pickled import Constructor, UnsafeFile, read_pickle
 
@@ -106,7 +106,7 @@ class _TorchFile:
         self.file.seek(start)
         if len(target) != size or self.file.readinto(target) != size:  # type: ignore[attr-defined]
             raise UnsafeFile(f"is damaged: {name} is cut short")
-        if zlib.crc32(target) != checksum:
+        if isal_zlib.crc32(target) != checksum:
             raise UnsafeFile(f"is damaged: the checksum of {name} does not match")
 
     def _load_storage(self, identity: Any) -> torch.Tensor:
