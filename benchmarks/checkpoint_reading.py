@@ -2,7 +2,7 @@
 
 python benchmarks/checkpoint_reading.py [--work FOLDER] [--rounds 5]
 
-Writes a checkpoint with the tensors of nnU-Net's 3D network and their momentum, and one of many small tensors,
+Writes a checkpoint with the tensors of nnU-Net's 3D network and their momentum, and one of many small ones,
 under FOLDER (default: a temporary one). Each reading has a process of its own.
 """
 
