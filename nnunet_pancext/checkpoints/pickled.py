@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import printable
 
 MOST_OPCODES = 5_000_000
 MOST_DEPTH = 32  # of containers in one another; nnU-Net's checkpoints have 8
 MOST_VALUES = 5_000_000  # counted as often as they are referenced
 MOST_LONG_BYTES = 16
+MOST_KEY_BITS = 60  # Python's hashes of longer numbers repeat, and equal hashes make a dictionary slow
+TEXT_PER_VALUE = 64  # characters or bytes that count as much as one value
 
 CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
@@ -94,7 +97,7 @@ def read_pickle(
         value = machine.run(data)
     except DAMAGE as error:
         raise UnsafeFile(f"is damaged: {error or type(error).__name__}") from error
-    _require_plain(value, (*PLAIN, *leaves))
+    require_plain(value, leaves=leaves)
     return value
 
 
@@ -154,8 +157,8 @@ class _Machine:
             mapping = self.stack[-1]
             if not isinstance(mapping, dict) or len(items) % 2:
                 raise TypeError("items are set in what is not a dictionary")
-            if not all(type(key) in KEYS for key in items[::2]):
-                raise UnsafeFile("has a dictionary with keys other than texts and numbers")
+            if not all(map(_is_key, items[::2])):
+                raise UnsafeFile("has a dictionary with keys other than texts and short numbers")
             mapping.update(zip(items[::2], items[1::2], strict=True))
         elif opcode in IGNORED:
             pass
@@ -198,30 +201,44 @@ def _exactly(kind: type, value: Any) -> Any:
     return value
 
 
+def _is_key(value: Any) -> bool:
+    return type(value) in KEYS and (type(value) is not int or value.bit_length() <= MOST_KEY_BITS)
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, str):
-        text = "".join(char if char.isprintable() else "?" for char in value[:80])
-        return text + "…" * (len(value) > 80)
-    return type(value).__name__
+    return printable(value) if isinstance(value, str) else type(value).__name__
 
 
-def _require_plain(value: Any, leaves: tuple[type, ...]) -> None:
-    """Refuse a value that contains itself, whose copy would be enormous, or that holds other objects."""
-    sizes: dict[int, int] = {}
+def require_plain(value: Any, *, leaves: tuple[type, ...] = ()) -> None:
+    """Refuse a value that contains itself, whose copy would be enormous, or that holds other objects.
 
-    def size(value: Any, depth: int) -> int:
+    Args:
+        value: of containers, numbers, texts, bytes and `leaves`.
+        leaves: further types.
+
+    Raises:
+        UnsafeFile: with the end of a sentence like "FILE …".
+    """
+    measured: dict[int, tuple[int, int]] = {}  # of shared containers, which are visited once
+
+    def measure(value: Any, depth: int) -> tuple[int, int]:
+        """Return the number of values, and how deep containers are nested."""
         if not isinstance(value, (list, tuple, dict)):
-            if not isinstance(value, leaves):
+            if not isinstance(value, (*PLAIN, *leaves)):
                 raise UnsafeFile(f"holds a {type(value).__name__}, which is not plain data")
-            return 1
-        if depth > MOST_DEPTH:
+            return 1 + (len(value) // TEXT_PER_VALUE if isinstance(value, (str, bytes)) else 0), 0
+        total, height = measured.get(id(value), (0, 1))
+        if depth + height > MOST_DEPTH:
             raise UnsafeFile(f"nests containers more than {MOST_DEPTH} deep")
-        if id(value) not in sizes:
+        if not total:
             children = [*value, *value.values()] if isinstance(value, dict) else value
-            total = 1 + sum(size(child, depth + 1) for child in children)
+            total = 1
+            for child in children:
+                child_total, child_height = measure(child, depth + 1)
+                total, height = total + child_total, max(height, child_height + 1)
             if total > MOST_VALUES:
                 raise UnsafeFile(f"describes more than {MOST_VALUES:,} values")
-            sizes[id(value)] = total
-        return sizes[id(value)]
+            measured[id(value)] = total, height
+        return total, height
 
-    size(value, 0)
+    measure(value, 0)

@@ -18,12 +18,16 @@ import torch
 from isal import isal_zlib
 
 from nnunet_pancext.checkpoints.pickled import Constructor, UnsafeFile, read_pickle
+from nnunet_pancext.io.bounded_file import BoundedFile
 
 MOST_PICKLE_BYTES = 1 << 26
 MOST_STORAGES = 100_000
 MOST_AXES = 8
 MOST_ELEMENTS = 1 << 40
 MOST_DEVICES = 256
+MOST_KEY_LENGTH = 20  # of a storage; PyTorch numbers them
+MOST_ENCODED = 64  # characters that stand for the bytes of a number
+MOST_MODULES = 1_000_000  # whose versions are declared, in all networks together
 LOCAL_HEADER_BYTES = 30
 LOCAL_HEADER_MAGIC = b"PK\x03\x04"
 DTYPES = {
@@ -41,6 +45,11 @@ DTYPES = {
 SCALARS = frozenset(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
 LEGACY = (
     "Where you trust it, load it with torch.load and write it anew with torch.save of PyTorch 1.6 or later."
+)
+# What damaged archives make of zipfile.
+BAD_ZIP = (
+    *(zipfile.BadZipFile, struct.error, ValueError, IndexError, OverflowError, EOFError),
+    NotImplementedError,
 )
 COPY_AGAIN = "Copy or download it again."
 
@@ -62,7 +71,7 @@ def read_torch_file(path: Path) -> Any:
         UnsafeFile: the file is damaged, has an old format, or holds more than plain data.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with BoundedFile(path) as file:
         try:
             return _TorchFile(file).read()
         except UnsafeFile as error:
@@ -78,6 +87,7 @@ class _TorchFile:
         self.file = file
         self.members = _members(file)
         self.storages: dict[str, tuple[Any, torch.Tensor]] = {}
+        self.modules = 0
 
     def read(self) -> Any:
         if "byteorder" in self.members and self._bytes("byteorder", most=16) != b"little":
@@ -87,7 +97,7 @@ class _TorchFile:
             pickle,
             names=NAMES,
             load_persistent=self._load_storage,
-            set_state=_with_state,
+            set_state=self._with_state,
             leaves=(torch.Tensor, torch.device, np.generic),
         )
 
@@ -114,10 +124,11 @@ class _TorchFile:
         if type(identity) is not tuple or len(identity) != 5:
             raise UnsafeFile("is damaged: a storage is not declared as PyTorch does")
         kind, storage_type, key, _, count = identity
-        name = f"data/{key}"
-        if kind != "storage" or not isinstance(storage_type, StorageType) or type(key) is not str:
+        is_declared = kind == "storage" and isinstance(storage_type, StorageType)
+        if not is_declared or type(key) is not str or type(count) is not int:
             raise UnsafeFile("is damaged: a storage is not declared as PyTorch does")
-        if type(count) is not int or count < 0 or name not in self.members:
+        name = f"data/{key[:MOST_KEY_LENGTH]}"
+        if len(key) > MOST_KEY_LENGTH or count < 0 or name not in self.members:
             raise UnsafeFile(f"is damaged: it has no storage {key[:80]!r} of {count} elements")
         dtype = storage_type.dtype
         if key not in self.storages:
@@ -138,6 +149,23 @@ class _TorchFile:
             raise UnsafeFile(f"is damaged: {name} holds truth values other than 0 and 1")
         return content.view(dtype)
 
+    def _with_state(self, target: Any, state: Any) -> Any:
+        """Set what PyTorch keeps beside the tensors of a network, and the byte order of a NumPy number."""
+        if (
+            isinstance(target, np.dtype)
+            and type(state) is tuple
+            and len(state) > 1
+            and state[1] in ("<", "|", "=")
+        ):
+            return target
+        if type(target) is OrderedDict and type(state) is dict and list(state) == ["_metadata"]:
+            metadata = state["_metadata"]
+            self.modules += len(metadata) if type(metadata) in (dict, OrderedDict) else MOST_MODULES + 1
+            if self.modules <= MOST_MODULES and all(map(_is_version, metadata.items())):
+                target._metadata = metadata  # type: ignore[attr-defined]
+                return target
+        raise UnsafeFile(f"sets the state of a {type(target).__name__}, which plain data do not need")
+
 
 def _members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
     """Return first byte, size and checksum of each member by its name below the archive's one folder."""
@@ -147,15 +175,17 @@ def _members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
     try:
         with zipfile.ZipFile(file) as archive:
             infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
-    except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError) as error:
+    except BAD_ZIP as error:
         raise UnsafeFile(f"is damaged: {error}") from error
+    if not infos:
+        raise UnsafeFile("is damaged: it has no member")
     if len(infos) > MOST_STORAGES:
         raise UnsafeFile(
             f"has {len(infos):,} members, more than the {MOST_STORAGES:,} that this reader accepts"
         )
     members: dict[str, tuple[int, int, int]] = {}
     end = file.seek(0, 2)
-    folder = infos[0].filename.split("/")[0] if infos else ""
+    folder = infos[0].filename.split("/")[0]
     for info, limit in zip(infos, [*(info.header_offset for info in infos[1:]), end], strict=True):
         prefix, _, name = info.filename.partition("/")
         if prefix != folder or not name or name in members:
@@ -170,15 +200,15 @@ def _members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
             raise UnsafeFile(
                 f"has a compressed or encrypted member {name[:80]!r}, which torch.save never writes"
             )
-        first = _first_byte(file, info)
+        first = _first_byte(file, info, end=end)
         if first + info.file_size > limit:
             raise UnsafeFile(f"is damaged: {name[:80]!r} overlaps with what follows it")
         members[name] = (first, info.file_size, info.CRC)
     return members
 
 
-def _first_byte(file: BinaryIO, info: zipfile.ZipInfo) -> int:
-    if info.header_offset < 0:
+def _first_byte(file: BinaryIO, info: zipfile.ZipInfo, *, end: int) -> int:
+    if not 0 <= info.header_offset < end:
         raise UnsafeFile("is damaged: a member is not where the directory says")
     file.seek(info.header_offset)
     header = file.read(LOCAL_HEADER_BYTES)
@@ -210,12 +240,12 @@ def _tensor(
     storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, *metadata: Any
 ) -> torch.Tensor:
     """Return a view of the storage; refused are views outside of it, and values that share memory."""
-    numbers = (offset, *size, *stride)
     if not isinstance(storage, torch.Tensor) or type(size) is not tuple or type(stride) is not tuple:
         raise UnsafeFile("is damaged: a tensor is not built as PyTorch does")
-    is_sound = all(type(number) is int and 0 <= number < MOST_ELEMENTS for number in numbers)
-    if not is_sound or len(size) != len(stride) or len(size) > MOST_AXES:
-        raise UnsafeFile(f"is damaged: a tensor has the size {size} and the strides {stride}"[:200])
+    has_axes = len(size) == len(stride) <= MOST_AXES
+    numbers = (offset, *size, *stride) if has_axes else ()
+    if not has_axes or not all(type(number) is int and 0 <= number < MOST_ELEMENTS for number in numbers):
+        raise UnsafeFile("is damaged: a tensor has an impossible size, strides or offset")
     count = math.prod(size)
     extent = 1
     for step, length in sorted(zip(stride, size, strict=True)) if count else ():
@@ -236,7 +266,7 @@ def _parameter(data: Any, requires_grad: Any, hooks: Any) -> torch.Tensor:
 
 
 def _dtype(name: Any, align: Any = False, copy: Any = True) -> np.dtype:
-    if name not in SCALARS:
+    if type(name) is not str or name not in SCALARS:
         raise UnsafeFile("has a NumPy value that is not a number")
     return np.dtype(name)
 
@@ -248,7 +278,7 @@ def _scalar(dtype: Any, content: Any = b"") -> Any:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    if type(text) is not str or encoding != "latin1":
+    if type(text) is not str or len(text) > MOST_ENCODED or encoding != "latin1":
         raise UnsafeFile("is damaged: bytes are not encoded as Python does")
     return text.encode("latin1")
 
@@ -257,23 +287,6 @@ def _device(kind: Any, index: Any = None) -> torch.device:
     if kind not in ("cpu", "cuda", "mps", "xpu") or index not in (None, *range(MOST_DEVICES)):
         raise UnsafeFile("is damaged: a device is not one of PyTorch's")
     return torch.device(kind) if index is None else torch.device(kind, index)
-
-
-def _with_state(target: Any, state: Any) -> Any:
-    """Set what PyTorch keeps beside the tensors of a network, and the byte order of a NumPy number."""
-    if (
-        isinstance(target, np.dtype)
-        and type(state) is tuple
-        and len(state) > 1
-        and state[1] in ("<", "|", "=")
-    ):
-        return target
-    if type(target) is OrderedDict and type(state) is dict and set(state) == {"_metadata"}:
-        metadata = state["_metadata"]
-        if isinstance(metadata, dict) and all(map(_is_version, metadata.items())):
-            target._metadata = metadata  # type: ignore[attr-defined]
-            return target
-    raise UnsafeFile(f"sets the state of a {type(target).__name__}, which plain data do not need")
 
 
 def _is_version(entry: tuple[Any, Any]) -> bool:

@@ -117,6 +117,23 @@ def _laughs(levels: int = 25) -> bytes:
     return b"](]q\x00" + b"".join(pairs) + b"e"
 
 
+def _doubling(levels: int = 60) -> bytes:
+    """A tuple of two references to a tuple of two references to …, which is endless to print."""
+    return b"]q\x00" + b"".join(b"h%c\x86q%c" % (level, level + 1) for level in range(levels))
+
+
+def _metadata(networks: int, modules: int) -> bytes:
+    """Networks that share one declaration of many modules."""
+    versions = b"}(" + b"".join(text(str(module)) + b"}" for module in range(modules)) + b"u"
+    first = ORDERED_DICT + b"q\x01)R" + mapping(_metadata=versions) + b"q\x02b"
+    return b"(" + first + b"h\x01)Rh\x02b" * (networks - 1) + b"l"
+
+
+def _shared_depth(links: int = 50) -> bytes:
+    """Lists that are deep because each one, 25 deep, ends in the one before."""
+    return b"](]q\x00" + (b"]" * 25 + b"h\x00" + b"a" * 25 + b"q\x00") * links + b"e"
+
+
 # Pickle, expected refusal.
 UNSAFE: dict[str, tuple[bytes, str]] = {
     "build": (program(ORDERED_DICT, b")R", mapping(__class__=b"cos\nsystem\n"), b"b"), "os.system"),
@@ -139,13 +156,13 @@ UNSAFE: dict[str, tuple[bytes, str]] = {
         "declares data/0 twice",
     ),
     "tensor beyond its storage": (program(tensor(offset=number(1))), "beyond its 2 stored values"),
-    "tensor far beyond": (program(tensor(offset=long(2**62))), "a tensor has the size"),
+    "tensor far beyond": (program(tensor(offset=long(2**62))), "impossible size"),
     "huge tensor": (program(tensor(size=long(2**39) + b"\x85", stride=number(0) + b"\x85")), "share memory"),
     "values that share memory": (program(tensor(stride=number(0) + b"\x85")), "share memory"),
-    "negative stride": (program(tensor(stride=number(-1) + b"\x85")), "a tensor has the size"),
-    "negative size": (program(tensor(size=number(-2) + b"\x85")), "a tensor has the size"),
-    "sizes that are not numbers": (program(tensor(size=text("a") + b"\x85")), "a tensor has the size"),
-    "strides of other length": (program(tensor(stride=b")")), "a tensor has the size"),
+    "negative stride": (program(tensor(stride=number(-1) + b"\x85")), "impossible size"),
+    "negative size": (program(tensor(size=number(-2) + b"\x85")), "impossible size"),
+    "sizes that are not numbers": (program(tensor(size=text("a") + b"\x85")), "impossible size"),
+    "strides of other length": (program(tensor(stride=b")")), "impossible size"),
     "hooks": (program(tensor(hooks=mapping(a=b"N"))), "hooks"),
     "constructor as a value": (program(mapping(a=TENSOR)), "not plain data"),
     "number of objects": (
@@ -166,6 +183,32 @@ UNSAFE: dict[str, tuple[bytes, str]] = {
     "list as a key": (program(b"}]Ns"), "keys other than"),
     "byte array": (program(b"\x96" + struct.pack("<Q", 3) + b"abc"), "BYTEARRAY8"),
     "no pickle": (b"\xff\xfe", "damaged"),
+    "endless key of a storage": (
+        program(many(text("storage"), FLOATS, _doubling(), text("cpu"), number(2)), b"Q"),
+        "not declared",
+    ),
+    "endless size of a storage": (program(storage(count=_doubling())), "not declared"),
+    "long key of a storage": (program(storage("0" * 10**6)), "has no storage"),
+    "endless size of a tensor": (program(tensor(size=_doubling())), "impossible size"),
+    "endless offset": (program(tensor(offset=_doubling())), "impossible size"),
+    "long bytes": (
+        program(b"c_codecs\nencode\n", many(text("a" * 65), text("latin1")), b"R"),
+        "bytes are not encoded",
+    ),
+    "deep name of a number type": (
+        program(b"cnumpy\ndtype\n", many(_deep(b"(", b"t", 200_000), b"\x89\x88"), b"R"),
+        "not a number",
+    ),
+    "metadata over and over": (program(_metadata(networks=101, modules=10_000)), "sets the state"),
+    "numbers of equal hashes": (
+        program(b"}(", *(long(factor * (2**61 - 1)) + b"N" for factor in range(1, 9)), b"u"),
+        "keys other than",
+    ),
+    "depth by references": (program(_shared_depth()), "deep"),
+    "a long text over and over": (
+        program(b"](" + text("a" * 10**6) + b"q\x00" + b"h\x00" * 400 + b"e"),
+        "more than",
+    ),
 }
 
 
@@ -195,6 +238,14 @@ def _changed(path: Path, at: bytes, offset: int, value: bytes) -> None:
     place = content.rindex(at) + offset
     content[place : place + len(value)] = value
     path.write_bytes(content)
+
+
+def _long_directory(path: Path) -> None:
+    """Half a million entries for one member: 23 MB, from which zipfile would make 400 MB."""
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, *(0,) * 15)
+    count = 500_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, count * len(entry), 30, 0)
+    path.write_bytes(b"PK\x03\x04" + bytes(26) + entry * count + end)
 
 
 # Writer of the file, expected refusal.
@@ -237,5 +288,9 @@ CONTAINERS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: zipfile.ZipFile(path, "w").writestr("archive/version", "3"),
         "damaged",
     ),
+    "no member": (lambda path: path.write_bytes(b"PK\x03\x04PK\x05\x06" + bytes(18)), "it has no member"),
+    "member beyond the end": (lambda path: _changed(path, b"PK\x01\x02", 42, b"\xf0\xff\xff\x7f"), "damaged"),
+    "NUL in a name": (lambda path: _changed(path, b"archive/data/0", 12, b"\0"), "damaged"),
+    "directory of a million members": (_long_directory, "its directory has"),
     "huge pickle": (lambda path: write(path, program(text("a" * (1 << 26)))), "more than"),
 }
