@@ -1,5 +1,7 @@
 """A checkpoint of nnU-Net, with every entry that its users rely on checked."""
 
+import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnunet_pancext.checkpoints.pickled import UnsafeFile
+from nnunet_pancext.checkpoints.pickled import UnsafeFile, require_plain
 from nnunet_pancext.checkpoints.torch_file import read_torch_file
+from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.files import atomic_path
 
 AXES = range(3)
@@ -26,6 +29,8 @@ ENTRIES: tuple[tuple[str, tuple[type, ...], bool], ...] = (
     ("_best_ema", (int, float, np.number, type(None)), False),
 )
 INIT_ARGS = (("configuration", str), ("plans", dict), ("dataset_json", dict))
+WRAPPED = re.compile(r"^(module\.)?(_orig_mod\.)?")  # a network wrapped for several GPUs, or compiled
+MOST_REPETITIONS = 16  # of a stored weight under several names; nnU-Net's encoders have 4
 OTHER_MODEL = "Ask for a checkpoint that nnUNetv2_train wrote."
 
 
@@ -38,7 +43,7 @@ class Checkpoint:
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
-        """The network's tensors by name."""
+        """The network's tensors by name, without the prefix of a network wrapped for several GPUs."""
         return self.content["network_weights"]
 
     @property
@@ -95,8 +100,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     axes = content.get("inference_allowed_mirroring_axes")
     if axes is not None and not all(type(axis) is int and axis in AXES for axis in axes):
         raise UnsafeFile(f"{path} mirrors along the axes {axes}; expected numbers from 0 to 2. {OTHER_MODEL}")
+    for name in ("plans", "dataset_json"):
+        try:
+            require_plain(content["init_args"][name], leaves=(np.generic,))
+        except UnsafeFile as error:
+            raise UnsafeFile(f"{path} has {name!r} that {error}. {OTHER_MODEL}") from error
     _require_weights(content["network_weights"], path=path)
-    return Checkpoint(path, content)
+    return Checkpoint(path, {**content, "network_weights": _unwrapped(content["network_weights"], path=path)})
 
 
 def write_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
@@ -108,12 +118,28 @@ def write_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
 def _require_weights(weights: Mapping[Any, Any], *, path: Path) -> None:
     for name, tensor in weights.items():
         if type(name) is not str or not isinstance(tensor, torch.Tensor):
-            raise UnsafeFile(f"{path} has {name!r} among its weights, which is not a tensor. {OTHER_MODEL}")
+            shown = printable(repr(name))
+            raise UnsafeFile(f"{path} has {shown} among its weights, which is not a tensor. {OTHER_MODEL}")
+    if sum(tensor.nbytes for tensor in weights.values()) > MOST_REPETITIONS * path.stat().st_size:
+        raise UnsafeFile(
+            f"{path} has its stored weights under more than {MOST_REPETITIONS} names each. {OTHER_MODEL}"
+        )
+    for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise UnsafeFile(
-                f"{path} has NaN or infinity in {name}, so every prediction would be NaN. "
+                f"{path} has NaN or infinity in {printable(name)}, so every prediction would be NaN. "
                 "Ask for another checkpoint of the training, such as checkpoint_best.pth."
             )
+
+
+def _unwrapped(weights: dict[str, torch.Tensor], *, path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights by the names that nnU-Net predicts with."""
+    if not any(name.startswith(("module.", "_orig_mod.")) for name in weights):
+        return weights
+    unwrapped = OrderedDict((WRAPPED.sub("", name), tensor) for name, tensor in weights.items())
+    if len(unwrapped) < len(weights):
+        raise UnsafeFile(f"{path} has weights both with and without the prefix 'module.'. {OTHER_MODEL}")
+    return unwrapped
 
 
 def _with_python_numbers(value: Any) -> Any:

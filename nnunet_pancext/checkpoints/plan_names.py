@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from nnunet_pancext.io.console_text import printable
+
 ARCHITECTURES = re.compile(r"dynamic_network_architectures\.architectures\.(\w+\.)*(?P<name>\w+)")
 NETWORKS = frozenset(
     [
@@ -70,7 +72,10 @@ STEPS: dict[str, frozenset[str]] = {
         ]
     ),
 }
-MOST_DEPTH, MOST_LENGTH, LARGEST = 6, 64, 1 << 16  # of the network's arguments
+MOST_DEPTH, MOST_LENGTH, LARGEST = 8, 64, 1 << 16  # of lists and numbers in a configuration
+# Arguments, also in plans before nnU-Net 2.4, that say how many layers are built.
+COUNTS, LARGEST_COUNT = re.compile(r"n_(conv|blocks|stages)\w*|\w*depth\w*"), 64
+MOST_PROBLEMS = 20
 
 
 def plan_problems(plans: Any, *, allow: Collection[str] = ()) -> list[str]:
@@ -91,7 +96,8 @@ def plan_problems(plans: Any, *, allow: Collection[str] = ()) -> list[str]:
             continue
         problems += _step_problems(where, configuration, allow)
         problems += _network_problems(where, configuration, allow)
-    return problems
+    more = len(problems) - MOST_PROBLEMS
+    return problems[:MOST_PROBLEMS] + ([f"the plan has {more} further problems"] if more > 0 else [])
 
 
 def _step_problems(where: str, settings: dict[str, Any], allow: Collection[str]) -> Iterator[str]:
@@ -106,6 +112,11 @@ def _step_problems(where: str, settings: dict[str, Any], allow: Collection[str])
 
 
 def _network_problems(where: str, settings: dict[str, Any], allow: Collection[str]) -> Iterator[str]:
+    if not _is_moderate(settings):
+        yield (
+            f"{where} has settings beyond any that nnU-Net plans: lists of more than {MOST_LENGTH} entries, "
+            f"numbers above {LARGEST} or more than {LARGEST_COUNT} layers"
+        )
     if "UNet_class_name" in settings and settings["UNet_class_name"] not in OLD_NETWORKS:
         yield f"{where} has the unknown UNet_class_name {_shown(settings['UNet_class_name'])}"
     architecture = settings.get("architecture")
@@ -125,11 +136,6 @@ def _network_problems(where: str, settings: dict[str, Any], allow: Collection[st
         layer = arguments.get(key)
         if layer is not None and not _is_layer(layer) and layer not in allow:
             yield f"{where} takes {_shown(layer)} as {_shown(key)}, which is not on the allowlist"
-    if not _is_moderate(arguments):
-        yield (
-            f"{where} has arguments of the network beyond any that nnU-Net plans: lists of more than "
-            f"{MOST_LENGTH} entries or numbers above {LARGEST}"
-        )
 
 
 def _is_network(name: Any) -> bool:
@@ -141,14 +147,19 @@ def _is_layer(name: Any) -> bool:
     return type(name) is str and (TORCH_LAYERS.fullmatch(name) or BLOCKS.fullmatch(name)) is not None
 
 
-def _is_moderate(value: Any, depth: int = 0) -> bool:
-    if isinstance(value, (list, dict)):
-        entries = list(value.values()) if isinstance(value, dict) else value
-        is_short = len(entries) <= MOST_LENGTH and depth < MOST_DEPTH
-        return is_short and all(_is_moderate(entry, depth + 1) for entry in entries)
-    return not isinstance(value, (int, float)) or abs(value) <= LARGEST
+def _is_moderate(value: Any, largest: int = LARGEST, depth: int = 0) -> bool:
+    if isinstance(value, (list, tuple, dict)):
+        if len(value) > MOST_LENGTH or depth >= MOST_DEPTH:
+            return False
+        if isinstance(value, dict):
+            limits = (
+                (entry, LARGEST_COUNT if COUNTS.fullmatch(str(key)) else largest)
+                for key, entry in value.items()
+            )
+            return all(_is_moderate(entry, limit, depth + 1) for entry, limit in limits)
+        return all(_is_moderate(entry, largest, depth + 1) for entry in value)
+    return not isinstance(value, (int, float)) or abs(value) <= largest
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return "".join(char if char.isprintable() else "?" for char in text[:80])
+    return printable(value if isinstance(value, str) else repr(value))

@@ -16,6 +16,7 @@ from nnunet_pancext.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
 from nnunet_pancext.checkpoints.plan_names import plan_problems
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.trainers import find_trainer
 from nnunet_pancext.trainers.machinery.plan_setting import PlanSetting, Sizes
@@ -44,8 +45,7 @@ def find_installed_trainer(name: str) -> Any:
             found = None
         if isinstance(found, type) and issubclass(found, nnUNetTrainer):
             return found
-    shown = "".join(char if char.isprintable() else "?" for char in name[:80])
-    raise PancextError(f"there is no trainer {shown} here. Install the package that defines it.")
+    raise PancextError(f"there is no trainer {printable(name)} here. Install the package that defines it.")
 
 
 def build_network(trainer: Any, sizes: Sizes) -> nn.Module:
@@ -113,7 +113,7 @@ def initialize_predictor(predictor: Any, folder: Path, checkpoints: Sequence[Pat
             raise type(error)(f"{folder / 'plans.json'}: {error}") from error
         if problems := network_problems(checkpoint, trainer, sizes):
             raise PancextError(f"{file} does not fit its plan: {'; '.join(problems)}. Copy the model again.")
-        parameters.append(weights_of(checkpoint))
+        parameters.append(checkpoint.weights)
     predictor.manual_initialization(
         build_network(trainer, sizes),
         sizes.plans_manager,
@@ -137,10 +137,10 @@ def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list
     except Exception as error:  # whatever another trainer raises for a plan that it cannot use
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return [f"{checkpoint.trainer} cannot build its network from this plan ({reason[:200]})"]
-    weights = weights_of(checkpoint)
+    weights = checkpoint.weights
     missing, unknown = sorted(expected.keys() - weights), sorted(weights.keys() - expected)
     problems = [
-        f"{len(names)} tensors {what}, {', '.join(names[:MOST_LISTED])} first"
+        f"{len(names)} tensors {what}, {', '.join(map(printable, names[:MOST_LISTED]))} first"
         for names, what in ((missing, "are missing"), (unknown, "have no place in the network"))
         if names
     ]
@@ -152,9 +152,3 @@ def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list
                 f"{tuple(ours.shape)}"
             )
     return problems[: MOST_LISTED + 2]
-
-
-def weights_of(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    """Return the weights by the names in the network, without the prefix of a parallel or compiled one."""
-    prefixes = re.compile(r"^(module\.)?(_orig_mod\.)?")
-    return {prefixes.sub("", name): tensor for name, tensor in checkpoint.weights.items()}

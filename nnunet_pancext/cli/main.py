@@ -9,6 +9,7 @@ from typing import Any
 
 from nnunet_pancext import __version__
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import printable
 
 # The modules of `nnunet_pancext.cli`, in the order of the help.
 COMMANDS = (
@@ -16,6 +17,7 @@ COMMANDS = (
     *("evaluate", "compare", "report", "reproduce", "attention"),
     *("inspect", "import_model", "doctor"),
 )
+MOST_MESSAGE = 20_000  # characters; names in damaged files may have millions
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\
 examples:
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except PancextError as error:
-        print(f"pancext {parsed.command}: error: {error}", file=sys.stderr)
+        print(f"pancext {parsed.command}: error: {printable(str(error), most=MOST_MESSAGE)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"pancext {parsed.command}: interrupted", file=sys.stderr)
