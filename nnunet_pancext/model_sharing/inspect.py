@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from nnunet_pancext.checkpoints.pickled import UnsafeFile
-from nnunet_pancext.checkpoints.plan_names import plan_problems
+from nnunet_pancext.checkpoints.pickled import UnsafeFile, require_plain
+from nnunet_pancext.checkpoints.plan_names import LARGEST, plan_problems
 from nnunet_pancext.checkpoints.trained_network import find_installed_trainer, network_problems, sizes_of
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
@@ -21,6 +21,7 @@ ALLOWLIST = "not on the allowlist"
 ALLOW = f"Whatever is {ALLOWLIST} can be allowed for this call if you trust its package: --allow NAME."
 DATASET_DEPTH = 4  # folders above a model's plans.json in a source
 MOST_JSON_BYTES = 1 << 27
+MOST_ANCESTORS = 16  # of a configuration that inherits from another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +95,11 @@ def inspect_source(source: Path, *, allow: Collection[str] = ()) -> Inspection:
 
 
 def require_source(source: Path) -> None:
-    """Raise PancextError unless `source` exists."""
-    if not source.exists():
+    """Raise PancextError unless `source` is a file or folder."""
+    if not source.is_file() and not source.is_dir():
+        problem = "is neither a file nor a folder" if source.exists() else "does not exist"
         raise PancextError(
-            f"{source} does not exist. Give a .zip of nnUNetv2_export_model_to_zip, a model's folder or a "
+            f"{source} {problem}. Give a .zip of nnUNetv2_export_model_to_zip, a model's folder or a "
             "checkpoint."
         )
 
@@ -119,14 +121,24 @@ def find_models(root: Path, source: Path) -> list[Path]:
         path.parent
         for depth in range(DATASET_DEPTH)
         for path in sorted(root.glob("*/" * depth + "plans.json"))
-        if not path.is_symlink() and any(path.parent.glob("fold_*/checkpoint_*.pth"))
+        if not path.is_symlink() and checkpoints_of(path.parent)
     ]
     if not folders:
         raise PancextError(
             f"{source} holds no trained model: no plans.json beside folders fold_*/ with checkpoints. Give a "
-            ".zip of nnUNetv2_export_model_to_zip, or the folder TRAINER__PLANS__CONFIGURATION."
+            ".zip of nnUNetv2_export_model_to_zip, or the folder TRAINER__PLANS__CONFIGURATION. Links are "
+            "not followed: copy a folder of links with `cp -rL`."
         )
     return folders
+
+
+def checkpoints_of(folder: Path) -> list[Path]:
+    """Return the checkpoints of a model that are files, not links."""
+    return [
+        path
+        for path in sorted(folder.glob("fold_*/checkpoint_*.pth"))
+        if CHECKPOINT.fullmatch(path.name) and not path.is_symlink() and not path.parent.is_symlink()
+    ]
 
 
 def require_safe_files(root: Path, *, allow: Collection[str] = ()) -> None:
@@ -137,26 +149,26 @@ def require_safe_files(root: Path, *, allow: Collection[str] = ()) -> None:
     Raises:
         UnsafeFile: such a file is unsafe.
     """
-    for file in sorted(root.rglob("postprocessing.pkl")):
+    for file in _files_called("postprocessing.pkl", root):
         read_postprocessing(file)
-    for file in sorted(root.rglob("plans.json")):
-        if not any(file.parent.glob("fold_*")) and (
-            problems := plan_problems(_read_object(file), allow=allow)
-        ):
+    for file in _files_called("dataset.json", root):
+        read_object(file)
+    for file in _files_called("plans.json", root):
+        problems = [] if checkpoints_of(file.parent) else plan_problems(read_object(file), allow=allow)
+        if problems:
             raise UnsafeFile(f"{file}: {'; '.join(problems)}. {ALLOW}")
+
+
+def _files_called(name: str, root: Path) -> list[Path]:
+    return [path for path in sorted(root.rglob(name)) if not path.is_symlink()]
 
 
 def inspect_model(folder: Path, *, allow: Collection[str] = ()) -> ModelFacts:
     """Inspect a model's folder; raises as `inspect_source`."""
-    plans, dataset_json = (_read_object(folder / name) for name in ("plans.json", "dataset.json"))
-    files = [
-        path
-        for path in sorted(folder.glob("fold_*/checkpoint_*.pth"))
-        if CHECKPOINT.fullmatch(path.name) and not path.is_symlink()
-    ]
+    plans, dataset_json = (read_object(folder / name) for name in ("plans.json", "dataset.json"))
     facts: list[CheckpointFacts] = []
     problems: dict[str, None] = {}  # in order, each once
-    for file in files:
+    for file in checkpoints_of(folder):
         checkpoint = read_checkpoint(file)
         facts.append(_checkpoint_facts(checkpoint, digest=sha256_of(file)))
         problems |= dict.fromkeys(_problems(checkpoint, plans, dataset_json, allow))
@@ -260,7 +272,7 @@ def _resolved(plans: dict[str, Any], name: str) -> dict[str, Any]:
     configurations: Any = plans.get("configurations")
     settings: dict[str, Any] = {}
     wanted: Any = name
-    for _ in range(len(configurations) if isinstance(configurations, dict) else 0):
+    for _ in range(MOST_ANCESTORS if isinstance(configurations, dict) else 0):
         own = configurations.get(wanted) if isinstance(wanted, str) else None
         if not isinstance(own, dict):
             break
@@ -270,11 +282,24 @@ def _resolved(plans: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _numbers(value: Any) -> tuple[Any, ...]:
-    is_list = isinstance(value, (list, tuple)) and all(type(entry) in (int, float) for entry in value)
+    is_list = isinstance(value, (list, tuple)) and all(map(_is_length, value))
     return tuple(value) if is_list else ()
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def _is_length(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= LARGEST  # neither NaN nor infinite
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Return the content of plans.json or dataset.json; PancextError if it is no object, or beyond limits."""
+    remedy = "Get the whole model from its publisher."
+    if file.is_symlink():
+        raise UnsafeFile(f"{file} is a link, which is not followed. Copy the model with `cp -rL`.")
     if file.is_file() and file.stat().st_size > MOST_JSON_BYTES:
-        raise UnsafeFile(f"{file} has more than {MOST_JSON_BYTES:,} bytes. Get the model from its publisher.")
-    return read_json(file, expect=dict, remedy="Get the whole model from its publisher.")
+        raise UnsafeFile(f"{file} has more than {MOST_JSON_BYTES:,} bytes. {remedy}")
+    content = read_json(file, expect=dict, remedy=remedy)
+    try:
+        require_plain(content)
+    except UnsafeFile as error:
+        raise UnsafeFile(f"{file} {error}. {remedy}") from error
+    return content

@@ -1,6 +1,5 @@
 """Installing a shared model in nnUNet_results, with its checkpoints and pickles written anew."""
 
-import json
 import re
 import shutil
 from collections.abc import Collection
@@ -14,7 +13,7 @@ from nnunet_pancext.checkpoints.checkpoint import read_checkpoint, write_checkpo
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
-from nnunet_pancext.io.files import atomic_path, read_json, write_json
+from nnunet_pancext.io.files import atomic_path, write_json
 from nnunet_pancext.io.replace_folder import replaced_folder
 from nnunet_pancext.model_sharing.inspect import (
     ALLOW,
@@ -23,6 +22,7 @@ from nnunet_pancext.model_sharing.inspect import (
     ModelFacts,
     find_models,
     inspect_model,
+    read_object,
     reading,
     require_safe_files,
     require_source,
@@ -36,6 +36,7 @@ from nnunet_pancext.version import __version__
 PROVENANCE = "provenance.json"
 DATASET = re.compile(r"Dataset\d{3}_[\w.-]+", re.ASCII)
 FOLDER_NAME = re.compile(r"[\w.-]+", re.ASCII)
+OPTION = "--results"
 INFORMATION = "inference_information.json"
 
 
@@ -58,7 +59,7 @@ def import_model(
             "and dataset.json."
         )
     root = existing_folder(RESULTS) if results is None else results
-    with reading(source), unpacked(source, under=_created(root)) as files:
+    with reading(source), unpacked(source, under=_created(root), option=OPTION) as files:
         origin = {"source": source.name, "sha256": None if source.is_dir() else sha256_of(source)}
         require_safe_files(files.root, allow=allow)
         folders = find_models(files.root, source)
@@ -69,9 +70,11 @@ def import_model(
             for folder, model in zip(folders, models, strict=True)
         ]
         for target in targets:
+            if targets.count(target) > 1:
+                raise PancextError(f"{source} holds two models for {target}. Give the folder of one of them.")
             if target.exists() and not replace:
                 raise PancextError(f"{target} exists. Give --replace to install this model in its place.")
-        with write_errors_as_pancext(root):
+        with write_errors_as_pancext(root, option=OPTION):
             for folder, target in zip(folders, targets, strict=True):
                 _install(folder, target, {**origin, "left_out": list(files.left_out)})
             for dataset in sorted(
@@ -82,7 +85,7 @@ def import_model(
 
 
 def _created(root: Path) -> Path:
-    with write_errors_as_pancext(root):
+    with write_errors_as_pancext(root, option=OPTION):
         root.mkdir(parents=True, exist_ok=True)
     return root
 
@@ -98,7 +101,7 @@ def _require_runnable(inspection: Inspection) -> None:
 
 def _dataset_of(folder: Path, source: Path) -> str:
     """Return the dataset's name: that of the folder above the model, else that in its plan."""
-    plan = read_json(folder / "plans.json", expect=dict)
+    plan = read_object(folder / "plans.json")
     name = next((name for name in (folder.parent.name, plan.get("dataset_name")) if _is_dataset(name)), None)
     if name is None:
         raise PancextError(
@@ -141,9 +144,8 @@ def _write_checked(source: Path, target: Path) -> None:
         write_checkpoint(read_checkpoint(source), target)
     elif source.name == "postprocessing.pkl":
         write_postprocessing(*read_postprocessing(source), target)
-    elif source.suffix == ".json":
-        with atomic_path(target) as partial:
-            partial.write_text(json.dumps(read_json(source), indent=4), encoding="utf-8")
+    elif source.name in ("plans.json", "dataset.json"):
+        write_json(target, read_object(source))
     else:
         with atomic_path(target) as partial:
             shutil.copyfile(source, partial)

@@ -4,21 +4,25 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import megabytes
 from nnunet_pancext.model_sharing.inspect import ALLOW, ALLOWLIST, Inspection, ModelFacts
 
 SCHEMA_VERSION = 1
 HASH_DIGITS = 16
 MOST_LISTED = 5
+LONGEST_LINE = 5000  # characters; the labels of whole-body models take 3,000
 
 
 def inspection_text(inspection: Inspection) -> str:
     """Return a paragraph for each model, what is left out, and whether the models can be run here."""
-    parts = ["\n".join(_lines(model)) for model in inspection.models]
+    parts = [
+        "\n".join(printable(line, most=LONGEST_LINE) for line in _lines(model)) for model in inspection.models
+    ]
     if inspection.sha256:
-        parts.insert(0, f"{inspection.source.name}    sha256 {inspection.sha256}")
+        parts.insert(0, f"{printable(inspection.source.name)}    sha256 {inspection.sha256}")
     if inspection.left_out:
-        listed = ", ".join(inspection.left_out[:MOST_LISTED])
+        listed = ", ".join(map(printable, inspection.left_out[:MOST_LISTED]))
         more = len(inspection.left_out) - MOST_LISTED
         parts.append(f"not imported: {listed}" + (f" and {more} more" if more > 0 else ""))
     if any(ALLOWLIST in problem for problem in inspection.problems):

@@ -4,8 +4,8 @@ import hashlib
 import re
 import shutil
 import stat
-import struct
 import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,13 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
+from nnunet_pancext.checkpoints.torch_file import BAD_ZIP
+from nnunet_pancext.io.bounded_file import BoundedFile
+from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
 
-MOST_MEMBERS = 200_000
+MOST_MEMBERS = 100_000
+MOST_NAME, MOST_PART_BYTES = 1000, 200  # file systems allow parts of 255, and temporary names are longer
 MOST_RATIO, RATIO_FROM_BYTES = 100, 1 << 20  # weights and label maps hardly compress
 ENCRYPTED = 1  # bit of a member's flags
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -25,6 +29,9 @@ LOCAL_HEADER_BYTES = 30
 CHECKPOINT = re.compile(r"checkpoint_(final|best|latest)\.pth")
 PREDICTIONS = re.compile(r"(validation|crossval_results_folds_\w+|ensemble_.+)")
 LABEL_MAPS = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bmp", ".tif")
+RESERVED = frozenset(
+    ["CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))]
+)
 PIECE_BYTES = 1 << 22
 NOTHING_WRITTEN = "Nothing was unpacked. Get the model from a source that you trust."
 
@@ -51,8 +58,10 @@ def is_known(name: PurePosixPath) -> bool:
 
 
 @contextmanager
-def unpacked(source: Path, *, under: Path | None = None) -> Iterator[Unpacked]:
+def unpacked(source: Path, *, under: Path | None = None, option: str = "TMPDIR") -> Iterator[Unpacked]:
     """Yield the files of a zip in a temporary folder, below `under` if given; those of a folder in place.
+
+    `option` is what the message about a full disk names to choose another one.
 
     Raises:
         UnsafeFile: the zip is damaged, or has a link, an encrypted or doubled member, one that would be
@@ -62,10 +71,10 @@ def unpacked(source: Path, *, under: Path | None = None) -> Iterator[Unpacked]:
     if source.is_dir():
         yield Unpacked(root=source, left_out=tuple(_unknown_files(source)))
         return
-    with write_errors_as_pancext(under or Path(tempfile.gettempdir())):
+    with write_errors_as_pancext(under or Path(tempfile.gettempdir()), option=option):
         folder = Path(tempfile.mkdtemp(prefix=".pancext-model-", dir=under))
     try:
-        yield Unpacked(root=folder, left_out=tuple(_extract(source, folder)))
+        yield Unpacked(root=folder, left_out=tuple(_extract(source, folder, option=option)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -82,20 +91,24 @@ def sha256_of(file: Path) -> str:
 def _unknown_files(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         name = PurePosixPath(path.relative_to(folder).as_posix())
+        if not (path.is_symlink() or path.is_file() or path.is_dir()):
+            raise UnsafeFile(f"{printable(str(path), most=200)} is a pipe, socket or device. Remove it.")
         if path.is_symlink() or (path.is_file() and not is_known(name)):
             yield str(name)
 
 
-def _extract(archive: Path, folder: Path) -> Iterator[str]:
+def _extract(archive: Path, folder: Path, *, option: str) -> Iterator[str]:
     """Extract the known files into the folder, and yield the names of the others."""
     try:
-        with zipfile.ZipFile(archive) as packed:
+        with BoundedFile(archive) as stream, zipfile.ZipFile(stream) as packed:
             members = [info for info in packed.infolist() if not info.is_dir()]
             _refuse_unsafe(archive, members)
             _refuse_overlaps(archive, members)
             known = [info for info in members if is_known(PurePosixPath(info.filename))]
-            with write_errors_as_pancext(folder):
-                require_free_space(folder, needed_bytes=sum(info.file_size for info in known))
+            unknown = [info.filename for info in members if not is_known(PurePosixPath(info.filename))]
+            with write_errors_as_pancext(folder, option=option):
+                needed_bytes = sum(info.file_size for info in known)
+                require_free_space(folder, needed_bytes=needed_bytes, option=option)
                 for info in known:
                     target = folder / info.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,8 +116,8 @@ def _extract(archive: Path, folder: Path) -> Iterator[str]:
                         shutil.copyfileobj(content, file, PIECE_BYTES)
                     if target.stat().st_size != info.file_size:
                         raise zipfile.BadZipFile(f"{info.filename} is cut short")
-            yield from (info.filename for info in members if info not in known)
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError) as error:
+            yield from unknown
+    except (*BAD_ZIP, zlib.error) as error:
         raise UnsafeFile(
             f"{archive} is damaged: {error or type(error).__name__}. Download it again and compare its size "
             "or checksum with the publisher's."
@@ -112,7 +125,7 @@ def _extract(archive: Path, folder: Path) -> Iterator[str]:
 
 
 def _refuse_unsafe(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    seen: set[str] = set()
+    seen: dict[str, bool] = {}  # by name: whether it is a folder of others
     if len(members) > MOST_MEMBERS:
         raise UnsafeFile(
             f"{archive} has {len(members):,} members, more than {MOST_MEMBERS:,}. {NOTHING_WRITTEN}"
@@ -131,14 +144,32 @@ def _refuse_unsafe(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
             problem = "an encrypted file"
         elif info.compress_type not in METHODS:
             problem = "a file with an unusual compression"
-        elif name.casefold() in seen:
-            problem = "two files of one name"
+        elif len(name) > MOST_NAME or any(_is_awkward(part) for part in paths[0].parts):
+            problem = "a name that not every file system takes"
+        elif _is_taken(paths[0], seen):
+            problem = "two files of one name, or a file where another one needs a folder"
         elif info.file_size > max(RATIO_FROM_BYTES, MOST_RATIO * info.compress_size):
             problem = f"{info.file_size:,} bytes in {info.compress_size:,} compressed ones"
         else:
-            seen.add(name.casefold())
             continue
         raise UnsafeFile(f"{archive} holds {problem}: {name[:80]!a}. {NOTHING_WRITTEN}")
+
+
+def _is_awkward(part: str) -> bool:
+    is_reserved = PureWindowsPath(part).stem.rstrip().upper() in RESERVED
+    return is_reserved or part.endswith((".", " ")) or len(part.encode()) > MOST_PART_BYTES
+
+
+def _is_taken(path: PurePosixPath, seen: dict[str, bool]) -> bool:
+    """Whether the name collides with one before, as file systems compare names; else note it in `seen`."""
+    name, *parents = (
+        unicodedata.normalize("NFC", str(part)).casefold() for part in (path, *path.parents[:-1])
+    )
+    if name in seen or any(seen.get(parent) is False for parent in parents):
+        return True
+    seen[name] = False
+    seen.update(dict.fromkeys(parents, True))
+    return False
 
 
 def _refuse_overlaps(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:

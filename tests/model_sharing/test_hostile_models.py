@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import stat
 import warnings
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from contracts import hostile_files as hostile
 from contracts.made_preprocessed import use_folders
 from contracts.shared_models import Models, rewritten
 
@@ -106,6 +108,20 @@ PLANS = {
     "stages": (in_arguments(n_stages=10**9), "numbers above"),
     "features": (in_arguments(features_per_stage=[8] * 10**5), "lists of more than"),
     "old format": (in_settings(UNet_class_name="os.system", architecture=None), "UNet_class_name"),
+    "layers": (in_arguments(n_conv_per_stage=[65, 2, 2]), "more than 64 layers"),
+    "layers of an old plan": (in_settings(n_conv_per_stage_encoder=[2, 10**5]), "more than 64 layers"),
+    "stages of an old plan": (in_settings(pool_op_kernel_sizes=[[2, 2]] * 10**5), "lists of more than"),
+    "patch": (in_settings(patch_size=[10**9, 32]), "numbers above"),
+    "spacing": (in_settings(spacing=[10**400, 1]), "numbers above"),
+    "spacing that is no number": (in_settings(spacing=[float("nan"), 1]), "numbers above"),
+    "deep setting": (
+        in_settings(extra=json.loads("[" * 40 + "]" * 40)),
+        "nests containers more than 32 deep",
+    ),
+    "many faults": (
+        lambda plans, settings: plans["configurations"].update({f"c{n}": 1 for n in range(10**4)}),
+        "the plan has 9980 further problems",
+    ),
     "inheritance": (in_settings(inherits_from="2d"), "nnU-Net cannot read"),
     "no configurations": (in_plan(configurations=[]), "no 'configurations'"),
     "another shape": (in_arguments(features_per_stage=[8, 16, 64]), "but the network has"),
@@ -149,6 +165,40 @@ CHECKPOINTS = {
     "missing weight": (lambda c: c["network_weights"].popitem(), "1 tensors are missing"),
     "further weight": (lambda c: c["network_weights"].update(evil=torch.ones(1)), "no place in the network"),
     "no weights": (lambda c: c.pop("network_weights"), "it has no 'network_weights'"),
+    "NaN in half precision": (
+        lambda c: first_weight(c, torch.full((8, 1, 3, 3), torch.nan, dtype=torch.float16)),
+        "NaN or infinity",
+    ),
+    "infinity in bfloat16": (
+        lambda c: first_weight(c, torch.full((8, 1, 3, 3), -torch.inf, dtype=torch.bfloat16)),
+        "NaN or infinity",
+    ),
+    "weights over and over": (
+        lambda c: c["network_weights"].update(dict.fromkeys(map(str, range(20)), torch.zeros(1 << 18))),
+        "under more than 16 names each",
+    ),
+    "weights of two prefixes": (
+        lambda c: c["network_weights"].update(
+            {f"module.{name}": c["network_weights"][name] for name in list(c["network_weights"])}
+        ),
+        "both with and without the prefix 'module.'",
+    ),
+    "weight that steers the terminal": (
+        lambda c: c["network_weights"].update({"\x1b[2J": torch.ones(1)}),
+        "no place in the network, ?[2J first",
+    ),
+    "tensor in the plan": (
+        lambda c: c["init_args"]["plans"].update(plans_name=torch.ones(2)),
+        "'plans' that holds a Tensor",
+    ),
+    "tensor as labels": (
+        lambda c: c["init_args"]["dataset_json"].update(channel_names=torch.ones(2)),
+        "'dataset_json' that holds a Tensor",
+    ),
+    "trainer of very many epochs": (
+        lambda c: c.update(trainer_name="nnUNetTrainer_999999999epochs"),
+        "no trainer nnUNetTrainer_999999999epochs here",
+    ),
     "no trainer": (lambda c: c.pop("trainer_name"), "it has no 'trainer_name'"),
     "no plan": (lambda c: c["init_args"].pop("plans"), "no 'plans' in its 'init_args'"),
     "trainer by path": (lambda c: c.update(trainer_name="../evil/Trainer"), "no trainer ../evil/Trainer"),
@@ -203,6 +253,10 @@ FILES = {
     "deep JSON": ({"dataset.json": b"[" * 10**5}, "dataset.json is not JSON"),
     "no dataset.json": ({"dataset.json": None}, "dataset.json"),
     "labels": ({"dataset.json": b'{"labels": 3}'}, "labels"),
+    "deep copy of dataset.json": (
+        {f"{MODEL}/crossval_results_folds_0/dataset.json": b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}"},
+        "nests containers more than 32 deep",
+    ),
     "cut checkpoint": ({CHECKPOINT: b"PK\x03\x04"}, "checkpoint_final.pth is damaged"),
     "no checkpoint": ({CHECKPOINT: None}, "holds no trained model"),
 }
@@ -225,6 +279,15 @@ MEMBERS = {
     "control character": (f"{MODEL}/a\nb.json", b"", "not a plain path"),
     "doubled": (f"{MODEL}/plans.json", b"{}", "two files of one name"),
     "doubled in capitals": (f"{MODEL}/PLANS.json", b"{}", "two files of one name"),
+    "doubled by another path": (f"{MODEL}/./plans.json", b"{}", "two files of one name"),
+    "doubled by slashes": (f"{MODEL}//plans.json", b"{}", "two files of one name"),
+    "below a file": (f"{MODEL}/plans.json/a.json", b"{}", "a file where another one needs a folder"),
+    "in place of a folder": (f"{MODEL}/fold_0", b"", "a file where another one needs a folder"),
+    "device of Windows": (f"{MODEL}/com1.json", b"{}", "not every file system takes"),
+    "dot at the end of a folder": (f"{MODEL}/fold_0./debug.json", b"{}", "not every file system takes"),
+    "blank at the end": (f"{MODEL}/fold_0 /debug.json", b"{}", "not every file system takes"),
+    "long name": (f"{MODEL}/{'a' * 200}.json", b"{}", "not every file system takes"),
+    "long path": (f"{'a/' * 600}a.json", b"{}", "not every file system takes"),
     "bomb": (f"{MODEL}/fold_0/debug.json", bytes(5 << 20), "compressed ones"),
 }
 
@@ -239,6 +302,90 @@ def test_members_that_are_unsafe_to_unpack(genuine, tmp_path, refusal, name):
     text = refusal(archive)
     assert reason in text
     assert "Nothing was unpacked" in text
+
+
+def test_names_that_a_file_system_may_take_for_one(genuine, tmp_path, refusal):
+    names = [f"{MODEL}/fold_0/\u00e9.json", f"{MODEL}/fold_0/e\u0301.json"]  # é, composed and decomposed
+    archive = rewritten(genuine, tmp_path / "model.zip", dict.fromkeys(names, b"{}"))
+    assert "two files of one name" in refusal(archive)
+
+
+def test_a_directory_that_takes_more_memory_than_the_archive(tmp_path, refusal):
+    hostile.CONTAINERS["directory of a million members"][0](tmp_path / "model.zip")
+    assert "its directory has" in refusal(tmp_path / "model.zip")
+
+
+@pytest.fixture
+def folder(genuine, tmp_path):
+    """The genuine model, unpacked."""
+    zipfile.ZipFile(genuine).extractall(tmp_path / "unpacked")
+    return tmp_path / "unpacked" / MODEL
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, "plans.json", "fold_0/postprocessing.pkl", "fold_0/any"])
+def test_pipes_in_a_folder_are_not_opened(folder, refusal, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    assert f"{name} is a pipe, socket or device" in refusal(folder)
+
+
+def test_a_pipe_as_the_source(tmp_path, refusal):
+    os.mkfifo(tmp_path / "checkpoint.pth")
+    assert "is neither a file nor a folder" in refusal(tmp_path / "checkpoint.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (CHECKPOINT, "holds no trained model"),
+        ("fold_0", "holds no trained model"),
+        ("plans.json", "holds no trained model"),
+        ("dataset.json", "dataset.json is a link"),
+    ],
+)
+def test_links_in_a_folder_are_not_followed(folder, tmp_path, refusal, name, reason):
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    text = refusal(folder)
+    assert reason in text
+    assert "cp -rL" in text
+
+
+def test_a_folder_whose_checkpoints_nnunet_would_not_find(folder, refusal):
+    (folder / CHECKPOINT).rename(folder / "fold_0" / "checkpoint_epoch10.pth")
+    assert "holds no trained model" in refusal(folder)
+
+
+def test_two_models_for_one_place(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "unpacked" / "copy" / MODEL)
+    words = ["import", str(tmp_path / "unpacked"), "--results", str(tmp_path / "results")]
+    assert main(words) == 1
+    assert "holds two models for" in capsys.readouterr().err
+    assert not list((tmp_path / "results").rglob("*"))
+
+
+def test_names_do_not_reach_the_terminal_as_commands(folder, capsys):
+    declared = json.loads((folder / "dataset.json").read_text())
+    declared["channel_names"] = {"0": "CT\n  runs here      no:\x1b[31m"}
+    declared["labels"]["\ud800"] = declared["labels"].pop("cancer")
+    (folder / "dataset.json").write_text(json.dumps(declared))
+    assert main(["inspect", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "channels       CT?  runs here      no:?[31m\n" in shown
+    assert "pancreas 1, ? 2" in shown
+
+
+def test_a_plan_with_names_of_wrong_types_in_a_checkpoint_alone(genuine, tmp_path, capsys):
+    def change(content):
+        content["init_args"]["dataset_json"]["labels"] = {1: "a", None: "b"}
+        content["init_args"]["plans"].update(dataset_name="\ud800\x1b")
+
+    (content,) = checkpoint_with(genuine, change).values()
+    (tmp_path / "checkpoint.pth").write_bytes(content)
+    assert main(["inspect", str(tmp_path / "checkpoint.pth")]) == 1
+    shown = capsys.readouterr().out
+    assert shown.split("\n")[2].startswith("??/nnUNetTrainer__")
+    assert "declares the label 1 as" in shown
 
 
 def test_a_link(genuine, tmp_path, refusal):
