@@ -111,8 +111,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def write_checkpoint(checkpoint: Checkpoint, target: Path) -> None:
     """Write the content anew, atomically; NumPy numbers become Python's."""
-    with atomic_path(target) as partial:
-        torch.save(_with_python_numbers(checkpoint.content), partial)
+    with atomic_path(target) as partial, partial.open("wb") as file:  # PyTorch would write a path's name
+        torch.save(_with_python_numbers(checkpoint.content), file)
 
 
 def _require_weights(weights: Mapping[Any, Any], *, path: Path) -> None:

@@ -16,6 +16,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `target` when the block ends without an error.
 
     Whatever a killed run left is removed first; a former target that it had already moved aside comes back.
+    Parents created in vain are removed.
 
     Raises:
         PancextError: another process is replacing the same folder.
@@ -24,6 +25,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     root = target.with_name(f".{target.name}.partial")
     new, former = root / "new", root / "former"
     lock_file = target.with_name(f".{target.name}.lock")
+    created = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file)
     try:
@@ -46,6 +48,9 @@ def replaced_folder(target: Path) -> Iterator[Path]:
             with suppress(OSError):  # Windows removes it on release
                 lock_file.unlink()
             lock.release()
+            with suppress(OSError):  # not empty
+                for folder in created:
+                    folder.rmdir()
 
 
 def _restore(target: Path, *, former: Path) -> None:

@@ -9,10 +9,12 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from filelock import FileLock, Timeout
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
 from nnunet_pancext.checkpoints.torch_file import BAD_ZIP
@@ -23,6 +25,7 @@ from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
 MOST_MEMBERS = 100_000
 MOST_NAME, MOST_PART_BYTES = 1000, 200  # file systems allow parts of 255, and temporary names are longer
 MOST_RATIO, RATIO_FROM_BYTES = 100, 1 << 20  # weights and label maps hardly compress
+PREFIX, LOCK = ".pancext-model-", ".lock"
 ENCRYPTED = 1  # bit of a member's flags
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 LOCAL_HEADER_BYTES = 30
@@ -71,12 +74,24 @@ def unpacked(source: Path, *, under: Path | None = None, option: str = "TMPDIR")
     if source.is_dir():
         yield Unpacked(root=source, left_out=tuple(_unknown_files(source)))
         return
+    if under:
+        _remove_abandoned(under)
     with write_errors_as_pancext(under or Path(tempfile.gettempdir()), option=option):
-        folder = Path(tempfile.mkdtemp(prefix=".pancext-model-", dir=under))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=under))
     try:
-        yield Unpacked(root=folder, left_out=tuple(_extract(source, folder, option=option)))
+        with FileLock(folder / LOCK):
+            root = folder / "files"
+            root.mkdir()
+            yield Unpacked(root=root, left_out=tuple(_extract(source, root, option=option)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(under: Path) -> None:
+    """Remove what killed runs unpacked: folders whose lock no process holds."""
+    for file in under.glob(f"{PREFIX}*/{LOCK}"):
+        with suppress(Timeout, OSError), FileLock(file, timeout=0):
+            shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def sha256_of(file: Path) -> str:

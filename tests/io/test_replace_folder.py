@@ -43,8 +43,9 @@ def test_the_former_folder_stays_after_an_error(tmp_path, error):
 
 
 def test_nothing_appears_after_an_error(tmp_path):
-    with pytest.raises(ValueError, match="no"), replaced_folder(tmp_path / "model"):
-        raise ValueError("no")
+    for target in (tmp_path / "model", tmp_path / "results" / "dataset" / "model"):
+        with pytest.raises(ValueError, match="no"):
+            fail(target, ValueError("no"))
     assert contents(tmp_path) == []
 
 

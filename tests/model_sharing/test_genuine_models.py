@@ -7,6 +7,7 @@ import pytest
 import torch
 from contracts.made_preprocessed import DATASET
 from contracts.shared_models import write_postprocessing
+from filelock import FileLock
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.model_sharing.model_import import install_model_from_zip_file
 from nnunetv2.postprocessing.remove_connected_components import (
@@ -160,6 +161,30 @@ def test_a_model_of_the_same_name_is_kept_unless_replaced(models, tmp_path, caps
     assert main([*words, "--replace"]) == 0
     assert kept.read_text() != "mine"
     assert [path.name for path in kept.parents[1].iterdir()] == [kept.parent.name]
+
+
+def test_every_import_writes_the_same_bytes(models, tmp_path):
+    models.write()
+    archive = models.export(tmp_path / "model.zip")
+    written = []
+    for results in ("first", "second"):
+        (ours,) = import_model(archive, results=tmp_path / results)
+        written.append({path.name: path.read_bytes() for path in ours.rglob("*") if path.is_file()})
+        assert b"partial" not in written[-1]["checkpoint_final.pth"]
+        del written[-1]["provenance.json"]  # which has the time
+    assert written[0] == written[1]
+
+
+def test_what_a_killed_import_unpacked_is_removed_unless_it_is_in_use(models, tmp_path):
+    models.write()
+    archive = models.export(tmp_path / "model.zip")
+    abandoned, in_use = (tmp_path / "ours" / f".pancext-model-{name}" for name in ("abandoned", "in_use"))
+    for folder in (abandoned, in_use):
+        (folder / "files").mkdir(parents=True)
+        (folder / ".lock").touch()
+    with FileLock(in_use / ".lock"):
+        import_model(archive, results=tmp_path / "ours")
+        assert sorted(path.name for path in (tmp_path / "ours").iterdir()) == [in_use.name, DATASET]
 
 
 def test_an_archive_without_the_dataset_s_folder_takes_the_name_in_the_plan(models, tmp_path):
