@@ -20,7 +20,7 @@ from nnunet_pancext.nnunet_files.model_folder import ModelName
 ALLOWLIST = "not on the allowlist"
 ALLOW = f"Whatever is {ALLOWLIST} can be allowed for this call if you trust its package: --allow NAME."
 DATASET_DEPTH = 4  # folders above a model's plans.json in a source
-MOST_JSON_BYTES = 1 << 27
+MOST_JSON_BYTES = 1 << 26
 MOST_ANCESTORS = 16  # of a configuration that inherits from another
 
 
