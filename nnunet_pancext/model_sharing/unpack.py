@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from filelock import FileLock, Timeout
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
-from nnunet_pancext.checkpoints.torch_file import BAD_ZIP
+from nnunet_pancext.checkpoints.torch_archive import BAD_ZIP
 from nnunet_pancext.io.bounded_file import BoundedFile
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
