@@ -15,15 +15,12 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, write_json
 from nnunet_pancext.io.replace_folder import replaced_folder
-from nnunet_pancext.model_sharing.inspect import (
+from nnunet_pancext.model_sharing.inspect import Inspection, ModelFacts, inspect_model, reading
+from nnunet_pancext.model_sharing.model_files import (
     ALLOW,
     ALLOWLIST,
-    Inspection,
-    ModelFacts,
     find_models,
-    inspect_model,
     read_object,
-    reading,
     require_safe_files,
     require_source,
 )
