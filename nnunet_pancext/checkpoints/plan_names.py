@@ -74,7 +74,7 @@ STEPS: dict[str, frozenset[str]] = {
 }
 MOST_DEPTH, MOST_LENGTH, LARGEST = 8, 64, 1 << 16  # of lists and numbers in a configuration
 # Arguments, also in plans before nnU-Net 2.4, that say how many layers are built.
-COUNTS, LARGEST_COUNT = re.compile(r"n_(conv|blocks|stages)\w*|\w*depth\w*"), 64
+COUNTS, LARGEST_COUNT = re.compile(r"n_(conv|blocks|stages)\w*|\w*depth\w*"), 32
 MOST_PROBLEMS = 20
 
 

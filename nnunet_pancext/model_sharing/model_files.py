@@ -15,6 +15,7 @@ ALLOWLIST = "not on the allowlist"
 ALLOW = f"Whatever is {ALLOWLIST} can be allowed for this call if you trust its package: --allow NAME."
 DATASET_DEPTH = 4  # folders above a model's plans.json in a source
 MOST_JSON_BYTES = 1 << 26
+MOST_CHECKPOINTS = 100  # in a source, of all its models together; each takes seconds to check
 
 
 def require_source(source: Path) -> None:
@@ -40,6 +41,10 @@ def find_models(root: Path, source: Path) -> list[Path]:
             f"{source} holds no trained model: no plans.json beside folders fold_*/ with checkpoints. Give a "
             ".zip of nnUNetv2_export_model_to_zip, or the folder TRAINER__PLANS__CONFIGURATION. Links are "
             "not followed: copy a folder of links with `cp -rL`."
+        )
+    if (count := sum(len(checkpoints_of(folder)) for folder in folders)) > MOST_CHECKPOINTS:
+        raise PancextError(
+            f"{source} holds {count} checkpoints, more than {MOST_CHECKPOINTS}. Give the folder of one model."
         )
     return folders
 

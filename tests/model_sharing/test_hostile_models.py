@@ -108,8 +108,8 @@ PLANS = {
     "stages": (in_arguments(n_stages=10**9), "numbers above"),
     "features": (in_arguments(features_per_stage=[8] * 10**5), "lists of more than"),
     "old format": (in_settings(UNet_class_name="os.system", architecture=None), "UNet_class_name"),
-    "layers": (in_arguments(n_conv_per_stage=[65, 2, 2]), "more than 64 layers"),
-    "layers of an old plan": (in_settings(n_conv_per_stage_encoder=[2, 10**5]), "more than 64 layers"),
+    "layers": (in_arguments(n_conv_per_stage=[33, 2, 2]), "more than 32 layers"),
+    "layers of an old plan": (in_settings(n_conv_per_stage_encoder=[2, 10**5]), "more than 32 layers"),
     "stages of an old plan": (in_settings(pool_op_kernel_sizes=[[2, 2]] * 10**5), "lists of more than"),
     "patch": (in_settings(patch_size=[10**9, 32]), "numbers above"),
     "spacing": (in_settings(spacing=[10**400, 1]), "numbers above"),
@@ -354,6 +354,12 @@ def test_links_in_a_folder_are_not_followed(folder, tmp_path, refusal, name, rea
 def test_a_folder_whose_checkpoints_nnunet_would_not_find(folder, refusal):
     (folder / CHECKPOINT).rename(folder / "fold_0" / "checkpoint_epoch10.pth")
     assert "holds no trained model" in refusal(folder)
+
+
+def test_checkpoints_beyond_number(folder, refusal):
+    for fold in range(1, 101):
+        shutil.copytree(folder / "fold_0", folder / f"fold_{fold}")
+    assert "holds 101 checkpoints, more than 100" in refusal(folder)
 
 
 def test_two_models_for_one_place(folder, tmp_path, capsys):
