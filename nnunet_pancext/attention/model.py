@@ -16,8 +16,8 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from numpy.typing import NDArray
 from torch import nn
 
+from nnunet_pancext.checkpoints.trained_network import initialize_predictor
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import encoding_fault, read_json
 from nnunet_pancext.io.images import SLICES
 from nnunet_pancext.io.label_maps import read_volume
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
@@ -58,18 +58,7 @@ class TrainedModel:
         with redirect_stdout(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self.predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=True)
-            folds = (int(fold) if fold.isdecimal() else fold,)
-            try:
-                self.predictor.initialize_from_trained_model_folder(str(folder), folds, checkpoint)
-                self.predictor.network.load_state_dict(self.predictor.list_of_parameters[0])
-            except PancextError:
-                raise
-            except Exception as error:  # a damaged checkpoint or plan can raise anything
-                raise PancextError(
-                    f"{file} or the plan beside it cannot be loaded: {type(error).__name__}: "
-                    f"{str(error).rstrip('.')}. If a file is damaged, copy the model again; if the trainer "
-                    "is not found, install the package that defines it."
-                ) from error
+            initialize_predictor(self.predictor, folder, [file])
         self.network: nn.Module = self.predictor.network.to(device).eval()
         self.configuration = self.predictor.configuration_manager
         self.plans = self.predictor.plans_manager
@@ -185,11 +174,7 @@ def _check_folder(folder: Path, checkpoint: Path) -> DatasetJson:
                 f"{folder} is not a trained model: it has no {name}. Give the folder that nnUNetv2_train "
                 "wrote, $nnUNet_results/DatasetXXX_Name/TRAINER__PLANS__CONFIGURATION."
             )
-    read_json(folder / "plans.json", expect=dict, remedy=COPY_AGAIN)
     dataset = read_dataset_json(folder / NAME, remedy=COPY_AGAIN)
-    for name in ("plans.json", NAME):  # nnU-Net reads them too
-        if fault := encoding_fault(folder / name):
-            raise PancextError(fault)
     if not checkpoint.is_file():
         available = sorted(str(path.relative_to(folder)) for path in folder.glob("fold_*/checkpoint_*.pth"))
         raise PancextError(

@@ -9,12 +9,15 @@ from typing import Any
 
 from nnunet_pancext import __version__
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import printable
 
 # The modules of `nnunet_pancext.cli`, in the order of the help.
 COMMANDS = (
     *("demo", "convert", "check", "splits", "phantom", "trainers"),
-    *("evaluate", "compare", "report", "reproduce", "attention", "doctor"),
+    *("evaluate", "compare", "report", "reproduce", "attention"),
+    *("inspect", "import_model", "doctor"),
 )
+LONGEST_LINE = 20_000  # characters; names in damaged files may have millions
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\
 examples:
@@ -64,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except PancextError as error:
-        print(f"pancext {parsed.command}: error: {error}", file=sys.stderr)
+        lines = [printable(line, most=LONGEST_LINE) for line in str(error).split("\n")]
+        print(f"pancext {parsed.command}: error: " + "\n".join(lines), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"pancext {parsed.command}: interrupted", file=sys.stderr)

@@ -26,6 +26,17 @@ def add_out(parser: argparse.ArgumentParser, *short: str, default: Path | str | 
     )
 
 
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """Add `--allow`, names in a model's plan that the user trusts."""
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="dotted names of networks or layers in the plan that you trust, e.g. mypackage.MyNet",
+    )
+
+
 def add_jobs(parser: argparse.ArgumentParser, *, cases: str = "cases") -> None:
     """Add `--jobs`, how many `cases` are processed in parallel."""
     parser.add_argument(

@@ -12,10 +12,9 @@ import torch
 from torch import nn
 
 from nnunet_pancext.architectures import count_parameters
-from nnunet_pancext.errors import PancextError
+from nnunet_pancext.checkpoints.trained_network import find_installed_trainer
 from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.nnunet_files.training_log import read_training_record
-from nnunet_pancext.trainers import find_trainer
 from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
 
 SECONDS_PER_HOUR = 3600
@@ -82,7 +81,7 @@ def network_cost(model: Model) -> tuple[int | str, int | str]:
     """
     try:
         with redirect_stdout(io.StringIO()):  # nnU-Net's search for trainers prints
-            trainer = _trainer_class(model.trained_as.trainer)
+            trainer = find_installed_trainer(model.trained_as.trainer)
             configuration = model.trained_as.configuration
             sizes = read_setting(model.folder / "plans.json", configuration).sizes(configuration)
             build = partial(trainer.build_network_architecture, *sizes, enable_deep_supervision=False)
@@ -116,18 +115,6 @@ def count_multiply_adds(build: Callable[[], nn.Module], sizes: Sizes) -> int | s
         except Exception as error:
             reason = _reason(error)
     return f"the work may depend on the image ({reason})"
-
-
-def _trainer_class(name: str) -> Any:
-    trainer = find_trainer(name)
-    if trainer is not None:
-        return trainer
-    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
-
-    try:
-        return recursive_find_trainer_class_by_name(name)
-    except (RuntimeError, PancextError) as error:  # PancextError: a similar name exists
-        raise PancextError(f"nnU-Net finds no trainer {name} here") from error
 
 
 def _reason(error: BaseException) -> str:

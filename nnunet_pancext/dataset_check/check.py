@@ -14,7 +14,8 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.normalization import judge_channels
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import cannot_write, encoding_fault, is_utf8, output_folder, printable
+from nnunet_pancext.io.console_text import is_utf8, shown_name
+from nnunet_pancext.io.files import cannot_write, encoding_fault, output_folder
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
 from nnunet_pancext.nnunet_files.case_files import CaseFiles, testing_files, training_files
@@ -114,7 +115,7 @@ def list_cases(
     images: dict[str, Mapping[int, Path]] = {}
     for subset, of_subset in (("imagesTr", training), ("imagesTs", testing)):
         for name, files in of_subset.items():
-            case = printable(f"{subset}/{name}" if subset == "imagesTs" and name in training else name)
+            case = shown_name(f"{subset}/{name}" if subset == "imagesTs" and name in training else name)
             images[case] = files.images
             image = files.images.get(0, folder / subset / f"{name}_0000{ending}")
             cases.append(SourceCase(case_id=case, image=image, label=files.label))

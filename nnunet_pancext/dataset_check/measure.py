@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.dataset_check.channel_images import inspect_channels
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import is_utf8, printable
+from nnunet_pancext.io.console_text import is_utf8, shown_name
 from nnunet_pancext.io.label_values import in_single_precision
 from nnunet_pancext.io.nifti_scan import VoxelScan
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, inspect_case
@@ -139,7 +139,7 @@ def _unusable_name(case: SourceCase, images: Mapping[int, Path]) -> str:
     for path in (*images.values(), *([case.label] if case.label else [])):
         if not is_utf8(path):
             return (
-                f"the file name {printable(path.name)} is not UTF-8, so nnU-Net cannot open it. "
+                f"the file name {shown_name(path.name)} is not UTF-8, so nnU-Net cannot open it. "
                 "Rename the files of the case, to plain letters and digits."
             )
     return ""

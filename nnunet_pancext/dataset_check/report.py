@@ -12,7 +12,8 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure
 from nnunet_pancext.dataset_check.slice_overlay import write_slice_overlay
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.figures.overlay import write_overlay
-from nnunet_pancext.io.files import printable, write_json
+from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.files import write_json
 from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.pages.page import Cell, write_page
 from nnunet_pancext.raw_cases.source import SourceCase
@@ -67,14 +68,14 @@ def write_check_report(out: Path, result: CheckResult, *, pictures: Mapping[str,
     dataset = result.dataset.resolve()
     cases = [_case_document(result.measures[case], findings) for case, findings in result.findings.items()]
     of_dataset = [asdict(finding) for finding in result.dataset_findings]
-    document = {"dataset": printable(str(dataset)), "findings": of_dataset, "cases": cases}
+    document = {"dataset": shown_name(str(dataset)), "findings": of_dataset, "cases": cases}
     write_json(out / JSON_NAME, document)
     headings, rows = _measures(result)
     target = out / REPORT_NAME
     write_page(
         target,
         "dataset_check/report.html",
-        title=f"Check of {printable(dataset.name)}",
+        title=f"Check of {shown_name(dataset.name)}",
         notes=(),
         of_dataset=result.dataset_findings,
         counts={

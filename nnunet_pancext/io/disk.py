@@ -10,6 +10,7 @@ from pathlib import Path
 from nnunet_pancext.errors import PancextError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+OUT = "--out"
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 READ_BYTES = 1 << 22
 
@@ -19,13 +20,16 @@ def megabytes(size: int) -> str:
     return f"{-(-size // 1_000_000)} MB"
 
 
-def require_free_space(folder: Path, *, needed_bytes: int) -> None:
-    """Raise PancextError when the file system of `folder` has less than `needed_bytes` free."""
+def require_free_space(folder: Path, *, needed_bytes: int, option: str = OUT) -> None:
+    """Raise PancextError when the file system of `folder` has less than `needed_bytes` free.
+
+    The message names the `option` that chooses another disk.
+    """
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise PancextError(
             f"no room in {folder}: {megabytes(needed_bytes)} are needed, {megabytes(free)} are free. "
-            "Free some space, or convert to another disk with --out."
+            f"Free some space, or choose another disk with {option}."
         )
 
 
@@ -43,11 +47,12 @@ def can_link(file: Path, *, folder: Path) -> bool:
 
 @contextmanager
 def write_errors_as_pancext(
-    target: Path, *, source: Path | None = None, needed_bytes: int | None = None
+    target: Path, *, source: Path | None = None, needed_bytes: int | None = None, option: str = OUT
 ) -> Iterator[None]:
     """Turn an OSError of the block into a PancextError that names `target` and the remedy.
 
-    The block may read the file `source`, whose disk may be the one that fails.
+    The block may read the file `source`, whose disk may be the one that fails. `option` is that of the
+    command which chooses another folder.
     """
     try:
         yield
@@ -57,14 +62,13 @@ def write_errors_as_pancext(
             need = "" if needed_bytes is None else f"{megabytes(needed_bytes)} are needed, "
             problem = (
                 f"disk full: could not write {target}: {need}{megabytes(free_bytes(target))} are free. "
-                "Free some space and run the same command again (it continues where it stopped), "
-                "or convert to another disk with --out."
+                f"Free some space and run the same command again, or choose another disk with {option}."
             )
         elif source is not None and (reason := why_unreadable(source)):
             problem = f"cannot read {source}: {reason}. Check its disk and its permissions."
         elif error.errno in NOT_ALLOWED:
             problem = (
-                f"cannot write {target}: {error.strerror}. Choose a folder you may write to with --out, "
+                f"cannot write {target}: {error.strerror}. Choose a folder you may write to with {option}, "
                 "or change its permissions."
             )
         raise PancextError(problem) from error

@@ -85,22 +85,12 @@ def read_json(path: Path, *, expect: type = object, remedy: str = "Correct or re
         raise PancextError(f"Cannot read {path}: {error.strerror}. {remedy}") from error
     except UnicodeDecodeError as error:
         raise PancextError(f"{path} is not in UTF-8 ({error}). {SAVE_AS_UTF8}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PancextError(f"{path} is not JSON: {error}. {remedy}") from error
     if not isinstance(content, expect):
         wanted = "an object, {…}" if expect is dict else "a list, […]"
         raise PancextError(f"{path} is not {wanted}, but {json.dumps(content)[:40]}. {remedy}")
     return content
-
-
-def printable(text: str) -> str:
-    """Return a file name with bytes that are not UTF-8 as \\xNN; others are returned unchanged."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether the path can be printed, and opened by SimpleITK."""
-    return printable(str(path)) == str(path)
 
 
 def shown_json(value: Any, *, most: int = 80) -> str:

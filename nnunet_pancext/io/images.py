@@ -20,7 +20,8 @@ from pathlib import Path
 import SimpleITK as sitk
 from isal import igzip
 
-from nnunet_pancext.io.files import is_utf8, scratch_path
+from nnunet_pancext.io.console_text import is_utf8
+from nnunet_pancext.io.files import scratch_path
 from nnunet_pancext.io.nifti_affine import first_header, has_finite_affine
 
 NIFTI_FORMAT = "NiftiImageIO"

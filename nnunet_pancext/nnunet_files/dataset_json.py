@@ -27,7 +27,7 @@ class DatasetJson:
             raise PancextError(
                 f'{self.path} declares no labels. nnU-Net v2 needs "labels", which map names to values.'
             )
-        if all(name.isdecimal() and isinstance(value, str) for name, value in labels.items()):
+        if all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
             value, name = next(iter(labels.items()))
             raise PancextError(
                 f'{self.path} declares labels as the Decathlon does, {{"{value}": "{name}"}}; nnU-Net v2 '

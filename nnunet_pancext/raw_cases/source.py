@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunet_pancext.io.files import printable
+from nnunet_pancext.io.console_text import shown_name
 
 PLAIN, COMPRESSED = ".nii", ".nii.gz"  # some browsers and unpackers decompress what they download
 
@@ -60,8 +60,8 @@ class BadCase(Exception):
 def name_of(path: Path, root: Path) -> str:
     """Return the file's path below `root` for a message, or folder and name if it is elsewhere."""
     if path.is_relative_to(root):
-        return printable(path.relative_to(root).as_posix())
-    return printable(f"{path.parent.name}/{path.name}")
+        return shown_name(path.relative_to(root).as_posix())
+    return shown_name(f"{path.parent.name}/{path.name}")
 
 
 def volume_path(folder: Path, name: str) -> Path:

@@ -233,9 +233,12 @@ def forget_the_trainer(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (truncate, "checkpoint_final.pth or the plan beside it cannot be loaded: .* copy the model again"),
-        (forget_the_trainer, "cannot be loaded: .*SomebodysTrainer.* install the package that defines it"),
-        (lambda folder: (folder / "plans.json").write_text("{}"), "cannot be loaded: KeyError"),
+        (truncate, "checkpoint_final.pth is damaged: .* Copy or download it again"),
+        (forget_the_trainer, "no trainer SomebodysTrainer here. Install the package that defines it"),
+        (
+            lambda folder: (folder / "plans.json").write_text("{}"),
+            "plans.json: the plan has no 'configurations'",
+        ),
         (lambda folder: (folder / "plans.json").write_text("{"), "plans.json is not JSON"),
         (lambda folder: (folder / "dataset.json").write_text("no"), "dataset.json is not JSON"),
     ],

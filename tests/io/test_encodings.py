@@ -100,14 +100,3 @@ def test_splits_check_reads_the_folds_and_warns(
     out, error = capsys.readouterr()
     assert "3 training and 0 test cases of 3 patients, 1 folds" in out
     assert f"warning   {file} is in {FOREIGN[encoding]}, which nnU-Net cannot read. {WITHOUT_BOM}" in error
-
-
-@pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
-def test_a_model_whose_plan_stops_nnunet_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    for file in ("plans.json", "dataset.json"):
-        (tmp_path / file).write_text("{}", encoding="utf-8-sig" if file == name else "utf-8")
-    assert main(["attention", str(tmp_path), "image.nii.gz", "-o", str(tmp_path / "maps")]) == 1
-    error = capsys.readouterr().err
-    assert f"{tmp_path / name} is in UTF-8 with a byte order mark, which nnU-Net cannot read." in error

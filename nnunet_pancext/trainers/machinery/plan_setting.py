@@ -19,7 +19,10 @@ REMEDY = (
     "models in $nnUNet_results."
 )
 # nnU-Net's errors for plans that it cannot read.
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
+UNREADABLE = (
+    *(LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError),
+    ArithmeticError,
+)
 
 
 RECREATE = "Recreate the plan: nnUNetv2_plan_experiment."

@@ -1,0 +1,1 @@
+"""Reading checkpoints as data: no code in the file runs."""

@@ -1,0 +1,3 @@
+from contracts.shared_models import models
+
+__all__ = ["models"]
