@@ -117,9 +117,9 @@ dataset_conversion.dicom_series.read_volume raw_cases.dicom_series.read_series
 dataset_conversion.disk.told_write_errors io.disk.write_errors_as_pancext
 dataset_conversion.files_below.visible_files io.files.walk_visible_files
 dataset_conversion.orientation.Turn raw_cases.orientation.Reorientation
-dataset_conversion.split_files.Leak splits.of_dataset.Leakage
+dataset_conversion.split_files.Leak dataset_check.leakage.Leakage
 dataset_conversion.split_files.find_dataset nnunet_files.raw_dataset.find_dataset
-dataset_conversion.split_files.find_leaks splits.of_dataset.find_leakage
+dataset_conversion.split_files.find_leaks dataset_check.leakage.find_leakage
 dataset_conversion.split_files.read_dataset nnunet_files.raw_dataset.read_dataset
 dataset_conversion.splits.five_folds splits.folds.nnunet_folds
 errors.HostCommandError errors.NNUNetCommandError

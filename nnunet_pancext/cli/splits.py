@@ -73,10 +73,11 @@ def run_apply(parsed: argparse.Namespace) -> int:
 
 def run_check(parsed: argparse.Namespace) -> int:
     """Print any leakage."""
+    from nnunet_pancext.dataset_check.leakage import find_leakage
     from nnunet_pancext.io.files import encoding_fault
     from nnunet_pancext.nnunet_files.raw_dataset import find_dataset, read_dataset
     from nnunet_pancext.nnunet_files.splits_final import folds_file
-    from nnunet_pancext.splits.of_dataset import current_folds, find_leakage
+    from nnunet_pancext.splits.of_dataset import current_folds
 
     dataset = read_dataset(find_dataset(parsed.dataset), patient_regex=parsed.patient_regex)
     leakage, unreadable = find_leakage(dataset, jobs=parsed.jobs)

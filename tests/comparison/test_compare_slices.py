@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 from base64 import b64decode
 from io import BytesIO
 from itertools import chain
@@ -38,6 +39,7 @@ def slices(tmp_path, monkeypatch, ending):
     add_model(tree, "Better", shift=1)
     images = tmp_path / "nnUNet_raw" / DATASET / "imagesTr"
     images.mkdir(parents=True)
+    shutil.copy(tree.preprocessed / "dataset.json", images.parent)
     for case in chain(*tree.folds):
         truth = sitk.ReadImage(str(tree.truths / f"{case}{ending}"))
         sitk.WriteImage(truth * 40 + 50, str(images / f"{case}_0000{ending}"))

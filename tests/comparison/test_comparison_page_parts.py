@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 from base64 import b64decode
 
 import numpy as np
@@ -38,6 +39,7 @@ def with_models(tree):
             log.write_text("".join(f"2026-11-21 10:00:00.000000: {line} \n" for line in lines))
     images = tree.root / "nnUNet_raw" / DATASET / "imagesTr"
     images.mkdir(parents=True)
+    shutil.copy(tree.preprocessed / "dataset.json", images.parent)
     for case in sorted(name for fold in tree.folds for name in fold):
         image = sitk.GetImageFromArray(np.random.default_rng(0).normal(60, 50, SHAPE).astype(np.int16))
         image.SetSpacing(SPACING)
