@@ -28,7 +28,7 @@ ENTRIES: tuple[tuple[str, tuple[type, ...], bool], ...] = (
     ("grad_scaler_state", (dict, type(None)), False),
     ("_best_ema", (int, float, np.number, type(None)), False),
 )
-INIT_ARGS = (("configuration", str), ("plans", dict), ("dataset_json", dict))
+COPIES = ("plans", "dataset_json")  # of files beside the checkpoint
 WRAPPED = re.compile(r"^(module\.)?(_orig_mod\.)?")  # a network wrapped for several GPUs, or compiled
 MOST_REPETITIONS = 16  # of a stored weight under several names; nnU-Net's encoders have 4
 OTHER_MODEL = "Ask for a checkpoint that nnUNetv2_train wrote."
@@ -56,12 +56,12 @@ class Checkpoint:
 
     @property
     def plans(self) -> dict[str, Any]:
-        """The plan that the network was trained with."""
-        return self.content["init_args"]["plans"]
+        """The plan that the network was trained with; empty in a checkpoint without a copy of it."""
+        return self.content["init_args"].get("plans", {})
 
     @property
     def dataset_json(self) -> dict[str, Any]:
-        return self.content["init_args"]["dataset_json"]
+        return self.content["init_args"].get("dataset_json", {})
 
     @property
     def epochs(self) -> int | None:
@@ -94,15 +94,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 f"{name!r} is a {type(content[name]).__name__}" if name in content else f"it has no {name!r}"
             )
             raise UnsafeFile(f"{path} is not a checkpoint of nnU-Net v2: {problem}. {OTHER_MODEL}")
-    for name, kind in INIT_ARGS:
-        if not isinstance(content["init_args"].get(name), kind):
-            raise UnsafeFile(f"{path} has no {name!r} in its 'init_args'. {OTHER_MODEL}")
+    init_args = content["init_args"]
+    if not isinstance(init_args.get("configuration"), str):
+        raise UnsafeFile(f"{path} has no 'configuration' in its 'init_args'. {OTHER_MODEL}")
     axes = content.get("inference_allowed_mirroring_axes")
     if axes is not None and not all(type(axis) is int and axis in AXES for axis in axes):
         raise UnsafeFile(f"{path} mirrors along the axes {axes}; expected numbers from 0 to 2. {OTHER_MODEL}")
-    for name in ("plans", "dataset_json"):
+    for name in COPIES:
         try:
-            require_plain(content["init_args"][name], leaves=(np.generic,))
+            if not isinstance(init_args.get(name, {}), dict):
+                raise UnsafeFile("is not an object")
+            require_plain(init_args.get(name), leaves=(np.generic,))
         except UnsafeFile as error:
             raise UnsafeFile(f"{path} has {name!r} that {error}. {OTHER_MODEL}") from error
     _require_weights(content["network_weights"], path=path)

@@ -147,7 +147,7 @@ def _problems(
     checkpoint: Checkpoint, plans: dict[str, Any], dataset_json: dict[str, Any], allow: Collection[str]
 ) -> Iterator[str]:
     """Yield the reasons why the checkpoint cannot be run with this plan."""
-    if checkpoint.plans != plans:
+    if checkpoint.plans not in ({}, plans):
         own = plan_problems(checkpoint.plans, allow=allow)
         yield from (f"{checkpoint.path.name} has a plan of its own, in which {problem}" for problem in own)
     try:

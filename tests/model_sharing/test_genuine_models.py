@@ -148,6 +148,16 @@ def test_a_folder_and_a_checkpoint_are_inspected_in_place(models):
     assert of_file.models[0].name == "nnUNetTrainer__nnUNetPlans__2d"
 
 
+def test_a_checkpoint_without_copies_of_the_plan_takes_that_of_its_folder(models):
+    folder = models.write()
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    content["init_args"] = {"configuration": "2d"}
+    torch.save(content, file)
+    assert inspect_source(folder).problems == []
+    assert "the plan has no 'configurations'" in inspect_source(file).problems[0]
+
+
 def test_a_model_of_the_same_name_is_kept_unless_replaced(models, tmp_path, capsys):
     models.write()
     archive = models.export(tmp_path / "model.zip")
