@@ -50,6 +50,10 @@ def read_dataset(folder: Path, *, patient_regex: str | None = None) -> RawDatase
         {case: files.images[0] for case, files in cases.items() if 0 in files.images}
         for cases in (training_files(declared), testing_files(declared))
     )
+    if not training:
+        raise PancextError(
+            f"No training case of {folder} has its first channel, *_0000{declared.file_ending}. Add it."
+        )
     split_file = folder / "split.json"
     split = read_json(split_file, expect=dict) if split_file.is_file() else {}
     recorded = split.get("patients", {})

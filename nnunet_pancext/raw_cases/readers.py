@@ -1,6 +1,7 @@
 """nnU-Net's readers of images: what nnU-Net reads from a file, with which values and in which geometry."""
 
 import io
+import zlib
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from nibabel.orientations import io_orientation
 
 from nnunet_pancext.io.images import only_thread_in_itk, read_image
 from nnunet_pancext.io.nifti_scan import VoxelScan, scan_nifti
-from nnunet_pancext.io.unreadable import UnreadableImage
+from nnunet_pancext.io.unreadable import UnreadableImage, unreadable_by_itk
 from nnunet_pancext.raw_cases.geometry import Geometry, geometry_of, read_geometry
 from nnunet_pancext.raw_cases.image_scan import axes_of, scan_image, scan_pixels
 
+# What damaged voxels make of nibabel.
+DAMAGE = (OSError, EOFError, ValueError, zlib.error)
 LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI counts to the right and to the front, ITK to the left and back
 
 
@@ -65,9 +68,11 @@ class SimpleITKReader(Reader):
         scan = scan_image(path, collect_values=is_label, needs_gzip=False)  # ITK reads a .nii.gz that is none
         if len(scan.size) != 4:
             return scan
-        return _scan_channels(
-            self.channels(path, is_label=is_label), is_label, missing=scan.non_finite_voxels
-        )
+        try:
+            channels = self.channels(path, is_label=is_label)
+        except RuntimeError as error:
+            raise unreadable_by_itk(error, path) from error
+        return _scan_channels(channels, is_label, missing=scan.non_finite_voxels)
 
     def geometry(self, path: Path, *, is_label: bool) -> Geometry:
         if self.reorients:
@@ -122,7 +127,10 @@ class NibabelReader(Reader):
         loaded = self._load(path)
         if loaded.get_data_dtype().kind not in "iuf":
             raise UnreadableImage("has voxels other than plain numbers", "Save it as int16 or float32.")
-        voxels = np.asarray(loaded.get_fdata(caching="unchanged"), np.float32)
+        try:
+            voxels = np.asarray(loaded.get_fdata(caching="unchanged"), np.float32)
+        except DAMAGE as error:
+            raise UnreadableImage(f"cannot be read by nibabel ({error})") from error
         voxels[~np.isfinite(voxels)] = 0  # as SimpleITK does; the scan has counted them
         image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
         left, _, right = np.linalg.svd(np.reshape(geometry.direction, (3, 3)))

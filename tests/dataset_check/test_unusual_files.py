@@ -131,3 +131,40 @@ def test_a_first_image_that_changes_the_reader_of_all(dataset, tmp_path, capsys)
         '"overwrite_image_reader_writer": "NibabelIO" in dataset.json.'
     ) in shown
     assert "case_1_0000.nii.gz has voxels of NIfTI type 32 (complex numbers)" in shown
+
+
+SHEARED = np.array([[-3.0, 0, 0.9, 5], [0, -3, 0, 7], [0, 0, 3, -2], [0, 0, 0, 1]])
+
+
+def write_sheared(path, voxels):
+    image = nib.Nifti1Image(voxels, SHEARED)
+    image.set_qform(None, 0)
+    nib.save(image, path)
+
+
+def test_channels_on_a_sheared_grid(dataset):
+    hu = volume_of(1)[0].T
+    write_sheared(dataset / "imagesTr" / "case_1_0000.nii.gz", np.stack([hu, hu], axis=-1))
+    findings = inspect_dataset(dataset, show_progress=False).findings["case_1"]
+    (unreadable,) = (finding for finding in findings if finding.kind == "image unreadable")
+    assert "imagesTr/case_1_0000.nii.gz has axes that SimpleITK does not read: sheared" in unreadable.message
+    assert "image.set_qform(AFFINE, 1)" in unreadable.message
+
+
+@pytest.mark.parametrize("cut", ["compressed", "voxels", "damaged"])
+def test_a_first_image_that_no_reader_reads(dataset, cut):
+    path = dataset / "imagesTr" / "case_0_0000.nii.gz"
+    write_sheared(path, volume_of(0)[0].T)
+    content = path.read_bytes()
+    damaged = {
+        "compressed": content[: len(content) // 2],
+        "voxels": gzip.compress(gzip.decompress(content)[:-1000]),
+        "damaged": content[: len(content) // 2] + bytes(40) + content[len(content) // 2 + 40 :],
+    }
+    path.write_bytes(damaged[cut])
+    result = inspect_dataset(dataset, show_progress=False)
+    assert result.reader.name == "SimpleITKIO"
+    (finding,) = result.findings["case_0"]
+    assert finding.kind == "image unreadable"
+    assert "imagesTr/case_0_0000.nii.gz" in finding.message
+    assert "Download or extract the file again" in finding.message

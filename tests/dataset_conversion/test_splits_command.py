@@ -296,6 +296,14 @@ def test_a_dataset_without_images_is_refused(dataset):
         read_dataset(dataset)
 
 
+def test_a_dataset_without_first_channels_is_refused(dataset, capsys):
+    for path in (dataset / "imagesTr").iterdir():
+        path.rename(path.with_name(path.name.replace("_0000", "_0001")))
+    assert main(["splits", "check", str(dataset)]) == 1
+    message = f"No training case of {dataset} has its first channel, *_0000.nii.gz. Add it."
+    assert message in capsys.readouterr().err
+
+
 def test_without_a_place_for_folds(dataset, monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_preprocessed")
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 1
