@@ -136,9 +136,8 @@ def refuse_unsafe(member: Member, *, archive: Path) -> None:
 
 def archive_members(archive: Path) -> Callable[[Path], AbstractContextManager[list[Member]]]:
     """Return the context manager that lists the archive's files; PancextError for an unknown format."""
-    with suppress(
-        EOFError, zlib.error, lzma.LZMAError
-    ):  # a compressed file that ends before the first member does
+    # A compressed file may end before the first member does.
+    with suppress(EOFError, zlib.error, lzma.LZMAError):
         if tarfile.is_tarfile(archive):
             return tar_members
         if zipfile.is_zipfile(archive):

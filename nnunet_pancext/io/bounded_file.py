@@ -4,9 +4,8 @@ import io
 import zipfile
 from pathlib import Path
 
-MOST_READ = (
-    1 << 24
-)  # bytes; zipfile reads an archive's directory at once, and makes twenty times as much of it
+# In bytes; zipfile reads an archive's directory at once, and makes twenty times as much of it.
+MOST_READ = 1 << 24
 
 
 class BoundedFile(io.BufferedReader):

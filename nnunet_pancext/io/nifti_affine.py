@@ -7,7 +7,7 @@ from isal import igzip, isal_zlib
 from nibabel.nifti1 import Nifti1Header
 from nibabel.wrapstruct import WrapStructError
 
-HEADER_BYTES = 348
+HEADER_BYTES = 348  # of NIfTI-1
 GZIP_MAGIC = b"\x1f\x8b"
 # Its stub declares the class as an instance.
 INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import igzip
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from nnunet_pancext.io.label_values import in_single_precision
-from nnunet_pancext.io.nifti_affine import has_finite_affine
+from nnunet_pancext.io.nifti_affine import HEADER_BYTES, INFLATE_ERROR, has_finite_affine
 from nnunet_pancext.io.unreadable import (
-    HEADER_BYTES,
     NIFTI2_HEADER_BYTES,
     VOXEL_TYPES,
+    WRITE_ANEW,
     UnreadableImage,
     require_gzip,
     require_nifti1,
@@ -32,12 +32,9 @@ from nnunet_pancext.io.unreadable import (
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 MOST_HEADER_BYTES = 1 << 28  # with its extensions
-WRITE_ANEW = "Write it anew with the program that made it, or correct its header."
 PIECE_VOXELS = 1 << 22
 SMALLEST_SLOPE = float(np.finfo(float).eps)  # ITK takes a smaller one for 'no slope'
 MOST_VALUES = 1000  # an image with more distinct values than this is not a label map
-# Its stub declares the class as an instance.
-INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

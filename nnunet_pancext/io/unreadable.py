@@ -10,11 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from nnunet_pancext.io.images import itk_reason
+from nnunet_pancext.io.nifti_affine import GZIP_MAGIC, HEADER_BYTES
 
 NIFTI = (".nii", ".nii.gz")
-
-GZIP_MAGIC = b"\x1f\x8b"
-HEADER_BYTES = 348  # of NIfTI-1; what follows tells all kinds apart by so many bytes
 NIFTI2_HEADER_BYTES = 540
 
 CONVERT = "Convert it to the format that its name states, for example with SimpleITK or 3D Slicer."

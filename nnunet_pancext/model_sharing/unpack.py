@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from filelock import FileLock, Timeout
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
-from nnunet_pancext.checkpoints.torch_archive import BAD_ZIP
+from nnunet_pancext.checkpoints.torch_archive import BAD_ZIP, LOCAL_HEADER_BYTES
 from nnunet_pancext.io.bounded_file import BoundedFile
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
@@ -28,7 +28,6 @@ MOST_RATIO, RATIO_FROM_BYTES = 100, 1 << 20  # weights and label maps hardly com
 PREFIX, LOCK = ".pancext-model-", ".lock"
 ENCRYPTED = 1  # bit of a member's flags
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-LOCAL_HEADER_BYTES = 30
 CHECKPOINT = re.compile(r"checkpoint_(final|best|latest)\.pth")
 PREDICTIONS = re.compile(r"(validation|crossval_results_folds_\w+|ensemble_.+)")
 LABEL_MAPS = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".bmp", ".tif")

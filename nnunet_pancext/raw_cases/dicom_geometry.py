@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
+from nnunet_pancext.raw_cases.case_checks import DIRECTION_TOLERANCE, FETCH_AGAIN
 from nnunet_pancext.raw_cases.dicom_slices import BadSeries, DicomSlice
 from nnunet_pancext.raw_cases.source import name_of
 
@@ -14,7 +14,6 @@ EVEN_TOLERANCE = 1e-2  # relative; distances that differ less are even
 # Uneven distances are accepted within the tolerance of dicom2nifti's validate_slice_increment,
 # numpy.allclose(rtol=0.05, atol=0.1). ITK's series reader accepts any and warns.
 UNEVEN_TOLERANCE, UNEVEN_TOLERANCE_MM = 0.05, 0.1
-DIRECTION_TOLERANCE = 1e-3  # of direction cosines
 ONE_SPACING = "keep the part of one spacing"
 SEPARATE = "Put each series into a folder of its own."
 # What the slices of a series share: attribute, relative and absolute tolerance, values in a message.
