@@ -10,25 +10,9 @@ from typing import Any
 
 from nnunet_pancext.io.console_text import printable
 
-ARCHITECTURES = re.compile(r"dynamic_network_architectures\.architectures\.(\w+\.)*(?P<name>\w+)")
-NETWORKS = frozenset(
-    [
-        "PlainConvUNet",
-        "ResidualEncoderUNet",
-        "ResidualUNet",
-        "PrimusS",
-        "PrimusB",
-        "PrimusM",
-        "PrimusL",
-        "PrimusV2S",
-        "PrimusV2B",
-        "PrimusV2M",
-        "PrimusV2L",
-        "PrimusV3S",
-        "PrimusV3B",
-        "PrimusV3M",
-        "PrimusV3L",
-    ]
+NETWORKS = re.compile(
+    r"dynamic_network_architectures\.architectures\.(\w+\.)*"
+    r"(PlainConvUNet|ResidualEncoderUNet|ResidualUNet|Primus(V2|V3)?[SBML])"
 )
 BLOCKS = re.compile(r"dynamic_network_architectures\.building_blocks\.residual\.(BasicBlockD|BottleneckD)")
 TORCH_LAYERS = re.compile(
@@ -41,12 +25,8 @@ OLD_NETWORKS = frozenset({"PlainConvUNet", "ResidualEncoderUNet"})  # of plans b
 STEPS: dict[str, frozenset[str]] = {
     "image_reader_writer": frozenset(
         [
-            "SimpleITKIO",
-            "SimpleITKIOWithReorient",
-            "NibabelIO",
-            "NibabelIOWithReorient",
-            "NaturalImage2DIO",
-            "Tiff3DIO",
+            *("SimpleITKIO", "SimpleITKIOWithReorient", "NibabelIO", "NibabelIOWithReorient"),
+            *("NaturalImage2DIO", "Tiff3DIO"),
         ]
     ),
     "label_manager": frozenset({"LabelManager"}),
@@ -54,9 +34,7 @@ STEPS: dict[str, frozenset[str]] = {
     **{
         f"resampling_fn_{of}": frozenset(
             [
-                "resample_data_or_seg_to_shape",
-                "resample_torch_simple",
-                "resample_torch_fornnunet",
+                *("resample_data_or_seg_to_shape", "resample_torch_simple", "resample_torch_fornnunet"),
                 "no_resampling_hack",
             ]
         )
@@ -64,11 +42,8 @@ STEPS: dict[str, frozenset[str]] = {
     },
     "normalization_schemes": frozenset(
         [
-            "CTNormalization",
-            "ZScoreNormalization",
-            "NoNormalization",
-            "RescaleTo01Normalization",
-            "RGBTo01Normalization",
+            *("CTNormalization", "ZScoreNormalization", "NoNormalization"),
+            *("RescaleTo01Normalization", "RGBTo01Normalization"),
         ]
     ),
 }
@@ -139,8 +114,7 @@ def _network_problems(where: str, settings: dict[str, Any], allow: Collection[st
 
 
 def _is_network(name: Any) -> bool:
-    match = ARCHITECTURES.fullmatch(name) if type(name) is str else None
-    return match is not None and match["name"] in NETWORKS
+    return type(name) is str and NETWORKS.fullmatch(name) is not None
 
 
 def _is_layer(name: Any) -> bool:

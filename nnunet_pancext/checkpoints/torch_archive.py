@@ -8,6 +8,7 @@ from nnunet_pancext.checkpoints.pickled import UnsafeFile
 
 MOST_STORAGES = 100_000
 LOCAL_HEADER_BYTES = 30
+ENCRYPTED = 1  # bit of a member's flags
 LOCAL_HEADER_MAGIC = b"PK\x03\x04"
 LEGACY = (
     "Where you trust it, load it with torch.load and write it anew with torch.save of PyTorch 1.6 or later."
@@ -44,11 +45,8 @@ def find_members(file: BinaryIO) -> dict[str, tuple[int, int, int]]:
             raise UnsafeFile(f"is damaged: it has a member {info.filename[:80]!r} twice or beside its folder")
         if name in ("constants.pkl", "code") or name.startswith("code/"):
             raise UnsafeFile("is a TorchScript program, not a checkpoint")
-        if (
-            info.compress_type != zipfile.ZIP_STORED
-            or info.flag_bits & 1
-            or info.compress_size != info.file_size
-        ):
+        is_stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
+        if not is_stored or info.flag_bits & ENCRYPTED:
             raise UnsafeFile(
                 f"has a compressed or encrypted member {name[:80]!r}, which torch.save never writes"
             )

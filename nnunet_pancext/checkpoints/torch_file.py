@@ -139,12 +139,8 @@ class _TorchFile:
 
     def _with_state(self, target: Any, state: Any) -> Any:
         """Set what PyTorch keeps beside the tensors of a network, and the byte order of a NumPy number."""
-        if (
-            isinstance(target, np.dtype)
-            and type(state) is tuple
-            and len(state) > 1
-            and state[1] in ("<", "|", "=")
-        ):
+        is_byte_order = isinstance(target, np.dtype) and type(state) is tuple
+        if is_byte_order and state[1:2] in (("<",), ("|",), ("=",)):
             return target
         if type(target) is OrderedDict and type(state) is dict and list(state) == ["_metadata"]:
             metadata = state["_metadata"]

@@ -40,11 +40,11 @@ def find_installed_trainer(name: str) -> Any:
 
         try:
             with redirect_stdout(io.StringIO()):  # the search prints
-                found = recursive_find_trainer_class_by_name(name)
+                trainer = recursive_find_trainer_class_by_name(name)
         except (RuntimeError, AssertionError, TypeError):  # the last two for a name that is no trainer's
-            found = None
-        if isinstance(found, type) and issubclass(found, nnUNetTrainer):
-            return found
+            trainer = None
+        if isinstance(trainer, type) and issubclass(trainer, nnUNetTrainer):
+            return trainer
     raise PancextError(f"there is no trainer {printable(name)} here. Install the package that defines it.")
 
 
@@ -75,9 +75,8 @@ def sizes_of(
     """
     if problems := plan_problems(plans, allow=allow):
         raise UnsafeFile("; ".join(problems))
-    plans.setdefault("label_manager", "LabelManager")  # nnU-Net's default, without its message
     setting = PlanSetting(
-        plans=plans,
+        plans={"label_manager": "LabelManager", **plans},  # nnU-Net's default, without its message
         dataset_json=dataset_json,
         configurations=(configuration,),
         origin="The plan is plans.json.",

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from filelock import FileLock, Timeout
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
-from nnunet_pancext.checkpoints.torch_archive import BAD_ZIP, LOCAL_HEADER_BYTES
+from nnunet_pancext.checkpoints.torch_archive import BAD_ZIP, ENCRYPTED, LOCAL_HEADER_BYTES
 from nnunet_pancext.io.bounded_file import BoundedFile
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
@@ -26,7 +26,6 @@ MOST_MEMBERS = 100_000
 MOST_NAME, MOST_PART_BYTES = 1000, 200  # file systems allow parts of 255, and temporary names are longer
 MOST_RATIO, RATIO_FROM_BYTES = 100, 1 << 20  # weights and label maps hardly compress
 PREFIX, LOCK = ".pancext-model-", ".lock"
-ENCRYPTED = 1  # bit of a member's flags
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 CHECKPOINT = re.compile(r"checkpoint_(final|best|latest)\.pth")
 PREDICTIONS = re.compile(r"(validation|crossval_results_folds_\w+|ensemble_.+)")
@@ -150,10 +149,10 @@ def _refuse_unsafe(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             problem = "a link or device"
-        elif (
-            any(path.anchor or ".." in path.parts for path in paths) or "\\" in name or not name.isprintable()
-        ):
-            problem = "a name that would be written outside of the folder, or is not a plain path"
+        elif any(path.anchor or ".." in path.parts for path in paths):
+            problem = "a name that would be written outside of the folder"
+        elif "\\" in name or not name.isprintable():
+            problem = "a name that is not a plain path"
         elif info.flag_bits & ENCRYPTED:
             problem = "an encrypted file"
         elif info.compress_type not in METHODS:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.csv_table import write_csv
-from nnunet_pancext.io.files import atomic_path, read_json
+from nnunet_pancext.io.files import read_json, write_text
 from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.reproduction.plan import result_folder
@@ -122,8 +122,7 @@ def write_results(paper: Paper, comparisons: Sequence[PaperComparison], *, out: 
     page, table = out / f"{paper.name}.md", out / f"{paper.name}.csv"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with atomic_path(page) as partial:
-            partial.write_text(_page(paper, comparisons), encoding="utf-8")
+        write_text(page, _page(paper, comparisons))
         rows = [
             {
                 "dataset": comparison.run.dataset.folder,

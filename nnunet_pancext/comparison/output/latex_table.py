@@ -5,17 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 PACKAGES = ("booktabs", "array", "graphicx")
-LETTERS = {
-    "ß": "ss",
-    "æ": "ae",
-    "Æ": "AE",
-    "œ": "oe",
-    "Œ": "OE",
-    "ø": "o",
-    "Ø": "O",
-    "ł": "l",
-    "Ł": "L",
-}
+LETTERS = dict(zip("ßæÆœŒøØłŁ", ("ss", "ae", "AE", "oe", "OE", "o", "O", "l", "L"), strict=True))
 # LaTeX's commands for combining characters, grave to cedilla.
 COMBINING = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
 ACCENTS = dict(zip(COMBINING, "`'^~=u.\"rHvc", strict=True))
