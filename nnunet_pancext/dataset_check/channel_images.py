@@ -51,7 +51,7 @@ def inspect_channels(
                 "Declare it in channel_names, or remove the file."
             )
             continue
-        scan, channel_geometry = inspect(path, role, root=root, found=problems, reader=reader)
+        scan, channel_geometry = inspect(path, role, root=root, problems=problems, reader=reader)
         if scan:
             scans |= enumerate((scan, *scan.further), len(scans) if holds_several else number)
         if geometry and channel_geometry:

@@ -6,6 +6,7 @@ from typing import Any
 from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding, refused
 from nnunet_pancext.io.files import shown_json
 from nnunet_pancext.io.label_values import listed
+from nnunet_pancext.nnunet_files.dataset_json import decathlon_fault
 
 LARGEST_EXACT = 1 << 24  # in single precision, in which nnU-Net keeps label maps
 LABELS, BACKGROUND, IGNORE, ORDER = "labels", "background", "ignore", "regions_class_order"
@@ -29,13 +30,8 @@ def judge_labels(content: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(labels, dict) or not labels:
         expected = 'names with their values, as in {"background": 0, "pancreas": 1}'
         yield refused(content, LABELS, expected=expected, remedy="Declare the labels.")
-    elif all(name.isdecimal() and isinstance(value, str) for name, value in labels.items()):
-        value, name = next(iter(labels.items()))
-        yield _error(
-            f'dataset.json declares labels as the Decathlon does, {{"{value}": "{name}"}}; nnU-Net v2 '
-            f'expects {{"{name}": {value}}}. Swap names and values, or convert the dataset with '
-            "`pancext convert msd`."
-        )
+    elif fault := decathlon_fault(labels):
+        yield _error(f"dataset.json {fault}")
     else:
         yield from _judge_each(labels)
         yield from _judge_background(labels)

@@ -1,6 +1,6 @@
 """What a shared model is, and whether this installation can run it; no code of the file runs."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,12 @@ class Inspection:
     @property
     def problems(self) -> list[str]:
         """Every reason against running the models here."""
-        return [f"{model.name}: {problem}" for model in self.models for problem in model.problems]
+        return problems_of(self.models)
+
+
+def problems_of(models: Sequence[ModelFacts]) -> list[str]:
+    """Return every reason against running the models here, with the model's name."""
+    return [f"{model.name}: {problem}" for model in models for problem in model.problems]
 
 
 def inspect_source(source: Path, *, allow: Collection[str] = ()) -> Inspection:
@@ -83,15 +88,14 @@ def inspect_source(source: Path, *, allow: Collection[str] = ()) -> Inspection:
     """
     require_source(source)
     with reading(source):
-        if source.suffix == ".pth":
-            digest = sha256_of(source)
-            facts = _inspect_checkpoint(source, allow)
+        digest = None if source.is_dir() else sha256_of(source)
+        if digest and source.suffix == ".pth":
+            facts = _inspect_checkpoint(source, digest=digest, allow=allow)
             return Inspection(source=source, sha256=digest, models=(facts,), left_out=())
         with unpacked(source) as files:
             require_safe_files(files.root, allow=allow)
             models = tuple(inspect_model(folder, allow=allow) for folder in find_models(files.root, source))
-            digest_or_none = None if source.is_dir() else sha256_of(source)
-            return Inspection(source=source, sha256=digest_or_none, models=models, left_out=files.left_out)
+            return Inspection(source=source, sha256=digest, models=models, left_out=files.left_out)
 
 
 @contextmanager
@@ -127,7 +131,7 @@ def inspect_model(folder: Path, *, allow: Collection[str] = ()) -> ModelFacts:
     )
 
 
-def _inspect_checkpoint(file: Path, allow: Collection[str]) -> ModelFacts:
+def _inspect_checkpoint(file: Path, *, digest: str, allow: Collection[str]) -> ModelFacts:
     """Inspect a checkpoint by itself, with its own copies of the plan and of dataset.json."""
     checkpoint = read_checkpoint(file)
     plans = checkpoint.plans
@@ -138,7 +142,7 @@ def _inspect_checkpoint(file: Path, allow: Collection[str]) -> ModelFacts:
         dataset=str(plans.get("dataset_name")),
         plans=plans,
         dataset_json=checkpoint.dataset_json,
-        checkpoints=[_checkpoint_facts(checkpoint, digest=sha256_of(file))],
+        checkpoints=[_checkpoint_facts(checkpoint, digest=digest)],
         problems=dict.fromkeys(_problems(checkpoint, plans, checkpoint.dataset_json, allow)),
     )
 

@@ -2,8 +2,9 @@
 
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +16,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, write_json
 from nnunet_pancext.io.replace_folder import replaced_folder
-from nnunet_pancext.model_sharing.inspect import Inspection, ModelFacts, inspect_model, reading
+from nnunet_pancext.model_sharing.inspect import ModelFacts, inspect_model, problems_of, reading
 from nnunet_pancext.model_sharing.model_files import (
     ALLOW,
     ALLOWLIST,
@@ -61,22 +62,21 @@ def import_model(
         require_safe_files(files.root, allow=allow)
         folders = find_models(files.root, source)
         models = [inspect_model(folder, allow=allow) for folder in folders]
-        _require_runnable(Inspection(source=source, sha256=None, models=tuple(models), left_out=()))
+        _require_runnable(models, source)
         targets = [
             root / _dataset_of(folder, source) / _checked_name(model)
             for folder, model in zip(folders, models, strict=True)
         ]
+        installed = list(zip(folders, targets, strict=True))
         for target in targets:
             if targets.count(target) > 1:
                 raise PancextError(f"{source} holds two models for {target}. Give the folder of one of them.")
             if target.exists() and not replace:
                 raise PancextError(f"{target} exists. Give --replace to install this model in its place.")
         with write_errors_as_pancext(root, option=OPTION):
-            for folder, target in zip(folders, targets, strict=True):
+            for folder, target in installed:
                 _install(folder, target, {**origin, "left_out": list(files.left_out)})
-            for dataset in sorted(
-                {(folder.parent, target.parent) for folder, target in zip(folders, targets, strict=True)}
-            ):
+            for dataset in sorted({(folder.parent, target.parent) for folder, target in installed}):
                 _install_ensembles(*dataset, replace=replace)
     return targets
 
@@ -87,13 +87,11 @@ def _created(root: Path) -> Path:
     return root
 
 
-def _require_runnable(inspection: Inspection) -> None:
-    if inspection.problems:
-        listed = "\n  ".join(inspection.problems)
+def _require_runnable(models: Sequence[ModelFacts], source: Path) -> None:
+    if problems := problems_of(models):
+        listed = "\n  ".join(problems)
         hint = f"\n{ALLOW}" if ALLOWLIST in listed else ""
-        raise PancextError(
-            f"{inspection.source} cannot be run here, and nothing was installed:\n  {listed}{hint}"
-        )
+        raise PancextError(f"{source} cannot be run here, and nothing was installed:\n  {listed}{hint}")
 
 
 def _dataset_of(folder: Path, source: Path) -> str:
@@ -123,12 +121,16 @@ def _install(folder: Path, target: Path, provenance: dict[str, Any]) -> None:
         hashes = {}
         for path in sorted(folder.rglob("*")):
             name = PurePosixPath(path.relative_to(folder).as_posix())
-            if path.is_file() and not path.is_symlink() and is_known(name) and name.name != PROVENANCE:
+            if _is_own_file(path) and is_known(name) and name.name != PROVENANCE:
                 written = new / name
                 written.parent.mkdir(parents=True, exist_ok=True)
                 _write_checked(path, written)
                 hashes[str(name)] = {"source_sha256": sha256_of(path), "sha256": sha256_of(written)}
-        versions = {"nnunet_pancext": __version__, "torch": torch.__version__, "nnunetv2": _nnunet_version()}
+        versions = {
+            "nnunet_pancext": __version__,
+            "torch": torch.__version__,
+            "nnunetv2": version("nnunetv2"),
+        }
         imported = datetime.now(timezone.utc).isoformat(timespec="seconds")
         write_json(
             new / PROVENANCE, {**provenance, "imported": imported, "versions": versions, "files": hashes}
@@ -158,22 +160,13 @@ def _install_ensembles(source: Path, target: Path, *, replace: bool) -> None:
             continue
         with replaced_folder(destination) as new:
             for path in sorted(folder.iterdir()):
-                if (
-                    path.is_file()
-                    and not path.is_symlink()
-                    and is_known(PurePosixPath(folder.name, path.name))
-                ):
+                if _is_own_file(path) and is_known(PurePosixPath(folder.name, path.name)):
                     _write_checked(path, new / path.name)
     information = source / INFORMATION
-    if (
-        information.is_file()
-        and not information.is_symlink()
-        and (replace or not (target / INFORMATION).exists())
-    ):
+    if _is_own_file(information) and (replace or not (target / INFORMATION).exists()):
         _write_checked(information, target / INFORMATION)
 
 
-def _nnunet_version() -> str:
-    from importlib.metadata import version
-
-    return version("nnunetv2")
+def _is_own_file(path: Path) -> bool:
+    """Whether it is a file, not a link, which may lead out of the source."""
+    return path.is_file() and not path.is_symlink()

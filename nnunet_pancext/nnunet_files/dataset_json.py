@@ -27,13 +27,8 @@ class DatasetJson:
             raise PancextError(
                 f'{self.path} declares no labels. nnU-Net v2 needs "labels", which map names to values.'
             )
-        if all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
-            value, name = next(iter(labels.items()))
-            raise PancextError(
-                f'{self.path} declares labels as the Decathlon does, {{"{value}": "{name}"}}; nnU-Net v2 '
-                f'expects {{"{name}": {value}}}. Swap names and values, or convert the dataset with '
-                "`pancext convert msd`."
-            )
+        if fault := decathlon_fault(labels):
+            raise PancextError(f"{self.path} {fault}")
         label_values(labels, source=self.path)
         return labels
 
@@ -73,6 +68,17 @@ class DatasetJson:
 def read_dataset_json(path: Path, *, remedy: str = "Correct or replace it.") -> DatasetJson:
     """Read a dataset.json; PancextError, which ends with `remedy`, if it is not a readable JSON object."""
     return DatasetJson(path, read_json(path, expect=dict, remedy=remedy))
+
+
+def decathlon_fault(labels: Mapping[str, Any]) -> str:
+    """Say that names and values are swapped, as in the Decathlon's files; empty where they are not."""
+    if not all(str(name).isdecimal() and isinstance(value, str) for name, value in labels.items()):
+        return ""
+    value, name = next(iter(labels.items()))
+    return (
+        f'declares labels as the Decathlon does, {{"{value}": "{name}"}}; nnU-Net v2 expects '
+        f'{{"{name}": {value}}}. Swap names and values, or convert the dataset with `pancext convert msd`.'
+    )
 
 
 def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dict[str, tuple[int, ...]]:

@@ -68,9 +68,9 @@ def inspect_case(
 ) -> InspectedCase:
     """Return what `check_case` judges, read with `reader`."""
     problems: dict[str, str] = {}
-    scan, geometry = inspect(case.image, "image", root=root, found=problems, reader=reader)
+    scan, geometry = inspect(case.image, "image", root=root, problems=problems, reader=reader)
     if case.label is not None:
-        label_scan, label_geometry = inspect(case.label, "label", root=root, found=problems, reader=reader)
+        label_scan, label_geometry = inspect(case.label, "label", root=root, problems=problems, reader=reader)
         label_name = name_of(case.label, root)
         if geometry and label_geometry:
             problems.update(compare_geometry(geometry, label_geometry, label_name=label_name))
@@ -82,46 +82,46 @@ def inspect_case(
 
 
 def inspect(
-    path: Path, role: str, *, root: Path, found: dict[str, str], reader: Reader = SIMPLE_ITK
+    path: Path, role: str, *, root: Path, problems: dict[str, str], reader: Reader = SIMPLE_ITK
 ) -> tuple[VoxelScan | None, Geometry | None]:
-    """Scan one file, add its problems to `found`, and return its scan and geometry if they can be read."""
+    """Scan one file, add its faults to `problems`, and return its scan and geometry if they can be read."""
     name, is_label = name_of(path, root), role == "label"
     if not path.is_file():
         reason = missing_file(path)
-        found[f"{role} missing"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
+        problems[f"{role} missing"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
         return None, None
     try:
         scan = reader.scan(path, is_label=is_label)
     except UnreadableImage as error:
-        found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
+        problems[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
         return None, None
     expected = reader.axes_of(path)
     if len(scan.size) not in expected:
-        found[f"{role} not {expected[-1]}D"] = (
+        problems[f"{role} not {expected[-1]}D"] = (
             f"{name} has {len(scan.size)} dimensions, size {scan.size}. {reader.remedy_for_axes(path)}"
         )
         return None, None
     if scan.non_finite_voxels:
-        found[f"{role} has NaN or Inf"] = (
+        problems[f"{role} has NaN or Inf"] = (
             f"{name} has {scan.non_finite_voxels} voxels that are NaN or infinite. "
             "Replace them (air is -1024 HU), or remove the case."
         )
     if is_label and scan.further:
-        found["label has channels"] = (
+        problems["label has channels"] = (
             f"{name} holds {1 + len(scan.further)} values per voxel. Store one label value for each voxel "
             "(a PNG as greyscale, without a palette)."
         )
     try:
         geometry = reader.geometry(path, is_label=is_label)
     except UnreadableImage as error:
-        found[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
+        problems[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
     except RuntimeError as error:
         reason = unreadable_by_itk(error, path)
-        found[f"{role} unreadable"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
+        problems[f"{role} unreadable"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
     else:
         if geometry.is_finite:
             return scan, geometry
-        found[f"{role} has NaN in its header"] = NOT_FINITE.format(name=name)
+        problems[f"{role} has NaN in its header"] = NOT_FINITE.format(name=name)
     return scan, None
 
 
