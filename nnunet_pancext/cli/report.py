@@ -49,9 +49,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Write the page and print its path."""
     from nnunet_pancext.comparison.output.files import PAGE_NAME
     from nnunet_pancext.evaluation.totals_table import format_totals
-    from nnunet_pancext.io.files import write_text
     from nnunet_pancext.io.parallel import default_jobs
-    from nnunet_pancext.model_report.build import writable, write_model_report
+    from nnunet_pancext.model_report.build import save_page, write_model_report
     from nnunet_pancext.nnunet_files.model_folder import open_model_folder
 
     comparison = parsed.model / PAGE_NAME
@@ -64,9 +63,7 @@ def run(parsed: argparse.Namespace) -> int:
                 "Use the option with a model folder, or with pancext compare if it has it."
             )
         if parsed.out is not None:
-            page = comparison.read_text(encoding="utf-8")
-            with writable(parsed.out):
-                write_text(parsed.out, page)
+            save_page(parsed.out, comparison.read_text(encoding="utf-8"))
         print(f"report    {parsed.out or comparison}")
         return 0
     model = open_model_folder(parsed.model, folds=parsed.folds, truth=parsed.truth, images=parsed.images)

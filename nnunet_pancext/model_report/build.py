@@ -1,8 +1,7 @@
 """`write_model_report`: from a trained model's folder to its page."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
@@ -45,8 +44,7 @@ def write_model_report(
         raise PancextError(f"{target} is a folder. Give a file with -o, such as {target / 'report.html'}.")
     with output_folder(target.parent):
         page, evaluation, notes = _page(model, jobs=jobs, show_progress=show_progress, attention=attention)
-        with writable(target):
-            write_text(target, page)
+        save_page(target, page)
     return evaluation, notes
 
 
@@ -94,12 +92,11 @@ def _page(
     return page, evaluation, notes
 
 
-@contextmanager
-def writable(target: Path) -> Iterator[None]:
-    """Create the folder of `target`, which the block writes; raise PancextError if that is impossible."""
+def save_page(target: Path, page: str) -> None:
+    """Write the page, atomically, and its folder where needed; PancextError if that is impossible."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        write_text(target, page)
     except OSError as error:
         raise PancextError(f"Cannot write {target}: {error.strerror}. Give another file with -o.") from error
 

@@ -1,13 +1,12 @@
 """nnU-Net's dataset.json: what label values and image channels mean, and the format of the files."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.files import read_json
+from nnunet_pancext.io.files import read_json, shown_json
 
 NAME = "dataset.json"
 
@@ -43,7 +42,7 @@ class DatasetJson:
         ending = self.content.get("file_ending", ".nii.gz")
         if not isinstance(ending, str) or not ending.startswith("."):
             raise PancextError(
-                f"{self.path} has the file_ending {json.dumps(ending)}; expected one like .nii.gz. "
+                f"{self.path} has the file_ending {shown_json(ending)}; expected one like .nii.gz. "
                 "Correct it."
             )
         return ending
@@ -54,7 +53,7 @@ class DatasetJson:
         names = self.content.get("channel_names", self.content.get("modality")) or {"0": ""}
         if not isinstance(names, dict):
             raise PancextError(
-                f"{self.path} has {json.dumps(names)} as channel_names; expected names by number, as in "
+                f"{self.path} has {shown_json(names)} as channel_names; expected names by number, as in "
                 '{"0": "CT"}. Correct it.'
             )
         return tuple(map(str, names.values()))
@@ -88,7 +87,7 @@ def label_values(labels: Mapping[str, Any], *, source: Path | str = NAME) -> dic
         several = tuple(declared) if isinstance(declared, (list, tuple)) else (declared,)
         if not several or not all(type(value) is int for value in several):
             raise PancextError(
-                f"{source} declares the label {name!r} as {json.dumps(declared, default=repr)}; expected a "
+                f"{source} declares the label {name!r} as {shown_json(declared)}; expected a "
                 "whole number, or a list of them for a region. Correct it."
             )
         values[str(name)] = several
