@@ -58,7 +58,7 @@ class TrainedModel:
         with redirect_stdout(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self.predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=True)
-            initialize_predictor(self.predictor, folder, [file])
+            initialize_predictor(self.predictor, folder, file)
         self.network: nn.Module = self.predictor.network.to(device).eval()
         self.configuration = self.predictor.configuration_manager
         self.plans = self.predictor.plans_manager

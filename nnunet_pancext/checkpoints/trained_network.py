@@ -4,7 +4,7 @@ import inspect
 import io
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,13 @@ def sizes_of(
         return setting.sizes(configuration)
 
 
-def initialize_predictor(predictor: Any, folder: Path, checkpoints: Sequence[Path]) -> None:
+def initialize_predictor(predictor: Any, folder: Path, file: Path) -> None:
     """Load a trained model into an `nnUNetPredictor`, as nnU-Net does, but without running code in its files.
 
     Args:
         predictor: an nnUNetPredictor.
         folder: the model, with plans.json and dataset.json.
-        checkpoints: of the folds that predict together.
+        file: the checkpoint of a fold.
 
     Raises:
         UnsafeFile: a file is damaged, or holds or names code.
@@ -102,27 +102,24 @@ def initialize_predictor(predictor: Any, folder: Path, checkpoints: Sequence[Pat
         read_json(folder / name, expect=dict, remedy="Copy the model again.")
         for name in ("plans.json", "dataset.json")
     )
-    parameters = []
-    for file in checkpoints:
-        checkpoint = read_checkpoint(file)
-        trainer = find_installed_trainer(checkpoint.trainer)
-        try:
-            sizes = sizes_of(plans, dataset_json, checkpoint.configuration)
-        except PancextError as error:
-            raise type(error)(f"{folder / 'plans.json'}: {error}") from error
-        if problems := network_problems(checkpoint, trainer, sizes):
-            raise PancextError(f"{file} does not fit its plan: {'; '.join(problems)}. Copy the model again.")
-        parameters.append(checkpoint.weights)
+    checkpoint = read_checkpoint(file)
+    trainer = find_installed_trainer(checkpoint.trainer)
+    try:
+        sizes = sizes_of(plans, dataset_json, checkpoint.configuration)
+    except PancextError as error:
+        raise type(error)(f"{folder / 'plans.json'}: {error}") from error
+    if problems := network_problems(checkpoint, trainer, sizes):
+        raise PancextError(f"{file} does not fit its plan: {'; '.join(problems)}. Copy the model again.")
     predictor.manual_initialization(
         build_network(trainer, sizes),
         sizes.plans_manager,
         sizes.configuration_manager,
-        parameters,
+        [checkpoint.weights],
         dataset_json,
         checkpoint.trainer,
         checkpoint.mirroring_axes,
     )
-    predictor.network.load_state_dict(parameters[0])
+    predictor.network.load_state_dict(checkpoint.weights)
 
 
 def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list[str]:
