@@ -12,8 +12,8 @@ from nnunet_pancext.dataset_conversion.target import with_geometry, write_image
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.nifti_scan import scan_nifti
-from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
-from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, ON_ONE_GRID, CaseFindings
+from nnunet_pancext.io.unreadable import UnreadableImage, as_unreadable, missing_file
+from nnunet_pancext.raw_cases.case_checks import ON_ONE_GRID, CaseFindings, fault_text
 from nnunet_pancext.raw_cases.dicom_search import PASSED_OVER, find_ct_series
 from nnunet_pancext.raw_cases.dicom_series import open_series, read_series
 from nnunet_pancext.raw_cases.orientation import Reorientation, find_orientation
@@ -117,15 +117,12 @@ def _read_label(path: Path, *, root: Path) -> sitk.Image:
     """Return the label map; raises BadCase for one that is not whole."""
     name = name_of(path, root)
     if not path.is_file():
-        reason = missing_file(path)
-        raise BadCase("label missing", f"{name} {reason}. {reason.remedy or FETCH_AGAIN}")
+        raise BadCase("label missing", fault_text(name, missing_file(path)))
     try:
         scan = scan_nifti(path, collect_values=True)
         label = read_image(path)
     except (UnreadableImage, RuntimeError) as error:
-        reason = error if isinstance(error, UnreadableImage) else unreadable_by_itk(error, path)
-        message = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
-        raise BadCase("label unreadable", message) from error
+        raise BadCase("label unreadable", fault_text(name, as_unreadable(error, path))) from error
     if scan.non_finite_voxels:  # SimpleITK reads them as background
         raise BadCase(
             "label has NaN or Inf",

@@ -12,7 +12,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import SLICES, has_geometry, read_header, read_image
 from nnunet_pancext.io.label_values import fractional, in_single_precision, listed
 from nnunet_pancext.io.nifti_scan import count_non_finite
-from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, missing_file, unreadable_by_itk
+from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, as_unreadable, missing_file
 
 # Headers store positions in single precision; a tenth of a voxel is far above its rounding
 # and far below any shift that would change a score.
@@ -153,7 +153,7 @@ def _read(path: Path, *, colours: bool) -> tuple[sitk.Image, int]:
         non_finite = count_non_finite(path) if path.name.lower().endswith(NIFTI) else 0
         image = read_image(path)
     except (RuntimeError, UnreadableImage) as error:
-        reason = error if isinstance(error, UnreadableImage) else unreadable_by_itk(error, path)
+        reason = as_unreadable(error, path)
         remedy = reason.remedy or "Write or copy it again."
         raise PancextError(f"Cannot read the image {path} ({reason}). {remedy}") from error
     image = _grey(image, colours=colours)

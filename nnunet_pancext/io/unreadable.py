@@ -97,8 +97,13 @@ def missing_file(path: Path) -> UnreadableImage:
     return UnreadableImage("is not there")
 
 
-def unreadable_by_itk(error: Exception, path: Path) -> UnreadableImage:
-    """Return why SimpleITK fails to read a file; the voxels of a NIfTI file are known to be whole."""
+def as_unreadable(error: UnreadableImage | RuntimeError, path: Path) -> UnreadableImage:
+    """Return why a file cannot be read: the error itself, or what is behind SimpleITK's RuntimeError.
+
+    The voxels of a NIfTI file are known to be whole.
+    """
+    if isinstance(error, UnreadableImage):
+        return error
     with suppress(OSError), path.open("rb") as file:
         try:
             refuse_other_kinds(file.read(HEADER_BYTES), ending=path.suffix)

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnunet_pancext.io.label_values import fractional, listed
 from nnunet_pancext.io.nifti_scan import VoxelScan
-from nnunet_pancext.io.unreadable import UnreadableImage, missing_file, unreadable_by_itk
+from nnunet_pancext.io.unreadable import UnreadableImage, as_unreadable, missing_file
 from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.readers import Reader
 from nnunet_pancext.raw_cases.source import Problem, SourceCase, name_of
@@ -87,13 +87,12 @@ def inspect(
     """Scan one file, add its faults to `problems`, and return its scan and geometry if they can be read."""
     name, is_label = name_of(path, root), role == "label"
     if not path.is_file():
-        reason = missing_file(path)
-        problems[f"{role} missing"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
+        problems[f"{role} missing"] = fault_text(name, missing_file(path))
         return None, None
     try:
         scan = reader.scan(path, is_label=is_label)
     except UnreadableImage as error:
-        problems[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
+        problems[f"{role} unreadable"] = fault_text(name, error)
         return None, None
     expected = reader.axes_of(path)
     if len(scan.size) not in expected:
@@ -113,16 +112,18 @@ def inspect(
         )
     try:
         geometry = reader.geometry(path, is_label=is_label)
-    except UnreadableImage as error:
-        problems[f"{role} unreadable"] = f"{name} {error}. {error.remedy or FETCH_AGAIN}"
-    except RuntimeError as error:
-        reason = unreadable_by_itk(error, path)
-        problems[f"{role} unreadable"] = f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
+    except (UnreadableImage, RuntimeError) as error:
+        problems[f"{role} unreadable"] = fault_text(name, as_unreadable(error, path))
     else:
         if geometry.is_finite:
             return scan, geometry
         problems[f"{role} has NaN in its header"] = NOT_FINITE.format(name=name)
     return scan, None
+
+
+def fault_text(name: str, reason: UnreadableImage) -> str:
+    """Return the message that a file cannot be read, with what to do."""
+    return f"{name} {reason}. {reason.remedy or FETCH_AGAIN}"
 
 
 def compare_geometry(

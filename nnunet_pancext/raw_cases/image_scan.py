@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from nnunet_pancext.io.images import PAGES, SLICES, read_image
 from nnunet_pancext.io.label_values import in_single_precision
 from nnunet_pancext.io.nifti_scan import PIECE_VOXELS, VoxelScan, scan_nifti
-from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, unreadable_by_itk
+from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, as_unreadable
 from nnunet_pancext.io.voxel_hash import VoxelHash
 
 PNG = ".png"
@@ -27,7 +27,7 @@ def scan_image(path: Path, *, collect_values: bool, needs_gzip: bool = True) -> 
     try:
         image = read_image(path)
     except RuntimeError as error:
-        raise unreadable_by_itk(error, path) from error
+        raise as_unreadable(error, path) from error
     channels = image.GetNumberOfComponentsPerPixel()
     if channels != 1:
         raise UnreadableImage(

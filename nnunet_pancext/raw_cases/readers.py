@@ -14,7 +14,7 @@ from nibabel.orientations import io_orientation
 
 from nnunet_pancext.io.images import only_thread_in_itk, read_image
 from nnunet_pancext.io.nifti_scan import VoxelScan, scan_nifti
-from nnunet_pancext.io.unreadable import UnreadableImage, unreadable_by_itk
+from nnunet_pancext.io.unreadable import UnreadableImage, as_unreadable
 from nnunet_pancext.raw_cases.geometry import Geometry, geometry_of, read_geometry
 from nnunet_pancext.raw_cases.image_scan import axes_of, scan_image, scan_pixels
 
@@ -71,7 +71,7 @@ class SimpleITKReader(Reader):
         try:
             channels = self.channels(path, is_label=is_label)
         except RuntimeError as error:
-            raise unreadable_by_itk(error, path) from error
+            raise as_unreadable(error, path) from error
         return _scan_channels(channels, is_label, missing=scan.non_finite_voxels)
 
     def geometry(self, path: Path, *, is_label: bool) -> Geometry:
