@@ -1,7 +1,7 @@
 """A trained model, and an image preprocessed for its network."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -43,14 +43,22 @@ class PreparedImage:
 
 
 class TrainedModel:
-    """One fold of a folder that `nnUNetv2_train` wrote.
+    """One fold of a folder that `nnUNetv2_train` wrote; `allow` are names in its plan that the user trusts.
 
     Raises:
         PancextError: the folder is not a trained model, lacks the checkpoint, is the second stage of
             nnU-Net's cascade, or cannot be loaded.
     """
 
-    def __init__(self, folder: Path, *, fold: str, checkpoint: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fold: str,
+        checkpoint: str,
+        device: torch.device,
+        allow: Collection[str] = (),
+    ) -> None:
         file = folder / f"fold_{fold}" / checkpoint
         self.dataset = _check_folder(folder, file)
         self.is_ct = self.dataset.is_ct
@@ -58,7 +66,7 @@ class TrainedModel:
         with redirect_stdout(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self.predictor = nnUNetPredictor(use_mirroring=False, device=device, allow_tqdm=True)
-            initialize_predictor(self.predictor, folder, file)
+            initialize_predictor(self.predictor, folder, file, allow=allow)
         self.network: nn.Module = self.predictor.network.to(device).eval()
         self.configuration = self.predictor.configuration_manager
         self.plans = self.predictor.plans_manager

@@ -10,6 +10,8 @@ from typing import Any
 
 from nnunet_pancext.io.console_text import printable
 
+ALLOWLIST = "not on the allowlist"
+ALLOW = f"Whatever is {ALLOWLIST} can be allowed for this call if you trust its package: --allow NAME."
 NETWORKS = re.compile(
     r"dynamic_network_architectures\.architectures\.(\w+\.)*"
     r"(PlainConvUNet|ResidualEncoderUNet|ResidualUNet|Primus(V2|V3)?[SBML])"
@@ -81,7 +83,7 @@ def _step_problems(where: str, settings: dict[str, Any], allow: Collection[str])
         for name in value if isinstance(value, list) else [] if value is None else [value]:
             if type(name) is not str or name not in known | set(allow):
                 yield (
-                    f"{where} has {key} {_shown(name)}, which is not on the allowlist of nnU-Net's own: "
+                    f"{where} has {key} {_shown(name)}, which is {ALLOWLIST} of nnU-Net's own: "
                     f"{', '.join(sorted(known))}"
                 )
 
@@ -102,7 +104,7 @@ def _network_problems(where: str, settings: dict[str, Any], allow: Collection[st
         return
     network, arguments = architecture.get("network_class_name"), architecture.get("arch_kwargs", {})
     if not _is_network(network) and network not in allow:
-        yield f"{where} builds {_shown(network)}, which is not on the allowlist"
+        yield f"{where} builds {_shown(network)}, which is {ALLOWLIST}"
     imported = architecture.get("_kw_requires_import", [])
     if not isinstance(imported, (list, tuple)) or not all(type(key) is str for key in imported):
         yield f"{where} has a '_kw_requires_import' that is not a list of names"
@@ -110,7 +112,7 @@ def _network_problems(where: str, settings: dict[str, Any], allow: Collection[st
     for key in imported:
         layer = arguments.get(key)
         if layer is not None and not _is_layer(layer) and layer not in allow:
-            yield f"{where} takes {_shown(layer)} as {_shown(key)}, which is not on the allowlist"
+            yield f"{where} takes {_shown(layer)} as {_shown(key)}, which is {ALLOWLIST}"
 
 
 def _is_network(name: Any) -> bool:

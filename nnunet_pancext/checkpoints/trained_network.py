@@ -14,7 +14,7 @@ from torch import nn
 
 from nnunet_pancext.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
-from nnunet_pancext.checkpoints.plan_names import plan_problems
+from nnunet_pancext.checkpoints.plan_names import ALLOW, ALLOWLIST, plan_problems
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.files import read_json
@@ -86,13 +86,14 @@ def sizes_of(
         return setting.sizes(configuration)
 
 
-def initialize_predictor(predictor: Any, folder: Path, file: Path) -> None:
+def initialize_predictor(predictor: Any, folder: Path, file: Path, *, allow: Collection[str] = ()) -> None:
     """Load a trained model into an `nnUNetPredictor`, as nnU-Net does, but without running code in its files.
 
     Args:
         predictor: an nnUNetPredictor.
         folder: the model, with plans.json and dataset.json.
         file: the checkpoint of a fold.
+        allow: names in plans.json that the user trusts.
 
     Raises:
         UnsafeFile: a file is damaged, or holds or names code.
@@ -105,9 +106,10 @@ def initialize_predictor(predictor: Any, folder: Path, file: Path) -> None:
     checkpoint = read_checkpoint(file)
     trainer = find_installed_trainer(checkpoint.trainer)
     try:
-        sizes = sizes_of(plans, dataset_json, checkpoint.configuration)
+        sizes = sizes_of(plans, dataset_json, checkpoint.configuration, allow=allow)
     except PancextError as error:
-        raise type(error)(f"{folder / 'plans.json'}: {error}") from error
+        remedy = f". {ALLOW}" if ALLOWLIST in str(error) else ""
+        raise type(error)(f"{folder / 'plans.json'}: {error}{remedy}") from error
     if problems := network_problems(checkpoint, trainer, sizes):
         raise PancextError(f"{file} does not fit its plan: {'; '.join(problems)}. Copy the model again.")
     predictor.manual_initialization(

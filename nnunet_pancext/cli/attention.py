@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nnunet_pancext.cli.options import add_command, add_out
+from nnunet_pancext.cli.options import add_allow, add_command, add_out
 
 DESCRIPTION = """\
 Write the attention maps of a trained model for one image: attention gates, non-local blocks (what one voxel
@@ -38,6 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "-chk", "--checkpoint", default=checkpoint, metavar="NAME", help="default: %(default)s"
     )
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
+    add_allow(parser)
     parser.set_defaults(run=run)
 
 
@@ -49,7 +50,9 @@ def run(parsed: argparse.Namespace) -> int:
 
     device = choose_device(parsed.device)
     voxel = None if parsed.at is None else tuple(parsed.at)
-    model = TrainedModel(parsed.model, fold=parsed.fold, checkpoint=parsed.checkpoint, device=device)
+    model = TrainedModel(
+        parsed.model, fold=parsed.fold, checkpoint=parsed.checkpoint, device=device, allow=parsed.allow
+    )
     image = model.prepare(parsed.images)
     if voxel is not None:
         check_voxel(voxel, image)

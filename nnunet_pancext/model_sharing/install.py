@@ -12,14 +12,13 @@ import torch
 
 from nnunet_pancext.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
+from nnunet_pancext.checkpoints.plan_names import ALLOW, ALLOWLIST
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import atomic_path, write_json
 from nnunet_pancext.io.replace_folder import replaced_folder
 from nnunet_pancext.model_sharing.inspect import ModelFacts, inspect_model, problems_of, reading
 from nnunet_pancext.model_sharing.model_files import (
-    ALLOW,
-    ALLOWLIST,
     find_models,
     read_object,
     require_safe_files,
@@ -139,15 +138,16 @@ def _install(folder: Path, target: Path, provenance: dict[str, Any]) -> None:
 
 def _write_checked(source: Path, target: Path) -> None:
     """Write a file anew from its checked content, so that nnU-Net may load it as it does."""
-    if source.suffix == ".pth":
-        write_checkpoint(read_checkpoint(source), target)
-    elif source.name == "postprocessing.pkl":
-        write_postprocessing(*read_postprocessing(source), target)
-    elif source.name in ("plans.json", "dataset.json"):
-        write_json(target, read_object(source))
-    else:
-        with atomic_path(target) as partial:
-            shutil.copyfile(source, partial)
+    with write_errors_as_pancext(target, source=source, option=OPTION):
+        if source.suffix == ".pth":
+            write_checkpoint(read_checkpoint(source), target)
+        elif source.name == "postprocessing.pkl":
+            write_postprocessing(*read_postprocessing(source), target)
+        elif source.name in ("plans.json", "dataset.json"):
+            write_json(target, read_object(source))
+        else:
+            with atomic_path(target) as partial:
+                shutil.copyfile(source, partial)
 
 
 def _install_ensembles(source: Path, target: Path, *, replace: bool) -> None:

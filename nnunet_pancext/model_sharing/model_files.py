@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile, require_plain
-from nnunet_pancext.checkpoints.plan_names import plan_problems
+from nnunet_pancext.checkpoints.plan_names import ALLOW, plan_problems
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.model_sharing.unpack import CHECKPOINT
 
-ALLOWLIST = "not on the allowlist"
-ALLOW = f"Whatever is {ALLOWLIST} can be allowed for this call if you trust its package: --allow NAME."
 DATASET_DEPTH = 4  # folders above a model's plans.json in a source
 MOST_JSON_BYTES = 1 << 26
 MOST_CHECKPOINTS = 100  # in a source, of all its models together; each takes seconds to check

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from nnunet_pancext.checkpoints.plan_names import ALLOW, ALLOWLIST
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import megabytes
 from nnunet_pancext.model_sharing.inspect import Inspection, ModelFacts
-from nnunet_pancext.model_sharing.model_files import ALLOW, ALLOWLIST
 
 SCHEMA_VERSION = 1
 HASH_DIGITS = 16

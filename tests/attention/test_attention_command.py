@@ -254,6 +254,22 @@ def test_a_damaged_model_is_refused(copy_of, image, tmp_path, capsys, damage, me
     assert re.search(message, error, re.DOTALL)
 
 
+def test_a_network_of_another_package_is_allowed_by_name(copy_of, image, tmp_path, capsys):
+    folder = copy_of("AttentionUNetTrainer", "3d_fullres")
+    plans = json.loads((folder / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = "mypackage.MyNet"
+    (folder / "plans.json").write_text(json.dumps(plans))
+    words = ["attention", str(folder), str(image), "-o", str(tmp_path / "maps"), "--device", "cpu"]
+    assert main(words) == 1
+    message = capsys.readouterr().err
+    assert (
+        "builds mypackage.MyNet, which is not on the allowlist. Whatever is not on the allowlist can"
+        in message
+    )
+    assert "if you trust its package: --allow NAME." in message
+    assert main([*words, "--allow", "mypackage.MyNet"]) == 0
+
+
 def test_an_unavailable_device_is_refused(tmp_path, image, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = ["attention", str(tmp_path), str(image), "-o", str(tmp_path / "maps")]
