@@ -47,7 +47,7 @@ class CheckResult:
     @property
     def is_sound(self) -> bool:
         """Whether neither a case nor the dataset itself has an error."""
-        return not self.count(ERROR) and not any(found.level == ERROR for found in self.dataset_findings)
+        return not self.count(ERROR) and not any(finding.level == ERROR for finding in self.dataset_findings)
 
 
 def judge_cases(measures: Sequence[CaseMeasure], *, is_ct: bool) -> dict[str, list[Finding]]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_pancext.io.nifti_scan import joint_hash
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.nnunet_files.raw_dataset import RawDataset
@@ -38,7 +39,8 @@ def find_leakage(
         if not path.is_file():
             return None, f"{name_of(path, dataset.folder)} is not there"
         try:
-            return reader.scan(path, is_label=False).voxel_hash, None
+            scan = reader.scan(path, is_label=False)
+            return joint_hash((scan, *scan.further)), None
         except UnreadableImage as error:
             remedy = f". {error.remedy}" if error.remedy else ""
             return None, f"{name_of(path, dataset.folder)} {error}{remedy}"

@@ -12,7 +12,7 @@ from nnunet_pancext.dataset_check.channel_images import inspect_channels
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import is_utf8, shown_name
 from nnunet_pancext.io.label_values import in_single_precision
-from nnunet_pancext.io.nifti_scan import VoxelScan
+from nnunet_pancext.io.nifti_scan import VoxelScan, joint_hash
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, inspect_case
 from nnunet_pancext.raw_cases.orientation import Orientation, find_orientation
 from nnunet_pancext.raw_cases.readers import Reader
@@ -130,7 +130,8 @@ def measure_case(
 def _hashes(scans: Mapping[int, VoxelScan]) -> dict[int, str]:
     """Return a hash for each file by the number of its first channel; colours may equal each other."""
     if 0 in scans and scans[0].further:
-        return {0: " ".join(str(scan.voxel_hash) for scan in scans.values())}
+        joint = joint_hash(scans.values())
+        return {0: joint} if joint else {}
     return {number: scan.voxel_hash for number, scan in scans.items() if scan.voxel_hash}
 
 

@@ -1,7 +1,6 @@
 """Channels whose values do not suit the normalisation that nnU-Net chooses by their name."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from nnunet_pancext.dataset_check.finding import ERROR, WARNING, Finding
 
@@ -19,16 +18,15 @@ def looks_like_hu(lowest: float, highest: float) -> bool:
     return LOWEST_HU <= lowest <= AIR_HU and SOFT_TISSUE_HU <= highest <= HIGHEST_HU
 
 
-def judge_channels(names: Mapping[str, Any], ranges: Sequence[Mapping[int, Range]]) -> Iterator[Finding]:
+def judge_channels(names: Mapping[str, str], ranges: Sequence[Mapping[int, Range]]) -> Iterator[Finding]:
     """Yield channels that nnU-Net would normalise wrongly.
 
     `names` is nnU-Net's channel_names; `ranges` holds the lowest and the highest value of each case, by the
     number of the channel.
     """
     for number, name in enumerate(names.values()):
-        found = [of_case[number] for of_case in ranges if number in of_case]
-        if found and isinstance(name, str):
-            yield from _judge_channel(number, name, found)
+        if of_channel := [of_case[number] for of_case in ranges if number in of_case]:
+            yield from _judge_channel(number, name, of_channel)
 
 
 def _judge_channel(number: int, name: str, ranges: Sequence[Range]) -> Iterator[Finding]:

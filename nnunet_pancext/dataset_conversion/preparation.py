@@ -88,15 +88,15 @@ def prepare_case(
 
 def _read_ct(case: SourceCase, *, root: Path) -> tuple[sitk.Image, tuple[Problem, ...]]:
     """Return the only CT series among the case's files, with warnings; BadCase where there is none."""
-    found = find_ct_series(case.series, root=root)
+    search = find_ct_series(case.series, root=root)
     try:
-        series = open_series(found.only_series(root=root), root=root)
+        series = open_series(search.only_series(root=root), root=root)
         volume = read_series(series, root=root)
     except BadCase as error:
-        if not (found.series and found.passed_over):
+        if not (search.series and search.passed_over):
             raise
-        raise BadCase(error.kind, f"{error} Passed over: {found.warnings[PASSED_OVER]}.") from error
-    warnings = {**found.warnings, **series.warnings}
+        raise BadCase(error.kind, f"{error} Passed over: {search.warnings[PASSED_OVER]}.") from error
+    warnings = {**search.warnings, **series.warnings}
     return volume, tuple(Problem(case.case_id, k, m, leaves_out=False) for k, m in warnings.items())
 
 

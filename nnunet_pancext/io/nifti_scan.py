@@ -7,7 +7,7 @@ few megabytes at a time.
 
 import gzip
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,12 @@ class VoxelScan:
     lowest: float = math.inf
     highest: float = -math.inf
     further: tuple["VoxelScan", ...] = ()
+
+
+def joint_hash(scans: Iterable[VoxelScan]) -> str | None:
+    """Return one hash for several channels; None if all are constant."""
+    hashes = [scan.voxel_hash for scan in scans]
+    return " ".join(map(str, hashes)) if any(hashes) else None
 
 
 def parse_header(content: bytes, *, name: str) -> NiftiHeader:

@@ -223,6 +223,32 @@ def test_constant_images_are_not_duplicates(dataset, capsys):
     assert "no patient and no image is on both sides" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("pair", "leaks"),
+    [
+        ([(3, 7, 7), (3, 7, 7)], 0),  # constant
+        ([(0, 1, 2), (0, 1, 3)], 0),
+        ([(0, 1, 2), (0, 1, 2)], 1),
+    ],
+    ids=["constant", "one colour alike", "alike"],
+)
+def test_all_colours_of_a_picture_are_compared(folders, capsys, pair, leaks):
+    """A number is that of a colour's pixels; 3 and above are constant."""
+    folder = folders / "raw" / "Dataset005_Made"
+    for index, colours in enumerate([*pair, (2, 1, 0), (1, 2, 0), (2, 0, 1)]):
+        part = folder / ("imagesTr" if index else "imagesTs")
+        part.mkdir(parents=True, exist_ok=True)
+        pixels = [
+            np.random.default_rng(colour).integers(0, 99, (4, 5)) if colour < 3 else np.full((4, 5), colour)
+            for colour in colours
+        ]
+        picture = sitk.GetImageFromArray(np.stack(pixels, axis=-1).astype(np.uint8), isVector=True)
+        sitk.WriteImage(picture, str(part / f"case_{index}_0000.png"))
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".png"}))
+    assert main(["splits", "check", "5"]) == leaks
+    assert capsys.readouterr().err.count("case_1 and case_0 have the same voxels") == leaks
+
+
 @pytest.mark.parametrize("name", [".", "../Dataset005_Made", "../Dataset005_Made/imagesTr/.."])
 def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, capsys, name):
     (dataset / "split.json").write_text(
