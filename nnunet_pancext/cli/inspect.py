@@ -7,7 +7,7 @@ from nnunet_pancext.cli.options import add_allow, add_command
 
 DESCRIPTION = """\
 Show what a shared nnU-Net model is: trainer, plan, folds, labels, channels, epochs, sizes and hashes, and
-every reason why this installation cannot run it. No code in the model is run, and nothing is written.
+every reason why this installation cannot run it. No code in the model is run, and nothing is installed.
 The exit code is 0 if every model can be run here, else 1."""
 
 EXAMPLES = """\

@@ -94,9 +94,9 @@ def measure_case(
     files = images.get(case.case_id, {})
     if message := _unusable_name(case, files):
         return CaseMeasure(case.case_id, (Problem(case.case_id, "name not UTF-8", message),))
-    if not case.image.is_file():
+    if 0 not in files:
         name = name_of(case.image, root)
-        others = ", ".join(path.name for path in files.values() if path != case.image)
+        others = ", ".join(path.name for path in files.values())
         kind, message = "label without image", f"there is a label, but no {name}. {FETCH_AGAIN}"
         if others:
             kind, message = "channel 0 missing", f"{others} exists, {name} does not. {FETCH_AGAIN}"

@@ -18,8 +18,11 @@ from nnunet_pancext.io.unreadable import UnreadableImage, as_unreadable
 from nnunet_pancext.raw_cases.geometry import Geometry, geometry_of, read_geometry
 from nnunet_pancext.raw_cases.image_scan import axes_of, scan_image, scan_pixels
 
-# What damaged voxels make of nibabel.
-DAMAGE = (OSError, EOFError, ValueError, zlib.error)
+# What damaged files make of nibabel.
+DAMAGE = (
+    *(OSError, EOFError, ValueError, zlib.error, np.linalg.LinAlgError),
+    nib.filebasedimages.ImageFileError,
+)
 LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI counts to the right and to the front, ITK to the left and back
 
 
@@ -146,7 +149,7 @@ class NibabelReader(Reader):
             if self.reorients and image.ndim == 3:
                 with np.errstate(invalid="ignore"):
                     image = image.as_reoriented(io_orientation(image.affine))
-        except (nib.filebasedimages.ImageFileError, ValueError, OSError, np.linalg.LinAlgError) as error:
+        except DAMAGE as error:
             raise UnreadableImage(f"cannot be read by nibabel ({error})") from error
         if image.ndim != 3:
             raise UnreadableImage(f"has {image.ndim} axes, nnU-Net's {self.name} reads 3")

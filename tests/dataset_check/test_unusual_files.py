@@ -151,15 +151,15 @@ def test_channels_on_a_sheared_grid(dataset):
     assert "image.set_qform(AFFINE, 1)" in unreadable.message
 
 
-@pytest.mark.parametrize("cut", ["compressed", "voxels", "damaged"])
+@pytest.mark.parametrize("cut", ["header", "compressed", "voxels"])
 def test_a_first_image_that_no_reader_reads(dataset, cut):
     path = dataset / "imagesTr" / "case_0_0000.nii.gz"
     write_sheared(path, volume_of(0)[0].T)
     content = path.read_bytes()
     damaged = {
+        "header": content[:60],
         "compressed": content[: len(content) // 2],
         "voxels": gzip.compress(gzip.decompress(content)[:-1000]),
-        "damaged": content[: len(content) // 2] + bytes(40) + content[len(content) // 2 + 40 :],
     }
     path.write_bytes(damaged[cut])
     result = inspect_dataset(dataset, show_progress=False)
@@ -168,3 +168,21 @@ def test_a_first_image_that_no_reader_reads(dataset, cut):
     assert finding.kind == "image unreadable"
     assert "imagesTr/case_0_0000.nii.gz" in finding.message
     assert "Download or extract the file again" in finding.message
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_an_image_that_is_not_a_file(dataset, kind):
+    path = dataset / "imagesTr" / "case_1_0000.nii.gz"
+    path.unlink()
+    if kind == "link":
+        path.symlink_to("../.git/annex/objects/image")
+    else:
+        path.mkdir()
+    message = {
+        "link": "is a link to ../.git/annex/objects/image, which is not there. Restore what it links to; in "
+        "a DataLad or git-annex dataset: git annex get.",
+        "folder": "is a folder, not a file. Move the file out of it, if it is inside.",
+    }
+    (finding,) = inspect_dataset(dataset, show_progress=False).findings["case_1"]
+    assert finding.kind == "image missing"
+    assert finding.message == f"imagesTr/case_1_0000.nii.gz {message[kind]}"
