@@ -149,9 +149,9 @@ def _refuse_unsafe(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             problem = "a link or device"
-        elif any(path.anchor or ".." in path.parts for path in paths):
+        elif any(path.anchor or ".." in path.parts for path in paths) or "\\" in name:
             problem = "a name that would be written outside of the folder"
-        elif "\\" in name or not name.isprintable():
+        elif not name.isprintable():
             problem = "a name that is not a plain path"
         elif info.flag_bits & ENCRYPTED:
             problem = "an encrypted file"

@@ -295,8 +295,9 @@ def test_faults_of_listed_files(elsewhere, capsys):
     assert {case: sorted(f.kind for f in several) for case, several in findings.items()} == {
         "patient 0": ["channel 1 missing", "label missing"],
         "patient 1": ["channel 1 missing"],
-        "patient 2": ["label without image"],
+        "patient 2": ["image missing"],
     }
+    assert "/case_2_0000.nii.gz is not there. Download or extract" in str(findings["patient 2"])
     assert "dataset.json lists 1 image(s) of the case and declares 2 channels. List" in str(
         findings["patient 1"]
     )
