@@ -67,9 +67,11 @@ def import_model(
             for folder, model in zip(folders, models, strict=True)
         ]
         installed = list(zip(folders, targets, strict=True))
-        for target in targets:
+        for folder, target in installed:
             if targets.count(target) > 1:
                 raise PancextError(f"{source} holds two models for {target}. Give the folder of one of them.")
+            if target.exists() and target.samefile(folder):  # would lose all files that are not imported
+                raise PancextError(f"{target} is the model itself. Give another folder with {OPTION}.")
             if target.exists() and not replace:
                 raise PancextError(f"{target} exists. Give --replace to install this model in its place.")
         with write_errors_as_pancext(root, option=OPTION):

@@ -173,6 +173,15 @@ def test_a_model_of_the_same_name_is_kept_unless_replaced(models, tmp_path, caps
     assert [path.name for path in kept.parents[1].iterdir()] == [kept.parent.name]
 
 
+@pytest.mark.parametrize("options", [[], ["--replace"]])
+def test_a_model_is_not_replaced_by_itself(models, capsys, options):
+    folder = models.write()
+    (folder / "fold_0" / "training_log.txt").write_text("mine")
+    assert main(["import", str(folder), "--results", str(models.results.parent), *options]) == 1
+    assert f"{folder} is the model itself. Give another folder with --results." in capsys.readouterr().err
+    assert (folder / "fold_0" / "training_log.txt").read_text() == "mine"
+
+
 def test_every_import_writes_the_same_bytes(models, tmp_path):
     models.write()
     archive = models.export(tmp_path / "model.zip")
