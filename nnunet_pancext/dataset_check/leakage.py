@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nnunet_pancext.io.nifti_scan import joint_hash
 from nnunet_pancext.io.parallel import for_each
-from nnunet_pancext.io.unreadable import UnreadableImage
+from nnunet_pancext.io.unreadable import UnreadableImage, missing_file
 from nnunet_pancext.nnunet_files.raw_dataset import RawDataset
+from nnunet_pancext.raw_cases.case_checks import fault_text
 from nnunet_pancext.raw_cases.reader_choice import find_reader
 from nnunet_pancext.raw_cases.source import name_of
 from nnunet_pancext.splits.of_dataset import current_folds
@@ -36,14 +37,14 @@ def find_leakage(
     reader = find_reader(dataset.declared, example=next(iter(dataset.training.values())))
 
     def read(path: Path) -> tuple[str | None, str | None]:
+        name = name_of(path, dataset.folder)
         if not path.is_file():
-            return None, f"{name_of(path, dataset.folder)} is not there"
+            return None, fault_text(name, missing_file(path))
         try:
             scan = reader.scan(path, is_label=False)
             return joint_hash((scan, *scan.further)), None
         except UnreadableImage as error:
-            remedy = f". {error.remedy}" if error.remedy else ""
-            return None, f"{name_of(path, dataset.folder)} {error}{remedy}"
+            return None, fault_text(name, error)
 
     images = [*dataset.training.values(), *dataset.test.values()]
     results = for_each(read, images, jobs=jobs, title="reading", show_progress=show_progress)

@@ -23,6 +23,10 @@ DAMAGE = (
     *(OSError, EOFError, ValueError, zlib.error, np.linalg.LinAlgError),
     nib.filebasedimages.ImageFileError,
 )
+REPLACE = (
+    "If it is damaged, download it again; if it is another kind of file, convert it, or correct "
+    "overwrite_image_reader_writer in dataset.json."
+)
 LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI counts to the right and to the front, ITK to the left and back
 
 
@@ -185,7 +189,7 @@ class ClassReader(Reader):
             except Exception as error:  # of whatever library the class uses
                 reason = str(error).strip().splitlines()
                 why = reason[-1] if reason else type(error).__name__
-                raise UnreadableImage(f"cannot be read by nnU-Net's {self.name} ({why})") from error
+                raise UnreadableImage(f"cannot be read by nnU-Net's {self.name} ({why})", REPLACE) from error
         voxels, properties = read
         return voxels, tuple(float(step) for step in properties["spacing"])[::-1]
 
