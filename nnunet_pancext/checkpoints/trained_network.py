@@ -14,7 +14,7 @@ from torch import nn
 
 from nnunet_pancext.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
-from nnunet_pancext.checkpoints.plan_names import ALLOW, ALLOWLIST, plan_problems
+from nnunet_pancext.checkpoints.plan_names import ALLOWLIST, plan_problems
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.files import read_json
@@ -23,6 +23,7 @@ from nnunet_pancext.trainers.machinery.plan_setting import PlanSetting, Sizes
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w{0,199}", re.ASCII)
 MOST_LISTED = 3
+TRUSTED = "If you trust the package that defines it: `pancext attention … --allow NAME`."
 
 
 def find_installed_trainer(name: str) -> Any:
@@ -108,7 +109,7 @@ def initialize_predictor(predictor: Any, folder: Path, file: Path, *, allow: Col
     try:
         sizes = sizes_of(plans, dataset_json, checkpoint.configuration, allow=allow)
     except PancextError as error:
-        remedy = f". {ALLOW}" if ALLOWLIST in str(error) else ""
+        remedy = f". {TRUSTED}" if ALLOWLIST in str(error) else ""
         raise type(error)(f"{folder / 'plans.json'}: {error}{remedy}") from error
     if problems := network_problems(checkpoint, trainer, sizes):
         raise PancextError(f"{file} does not fit its plan: {'; '.join(problems)}. Copy the model again.")

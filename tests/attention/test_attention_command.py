@@ -262,11 +262,8 @@ def test_a_network_of_another_package_is_allowed_by_name(copy_of, image, tmp_pat
     words = ["attention", str(folder), str(image), "-o", str(tmp_path / "maps"), "--device", "cpu"]
     assert main(words) == 1
     message = capsys.readouterr().err
-    assert (
-        "builds mypackage.MyNet, which is not on the allowlist. Whatever is not on the allowlist can"
-        in message
-    )
-    assert "if you trust its package: --allow NAME." in message
+    assert "builds mypackage.MyNet, which is not on the allowlist. If you trust the package" in message
+    assert "`pancext attention … --allow NAME`." in message
     assert main([*words, "--allow", "mypackage.MyNet"]) == 0
 
 
