@@ -21,6 +21,7 @@ from nnunet_pancext.model_sharing.unpack import sha256_of, unpacked
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.nnunet_files.model_folder import ModelName
 
+UNKNOWN = "unknown"  # in a checkpoint without a copy of the plan
 MOST_ANCESTORS = 16  # of a configuration that inherits from another
 
 
@@ -118,7 +119,9 @@ def inspect_model(folder: Path, *, allow: Collection[str] = ()) -> ModelFacts:
         checkpoint = read_checkpoint(file)
         facts.append(_checkpoint_facts(checkpoint, digest=sha256_of(file)))
         problems |= dict.fromkeys(_problems(checkpoint, plans, dataset_json, allow))
-        trained_as = ModelName(checkpoint.trainer, str(plans.get("plans_name")), checkpoint.configuration)
+        trained_as = ModelName(
+            checkpoint.trainer, str(plans.get("plans_name", UNKNOWN)), checkpoint.configuration
+        )
         del checkpoint  # the next one needs its memory
     return _model_facts(
         ModelName.parse(folder.name) or trained_as,
@@ -135,11 +138,13 @@ def _inspect_checkpoint(file: Path, *, digest: str, allow: Collection[str]) -> M
     """Inspect a checkpoint by itself, with its own copies of the plan and of dataset.json."""
     checkpoint = read_checkpoint(file)
     plans = checkpoint.plans
-    trained_as = ModelName(checkpoint.trainer, str(plans.get("plans_name")), checkpoint.configuration)
+    trained_as = ModelName(
+        checkpoint.trainer, str(plans.get("plans_name", UNKNOWN)), checkpoint.configuration
+    )
     return _model_facts(
         trained_as,
         trained_as=trained_as,
-        dataset=str(plans.get("dataset_name")),
+        dataset=str(plans.get("dataset_name", UNKNOWN)),
         plans=plans,
         dataset_json=checkpoint.dataset_json,
         checkpoints=[_checkpoint_facts(checkpoint, digest=digest)],

@@ -156,6 +156,8 @@ def test_a_checkpoint_without_copies_of_the_plan_takes_that_of_its_folder(models
     torch.save(content, file)
     assert inspect_source(folder).problems == []
     assert "the plan has no 'configurations'" in inspect_source(file).problems[0]
+    (alone,) = inspect_source(file).models
+    assert (alone.dataset, alone.plans) == ("unknown", "unknown")
 
 
 def test_a_model_of_the_same_name_is_kept_unless_replaced(models, tmp_path, capsys):
