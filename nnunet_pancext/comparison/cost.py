@@ -13,6 +13,7 @@ from torch import nn
 
 from nnunet_pancext.architectures import count_parameters
 from nnunet_pancext.checkpoints.trained_network import find_installed_trainer
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
