@@ -97,7 +97,8 @@ class DLKUNet(SegmentationNetwork):
         self.decoder = nn.ModuleList(block(2 * width, level) for level, width in enumerate(channels[:-1]))
         self.head = head(channels[0])
         self.auxiliary_heads.extend(head(width) for width in channels[1:-1])
-        self.register_buffer("second_relu", torch.tensor(second_relu))
+        # With a value even where the network is built without memory.
+        self.register_buffer("second_relu", torch.tensor(second_relu, device="cpu"))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         key = f"{prefix}second_relu"

@@ -4,7 +4,7 @@ import inspect
 import io
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,8 @@ def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list
     """
     try:
         with redirect_stdout(io.StringIO()), torch.device("meta"):
-            expected = build_network(trainer, sizes).state_dict()
+            network = build_network(trainer, sizes)
+            expected = network.state_dict()
     except Exception as error:  # whatever another trainer raises for a plan that it cannot use
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return [f"{checkpoint.trainer} cannot build its network from this plan ({reason[:200]})"]
@@ -141,7 +142,7 @@ def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list
     problems = [
         f"{len(names)} tensors {what}, {', '.join(map(printable, names[:MOST_LISTED]))} first"
         for names, what in ((missing, "are missing"), (unknown, "have no place in the network"))
-        if names
+        if names and not _loads(network, weights)
     ]
     for name in sorted(expected.keys() & weights):
         ours, theirs = expected[name], weights[name]
@@ -151,3 +152,14 @@ def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list
                 f"{tuple(ours.shape)}"
             )
     return problems[: MOST_LISTED + 2]
+
+
+def _loads(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a network without memory takes the weights, perhaps of a former version with other tensors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing is copied, and what the network says of such weights
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError:
+            return False
+    return True

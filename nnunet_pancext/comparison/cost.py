@@ -13,6 +13,7 @@ from torch import nn
 
 from nnunet_pancext.architectures import count_parameters
 from nnunet_pancext.checkpoints.trained_network import find_installed_trainer
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.models import Model
 from nnunet_pancext.nnunet_files.training_log import read_training_record
 from nnunet_pancext.trainers.machinery.plan_setting import Sizes, read_setting
@@ -81,7 +82,7 @@ def network_cost(model: Model) -> tuple[int | str, int | str]:
     """
     try:
         with redirect_stdout(io.StringIO()):  # nnU-Net's search for trainers prints
-            trainer = find_installed_trainer(model.trained_as.trainer)
+            trainer = _find_trainer(model.trained_as.trainer)
             configuration = model.trained_as.configuration
             sizes = read_setting(model.folder / "plans.json", configuration).sizes(configuration)
             build = partial(trainer.build_network_architecture, *sizes, enable_deep_supervision=False)
@@ -90,6 +91,13 @@ def network_cost(model: Model) -> tuple[int | str, int | str]:
             return count_parameters(network), count_multiply_adds(build, sizes)
     except (Exception, SystemExit) as error:
         return _reason(error), _reason(error)
+
+
+def _find_trainer(name: str) -> Any:
+    try:
+        return find_installed_trainer(name)
+    except PancextError as error:  # whose remedies are too long for a cell
+        raise PancextError(f"nnU-Net finds no trainer {name} here") from error
 
 
 def count_multiply_adds(build: Callable[[], nn.Module], sizes: Sizes) -> int | str:

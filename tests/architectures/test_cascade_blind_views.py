@@ -30,9 +30,9 @@ def test_one_blind_view_of_eight_does_not_take_a_tumour_that_the_others_see(orga
 def test_a_blind_view_makes_no_tumour_that_the_other_had_not():
     organs, lesions = (-30.0, -2.0, -0.1, 0.1, 30.0), (-30.0, -3.0, -0.5, None)
     views = [view(organ, lesion) for organ, lesion in itertools.product(organs, lesions)]
-    views = [one for one in views if one.argmax() != 2]
+    views = [probabilities for probabilities in views if probabilities.argmax() != 2]
     assert len(views) >= 18
     blind = [view(organ, None) for organ in (-30.0, -2.0, -0.1)]
-    for one, other in itertools.product(views, blind):
+    for seeing, other in itertools.product(views, blind):
         for share in (0.1, 0.3, 0.5, 0.7, 0.9):
-            assert (share * one + (1 - share) * other).argmax() != 2, (one, other, share)
+            assert (share * seeing + (1 - share) * other).argmax() != 2, (seeing, other, share)

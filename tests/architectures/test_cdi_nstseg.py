@@ -135,7 +135,7 @@ def test_recomputation_computes_each_scale_twice_and_changes_no_gradient():
         sum(output.square().mean() for output in network(image)).backward()
         assert len(computed) == times * len(network.scales)
         gradients.append([parameter.grad for parameter in network.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    assert all(torch.equal(gradient, other) for gradient, other in zip(*gradients, strict=True))
 
 
 def test_recomputation_in_3d_compiles_without_a_graph_break():
@@ -148,8 +148,8 @@ def test_recomputation_in_3d_compiles_without_a_graph_break():
         forward(image).square().mean().backward()
         gradients.append([value.grad for value in network.parameters() if value.grad is not None])
     torch._dynamo.reset()
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    for gradient, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-5)
 
 
 def test_bad_options_are_refused():

@@ -29,7 +29,7 @@ def test_values_and_gradients_are_pytorchs(shape, kernel, dilation, bias):
     generator = torch.Generator().manual_seed(1)
     inputs = [shape, (shape[1], 1, *kernel), (shape[1],)]
     tensors = [
-        torch.randn(one, generator=generator, dtype=torch.float64, requires_grad=True) for one in inputs
+        torch.randn(size, generator=generator, dtype=torch.float64, requires_grad=True) for size in inputs
     ]
     features, weight, offset = tensors
     used = tensors if bias else tensors[:2]
@@ -41,12 +41,12 @@ def test_values_and_gradients_are_pytorchs(shape, kernel, dilation, bias):
     found = depthwise_convolve(features, weight, offset if bias else None, dilation=dilation)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     direction = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
-    for one, other in zip(
+    for gradient, other in zip(
         torch.autograd.grad(found, used, direction),
         torch.autograd.grad(expected, used, direction),
         strict=True,
     ):
-        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(gradient, other, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

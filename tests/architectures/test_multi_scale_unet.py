@@ -60,7 +60,7 @@ def test_both_encoders_reach_the_centre_and_the_decoder():
         changed = network.backbone(image)
         for handle in handles:
             handle.remove()
-        assert all(not torch.equal(one, other) for one, other in zip(whole, changed, strict=True))
+        assert all(not torch.equal(output, other) for output, other in zip(whole, changed, strict=True))
 
 
 @pytest.mark.parametrize("dims", [2, 3], ids=["2d", "3d"])

@@ -189,9 +189,9 @@ def test_passes_that_contradict_each_other_average_to_no_class_that_none_saw(
         logits = torch.full((1, 1, 8, 8), organ)
         seen = None if lesion is None else torch.full_like(logits, lesion)
         passes.append(compose(logits, seen, num_classes=num_classes, roles=roles, training=training))
-    seen = {one.argmax(1).unique().item() for one in passes}
+    seen = {output.argmax(1).unique().item() for output in passes}
     for shares in ((0.5, 0.5), (0.4, 0.6), (0.1, 0.9)):
-        mean = sum(share * one for share, one in zip(shares, passes, strict=True))
+        mean = sum(share * output for share, output in zip(shares, passes, strict=True))
         assert mean.argmax(1).unique().item() in seen | {0, roles[0]}
 
 
@@ -280,7 +280,7 @@ def test_random_margins_are_between_none_and_twice_the_margin():
     fixed = [pair for pair in drawn if pair == ((3, 5), (3, 5))]
     assert 90 < len(fixed) < 210
     values = [side for pair in drawn for side in pair]
-    assert {one for one, _ in values} == set(range(7))
+    assert {value for value, _ in values} == set(range(7))
     assert {other for _, other in values} == set(range(11))
 
 
@@ -295,5 +295,5 @@ def test_bad_options_are_refused():
 def test_stages_have_weights_of_their_own():
     network = build()
     assert isinstance(network.stage_1, nn.Module)
-    shared = {id(one) for one in network.stage_1.parameters()}
-    assert not shared & {id(one) for one in network.stage_2.parameters()}
+    shared = {id(parameter) for parameter in network.stage_1.parameters()}
+    assert not shared & {id(parameter) for parameter in network.stage_2.parameters()}

@@ -24,7 +24,7 @@ def test_a_width_is_positive(network, number):
         SegResNetNL(spatial_dims=2, in_channels=1, num_classes=3, init_filters=number)
 
 
-@pytest.mark.parametrize(("network", "step"), [one for one in STEPS.items() if one[1] > 1])
+@pytest.mark.parametrize(("network", "step"), [item for item in STEPS.items() if item[1] > 1])
 def test_a_width_can_be_divided(network, step):
     for wrong in (step // 2, step + step // 2):
         with pytest.raises(ValueError, match=f"is {wrong}; it must be a positive multiple of {step}"):

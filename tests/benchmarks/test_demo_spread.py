@@ -39,8 +39,8 @@ def test_a_row_for_each_run_and_their_spread(script, monkeypatch, capsys):
     assert "| 1 | AVX2 | 0.760 | 0.710 |" in shown
     assert "| 3 | AVX2 | 0.780 | 0.730 |" in shown
     assert "2 runs: mean 0.770, SD 0.014, worst 0.760, best 0.780" in shown
-    assert {one["ATEN_CPU_CAPABILITY"] for one in environments} == {"avx2"}
-    assert {one["ONEDNN_MAX_CPU_ISA"] for one in environments} == {"AVX2"}
+    assert {environment["ATEN_CPU_CAPABILITY"] for environment in environments} == {"avx2"}
+    assert {environment["ONEDNN_MAX_CPU_ISA"] for environment in environments} == {"AVX2"}
 
 
 def test_demos_at_once_have_a_thread_each(script, monkeypatch, capsys):
@@ -48,7 +48,9 @@ def test_demos_at_once_have_a_thread_each(script, monkeypatch, capsys):
     words = ["demo_spread.py", "--seeds", "0", "1", "--sets", "own", "--jobs", "2"]
     monkeypatch.setattr("sys.argv", words)
     script.main()
-    assert {(one["OMP_NUM_THREADS"], one["OMP_WAIT_POLICY"]) for one in environments} == {("1", "PASSIVE")}
+    assert {
+        (environment["OMP_NUM_THREADS"], environment["OMP_WAIT_POLICY"]) for environment in environments
+    } == {("1", "PASSIVE")}
 
 
 def test_a_demo_that_fails_is_no_row(script, monkeypatch):

@@ -25,7 +25,7 @@ def trained(tree):
     """nnU-Net's trainer, ours that is better, and one that nobody here knows, equal to the first."""
     shifts = [2, 3, 2, 4, 3, 2, 5, 3]
     add_model(tree, "nnUNetTrainer", shift=shifts)
-    add_model(tree, OURS, shift=[one - 1 for one in shifts], seconds=12.0)
+    add_model(tree, OURS, shift=[step - 1 for step in shifts], seconds=12.0)
     add_model(tree, THEIRS, shift=shifts)
     return tree
 
@@ -49,13 +49,13 @@ def test_the_whole_command(trained, tmp_path, capsys):
     cases = rows_of(out / "comparison.csv")
     assert len(cases) == 3 * 8 * 3  # trainers, cases, labels with their union
     assert set(METRICS) < set(cases[0])
-    [one] = [
+    [row] = [
         row
         for row in cases
         if (row["trainer"], row["case"], row["label"]) == (OURS, "pancreas_003", "tumour")
     ]
     # a lesion of 4 columns moved by 3: one of them is common
-    assert (one["fold"], float(one["dice"])) == ("1", pytest.approx(0.25))
+    assert (row["fold"], float(row["dice"])) == ("1", pytest.approx(0.25))
 
     found = {
         (row["trainer"], row["label"], row["metric"], row["fold"]): row
@@ -63,8 +63,8 @@ def test_the_whole_command(trained, tmp_path, capsys):
     }
     for (trainer, label, metric, fold), row in found.items():
         if fold == "all" and metric in ("dice", "hd95_mm"):
-            own = [one for one in cases if (one["trainer"], one["label"]) == (trainer, label)]
-            finite = [float(one[metric]) for one in own if math.isfinite(float(one[metric]))]
+            own = [row for row in cases if (row["trainer"], row["label"]) == (trainer, label)]
+            finite = [float(row[metric]) for row in own if math.isfinite(float(row[metric]))]
             assert float(row["mean"]) == pytest.approx(np.mean(finite), rel=1e-9)
     better = found[OURS, "tumour", "dice", "all"]
     # overlap in columns falls by one with each voxel of shift: 2, 1, 2, 0, 1, 2, 0, 1 of 4, and one more

@@ -86,8 +86,8 @@ def test_the_page_in_a_browser(browser, plain_page):
 
 
 def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(browser, tmp_path):
-    one = compared({"A": {"hd95_mm": [INF, 5.0, 2.0, NAN]}, "B": {"hd95_mm": [3.0, INF, 4.0, 1.0]}})
-    page(tmp_path, one)
+    result = compared({"A": {"hd95_mm": [INF, 5.0, 2.0, NAN]}, "B": {"hd95_mm": [3.0, INF, 4.0, 1.0]}})
+    page(tmp_path, result)
     rows = "[...document.querySelectorAll('.sortable tbody tr')]"
     with browser.open(tmp_path / "page.html") as shown:
         orders = []
@@ -99,12 +99,12 @@ def test_infinite_differences_sort_to_both_ends_and_undefined_ones_last(browser,
 
 def test_all_texts_are_escaped(tmp_path):
     mark = "<b a='1'>&\"$x"
-    one = comparison(models=("A" + mark, "B" + mark), label="tumour" + mark)
-    one = replace(one, dataset=mark, setting=mark, remarks=[mark])
-    content = page(tmp_path, one)
+    result = comparison(models=("A" + mark, "B" + mark), label="tumour" + mark)
+    result = replace(result, dataset=mark, setting=mark, remarks=[mark])
+    content = page(tmp_path, result)
     assert "<b a=" not in content
     assert Page(content).text.count(mark) > 20
-    latex(tmp_path, one)
+    latex(tmp_path, result)
 
 
 def test_text_holds_every_table_and_remark():
@@ -122,11 +122,11 @@ def test_text_holds_every_table_and_remark():
 
 
 def test_an_undefined_value_is_a_dash_and_an_infinite_one_says_so():
-    assert [value_text(one, "dice") for one in (NAN, INF, -INF, 0.12345, -0.0001)] == [
+    assert [value_text(value, "dice") for value in (NAN, INF, -INF, 0.12345, -0.0001)] == [
         *(DASH, "\N{INFINITY}", "-\N{INFINITY}", "0.123", "0.000")
     ]
     assert value_text(0.25, "hd95_mm", signed=True) == "+0.25"
-    assert [p_text(one) for one in (NAN, 0.00099, 0.001, 1.0)] == [DASH, "<0.001", "0.001", "1.000"]
+    assert [p_text(p) for p in (NAN, 0.00099, 0.001, 1.0)] == [DASH, "<0.001", "0.001", "1.000"]
 
 
 def test_long_names_may_break_between_their_words():
@@ -155,7 +155,7 @@ def test_files_are_whole_or_absent(tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(before) == set(WRITERS)
 
-    def broken(path, one):
+    def broken(path, comparison):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setitem(comparison_files.WRITERS, "comparison.tex", broken)
@@ -228,7 +228,7 @@ def test_a_comparison_is_read_in_light_and_dark(browser, wide_page, scheme):
         paper = shown.run("getComputedStyle(document.body).backgroundColor")
         # text of the page and of a table; tests/figures/test_charts.py is about that of charts
         inks = shown.run("['h2', 'td'].map(name => getComputedStyle(document.querySelector(name)).color)")
-    paper, *inks = (sum(map(int, re.findall(r"\d+", one)[:3])) / 3 for one in (paper, *inks))
+    paper, *inks = (sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in (paper, *inks))
     assert all((ink < 64 < 192 < paper) if scheme == "light" else (paper < 64 < 192 < ink) for ink in inks)
 
 

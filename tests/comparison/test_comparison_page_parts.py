@@ -23,7 +23,7 @@ SHIFTS = [2, 3, 2, 4, 3, 2, 5, 3]
 def with_models(tree):
     """Add two models with the logs of their trainings, and images."""
     add_model(tree, "A", shift=SHIFTS)
-    add_model(tree, "B", shift=[one - 1 for one in SHIFTS])
+    add_model(tree, "B", shift=[step - 1 for step in SHIFTS])
     for number, name in enumerate(MODELS):
         for fold in (0, 1):
             # training loss, validation loss, pseudo Dice

@@ -45,7 +45,7 @@ def test_wilcoxon_with_ties_is_the_count_of_all_signs():
         sum(rank for rank, up in zip(ranks, signs, strict=True) if up)
         for signs in product([True, False], repeat=7)
     ]
-    larger = sum(one >= observed for one in sums) / len(sums)
+    larger = sum(total >= observed for total in sums) / len(sums)
     assert signed_rank_p(differences) == pytest.approx(2 * larger, abs=1e-12)
 
 

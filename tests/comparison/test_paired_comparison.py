@@ -32,10 +32,10 @@ def scored(patients=None, folds=None, **models) -> ScoredCases:
     )
 
 
-def rows_of(one: ScoredCases, family=("dice", "hd95_mm"), reference="A"):
+def rows_of(study: ScoredCases, family=("dice", "hd95_mm"), reference="A"):
     return {
         (row.model, row.metric): row
-        for row in compare_rows(one, reference=reference, family=family, seed=0, resamples=500)
+        for row in compare_rows(study, reference=reference, family=family, seed=0, resamples=500)
     }
 
 
@@ -48,14 +48,20 @@ DICE = [0.5, 0.6, 0.7, 0.8, 0.9, 0.4]
 
 def test_a_model_and_its_copy_never_differ_significantly():
     row = rows_of(scored(A={"dice": DICE}, B={"dice": DICE}))["B", "dice"]
-    one = row.difference
-    assert (one.p, one.p_holm, one.rank_biserial, one.mean, one.interval) == (1.0, 1.0, 0.0, 0.0, (0.0, 0.0))
-    assert (one.wins, one.ties, one.losses) == (0, 6, 0)
-    assert not one.is_significant
+    difference = row.difference
+    assert (
+        difference.p,
+        difference.p_holm,
+        difference.rank_biserial,
+        difference.mean,
+        difference.interval,
+    ) == (1.0, 1.0, 0.0, 0.0, (0.0, 0.0))
+    assert (difference.wins, difference.ties, difference.losses) == (0, 6, 0)
+    assert not difference.is_significant
 
 
 def test_a_higher_dice_and_a_lower_distance_are_better():
-    better, worse = [one + 0.05 for one in DICE], [one - 0.05 for one in DICE]
+    better, worse = [dice + 0.05 for dice in DICE], [dice - 0.05 for dice in DICE]
     rows = rows_of(
         scored(
             A={"dice": DICE, "hd95_mm": [5.0] * 6},
@@ -64,19 +70,19 @@ def test_a_higher_dice_and_a_lower_distance_are_better():
         )
     )
     for metric, change in (("dice", 0.05), ("hd95_mm", -2.0)):
-        one = rows["B", metric].difference
-        assert one.mean == pytest.approx(change)
-        assert (one.rank_biserial, one.wins, one.losses) == (1.0, 6, 0)
+        difference = rows["B", metric].difference
+        assert difference.mean == pytest.approx(change)
+        assert (difference.rank_biserial, difference.wins, difference.losses) == (1.0, 6, 0)
     assert rows["C", "hd95_mm"].difference.mean == pytest.approx(4.0)
     assert rows["C", "hd95_mm"].difference.rank_biserial == -1.0
     assert rows["C", "dice"].difference.losses == 6
 
 
 def test_holms_family_is_trainers_times_labels_times_the_metrics_named():
-    shifted = [one + step for one, step in zip(DICE, [0.1, 0.2, 0.3, -0.05, 0.15, 0.25], strict=True)]
+    shifted = [dice + step for dice, step in zip(DICE, [0.1, 0.2, 0.3, -0.05, 0.15, 0.25], strict=True)]
     models = {
         "A": {"dice": DICE, "hd95_mm": [5.0] * 6, "iou": DICE},
-        "B": {"dice": [one + 0.05 for one in DICE], "hd95_mm": [5.0] * 6, "iou": shifted},
+        "B": {"dice": [dice + 0.05 for dice in DICE], "hd95_mm": [5.0] * 6, "iou": shifted},
         "C": {"dice": shifted, "hd95_mm": [4.0] * 6, "iou": shifted},
     }
     rows = rows_of(scored(**models))
@@ -98,12 +104,17 @@ def test_undefined_pairs_are_left_out_and_infinite_ones_lose():
             B={"hd95_mm": [2.0, NAN, 3.0, INF, 5.0, INF]},
         )
     )
-    one = rows["B", "hd95_mm"].difference
-    assert (one.pairs, one.only_model, one.only_reference, one.infinite) == (4, 1, 1, 3)
-    assert (one.wins, one.ties, one.losses) == (1, 1, 2)
-    assert one.mean == 1.0  # the one finite difference
+    difference = rows["B", "hd95_mm"].difference
+    assert (difference.pairs, difference.only_model, difference.only_reference, difference.infinite) == (
+        4,
+        1,
+        1,
+        3,
+    )
+    assert (difference.wins, difference.ties, difference.losses) == (1, 1, 2)
+    assert difference.mean == 1.0  # the one finite difference
     # -1 has rank 1; -inf and +inf share the ranks 2 and 3
-    assert one.rank_biserial == pytest.approx((2.5 - 3.5) / 6)
+    assert difference.rank_biserial == pytest.approx((2.5 - 3.5) / 6)
     assert rows["B", "hd95_mm"].spread.infinite == 2
     assert rows["B", "hd95_mm"].spread.mean == pytest.approx(10 / 3)
     assert rows["B", "hd95_mm"].spread.median == 5.0
@@ -112,9 +123,14 @@ def test_undefined_pairs_are_left_out_and_infinite_ones_lose():
 def test_a_false_lesion_in_a_healthy_case_is_in_no_pair():
     """Seven cases with a lesion and eight without, in each of which B finds one all the same."""
     rows = rows_of(scored(**FALSE_LESIONS))
-    one = rows["B", "dice"].difference
-    assert (one.pairs, one.only_model, one.only_reference, one.infinite) == (7, 8, 0, 0)
-    assert (one.wins, one.losses) == (7, 0)
+    difference = rows["B", "dice"].difference
+    assert (difference.pairs, difference.only_model, difference.only_reference, difference.infinite) == (
+        7,
+        8,
+        0,
+        0,
+    )
+    assert (difference.wins, difference.losses) == (7, 0)
     assert rows["B", "dice"].spread.mean == pytest.approx(7 * 0.65 / 15)
     distance = rows["B", "hd95_mm"].difference
     assert (distance.pairs, distance.only_model, distance.infinite) == (7, 8, 0)
@@ -131,45 +147,45 @@ def test_a_patient_counts_once_in_the_test():
     patients = [name for name in "uvwxyz" for _ in range(2)]
     steps = [0.3, -0.1] * 6  # each patient gains 0.1 on the mean
     reference = [0.5] * 12
-    better = [one + step for one, step in zip(reference, steps, strict=True)]
+    better = [dice + step for dice, step in zip(reference, steps, strict=True)]
     models = {"A": {"dice": reference}, "B": {"dice": better}}
-    one = rows_of(scored(patients=patients, **models))["B", "dice"].difference
-    assert (one.pairs, one.patients) == (12, 6)
-    assert one.p == pytest.approx(1 / 32)
-    assert (one.wins, one.losses) == (6, 6)
-    assert one.interval == pytest.approx((0.1, 0.1))
+    difference = rows_of(scored(patients=patients, **models))["B", "dice"].difference
+    assert (difference.pairs, difference.patients) == (12, 6)
+    assert difference.p == pytest.approx(1 / 32)
+    assert (difference.wins, difference.losses) == (6, 6)
+    assert difference.interval == pytest.approx((0.1, 0.1))
 
 
 def test_equal_means_of_a_patient_are_no_difference():
     """0.1 + 0.2 and 0.15 + 0.15 are equal, though not to the last bit."""
     patients = [name for name in "uvwxyz" for _ in range(2)]
-    one = rows_of(scored(patients=patients, A={"dice": [0.15, 0.15] * 6}, B={"dice": [0.1, 0.2] * 6}))
+    study = rows_of(scored(patients=patients, A={"dice": [0.15, 0.15] * 6}, B={"dice": [0.1, 0.2] * 6}))
     assert 0.1 + 0.2 != 0.15 + 0.15
-    found = one["B", "dice"].difference
+    found = study["B", "dice"].difference
     assert (found.p, found.rank_biserial) == (1.0, 0.0)
 
 
 def test_folds_are_described_by_themselves():
-    one = scored(folds=[0, 0, 0, 1, 1, 1], A={"dice": DICE}, B={"dice": DICE})
-    found = {(row.model, row.fold): row.spread for row in fold_rows(one, [0, 1])}
+    study = scored(folds=[0, 0, 0, 1, 1, 1], A={"dice": DICE}, B={"dice": DICE})
+    found = {(row.model, row.fold): row.spread for row in fold_rows(study, [0, 1])}
     assert found["A", 0].mean == pytest.approx(0.6)
     assert found["A", 1].median == pytest.approx(0.8)
     assert found["B", 1].n == 3
 
 
 def test_the_worst_cases_come_first():
-    one = scored(A={"dice": [0.5, NAN, 0.1, 0.9], "hd95_mm": [1.0, NAN, INF, 4.0]})
-    by_dice = one.worst_cases("A", "tumour", "dice")
+    study = scored(A={"dice": [0.5, NAN, 0.1, 0.9], "hd95_mm": [1.0, NAN, INF, 4.0]})
+    by_dice = study.worst_cases("A", "tumour", "dice")
     assert by_dice == [("case_2", 0.1), ("case_0", 0.5), ("case_3", 0.9)]
-    by_distance = one.worst_cases("A", "tumour", "hd95_mm")
+    by_distance = study.worst_cases("A", "tumour", "hd95_mm")
     assert [case for case, _ in by_distance] == ["case_2", "case_3", "case_0"]
 
 
 def remarks_of(number, *, models=("A", "B"), num_folds=1, patients=None, **more):
     values = np.linspace(0.4, 0.9, number)
-    one = scored(patients=patients, **{name: {"dice": values, **more} for name in models})
-    rows = compare_rows(one, reference="A", family=["dice"], seed=0, resamples=50)
-    return statistics_remarks(one, rows, reference="A", family=["dice"], folds=[0], num_folds=num_folds)
+    study = scored(patients=patients, **{name: {"dice": values, **more} for name in models})
+    rows = compare_rows(study, reference="A", family=["dice"], seed=0, resamples=50)
+    return statistics_remarks(study, rows, reference="A", family=["dice"], folds=[0], num_folds=num_folds)
 
 
 def test_five_patients_cannot_be_significant():
@@ -193,10 +209,10 @@ def test_missing_folds_shared_patients_and_infinite_distances_are_reported():
 
 
 def test_pairs_that_are_left_out_are_reported():
-    one = scored(**FALSE_LESIONS)
-    rows = list(rows_of(one).values())
+    study = scored(**FALSE_LESIONS)
+    rows = list(rows_of(study).values())
     [unpaired, infinite] = statistics_remarks(
-        one, rows, reference="A", family=["dice", "hd95_mm"], folds=[0], num_folds=1
+        study, rows, reference="A", family=["dice", "hd95_mm"], folds=[0], num_folds=1
     )
     assert "in 8 of 15 cases only B has a value (tumour: Dice and HD95, mm)" in unpaired
     assert "A false lesion in a case without lesions" in unpaired
@@ -206,9 +222,9 @@ def test_pairs_that_are_left_out_are_reported():
 
 def test_both_trainers_may_have_values_of_their_own():
     values = {"A": {"dice": [NAN, 0.5, *DICE]}, "B": {"dice": [0.5, NAN, *DICE]}}
-    one = scored(**values)
+    study = scored(**values)
     [remark] = statistics_remarks(
-        one, list(rows_of(one, family=["dice"]).values()), reference="A", family=["dice"], folds=[0],
+        study, list(rows_of(study, family=["dice"]).values()), reference="A", family=["dice"], folds=[0],
         num_folds=1,
     )  # fmt: skip
     assert "in 1 of 8 cases only B and in 1 of 8 cases only A has a value (tumour: Dice)" in remark
@@ -217,16 +233,16 @@ def test_both_trainers_may_have_values_of_their_own():
 def test_patients_are_counted_in_each_test():
     """Twelve cases, of which four have the label; only their Dice can be tested."""
     values = {"dice": [0.5] * 4 + [NAN] * 8, "accuracy": [0.9] * 12}
-    one = scored(A=values, B=values)
-    rows = list(rows_of(one, family=["dice", "accuracy"]).values())
+    study = scored(A=values, B=values)
+    rows = list(rows_of(study, family=["dice", "accuracy"]).values())
     [remark] = statistics_remarks(
-        one, rows, reference="A", family=["dice", "accuracy"], folds=[0], num_folds=1
+        study, rows, reference="A", family=["dice", "accuracy"], folds=[0], num_folds=1
     )
     assert "With 4 patients in tumour (Dice) the smallest p that Wilcoxon's test can give is 0.125" in remark
 
 
 def test_no_patient_at_all_is_reported():
-    one = scored(A={"dice": [0.5, NAN]}, B={"dice": [NAN, 0.5]})
-    rows = list(rows_of(one, family=["dice"]).values())
-    remarks = statistics_remarks(one, rows, reference="A", family=["dice"], folds=[0], num_folds=1)
+    study = scored(A={"dice": [0.5, NAN]}, B={"dice": [NAN, 0.5]})
+    rows = list(rows_of(study, family=["dice"]).values())
+    remarks = statistics_remarks(study, rows, reference="A", family=["dice"], folds=[0], num_folds=1)
     assert remarks[0] == "No patient can be compared: in no case do both trainers have a value."

@@ -42,9 +42,11 @@ def test_the_diameter_is_that_of_the_sphere():
 
 def test_lesions_are_cut_at_the_stages_of_tnm():
     diameters = [0.0, 12.0, 19.9, 20.1, 39.9, 40.1, 70.0]
-    one = scored({"tumour": [sphere_ml(one) for one in diameters]}, [0.0, 0.1, 0.3, 0.4, 0.6, 0.7, 0.9])
-    cuts = default_stratifications(one, dataset_json={"labels": {"background": 0, "tumour": 1}})
-    rows = stratum_rows(one, cuts, ["dice"])
+    study = scored(
+        {"tumour": [sphere_ml(diameter) for diameter in diameters]}, [0.0, 0.1, 0.3, 0.4, 0.6, 0.7, 0.9]
+    )
+    cuts = default_stratifications(study, dataset_json={"labels": {"background": 0, "tumour": 1}})
+    rows = stratum_rows(study, cuts, ["dice"])
     assert [(row.stratum, row.spread.n) for row in rows] == [
         ("up to 20 mm (T1)", 2),
         ("over 20 to 40 mm (T2)", 2),
@@ -55,29 +57,29 @@ def test_lesions_are_cut_at_the_stages_of_tnm():
 
 def test_organs_are_cut_into_terciles_and_the_union_is_not_cut():
     volumes = [60.0, 70, 80, 90, 100, 110, 0]
-    one = scored({"foreground": volumes, "pancreas": volumes}, [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.9])
-    cuts = default_stratifications(one, dataset_json={"labels": {"background": 0, "pancreas": 1}})
-    rows = stratum_rows(one, cuts, ["dice"])
+    study = scored({"foreground": volumes, "pancreas": volumes}, [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.9])
+    cuts = default_stratifications(study, dataset_json={"labels": {"background": 0, "pancreas": 1}})
+    rows = stratum_rows(study, cuts, ["dice"])
     assert {row.label for row in rows} == {"pancreas"}
     assert [row.spread.n for row in rows] == [2, 2, 2]  # a case without the organ is in none
     assert [row.spread.mean for row in rows] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_dataset_json_may_say_which_label_is_the_lesion():
-    one = scored({"pancreas": [60.0, 70, 80], "label_2": [1.0, 2, 3]}, [0.1] * 3)
+    study = scored({"pancreas": [60.0, 70, 80], "label_2": [1.0, 2, 3]}, [0.1] * 3)
     declared = {
         "labels": {"background": 0, "pancreas": 1, "label_2": 2},
         "pancext": {"organ": 1, "lesion": 2},
     }
-    assert [(cut.label, cut.unit) for cut in default_stratifications(one, dataset_json=declared)] == [
+    assert [(cut.label, cut.unit) for cut in default_stratifications(study, dataset_json=declared)] == [
         ("pancreas", "mL"),
         ("label_2", "mm"),
     ]
 
 
 def test_sizes_that_do_not_differ_are_not_cut():
-    one = scored({"pancreas": [70.0] * 5}, [0.1] * 5)
-    assert default_stratifications(one, dataset_json={"labels": {"pancreas": 1}}) == []
+    study = scored({"pancreas": [70.0] * 5}, [0.1] * 5)
+    assert default_stratifications(study, dataset_json={"labels": {"pancreas": 1}}) == []
 
 
 def test_the_user_may_cut_elsewhere():

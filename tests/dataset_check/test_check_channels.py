@@ -45,7 +45,9 @@ def channel(dataset, number, which=1):
 
 def messages(dataset):
     findings = inspect_dataset(dataset, show_progress=False).findings
-    return {(case, one.kind): one.message for case, several in findings.items() for one in several}
+    return {
+        (case, finding.kind): finding.message for case, several in findings.items() for finding in several
+    }
 
 
 def missing(dataset):

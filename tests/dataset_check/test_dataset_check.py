@@ -73,14 +73,16 @@ def test_a_sound_dataset_has_no_finding(sound):
     assert not any(result.findings.values())
     assert result.is_sound
     assert len(result.measures) == 6
-    for one in result.measures.values():
-        image = sitk.ReadImage(str(sound / "imagesTr" / f"{one.case_id}_0000.nii.gz"))
-        label = sitk.GetArrayFromImage(sitk.ReadImage(str(sound / "labelsTr" / f"{one.case_id}.nii.gz")))
-        assert one.size == image.GetSize()
-        assert one.labels["pancreas"].voxels == label.sum()
+    for measure in result.measures.values():
+        image = sitk.ReadImage(str(sound / "imagesTr" / f"{measure.case_id}_0000.nii.gz"))
+        label = sitk.GetArrayFromImage(sitk.ReadImage(str(sound / "labelsTr" / f"{measure.case_id}.nii.gz")))
+        assert measure.size == image.GetSize()
+        assert measure.labels["pancreas"].voxels == label.sum()
         voxel_ml = np.prod(image.GetSpacing()) / 1000
-        assert one.labels["pancreas"].volume_ml == pytest.approx(label.sum() * voxel_ml)
-        assert one.labels["pancreas"].mean == pytest.approx(sitk.GetArrayFromImage(image)[label > 0].mean())
+        assert measure.labels["pancreas"].volume_ml == pytest.approx(label.sum() * voxel_ml)
+        assert measure.labels["pancreas"].mean == pytest.approx(
+            sitk.GetArrayFromImage(image)[label > 0].mean()
+        )
 
 
 def test_the_report_shows_every_case_and_needs_no_network(sound, tmp_path):
@@ -176,9 +178,9 @@ def test_a_fault_is_found_and_its_case_comes_first(dataset, damage, level, kind)
     damage(dataset)
     result = inspect(dataset)
     assert next(iter(result.findings)) == bad
-    assert (level, kind) in [(one.level, one.kind) for one in result.findings[bad]]
+    assert (level, kind) in [(finding.level, finding.kind) for finding in result.findings[bad]]
     assert [case for case, findings in result.findings.items() if findings] == [bad]
-    assert result.is_sound == all(one.level == "warning" for one in result.findings[bad])
+    assert result.is_sound == all(finding.level == "warning" for finding in result.findings[bad])
 
 
 def test_the_report_names_each_fault_and_shows_the_worst_case_first(dataset, tmp_path):
@@ -242,7 +244,9 @@ def test_an_id_in_training_and_test_is_reported_and_hides_nothing(dataset, tmp_p
     empty(dataset)
     result = check(dataset, tmp_path, figures=2)
     kinds = {
-        case: sorted(one.kind for one in several) for case, several in result.findings.items() if several
+        case: sorted(finding.kind for finding in several)
+        for case, several in result.findings.items()
+        if several
     }
     assert kinds == {
         twice: ["label empty"],
@@ -252,7 +256,7 @@ def test_an_id_in_training_and_test_is_reported_and_hides_nothing(dataset, tmp_p
     assert (tmp_path / "check" / "pictures" / "imagesTs" / f"{twice}.png").is_file()
     change(Path(image), lambda array: array + 1)
     again = inspect(dataset)
-    assert [one.kind for one in again.findings[f"imagesTs/{twice}"]] == ["id in training and test"]
+    assert [finding.kind for finding in again.findings[f"imagesTs/{twice}"]] == ["id in training and test"]
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])
@@ -270,14 +274,16 @@ def test_other_formats_are_checked_as_well(dataset, tmp_path, ending):
     assert len(list((tmp_path / "check" / "pictures").iterdir())) == 1
     bad = sorted((dataset / "imagesTr").iterdir())[2]
     bad.write_bytes(bad.read_bytes()[:-500])
-    assert [one.kind for one in next(iter(inspect(dataset).findings.values()))] == ["image unreadable"]
+    assert [finding.kind for finding in next(iter(inspect(dataset).findings.values()))] == [
+        "image unreadable"
+    ]
 
 
 def test_a_missing_label(dataset):
     bad = case_of(dataset, 2)
     label_of(dataset, 2).unlink()
     result = inspect(dataset)
-    assert [one.kind for one in result.findings[bad]] == ["label missing"]
+    assert [finding.kind for finding in result.findings[bad]] == ["label missing"]
 
 
 def test_regions_and_images_other_than_ct(dataset):

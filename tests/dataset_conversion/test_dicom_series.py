@@ -66,8 +66,10 @@ def test_no_slice_is_forced_into_the_number_type_of_another(tmp_path, slopes, in
     stored = np.random.default_rng(5).integers(-2000, 2000, (4, 8, 10))
     stored[:, 0, 0] = 2047
     # Slopes and intercepts are written as text of at most 16 characters.
-    slopes, intercepts = ([float(f"{one:.10g}") for one in several] for several in (slopes, intercepts))
-    hu = np.stack([slope * one + add for slope, one, add in zip(slopes, stored, intercepts, strict=True)])
+    slopes, intercepts = ([float(f"{number:.10g}") for number in several] for several in (slopes, intercepts))
+    hu = np.stack(
+        [slope * number + add for slope, number, add in zip(slopes, stored, intercepts, strict=True)]
+    )
     volume = volume_of(
         write_with_pydicom(tmp_path, hu, slopes=slopes, intercept=intercepts, bits=bits), tmp_path
     )

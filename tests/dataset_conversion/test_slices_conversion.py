@@ -49,7 +49,7 @@ def test_slices_of_a_patient_stay_together(tmp_path, raw_root, pattern):
     document = json.loads((result.folder / "split.json").read_text())
     patients = document["patients"]
     assert len(set(patients.values())) == 6
-    assert not {patients[one] for one in result.training} & {patients[one] for one in result.test}
+    assert not {patients[case] for case in result.training} & {patients[case] for case in result.test}
 
 
 def test_folds_are_by_patient(tmp_path, raw_root):
@@ -57,7 +57,7 @@ def test_folds_are_by_patient(tmp_path, raw_root):
     document = json.loads((result.folder / "split.json").read_text())
     assert len(document["folds"]) == 5
     for fold in document["folds"]:
-        assert not {one[:12] for one in fold["train"]} & {one[:12] for one in fold["val"]}
+        assert not {case[:12] for case in fold["train"]} & {case[:12] for case in fold["val"]}
 
 
 def test_cases_of_one_patient_have_no_folds(tmp_path, raw_root):

@@ -154,7 +154,7 @@ def test_every_score_of_a_case_worked_by_hand(folders: tuple[Path, Path]) -> Non
 
 
 def directed_distances_mm(mask: np.ndarray, other: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
-    surfaces = [np.argwhere(one & ~binary_erosion(one)) * spacing_mm for one in (mask, other)]
+    surfaces = [np.argwhere(region & ~binary_erosion(region)) * spacing_mm for region in (mask, other)]
     return np.linalg.norm(surfaces[0][:, None] - surfaces[1], axis=-1).min(axis=1)
 
 
@@ -190,7 +190,7 @@ def test_every_score_is_in_its_own_column(tmp_path: Path) -> None:
             "specificity": 326 / 333,
             "accuracy": 341 / 360,
             "f1": 30 / 49,
-            "hd95_mm": max(np.percentile(one, 95) for one in distances_mm),
+            "hd95_mm": max(np.percentile(of_surface, 95) for of_surface in distances_mm),
             "assd_mm": every_mm.mean(),
             "nsd_1mm": np.mean(every_mm <= 1),
             "nsd_2mm": np.mean(every_mm <= 2),

@@ -53,9 +53,9 @@ def test_without_lesions_or_slices_they_are_undefined():
 
 
 def ranked(name, patient, probability, slices):
-    one = case(name, probability=probability, slices=slices)
+    scored = case(name, probability=probability, slices=slices)
     nothing = voxel_histogram(np.zeros(0), np.zeros(0, dtype=bool))
-    return replace(one, patient=patient, histograms={"tumour": nothing})
+    return replace(scored, patient=patient, histograms={"tumour": nothing})
 
 
 def test_patients_are_ranked_by_the_highest_of_their_cases():
@@ -67,7 +67,7 @@ def test_patients_are_ranked_by_the_highest_of_their_cases():
         ranked("b2", "b", 0.3, 0),
     ]
     assert total(cases, "tumour").patient_auroc == 1
-    alone = [replace(one, patient=None) for one in cases]
+    alone = [replace(case, patient=None) for case in cases]
     assert total(alone, "tumour").patient_auroc == pytest.approx(2 / 4)
 
 

@@ -24,7 +24,7 @@ def line(title: str, **columns: list[float]) -> str:
         for index in range(number)
     ]
     text = format_totals(Evaluation(targets=read_targets({"tumour": 1}), scores=scores, failures={}))
-    [found] = [one for one in text.splitlines() if one.startswith(title)]
+    [found] = [line for line in text.splitlines() if line.startswith(title)]
     return found.removeprefix(title).strip()
 
 

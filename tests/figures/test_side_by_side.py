@@ -27,7 +27,10 @@ def draw(
             tmp_path / "case.png",
             image=volume("ct", np.full(SHAPE, -160, np.int16)),
             truth=volume("truth", truth),
-            predictions={f"{index} $_$": volume(f"p{index}", one) for index, one in enumerate(predictions)},
+            predictions={
+                f"{index} $_$": volume(f"p{index}", prediction)
+                for index, prediction in enumerate(predictions)
+            },
             labels=labels,
         )
         return (imread(tmp_path / "case.png")[:-90, :, :3] * 255).round().astype(int)

@@ -18,12 +18,12 @@ def counted(labels, num_classes, spacing=None, ignore=None):
     for axis in range(labels.ndim):
         area = np.prod(spacing) / spacing[axis]
         for line in np.moveaxis(labels, axis, -1).reshape(-1, labels.shape[axis]):
-            for one, other in pairwise(line):
-                if one != other and ignore not in (one, other):
-                    borders[one] += area
+            for voxel, other in pairwise(line):
+                if voxel != other and ignore not in (voxel, other):
+                    borders[voxel] += area
                     borders[other] += area
-                    lengths[one, other] += area
-                    lengths[other, one] += area
+                    lengths[voxel, other] += area
+                    lengths[other, voxel] += area
     return np.divide(lengths, borders[:, None], out=np.zeros_like(lengths), where=borders[:, None] > 0)
 
 
@@ -42,8 +42,8 @@ def test_one_hot_maps_give_the_counted_boundary(dims, num_classes, spacing):
     labels = random_labels(dims, num_classes)
     spacing = spacing and spacing[-dims:]
     found = shared_boundary_matrix(encoded(labels, num_classes), spacing=spacing)
-    for matrix, one in zip(found, labels, strict=True):
-        np.testing.assert_allclose(matrix, counted(one, num_classes, spacing), atol=1e-6)
+    for matrix, label in zip(found, labels, strict=True):
+        np.testing.assert_allclose(matrix, counted(label, num_classes, spacing), atol=1e-6)
 
 
 def test_a_worked_example():
@@ -58,8 +58,8 @@ def test_voxels_to_ignore_take_their_pairs_with_them(dims):
     labels = random_labels(dims, 4)
     valid = torch.from_numpy(labels != 3)[:, None]
     found = shared_boundary_matrix(encoded(labels * (labels != 3), 3), valid=valid)
-    for matrix, one in zip(found, labels, strict=True):
-        np.testing.assert_allclose(matrix, counted(one, 4, ignore=3)[:3, :3], atol=1e-6)
+    for matrix, label in zip(found, labels, strict=True):
+        np.testing.assert_allclose(matrix, counted(label, 4, ignore=3)[:3, :3], atol=1e-6)
 
 
 def test_an_absent_class_has_a_row_of_zeros():

@@ -160,6 +160,18 @@ def test_a_checkpoint_without_copies_of_the_plan_takes_that_of_its_folder(models
     assert (alone.dataset, alone.plans) == ("unknown", "unknown")
 
 
+def test_a_former_version_s_weights_are_accepted_where_the_network_takes_them(models, tmp_path):
+    """DLKUNet's checkpoints had no `second_relu` before."""
+    folder = models.write("DLKUNetSTrainer")
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    content = torch.load(file, weights_only=False)
+    del content["network_weights"]["second_relu"]
+    torch.save(content, file)
+    (ours,) = import_model(folder, results=tmp_path / "ours")
+    with pytest.warns(UserWarning, match="second ReLU in each block"):
+        assert torch.equal(logits(ours), logits(folder))
+
+
 def test_a_model_of_the_same_name_is_kept_unless_replaced(models, tmp_path, capsys):
     models.write()
     archive = models.export(tmp_path / "model.zip")

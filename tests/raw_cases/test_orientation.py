@@ -144,5 +144,5 @@ def test_the_score_is_that_of_comparing_every_pair(kind):
         for x in range(8)
         if not mask[1, y, x] and min(abs(y - a) + abs(x - b) for _, a, b in np.argwhere(mask)) <= 2
     ]
-    pairs = [(one > other) + 0.5 * (one == other) for one in inside for other in outside]
+    pairs = [(value > other) + 0.5 * (value == other) for value in inside for other in outside]
     assert separation(image, mask) == pytest.approx(np.mean(pairs), abs=1e-12)

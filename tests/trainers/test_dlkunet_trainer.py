@@ -43,7 +43,7 @@ class TestDLKUNetLTrainer(TrainerContract):
             former.load_state_dict(weights[0])
         image = torch.randn(1, 2, 32, 32, generator=torch.Generator().manual_seed(1))
         expected = torch.stack(
-            [predicted(one, [one.state_dict()], plans, image) for one in (former, present)]
+            [predicted(network, [network.state_dict()], plans, image) for network in (former, present)]
         )
         assert not torch.allclose(*expected, rtol=0.1, atol=0.1)
         with pytest.warns(UserWarning, match="DLKUNet"):

@@ -207,8 +207,8 @@ def test_focusing_keeps_the_encoder_and_the_outputs_of_the_plan(plans, configura
     expected, found = stock(image), network(image)
     if not deep_supervision:
         expected, found = [expected], [found]
-    assert [one.shape for one in found] == [one.shape for one in expected]
-    sum(one.square().mean() for one in found).backward()
+    assert [output.shape for output in found] == [output.shape for output in expected]
+    sum(output.square().mean() for output in found).backward()
     idle = [name for name, value in network.named_parameters() if value.grad is None]
     assert not idle
 
@@ -250,8 +250,8 @@ def test_the_isb_loss_is_added_to_nnunets_own(tmp_path, monkeypatch, deep_superv
     finest = target[0] if deep_supervision else target
     generator = torch.Generator().manual_seed(0)
     outputs = [
-        torch.randn(2, 3, *one.shape[2:], generator=generator)
-        for one in (target if deep_supervision else [target])
+        torch.randn(2, 3, *part.shape[2:], generator=generator)
+        for part in (target if deep_supervision else [target])
     ]
     logits = outputs if deep_supervision else outputs[0]
     spacing = with_isb.configuration_manager.spacing

@@ -153,7 +153,9 @@ class TestPancreasTumorCascadeTrainer(CascadeContract):
         continued = self.make("2d")
         continued.load_checkpoint(str(file))
         continued.run_training()
-        phases = [one for log in Path(trainer.output_folder).glob("training_log*") for one in told_in(log)]
+        phases = [
+            phase for log in Path(trainer.output_folder).glob("training_log*") for phase in told_in(log)
+        ]
         assert sorted(phases) == (["J", "J", "S"] if former else ["I", "J", "S"])
         again = self.make("2d")
         again.load_checkpoint(str(file))
@@ -220,5 +222,5 @@ def test_ablations_leave_out_one_part_more_each():
     options = [
         getattr(trainers, f"PancreasTumorCascade{name}Trainer").network_options for name in (*NAMES, "")
     ]
-    assert [len(one) for one in options] == [4, 3, 2, 1, 0]
+    assert [len(option) for option in options] == [4, 3, 2, 1, 0]
     assert all(fewer.items() <= more.items() for more, fewer in pairwise(options))
