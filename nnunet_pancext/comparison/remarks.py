@@ -34,7 +34,7 @@ def statistics_remarks(
     remarks += _few_patients(tested)
     if num_folds is not None and len(folds) < num_folds:
         remarks.append(
-            f"{len(folds)} of {num_folds} folds are compared ({', '.join(map(str, folds))}): "
+            f"{len(folds)} of {num_folds} folds compared ({', '.join(map(str, folds))}): "
             "this is not the whole cross-validation."
         )
     remarks += _unpaired(tested, reference=reference, cases=len(scored.cases))

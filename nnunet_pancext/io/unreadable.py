@@ -50,7 +50,7 @@ SIGNATURES = (
     (0, b"/annex/objects/", "is a git-annex pointer, not the file", "Fetch the file: git annex get."),
     (0, b"\x00\x05\x16\x07", "holds macOS attributes (AppleDouble), not the file", "Use the file without ._"),
 )
-LOOK_INSIDE = "Open it in a text editor to see why, and download the image again, logged in if need be."
+LOOK_INSIDE = "Open it in a text editor to see why, and download the file again, logged in if need be."
 TEXTS = (  # ignoring case and blanks at the start
     (b"<!doctype html", "is a web page, such as a login page or an error message", LOOK_INSIDE),
     (b"<html", "is a web page, such as a login page or an error message", LOOK_INSIDE),

@@ -21,6 +21,7 @@ from nnunet_pancext.checkpoints.torch_archive import BAD_ZIP, ENCRYPTED, LOCAL_H
 from nnunet_pancext.io.bounded_file import BoundedFile
 from nnunet_pancext.io.console_text import printable
 from nnunet_pancext.io.disk import require_free_space, write_errors_as_pancext
+from nnunet_pancext.io.unreadable import HEADER_BYTES, UnreadableImage, refuse_other_kinds
 
 MOST_MEMBERS = 100_000
 MOST_NAME, MOST_PART_BYTES = 1000, 200  # file systems allow parts of 255, and temporary names are longer
@@ -131,6 +132,12 @@ def _extract(archive: Path, folder: Path, *, option: str) -> Iterator[str]:
                         raise zipfile.BadZipFile(f"{info.filename} is cut short")
             yield from unknown
     except (*BAD_ZIP, zlib.error) as error:
+        with archive.open("rb") as file:
+            start = file.read(HEADER_BYTES)
+        try:
+            refuse_other_kinds(start, ending="zip")
+        except UnreadableImage as kind:
+            raise UnsafeFile(f"{archive} {kind}. {kind.remedy}") from error
         raise UnsafeFile(
             f"{archive} is damaged: {error or type(error).__name__}. Download it again and compare its size "
             "or checksum with the publisher's."

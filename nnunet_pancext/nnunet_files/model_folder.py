@@ -81,9 +81,10 @@ class Fold:
         trainer, plans, configuration = self.folder.parent.name.split(SEPARATOR)
         option = "--val" if (self.folder / FINAL).is_file() else "--c" if self.checkpoint else ""
         dataset = self.folder.parents[1].name
-        command = f"nnUNetv2_train {dataset} {configuration} {self.name} -tr {trainer} -p {plans} {option}"
+        command = f"nnUNetv2_train {dataset} {configuration} {self.name} -tr {trainer} -p {plans}"
+        options = [option, "-device cpu" if self.device == "cpu" else ""]
         what = "Complete it" if option else "It has no checkpoint, so train it from the start"
-        return f"{what}: {command.rstrip()}"
+        return " ".join([f"{what}: {command}", *filter(None, options)])
 
     @property
     def device(self) -> str:

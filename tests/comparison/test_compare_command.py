@@ -94,11 +94,11 @@ def test_reference_folds_metrics_and_strata_are_the_users(trained, tmp_path, cap
     chosen = ["--reference", OURS, "--folds", "1", "--metrics", "iou", "--strata", "pancreas=0.5,0.9mL"]
     assert compare(tmp_path / "out", *chosen) == 0
     printed = capsys.readouterr().out
-    assert f"4 cases, folds 1\nreference {OURS}" in printed
+    assert f"4 cases, fold 1\nreference {OURS}" in printed
     assert "tumour: IoU" in printed
     assert "tumour: Dice" not in printed
     assert "With 4 patients the smallest p" in printed
-    assert "1 of 2 folds are compared (1)" in printed
+    assert "1 of 2 folds compared (1)" in printed
     rows = rows_of(tmp_path / "out" / "statistics.csv")
     assert {row["reference"] for row in rows} == {"", OURS}
     assert {row["size"] for row in rows_of(tmp_path / "out" / "strata.csv")} == {

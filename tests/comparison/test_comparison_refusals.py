@@ -134,10 +134,10 @@ def test_invalid_folds(trained, folds, message):
 @pytest.mark.parametrize(
     ("checkpoints", "advice"),
     [
-        ([], "It has no checkpoint, so train it from the start: {}"),
-        (["best"], "Complete it: {} --c"),
-        (["latest", "best"], "Complete it: {} --c"),
-        (["best", "final"], "Complete it: {} --val"),
+        ([], "It has no checkpoint, so train it from the start: {} -device cpu"),
+        (["best"], "Complete it: {} --c -device cpu"),
+        (["latest", "best"], "Complete it: {} --c -device cpu"),
+        (["best", "final"], "Complete it: {} --val -device cpu"),
     ],
 )
 def test_a_fold_without_validation(trained, checkpoints, advice):

@@ -201,7 +201,7 @@ def test_six_patients_can_in_one_test_but_not_in_two():
 
 
 def test_missing_folds_shared_patients_and_infinite_distances_are_reported():
-    assert "1 of 5 folds are compared (0)" in remarks_of(20, num_folds=5)[0]
+    assert "1 of 5 folds compared (0)" in remarks_of(20, num_folds=5)[0]
     shared = remarks_of(20, patients=[f"p{index // 2}" for index in range(20)])
     assert "20 cases are of 10 patients" in shared[0]
     infinite = remarks_of(20, hd95_mm=[INF] * 2 + [1.0] * 18)

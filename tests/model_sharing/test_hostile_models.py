@@ -430,7 +430,11 @@ def test_a_download_that_was_cut(genuine, tmp_path, refusal, part):
 
 
 def test_other_files(tmp_path, refusal):
-    (tmp_path / "model.zip").write_text("<html>404</html>")
+    (tmp_path / "page.zip").write_text("<html>404</html>")
+    assert "page.zip is a web page, such as a login page or an error message" in refusal(
+        tmp_path / "page.zip"
+    )
+    (tmp_path / "model.zip").write_text("404")
     assert "is damaged: File is not a zip file" in refusal(tmp_path / "model.zip")
     assert "does not exist" in refusal(tmp_path / "none.zip")
     (tmp_path / "empty").mkdir()

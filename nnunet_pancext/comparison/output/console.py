@@ -29,10 +29,11 @@ MEANING = (
 def format_comparison(comparison: Comparison) -> str:
     """Return aligned tables: one for each label and metric, worst cases, costs, and remarks."""
     scored = comparison.scored
-    folds = ", ".join(map(str, comparison.folds))
+    word = "fold" if len(comparison.folds) == 1 else "folds"
+    folds = f"{word} {', '.join(map(str, comparison.folds))}"
     costs = [["", *COST_HEADINGS], *([cost.model, *cost_cells(cost)] for cost in comparison.costs)]
     parts = [
-        f"{comparison.dataset}, {comparison.setting}, {len(scored.cases)} cases, folds {folds}\n"
+        f"{comparison.dataset}, {comparison.setting}, {len(scored.cases)} cases, {folds}\n"
         f"reference {comparison.reference}",
         *(
             f"{label}: {METRICS[metric].title}\n{_metric_table(comparison, label, metric)}"

@@ -83,10 +83,11 @@ def means_table(comparison: Comparison, label: str) -> str:
             mean = f"\\textbf{{{mean}}}"
         return Latex(mean + MARK if row.difference and row.difference.is_significant else mean)
 
+    word = "fold" if len(comparison.folds) == 1 else "folds"
     return _table(
         comparison,
         f"{comparison.dataset}, {comparison.setting}: {label}. Mean ± SD, cross-validation over "
-        f"{len(comparison.scored.cases)} cases, folds {', '.join(map(str, comparison.folds))}. "
+        f"{len(comparison.scored.cases)} cases, {word} {', '.join(map(str, comparison.folds))}. "
         f"*: p < {ALPHA:g} against {comparison.reference}, Wilcoxon signed-rank test with Holm's correction.",
         headings=["trainer", *_titles(comparison)],
         rows=[
