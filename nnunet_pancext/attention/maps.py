@@ -21,7 +21,7 @@ def trainers_with_maps() -> str:
         if trainer.attention and "paper" in vars(trainer):
             trainers.setdefault(trainer.attention, []).append(name)
     kinds = (f"{kind} of {', '.join(names)}" for kind, names in trainers.items())
-    return f"Maps are written of the {'; of the '.join(kinds)}; and of their ablations'."
+    return f"Maps exist for the {'; the '.join(kinds)}; and for their ablations."
 
 
 class PatchMaps(nn.Module):

@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=int,
         nargs=3,
         metavar=("Z", "Y", "X"),
-        help="query voxel of a non-local block, also the centre of figures: slice (0 in 2D), row, column",
+        help="query voxel (non-local blocks need it) and centre of figures: slice (0 in 2D), row, column",
     )
     parser.add_argument("-f", "--fold", default="0", metavar="FOLD", help="0 to 4 or all (default: 0)")
     checkpoint = "checkpoint_final.pth"

@@ -28,7 +28,7 @@ def fractional(values: np.ndarray) -> np.ndarray:
 def listed(numbers: Sequence[float] | np.ndarray, *, most: int = 8) -> str:
     """Return the first `most` numbers as text, and the count of the others.
 
-    Fractions have all digits that single precision tells apart: 0.99999994, not 1.
+    Fractions have all digits of single precision: 0.99999994, not 1.
     """
     more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
     return ", ".join(map(_shown, numbers[:most])) + more

@@ -304,7 +304,7 @@ def test_networks_that_localize_write_the_maps_of_their_localization(train, imag
 def test_models_that_have_no_attention_are_refused(train, image, tmp_path, capsys):
     assert attend(train("DLKUNetSTrainer", "2d"), image, "-o", tmp_path / "maps") == 1
     error = capsys.readouterr().err
-    assert "There are no attention maps of DLKUNet. Maps are written of" in error
+    assert "There are no attention maps of DLKUNet. Maps exist for" in error
     assert "AttentionUNetTrainer" in error
     assert "PancreasTumorCascadeTrainer" in error
 

@@ -117,7 +117,7 @@ def test_a_network_without_attention_is_reported_before_anything_is_scored(
     monkeypatch.setattr(SegResNetNLTrainer, "network_options", {"num_non_local_blocks": 0, "init_filters": 8})
     folder = trained(SegResNetNLTrainer)
     page = report(folder, tmp_path, "--attention")
-    sentence = "There are no attention maps of the network of SegResNetNLTrainer. Maps are written of"
+    sentence = "There are no attention maps of the network of SegResNetNLTrainer. Maps exist for"
     assert sentence in page
     assert sentence in capsys.readouterr().err
 
