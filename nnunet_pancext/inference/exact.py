@@ -1,0 +1,46 @@
+"""`exact`: the whole image by nnU-Net's own path, bit for bit."""
+
+from time import monotonic
+
+import torch
+
+from nnunet_pancext.inference.logits import Logits, Passes, Region, Request
+from nnunet_pancext.inference.prepared_image import PreparedImage
+from nnunet_pancext.inference.trained_folds import TrainedFolds, limit_threads
+from nnunet_pancext.inference.windows import count_windows
+
+
+@torch.inference_mode()
+def predict_exact(folds: TrainedFolds, image: PreparedImage, request: Request) -> Logits:
+    """Return the logits of the whole image, as nnUNetPredictor.predict_logits_from_preprocessed_data.
+
+    That function loads each fold's weights into one network; here each fold has its own.
+    """
+    windows = count_windows(folds, image.data.shape[1:])
+    forwards = windows * folds.forwards_per_window
+    request.announce("the whole image", forwards)
+    started, threads = monotonic(), limit_threads()
+    total: torch.Tensor | None = None
+    per_fold = []
+    try:
+        for network in folds.networks:
+            folds.predictor.network = network
+            logits = folds.predictor.predict_sliding_window_return_logits(image.data).to("cpu")
+            if request.per_fold:
+                per_fold.append(logits.clone())
+            total = logits if total is None else total.add_(logits)
+        assert total is not None
+        if len(folds.networks) > 1:
+            total /= len(folds.networks)
+    finally:
+        torch.set_num_threads(threads)
+    depth, height, width = image.data.shape[1:]
+    passes = Passes(
+        windows=windows,
+        forwards=forwards,
+        whole_image_windows=windows,
+        whole_image_forwards=forwards,
+        seconds={"full pass": monotonic() - started},
+    )
+    whole = Region((slice(0, depth), slice(0, height), slice(0, width)), total, tuple(per_fold))
+    return Logits((depth, height, width), (whole,), passes, is_whole=True)

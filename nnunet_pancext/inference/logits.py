@@ -1,0 +1,72 @@
+"""What a way of prediction returns: logits where they were computed, and what was run for them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+Box = tuple[slice, slice, slice]
+"""A part of a preprocessed image (slice, row, column), with start and stop."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Logits (heads, *box) inside a box of the preprocessed image, averaged over folds.
+
+    Voxels that no window was run for have the logits of background. `per_fold` holds the logits of each
+    fold, where they were asked for.
+    """
+
+    box: Box
+    logits: torch.Tensor
+    per_fold: tuple[torch.Tensor, ...] = ()
+
+
+@dataclass
+class Passes:
+    """How many windows and forward passes a prediction took, and why.
+
+    A window counts once, however many folds and mirrorings it has; `forwards` counts each. `whole_image` are
+    the figures of nnU-Net's own prediction.
+    """
+
+    windows: int = 0  # of the full pass
+    coarse_windows: int = 0
+    forwards: int = 0  # of both passes
+    whole_image_windows: int = 0
+    whole_image_forwards: int = 0
+    growths: int = 0  # rounds of further windows, because the foreground reached the edge of those run
+    fallback: str = ""  # why the whole image was run after all
+    seconds: dict[str, float] = field(default_factory=dict)  # by step: coarse pass, full pass
+
+    @property
+    def windows_left_out(self) -> int:
+        return self.whole_image_windows - self.windows
+
+
+@dataclass(frozen=True)
+class Logits:
+    """All regions of one preprocessed image of `shape`; everything outside of them is background.
+
+    `is_whole` where nnU-Net's own path gave one region over the whole image.
+    """
+
+    shape: tuple[int, int, int]
+    regions: tuple[Region, ...]
+    passes: Passes
+    is_whole: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compute.
+
+    Args:
+        per_fold: keep the logits of each fold too.
+        plausible_ml: smallest and largest volume of the foreground that is believed; None if unknown.
+        announce: called before a long pass with a sentence about what is run, and its forward passes.
+    """
+
+    per_fold: bool = False
+    plausible_ml: tuple[float, float] | None = None
+    announce: Callable[[str, int], None] = lambda text, forwards: None

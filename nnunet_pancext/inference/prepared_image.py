@@ -1,0 +1,54 @@
+"""An image preprocessed for a network, as nnU-Net does before a prediction."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
+from numpy.typing import NDArray
+
+from nnunet_pancext.inference.trained_folds import TrainedFolds
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """Data (channels, *spatial) in single precision, and nnU-Net's record of the preprocessing.
+
+    After a previous stage of nnU-Net's cascade the last `num_previous` channels are its label map, one-hot.
+    """
+
+    data: torch.Tensor
+    properties: dict[str, Any]
+    num_previous: int = 0
+
+
+def prepare(
+    folds: TrainedFolds,
+    voxels: NDArray[np.float32],
+    properties: Mapping[str, Any],
+    *,
+    previous: NDArray[np.integer] | None = None,
+) -> PreparedImage:
+    """Preprocess voxels (channel, slice, row, column), read by nnU-Net's reader with their `properties`.
+
+    `previous` is the label map (slice, row, column) of the previous stage, on the same grid.
+    """
+    preprocessor = folds.configuration.preprocessor_class(verbose=False)
+    label_map = None if previous is None else previous[None].astype(np.float32)
+    data, label_map, kept = preprocessor.run_case_npy(
+        voxels,
+        label_map,
+        copy.deepcopy(dict(properties)),
+        folds.plans,
+        folds.configuration,
+        folds.dataset.content,
+    )
+    one_hot = 0
+    if previous is not None:
+        stacked = convert_labelmap_to_one_hot(label_map[0], folds.labels.foreground_labels, data.dtype)
+        data, one_hot = np.vstack((data, stacked)), len(stacked)
+    tensor = torch.from_numpy(data).to(dtype=torch.float32, memory_format=torch.contiguous_format)
+    return PreparedImage(tensor, kept, one_hot)
