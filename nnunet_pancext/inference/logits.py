@@ -63,10 +63,13 @@ class Request:
 
     Args:
         per_fold: keep the logits of each fold too.
+        whole_regions: return all logits that were computed, for probabilities, not only those around the
+            foreground.
         plausible_ml: smallest and largest volume of the foreground that is believed; None if unknown.
         announce: called before a long pass with a sentence about what is run, and its forward passes.
     """
 
     per_fold: bool = False
+    whole_regions: bool = False
     plausible_ml: tuple[float, float] | None = None
     announce: Callable[[str, int], None] = lambda text, forwards: None
