@@ -60,7 +60,7 @@ class Measures:
     lesions_left_out: int = 0
 
     def document(self) -> dict[str, Any]:
-        """Return the part of CASE.json; volumes to a millionth of 1 mL, lengths to 0.01 mm, others to 1e-4."""
+        """Return the part of CASE.json; volumes to 1e-6 mL, lengths to 0.01 mm, others to 1e-4."""
         return {
             "volumes_ml": {name: _rounded(volume, 6) for name, volume in self.volumes_ml.items()},
             "lesions": [_lesion_document(lesion) for lesion in self.lesions],
