@@ -84,7 +84,7 @@ def measure(
     others counted. `entropy` is a map of the label map's shape.
     """
     space = _Space.of(geometry)
-    voxels_of = _count_values(label_map, highest=max(targets.values))
+    voxels_of = count_values(label_map, highest=max(targets.values))
     volumes_ml = {
         name: space.volume_ml(sum(int(voxels_of[value]) for value in targets.regions[name]))
         for name in targets.declared
@@ -100,6 +100,14 @@ def measure(
     lesions.sort(key=lambda lesion: -lesion.voxels)  # stable: equal ones in the order of their labels
     kept = tuple(lesions[:most_lesions])
     return Measures(volumes_ml=volumes_ml, lesions=kept, lesions_left_out=found - len(kept))
+
+
+def count_values(label_map: NDArray[np.generic], *, highest: int) -> NDArray[np.intp]:
+    """Return how many voxels have each value from 0 to `highest`, slice by slice to save memory."""
+    counts = np.zeros(highest + 1, dtype=np.intp)
+    for part in label_map:
+        counts += np.bincount(part.ravel().astype(np.intp, copy=False), minlength=highest + 1)[: highest + 1]
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,14 +141,6 @@ class _Space:
         if not (self.has_spacing and self.has_thickness):
             return None
         return voxels * float(abs(np.linalg.det(self.steps_mm))) / MM3_PER_ML
-
-
-def _count_values(label_map: NDArray[np.integer], *, highest: int) -> NDArray[np.intp]:
-    """Return how many voxels have each value from 0 to `highest`; slice by slice, to save memory."""
-    counts = np.zeros(highest + 1, dtype=np.intp)
-    for part in label_map:
-        counts += np.bincount(part.ravel(), minlength=highest + 1)[: highest + 1]
-    return counts
 
 
 def _components(

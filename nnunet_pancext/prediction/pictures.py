@@ -26,6 +26,7 @@ from nnunet_pancext.figures.panel import (
     planes_of,
 )
 from nnunet_pancext.io.label_maps import is_flat, read_label_map, read_volume
+from nnunet_pancext.prediction.measures import count_values
 
 PIXELS_PER_INCH = 120
 WIDTH_IN, MOST_HEIGHT_IN, GAP_IN, TITLE_IN = 9.0, 4.2, 0.12, 0.28
@@ -43,7 +44,7 @@ Labels = Mapping[str, Sequence[int]]
 class DisplayedCase:
     """An image and its predicted label map (slice, row, column), turned as they are displayed.
 
-    `stored` is the label map as in its file, `turned` as displayed.
+    `stored` is the label map as in its file, `turned` as displayed; `counts` are its voxels by value.
     """
 
     image: sitk.Image
@@ -53,6 +54,7 @@ class DisplayedCase:
     label_map: NDArray[np.generic]
     spacing_mm: tuple[float, float, float]
     window: tuple[float, float]
+    counts: NDArray[np.intp]
 
     @property
     def planes(self) -> tuple[Plane, ...]:
@@ -63,6 +65,10 @@ class DisplayedCase:
         """The field of the whole image."""
         sides_mm = zip(self.voxels.shape, self.spacing_mm, strict=True)
         return tuple((0.0, count * step_mm) for count, step_mm in sides_mm)
+
+    def count(self, values: Sequence[int]) -> int:
+        """Return how many voxels have one of the values."""
+        return sum(int(self.counts[value]) for value in values if value < len(self.counts))
 
     def displayed(self, voxel: Sequence[int]) -> Voxel:
         """Return where a voxel (slice, row, column) of the file's array is displayed."""
@@ -85,25 +91,22 @@ def read_case(image: Path | sitk.Image, label_map: Path, *, is_ct: bool) -> Disp
         label_map=labels,
         spacing_mm=spacing_mm,
         window=ABDOMEN_HU if is_ct else brightness_range(voxels),
+        counts=count_values(labels, highest=int(labels.max())),
     )
 
 
-def largest_structure(label_map: NDArray[np.generic], labels: Labels) -> tuple[str, Voxel]:
+def largest_structure(case: DisplayedCase, labels: Labels) -> tuple[str, Voxel]:
     """Return the label with most voxels, and its voxel nearest to its centre.
 
     Of an empty label map it is no label, and the centre of the image.
     """
-    values, counts = np.unique(label_map, return_counts=True)
-    voxels_of = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    sizes = {name: sum(voxels_of.get(value, 0) for value in several) for name, several in labels.items()}
-    largest = max(sizes, key=lambda name: sizes[name])
-    if sizes[largest] == 0:
-        return "", central_voxel(np.zeros(label_map.shape, dtype=bool))
-    mask = np.isin(label_map, labels[largest])
-    box = ndimage.find_objects(mask.view(np.uint8))[0]
-    first, second, third = (
-        index + part.start for index, part in zip(central_voxel(mask[box]), box, strict=True)
-    )
+    largest = max(labels, key=lambda name: case.count(labels[name]))
+    mask = np.isin(case.label_map, labels[largest])
+    box = ndimage.find_objects(mask.view(np.uint8), max_label=1)[0]
+    if box is None:
+        return "", central_voxel(mask)
+    inside = zip(central_voxel(mask[box]), box, strict=True)
+    first, second, third = (index + part.start for index, part in inside)
     return largest, (first, second, third)
 
 

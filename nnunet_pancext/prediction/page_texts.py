@@ -1,0 +1,173 @@
+"""What the page about predictions says of a case's record: facts, lesions and table rows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.pages.numbers import UNDEFINED, volume_text
+from nnunet_pancext.pages.page import Cell
+
+Record = Mapping[str, Any]
+"""The content of a CASE.json."""
+
+EXACT = "exact"  # the speed that is nnU-Net's own prediction
+NOT_MEASURED = "not measured for this model"
+MOST_VOLUMES = 8  # columns of the table over all cases
+DIRECTIONS = (("L", "R"), ("P", "A"), ("S", "I"))  # above and below zero
+MB_PER_GB = 1000
+
+
+def is_measured(records: Sequence[Record]) -> bool:
+    """Whether the images have the thickness and spacing that volumes need."""
+    return any(volume is not None for record in records for volume in record["volumes_ml"].values())
+
+
+def found_lesions(record: Record) -> int:
+    """Return the number of lesions, listed or not."""
+    return len(record["lesions"]) + int(record.get("lesions_left_out", 0))
+
+
+def case_table(records: Sequence[Record], links: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
+    """Return headings and rows of the table over all cases; `links` lead to their cards."""
+    in_ml = is_measured(records)
+    names = list(records[0]["volumes_ml"])[:MOST_VOLUMES] if records and in_ml else []
+    headings = ["case", *(f"{name}, mL" for name in names), "lesions"]
+    headings += ["largest lesion, mL"] if in_ml else []
+    headings += ["its diameter, mm", "windows run", "windows left out", "time", "whole image, because"]
+    rows = []
+    for record, link in zip(records, links, strict=True):
+        largest = record["lesions"][0] if record["lesions"] else {}
+        windows = record["windows"]
+        seconds = record["seconds"].get("total")
+        row = [Cell(text=shown_name(record["case"]), link=link)]
+        row += [_number(record["volumes_ml"].get(name), volume_text) for name in names]
+        row.append(_number(found_lesions(record), str))
+        row += [_number(largest.get("volume_ml"), volume_text)] if in_ml else []
+        row.append(_number(largest.get("longest_axial_diameter_mm"), "{:.1f}".format))
+        row += [_number(windows[name], str) for name in ("run", "left_out")]
+        row += [_number(seconds, duration_text), Cell(text=record.get("fallback") or "")]
+        rows.append(row)
+    return headings, rows
+
+
+def volume_facts(record: Record) -> list[tuple[str, str]]:
+    """Return the volume of each label as text."""
+    return [
+        (name, f"{volume_text(volume)} mL")
+        for name, volume in record["volumes_ml"].items()
+        if volume is not None
+    ]
+
+
+def lesion_table(record: Record, *, most: int) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows of the `most` largest lesions; columns that hold nothing are left out."""
+    lesions = record["lesions"][:most]
+    columns = {
+        "volume, mL": [_text(lesion["volume_ml"], volume_text) for lesion in lesions],
+        "voxels": [str(lesion["voxels"]) for lesion in lesions],
+        "longest axial diameter, mm": [
+            _text(lesion["longest_axial_diameter_mm"], "{:.1f}".format) for lesion in lesions
+        ],
+        "centre, mm": [place_text(lesion["centre_mm"]) for lesion in lesions],
+        "peak probability": [_text(lesion["peak_probability"], "{:.2f}".format) for lesion in lesions],
+        "mean probability": [_text(lesion["mean_probability"], "{:.2f}".format) for lesion in lesions],
+        "mean entropy": [_text(lesion["mean_entropy"], "{:.2f}".format) for lesion in lesions],
+    }
+    kept = {name: texts for name, texts in columns.items() if set(texts) != {UNDEFINED}}
+    headings = ["lesion", "label", *kept]
+    rows = [
+        [str(number), lesion["label"], *(texts[number - 1] for texts in kept.values())]
+        for number, lesion in enumerate(lesions, 1)
+    ]
+    return headings, rows
+
+
+def place_text(centre_mm: Sequence[float] | None) -> str:
+    """Return a place in the patient, as in L 12 P 40 S 103; without directions in a 2D image."""
+    if centre_mm is None:
+        return UNDEFINED
+    if len(centre_mm) < len(DIRECTIONS):
+        return " x ".join(f"{place:.0f}" for place in centre_mm)
+    letters = (pair[0] if place >= 0 else pair[1] for place, pair in zip(centre_mm, DIRECTIONS, strict=True))
+    return " ".join(f"{letter} {abs(place):.0f}" for letter, place in zip(letters, centre_mm, strict=True))
+
+
+def run_facts(record: Record) -> list[tuple[str, str]]:
+    """Return what was run and left out, how long it took, and what the speed changes."""
+    seconds = dict(record["seconds"])
+    total = seconds.pop("total", None)
+    steps = ", ".join(f"{step} {duration_text(spent)}" for step, spent in seconds.items() if spent)
+    stages = record.get("stages") or []
+    growths, memory_mb = record.get("growths"), record.get("peak_memory_mb")
+    facts = [("speed", record.get("speed", "")), ("windows", windows_text(record["windows"]))]
+    if len(stages) > 1:
+        facts += [(stage["configuration"], windows_text(stage["windows"])) for stage in stages]
+    if record.get("fallback"):
+        facts.append(("whole image", f"run, because {record['fallback']}"))
+    if growths:
+        rounds = "a round" if growths == 1 else f"{growths} rounds"
+        facts.append(("growth", f"{rounds} of further windows, where the foreground reached those run"))
+    if total is not None:
+        facts.append(("time", duration_text(total) + (f" ({steps})" if steps else "")))
+    if memory_mb:
+        facts.append(("peak memory", f"{memory_mb / MB_PER_GB:.1f} GB"))
+    change = "none" if record.get("speed") == EXACT else self_test_text(record.get("self_test"))
+    facts.append(("change of Dice", change))
+    return [(name, text) for name, text in facts if text]
+
+
+def windows_text(windows: Mapping[str, int]) -> str:
+    """Return how many windows were run and left out, and at how many forward passes."""
+    run, left_out, coarse = windows["run"], windows["left_out"], windows.get("coarse", 0)
+    text = f"{run} of {run + left_out} run, {left_out} left out"
+    if coarse:
+        text += f"; {coarse} in the coarse pass"
+    forwards, whole = windows.get("forwards"), windows.get("whole_image_forwards")
+    return text + (f"; {forwards} forward passes, {whole} for the whole image" if forwards and whole else "")
+
+
+def self_test_text(self_test: Any) -> str:
+    """Return what the self-test of the model measured of the speed."""
+    if not isinstance(self_test, Mapping):
+        return NOT_MEASURED
+    numbers = (
+        (name.replace("_", " "), value)
+        for name, value in self_test.items()
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    )
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers
+    )
+
+
+def model_facts(record: Record) -> list[tuple[str, str]]:
+    """Return the networks and versions behind a prediction."""
+    facts = []
+    for model in record.get("model") or []:
+        folds = ", ".join(map(str, model.get("folds") or []))
+        parts = [model.get("trainer"), model.get("plans"), model.get("configuration")]
+        text = ", ".join([*filter(None, parts), *([f"folds {folds}"] if folds else [])])
+        facts.append((shown_name(str(model.get("folder") or "model")), text))
+    versions = record.get("versions") or {}
+    facts += [("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
+    return [(name, text) for name, text in facts if text]
+
+
+def model_title(record: Record) -> str:
+    """Return trainers and configurations, those of an ensemble joined by a plus."""
+    models = record.get("model") or []
+    return " + ".join(
+        ", ".join(filter(None, (model.get("trainer"), model.get("configuration")))) for model in models
+    )
+
+
+def _number(number: float | None, form: Any) -> Cell:
+    if number is None:
+        return Cell(text=UNDEFINED, value=math.nan)
+    return Cell(text=form(number), value=number)
+
+
+def _text(number: float | None, form: Any) -> str:
+    return UNDEFINED if number is None else form(number)
