@@ -1,8 +1,9 @@
 """The card of a predicted case on the page: its pictures, tables and facts, and what is left out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import SimpleITK as sitk
 
@@ -10,6 +11,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.figures.overlay import PREDICTION, line_style
 from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.pages.numbers import volume_text
 from nnunet_pancext.prediction.page_texts import Record, found_lesions, lesion_table, run_facts, volume_facts
 from nnunet_pancext.prediction.pictures import (
     DisplayedCase,
@@ -21,7 +23,7 @@ from nnunet_pancext.prediction.pictures import (
 )
 
 MOST_PICTURES = 300  # browsers cannot open a page with thousands
-MOST_DRAWN, MOST_LISTED = 5, 20  # lesions of a case
+MOST_DRAWN, MOST_LISTED = 5, 10  # lesions of a case, which then fits on a sheet of paper
 MOST_IN_LEGEND = 6  # labels; of more, only those that were found
 
 
@@ -112,8 +114,8 @@ def draw_card(
     largest, centre = largest_structure(case, labels)
     file = folder / f"{card.anchor}.png"
     write_planes(file, case, voxel=centre, field=case.whole, labels=labels)
-    through = largest or "the image"
-    card.whole.append(Picture(file=file, caption=f"The whole image, through the centre of {through}"))
+    through = f", through the centre of {largest or 'the image'}" if len(case.planes) > 1 else ""
+    card.whole.append(Picture(file=file, caption=f"The whole image{through}"))
     card.legend += _legend(case, labels)
     if not largest:
         card.remarks.append("Nothing was found: every voxel is background.")
@@ -121,10 +123,16 @@ def draw_card(
         voxel, file = case.displayed(lesion["voxel"]), folder / f"{card.anchor}-{number}.png"
         around = field_around(case, voxel, targets.regions[lesion["label"]])
         write_planes(file, case, voxel=voxel, field=around, labels=labels)
-        card.lesions.append(Picture(file=file, caption=f"Lesion {number}, {lesion['label']}"))
+        card.lesions.append(Picture(file=file, caption=_lesion_caption(number, lesion)))
     left_out = found_lesions(card.record) - len(card.lesions)
     if left_out:
         card.remarks.append(f"Not drawn: {left_out} {'smaller ' if card.lesions else ''}lesion(s).")
+
+
+def _lesion_caption(number: int, lesion: Mapping[str, Any]) -> str:
+    volume_ml = lesion["volume_ml"]
+    size = "" if volume_ml is None else f", {volume_text(volume_ml)} mL"
+    return f"Lesion {number}, {lesion['label']}{size}"
 
 
 def _is_gone(file: Path | sitk.Image | None) -> bool:

@@ -31,25 +31,31 @@ def found_lesions(record: Record) -> int:
 
 def case_table(records: Sequence[Record], links: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
     """Return headings and rows of the table over all cases; `links` lead to their cards."""
-    in_ml = is_measured(records)
-    names = list(records[0]["volumes_ml"])[:MOST_VOLUMES] if records and in_ml else []
-    headings = ["case", *(f"{name}, mL" for name in names), "lesions"]
-    headings += ["largest lesion, mL"] if in_ml else []
-    headings += ["its diameter, mm", "windows run", "windows left out", "time", "whole image, because"]
-    rows = []
-    for record, link in zip(records, links, strict=True):
-        largest = record["lesions"][0] if record["lesions"] else {}
-        windows = record["windows"]
-        seconds = record["seconds"].get("total")
-        row = [Cell(text=shown_name(record["case"]), link=link)]
-        row += [_number(record["volumes_ml"].get(name), volume_text) for name in names]
-        row.append(_number(found_lesions(record), str))
-        row += [_number(largest.get("volume_ml"), volume_text)] if in_ml else []
-        row.append(_number(largest.get("longest_axial_diameter_mm"), "{:.1f}".format))
-        row += [_number(windows[name], str) for name in ("run", "left_out")]
-        row += [_number(seconds, duration_text), Cell(text=record.get("fallback") or "")]
-        rows.append(row)
-    return headings, rows
+    largest = [record["lesions"][0] if record["lesions"] else {} for record in records]
+    columns: dict[str, list[Cell]] = {
+        "case": [
+            Cell(text=shown_name(record["case"]), link=link)
+            for record, link in zip(records, links, strict=True)
+        ]
+    }
+    if is_measured(records):
+        for name in list(records[0]["volumes_ml"])[:MOST_VOLUMES]:
+            columns[f"{name}, mL"] = [
+                _number(record["volumes_ml"].get(name), volume_text) for record in records
+            ]
+    columns["lesions"] = [_number(found_lesions(record), str) for record in records]
+    for heading, name, form in (
+        ("largest lesion, mL", "volume_ml", volume_text),
+        ("its diameter, mm", "longest_axial_diameter_mm", "{:.1f}".format),
+    ):
+        numbers = [lesion.get(name) for lesion in largest]
+        if any(number is not None for number in numbers):
+            columns[heading] = [_number(number, form) for number in numbers]
+    for heading, name in (("windows run", "run"), ("windows left out", "left_out")):
+        columns[heading] = [_number(record["windows"][name], str) for record in records]
+    columns["time"] = [_number(record["seconds"].get("total"), duration_text) for record in records]
+    columns["whole image run because"] = [Cell(text=record.get("fallback") or "") for record in records]
+    return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
 
 def volume_facts(record: Record) -> list[tuple[str, str]]:
@@ -144,12 +150,13 @@ def self_test_text(self_test: Any) -> str:
 
 def model_facts(record: Record) -> list[tuple[str, str]]:
     """Return the networks and versions behind a prediction."""
+    models = record.get("model") or []
     facts = []
-    for model in record.get("model") or []:
+    for number, model in enumerate(models, 1):
         folds = ", ".join(map(str, model.get("folds") or []))
-        parts = [model.get("trainer"), model.get("plans"), model.get("configuration")]
+        parts = [model.get(part) for part in ("trainer", "plans", "configuration", "checkpoint")]
         text = ", ".join([*filter(None, parts), *([f"folds {folds}"] if folds else [])])
-        facts.append((shown_name(str(model.get("folder") or "model")), text))
+        facts.append(("model" if len(models) == 1 else f"model {number}", text))
     versions = record.get("versions") or {}
     facts += [("versions", ", ".join(f"{name} {version}" for name, version in versions.items()))]
     return [(name, text) for name, text in facts if text]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nnunet_pancext.figures.layout import BACKGROUND, write_figure
-from nnunet_pancext.figures.overlay import PREDICTION, line_style, read_on_grid
+from nnunet_pancext.figures.overlay import PREDICTION, line_style
 from nnunet_pancext.figures.panel import (
     ABDOMEN_HU,
     DISPLAY_ORIENTATION,
@@ -25,7 +25,7 @@ from nnunet_pancext.figures.panel import (
     draw_scale_bar,
     planes_of,
 )
-from nnunet_pancext.io.label_maps import is_flat, read_label_map, read_volume
+from nnunet_pancext.io.label_maps import is_flat, read_label_map, read_volume, require_same_grid
 from nnunet_pancext.prediction.measures import count_values
 
 PIXELS_PER_INCH = 120
@@ -81,7 +81,13 @@ def read_case(image: Path | sitk.Image, label_map: Path, *, is_ct: bool) -> Disp
     """Read an image and its label map; PancextError if one is missing or unreadable, or the grids differ."""
     volume = read_volume(image) if isinstance(image, Path) else image
     stored = read_label_map(label_map)
-    labels = read_on_grid(stored, volume, role="label map")
+    require_same_grid(
+        stored,
+        volume,
+        what=f"The label map {label_map} and the image differ in geometry",
+        remedy="Give the image that it was predicted from.",
+    )
+    labels, _ = display_array(stored)
     voxels, spacing_mm = display_array(volume)
     return DisplayedCase(
         image=volume,
