@@ -12,7 +12,7 @@ from nnunet_pancext.pages.page import Cell
 Record = Mapping[str, Any]
 """The content of a CASE.json."""
 
-EXACT = "exact"  # the speed that is nnU-Net's own prediction
+EXACT, FAST = "exact", "fast"  # nnU-Net's own prediction; windows that are not of its grid
 NOT_MEASURED = "not measured for this model"
 MOST_VOLUMES = 8  # columns of the table over all cases
 DIRECTIONS = (("L", "R"), ("P", "A"), ("S", "I"))  # above and below zero
@@ -107,9 +107,10 @@ def run_facts(record: Record) -> list[tuple[str, str]]:
     steps = ", ".join(f"{step} {duration_text(spent)}" for step, spent in seconds.items() if spent)
     stages = record.get("stages") or []
     growths, memory_mb = record.get("growths"), record.get("peak_memory_mb")
-    facts = [("speed", record.get("speed", "")), ("windows", windows_text(record["windows"]))]
+    speed = record["speed"]
+    facts = [("speed", speed), ("windows", windows_text(record["windows"], speed=speed))]
     if len(stages) > 1:
-        facts += [(stage["configuration"], windows_text(stage["windows"])) for stage in stages]
+        facts += [(stage["configuration"], windows_text(stage["windows"], speed=speed)) for stage in stages]
     if record.get("fallback"):
         facts.append(("whole image", f"run, because {record['fallback']}"))
     if growths:
@@ -119,33 +120,41 @@ def run_facts(record: Record) -> list[tuple[str, str]]:
         facts.append(("time", duration_text(total) + (f" ({steps})" if steps else "")))
     if memory_mb:
         facts.append(("peak memory", f"{memory_mb / MB_PER_GB:.1f} GB"))
-    change = "none" if record.get("speed") == EXACT else self_test_text(record.get("self_test"))
+    change = "none" if speed == EXACT else self_test_text(record.get("self_test"))
     facts.append(("change of Dice", change))
     return [(name, text) for name, text in facts if text]
 
 
-def windows_text(windows: Mapping[str, int]) -> str:
+def windows_text(windows: Mapping[str, int], *, speed: str = "") -> str:
     """Return how many windows were run and left out, and at how many forward passes."""
-    run, left_out, coarse = windows["run"], windows["left_out"], windows.get("coarse", 0)
-    text = f"{run} of {run + left_out} run, {left_out} left out"
+    run, coarse = windows["run"], windows.get("coarse", 0)
+    whole = run + windows["left_out"]
+    if speed == FAST:
+        text = f"{run} of its own run; nnU-Net's prediction has {whole}"
+    else:
+        text = f"{run} of {whole} run, {windows['left_out']} left out"
     if coarse:
         text += f"; {coarse} in the coarse pass"
-    forwards, whole = windows.get("forwards"), windows.get("whole_image_forwards")
-    return text + (f"; {forwards} forward passes, {whole} for the whole image" if forwards and whole else "")
+    forwards, of_whole = windows.get("forwards"), windows.get("whole_image_forwards")
+    if forwards and of_whole:
+        text += f"; {forwards} forward passes, {of_whole} for the whole image"
+    return text
 
 
 def self_test_text(self_test: Any) -> str:
-    """Return what the self-test of the model measured of the speed."""
-    if not isinstance(self_test, Mapping):
+    """Return what the model's self-test measured of the speed, label by label."""
+    labels = self_test.get("labels") if isinstance(self_test, Mapping) else None
+    if not isinstance(labels, Mapping):
         return NOT_MEASURED
-    numbers = (
-        (name.replace("_", " "), value)
-        for name, value in self_test.items()
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool)
-    )
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers
-    )
+    texts = [
+        f"{name} {_signed(figures['dice_change']['mean'])} (largest loss "
+        f"{figures['dice_change']['largest_loss']:.4f})"
+        for name, figures in labels.items()
+    ]
+    shifted = self_test.get("shifted_grid", {}).get("labels", {})
+    noise = [f"{name} {_signed(figures['dice_change']['mean'])}" for name, figures in shifted.items()]
+    text = f"{', '.join(texts)}; mean of {self_test['cases']} validation cases"
+    return text + (f"; nnU-Net's own prediction on a shifted grid: {', '.join(noise)}" if noise else "")
 
 
 def model_facts(record: Record) -> list[tuple[str, str]]:
@@ -174,6 +183,10 @@ def _number(number: float | None, form: Any) -> Cell:
     if number is None:
         return Cell(text=UNDEFINED, value=math.nan)
     return Cell(text=form(number), value=number)
+
+
+def _signed(change: float) -> str:
+    return f"{change:+.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _text(number: float | None, form: Any) -> str:

@@ -243,19 +243,33 @@ def test_places_have_the_patients_directions():
     assert place_text(None) == "–"  # noqa: RUF001
 
 
-def test_the_facts_of_a_run():
-    record = record_of_nothing(
-        growths=2,
-        self_test={"dice_change": -0.0012, "cases": 8},
-        stages=[{"configuration": name, "windows": {"run": 3, "left_out": 1}} for name in ("low", "high")],
-    )
-    facts = dict(run_facts(record))
+WINDOWS = {"run": 12, "left_out": 52, "coarse": 0}
+
+
+def facts_of(**changed):
+    return dict(run_facts({"speed": "balanced", "windows": WINDOWS, "seconds": {}, **changed}))
+
+
+def test_the_facts_of_a_run_of_two_stages():
+    windows = {"run": 3, "left_out": 1}
+    stages = [{"configuration": name, "windows": windows} for name in ("3d_lowres", "3d_cascade_fullres")]
+    facts = facts_of(growths=2, stages=stages)
     assert facts["growth"] == "2 rounds of further windows, where the foreground reached those run"
-    assert facts["change of Dice"] == "dice change -0.0012, cases 8"
-    assert facts["low"] == "3 of 4 run, 1 left out"
-    assert dict(run_facts({**record, "speed": "exact"}))["change of Dice"] == "none"
+    assert facts["3d_lowres"] == "3 of 4 run, 1 left out"
+    assert facts["change of Dice"] == "not measured for this model"
 
 
-def record_of_nothing(**changed):
-    windows = {"run": 1, "left_out": 0, "coarse": 0}
-    return {"speed": "fast", "windows": windows, "seconds": {}, **changed}
+def test_windows_of_fast_are_not_called_nnunets():
+    assert facts_of(speed="fast")["windows"] == "12 of its own run; nnU-Net's prediction has 64"
+
+
+def test_the_change_of_dice_is_that_of_the_self_test():
+    def labels(mean, loss):
+        return {"labels": {"tumour": {"dice_change": {"mean": mean, "sd": None, "largest_loss": loss}}}}
+
+    measured = {"cases": 8, **labels(-0.0012, 0.004), "shifted_grid": labels(0.01, 0.0)}
+    assert facts_of(self_test=measured)["change of Dice"] == (
+        "tumour \N{MINUS SIGN}0.0012 (largest loss 0.0040); mean of 8 validation cases; "
+        "nnU-Net's own prediction on a shifted grid: tumour +0.0100"
+    )
+    assert facts_of(self_test=measured, speed="exact")["change of Dice"] == "none"
