@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.pages.page import write_page
@@ -18,12 +19,14 @@ from nnunet_pancext.prediction.page_texts import (
     case_table,
     found_lesions,
     is_measured,
+    lists_lesions,
     model_facts,
     model_title,
 )
 
 NOTICE = "For research. Not a medical device."
 NO_VOLUMES = "There are no volumes: the images have no thickness or no spacing."
+NO_LESIONS = "No lesions are listed: no label of the model is called one. --lesions names such labels."
 
 
 def write_prediction_page(
@@ -48,6 +51,9 @@ def write_prediction_page(
         is_ct: whether the first channel is in HU.
         failures: cases that could not be predicted, and why.
         jobs: cases drawn at a time.
+
+    Raises:
+        PancextError: the page cannot be written, or `labels` are malformed.
     """
     failures = failures or {}
     targets = read_targets(labels)
@@ -70,20 +76,21 @@ def write_prediction_page(
 
         planned = list(zip(cards, pictures_of_each(records), strict=True))
         for_each(draw, planned, jobs=jobs, title="drawing", show_progress=show_progress)
-        write_page(
-            target,
-            "prediction/page.html",
-            title=_title(records, failures),
-            notes=[NOTICE],
-            notice=NOTICE,
-            counts=_counts(records, failures),
-            failures={shown_name(case): reason for case, reason in failures.items()},
-            headings=headings,
-            rows=rows,
-            remarks=_table_remarks(records),
-            cards=cards,
-            model=model_facts(records[0]) if records else [],
-        )
+        with write_errors_as_pancext(target, option="-o"):
+            write_page(
+                target,
+                "prediction/page.html",
+                title=_title(records, failures),
+                notes=[NOTICE],
+                notice=NOTICE,
+                counts=_counts(records, failures),
+                failures={shown_name(case): reason for case, reason in failures.items()},
+                headings=headings,
+                rows=rows,
+                remarks=_table_remarks(records),
+                cards=cards,
+                model=model_facts(records[0]) if records else [],
+            )
 
 
 def _title(records: Sequence[Record], failures: Mapping[str, str]) -> str:
@@ -97,9 +104,10 @@ def _counts(records: Sequence[Record], failures: Mapping[str, str]) -> list[tupl
     left_out = sum(record["windows"]["left_out"] for record in records)
     windows = left_out + sum(record["windows"]["run"] for record in records)
     seconds = sum(record["seconds"].get("total") or 0 for record in records)
+    with_lesions = sum(found_lesions(record) > 0 for record in records)
     counts = [
         ("cases predicted", str(len(records))),
-        ("with lesions", str(sum(found_lesions(record) > 0 for record in records))),
+        *([("with lesions", str(with_lesions))] if lists_lesions(records) else []),
         ("windows left out", f"{max(0, left_out) / windows:.0%}" if windows else "0%"),
         ("time", duration_text(seconds)),
     ]
@@ -111,4 +119,6 @@ def _table_remarks(records: Sequence[Record]) -> list[str]:
     unlisted = len(records[0]["volumes_ml"]) - MOST_VOLUMES if records else 0
     if unlisted > 0 and not remarks:
         remarks.append(f"Volumes of {unlisted} more label(s) are with each case.")
+    if records and not lists_lesions(records):
+        remarks.append(NO_LESIONS)
     return remarks

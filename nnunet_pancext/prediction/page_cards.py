@@ -107,7 +107,7 @@ def draw_card(
         return
     try:
         case = read_case(image, label_map, is_ct=is_ct)
-    except PancextError as error:
+    except (PancextError, RuntimeError) as error:  # SimpleITK's are RuntimeErrors
         card.remarks.append(f"There is no picture. {_without_folders(str(error), image, label_map)}")
         return
     labels = {name: targets.regions[name] for name in targets.declared}

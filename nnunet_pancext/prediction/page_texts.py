@@ -24,6 +24,11 @@ def is_measured(records: Sequence[Record]) -> bool:
     return any(volume is not None for record in records for volume in record["volumes_ml"].values())
 
 
+def lists_lesions(records: Sequence[Record]) -> bool:
+    """Whether some label was taken for a lesion, as far as the records have the options."""
+    return any(record.get("options", {}).get("lesions", True) for record in records)
+
+
 def found_lesions(record: Record) -> int:
     """Return the number of lesions, listed or not."""
     return len(record["lesions"]) + int(record.get("lesions_left_out", 0))
@@ -43,7 +48,8 @@ def case_table(records: Sequence[Record], links: Sequence[str]) -> tuple[list[st
             columns[f"{name}, mL"] = [
                 _number(record["volumes_ml"].get(name), volume_text) for record in records
             ]
-    columns["lesions"] = [_number(found_lesions(record), str) for record in records]
+    if lists_lesions(records):
+        columns["lesions"] = [_number(found_lesions(record), str) for record in records]
     for heading, name, form in (
         ("largest lesion, mL", "volume_ml", volume_text),
         ("its diameter, mm", "longest_axial_diameter_mm", "{:.1f}".format),

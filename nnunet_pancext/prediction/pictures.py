@@ -169,7 +169,10 @@ def write_planes(target: Path, case: DisplayedCase, *, voxel: Voxel, field: Fiel
             window=case.window,
         )
         cut = plane.cut(case.label_map, voxel)
+        present = set(np.unique(cut).tolist())
         for index, values in enumerate(labels.values()):
+            if present.isdisjoint(values):
+                continue  # most of a hundred labels
             style = line_style(PREDICTION, index)
             draw_contour(axes, np.isin(cut, values), pixel_mm=pixel_mm, linewidth=LINE_WIDTH, **style)
         (top, bottom), (left, right) = plane.sides(field)

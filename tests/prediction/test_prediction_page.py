@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_records import LABELS, MANY_TUMOURS, ORGAN, WITH_TUMOUR, record_of, write_case
 
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.prediction import pictures
 from nnunet_pancext.prediction.page import write_prediction_page
 from nnunet_pancext.prediction.page_cards import pictures_of_each
@@ -224,6 +225,37 @@ def test_a_page_of_failures_alone(tmp_path):
     text = target.read_text(encoding="utf-8")
     assert "<title>Prediction of 1 case</title>" in text
     assert "No case was predicted." in text
+
+
+def test_a_model_without_lesion_labels_has_no_column_of_lesions(browser, tmp_path):
+    target = write_one(tmp_path, ORGAN, options={"lesions": []})
+    with browser.open(target) as shown:
+        headings = shown.run("document.querySelector('.sortable thead').innerText")
+        numbers = shown.run("document.querySelector('main > section').innerText")
+        text = shown.run("document.body.innerText")
+    assert "lesion" not in headings
+    assert "lesion" not in numbers
+    assert "No lesions are listed: no label of the model is called one." in text
+
+
+def test_many_labels_keep_their_volumes_and_legend_short(browser, tmp_path):
+    labels = {"background": 0, **{f"organ {value}": value for value in range(1, 101)}, "tumour": 101}
+    target = write_one(tmp_path, ORGAN * 50, labels=labels)
+    with browser.open(target) as shown:
+        legend = shown.run("document.querySelector('.legend').innerText")
+        headings = shown.run("[...document.querySelectorAll('.sortable thead th')].length")
+        text = shown.run("document.body.innerText")
+    assert legend.split("\n") == ["organ 50"]
+    assert headings == 1 + 8 + 1 + 4  # case, volumes, lesions, what was run
+    assert "Volumes of 93 more label(s) are with each case." in text
+
+
+def test_a_page_that_cannot_be_written_is_an_error_for_users(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PancextError, match=r"cannot write .*page\.html"):
+        write_prediction_page(
+            tmp_path / "file" / "page.html", [], images={}, label_maps={}, labels=LABELS, is_ct=True
+        )
 
 
 def test_pictures_of_whole_images_come_before_those_of_lesions():
