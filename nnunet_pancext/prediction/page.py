@@ -49,7 +49,7 @@ def write_prediction_page(
         label_maps: file of the label map by case.
         labels: those of the model's dataset.json, with regions as lists.
         is_ct: whether the first channel is in HU.
-        failures: cases that could not be predicted, and why.
+        failures: cases that could not be predicted, and why; the page has the first line.
         jobs: cases drawn at a time.
 
     Raises:
@@ -84,7 +84,7 @@ def write_prediction_page(
                 notes=[NOTICE],
                 notice=NOTICE,
                 counts=_counts(records, failures),
-                failures={shown_name(case): reason for case, reason in failures.items()},
+                failures={shown_name(case): reason.split("\n")[0] for case, reason in failures.items()},
                 headings=headings,
                 rows=rows,
                 remarks=_table_remarks(records),

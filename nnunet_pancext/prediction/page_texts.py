@@ -65,12 +65,12 @@ def case_table(records: Sequence[Record], links: Sequence[str]) -> tuple[list[st
 
 
 def volume_facts(record: Record) -> list[tuple[str, str]]:
-    """Return the volume of each label as text."""
-    return [
-        (name, f"{volume_text(volume)} mL")
-        for name, volume in record["volumes_ml"].items()
-        if volume is not None
-    ]
+    """Return the volume of each label as text; of many labels, only those that were found."""
+    volumes = {name: volume for name, volume in record["volumes_ml"].items() if volume is not None}
+    found = {name: volume for name, volume in volumes.items() if volume or len(volumes) <= MOST_VOLUMES}
+    facts = [(name, f"{volume_text(volume)} mL") for name, volume in found.items()]
+    absent = len(volumes) - len(found)
+    return [*facts, ("not found", f"{absent} labels")] if absent else facts
 
 
 def lesion_table(record: Record, *, most: int) -> tuple[list[str], list[list[str]]]:

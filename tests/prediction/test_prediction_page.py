@@ -248,6 +248,7 @@ def test_many_labels_keep_their_volumes_and_legend_short(browser, tmp_path):
     assert legend.split("\n") == ["organ 50"]
     assert headings == 1 + 8 + 1 + 4  # case, volumes, lesions, what was run
     assert "Volumes of 93 more label(s) are with each case." in text
+    assert re.search(r"organ 50\s+61\.4 mL\s+not found\s+100 labels", text)
 
 
 def test_a_page_that_cannot_be_written_is_an_error_for_users(tmp_path):
