@@ -76,9 +76,10 @@ def test_the_mean_is_that_of_the_folds(noise):
     for blur, logits in zip((0, 1), region.per_fold, strict=True):
         alone = folds_of([Threshold(3, heads=3, blur=blur)])
         assert torch.equal(slide(alone, image, slice(0, 2)).region().logits, logits)
-    box = sliding.accumulator.box
-    mean = torch.stack([part.float() for part in sliding.accumulator.logits_of_folds(box)]).mean(0)
-    torch.testing.assert_close(sliding.accumulator.logits(box).float(), mean, rtol=0, atol=0.05)
+    sums, box = sliding.accumulator, sliding.accumulator.box
+    heavy = sums.weights > 0.01  # weights in the windows' corners are too small for half precision
+    mean = torch.stack([part.float() for part in sums.logits_of_folds(box)]).mean(0)
+    torch.testing.assert_close(sums.logits(box).float()[:, heavy], mean[:, heavy], rtol=0, atol=0.05)
 
 
 class Gpu:
