@@ -74,7 +74,7 @@ class LoadedModels:
         progress: Progress,
     ) -> None:
         self.choice, self.progress = choice, progress
-        self._load = {"device": device, "use_mirroring": mirroring, "allow": allow}
+        self.device, self.mirroring, self.allow = device, mirroring, allow
         self._loaded: dict[Any, TrainedFolds] = {}
 
     def load_all(self) -> None:
@@ -85,7 +85,14 @@ class LoadedModels:
     def of(self, model: ChosenModel) -> TrainedFolds:
         """Return the networks of a stage."""
         if model.folder not in self._loaded:
-            folds = TrainedFolds(model.folder, model.folds, checkpoint=model.checkpoint, **self._load)
+            folds = TrainedFolds(
+                model.folder,
+                model.folds,
+                checkpoint=model.checkpoint,
+                device=self.device,
+                use_mirroring=self.mirroring,
+                allow=self.allow,
+            )
             folds.predictor.on_window = self.progress.on_window
             self._loaded[model.folder] = folds
         return self._loaded[model.folder]

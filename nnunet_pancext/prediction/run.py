@@ -20,7 +20,8 @@ from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.prediction import outputs, record
 from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
 from nnunet_pancext.prediction.cases import Case
-from nnunet_pancext.prediction.measures import lesion_labels_of, measure
+from nnunet_pancext.prediction.lesion_names import lesion_labels_of
+from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import CaseImage, CaseReader
@@ -110,7 +111,7 @@ class Prediction:
             )
         self.reader = CaseReader(choice.models[0])
         self.targets = read_targets(self.dataset.labels)
-        self.lesion_labels = lesion_labels_of(self.targets, lesions)
+        self.lesion_labels = lesion_labels_of(self.targets, lesions or None)
         self.models = LoadedModels(
             choice, device=device, mirroring=wanted.mirroring, allow=allow, progress=progress
         )
