@@ -145,7 +145,7 @@ def _run(parsed: argparse.Namespace) -> int:
         predicted = prediction.predict_all(found.cases, warn=warn)
     console.clear_status()
     print(f"written   {parsed.out}")
-    if parsed.report and predicted.records:
+    if parsed.report:
         _report(prediction, predicted, {case.name: case.files[0] for case in found.cases})
     code = 1 if predicted.failures else 0
     if parsed.reference is not None and predicted.records:
@@ -200,6 +200,7 @@ def _choose(parsed: argparse.Namespace) -> "Choice":
 
 def _report(prediction: "Prediction", predicted: "Predicted", images: dict[str, Path]) -> None:
     """Write the page about all cases that are done."""
+    from nnunet_pancext.io.parallel import default_jobs
     from nnunet_pancext.prediction.page import write_prediction_page
 
     records = predicted.records
@@ -209,6 +210,11 @@ def _report(prediction: "Prediction", predicted: "Predicted", images: dict[str, 
         list(records.values()),
         images={case: images[case] for case in records},
         label_maps={case: prediction.out / str(content["label_map"]) for case, content in records.items()},
+        labels=prediction.dataset.labels,
+        is_ct=prediction.dataset.is_ct,
+        failures=predicted.failures,
+        jobs=default_jobs(),
+        show_progress=True,
     )
     print(f"report    {page}")
 
