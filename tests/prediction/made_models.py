@@ -85,6 +85,10 @@ def write_fold(
         manager.get_label_manager(dataset_json).num_segmentation_heads,
         enable_deep_supervision=False,
     )
+    with torch.no_grad():  # so that every head is the largest somewhere
+        head = network.decoder.seg_layers[-1]
+        head.weight -= head.weight.mean(1, keepdim=True)
+        head.bias.zero_()
     path = folder / f"fold_{fold}" / CHECKPOINT
     path.parent.mkdir()
     content = {
