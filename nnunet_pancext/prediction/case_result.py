@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnunet_pancext.inference.exact import predict_exact
-from nnunet_pancext.inference.export import LabelMap, Probabilities, export
+from nnunet_pancext.inference.export import LabelMap, Probabilities, export, probabilities_at
 from nnunet_pancext.inference.logits import Logits, Request
+from nnunet_pancext.inference.predict import Speed, predict_logits
 from nnunet_pancext.inference.prepared_image import PreparedImage, prepare
 from nnunet_pancext.inference.trained_folds import TrainedFolds
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
@@ -28,7 +28,7 @@ ProbabilitiesAt = Callable[[NDArray[np.intp]], NDArray[np.floating]]
 class Wanted:
     """What is computed of each case, and how."""
 
-    speed: str = "balanced"
+    speed: Speed = "balanced"
     mirroring: bool = True
     save_probabilities: bool = False
     per_fold: bool = False
@@ -124,9 +124,12 @@ class StageResult:
 
     def label_map_of_fold(self, index: int) -> LabelMap:
         """Return the label map of one fold alone."""
-        regions = tuple(replace(region, logits=region.per_fold[index]) for region in self.logits.regions)
         with self.seconds.of("export"):
-            return export(self.folds, self.image, replace(self.logits, regions=regions))[0]
+            return export(self.folds, self.image, self.logits, fold=index)[0]
+
+    def probabilities_at(self, voxels: NDArray[np.intp]) -> NDArray[np.floating]:
+        """Return the probabilities (N, heads) at voxels (N, 3) of the image: slice, row, column."""
+        return probabilities_at(self.folds, self.image, self.logits, voxels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,11 +203,12 @@ def predict_image(image: CaseImage, models: LoadedModels, wanted: Wanted, *, sec
         probabilities = first.with_probabilities[1] if wanted.entropy else None
     if choice.postprocessing is not None:
         label_map = _postprocess(label_map, choice)
-    at = (
-        (lambda voxels: probabilities_at(first, voxels))
-        if probabilities is None
-        else (lambda voxels: probabilities[:, voxels[:, 0], voxels[:, 1], voxels[:, 2]].T)
-    )
+
+    def at(voxels: NDArray[np.intp]) -> NDArray[np.floating]:
+        if probabilities is None:
+            return first.probabilities_at(voxels)
+        return probabilities[:, voxels[:, 0], voxels[:, 1], voxels[:, 2]].T
+
     return CaseResult(
         label_map=label_map,
         probabilities=probabilities,
@@ -212,16 +216,6 @@ def predict_image(image: CaseImage, models: LoadedModels, wanted: Wanted, *, sec
         stages=list(stages.values()),
         members=members,
     )
-
-
-def predict_logits(folds: TrainedFolds, image: PreparedImage, *, speed: str, request: Request) -> Logits:
-    """Run the way of this speed."""
-    return predict_exact(folds, image, request)
-
-
-def probabilities_at(stage: StageResult, voxels: NDArray[np.intp]) -> NDArray[np.floating]:
-    """Return the probabilities (N, heads) at voxels (N, 3), each slice, row, column."""
-    return stage.with_probabilities[1][:, voxels[:, 0], voxels[:, 1], voxels[:, 2]].T
 
 
 def plausible_ml(model: ChosenModel) -> tuple[float, float] | None:
