@@ -76,7 +76,12 @@ BAD = {
     "truncated nrrd": ("a.nrrd", lambda path: cut(path, 0.6), r"is not a whole .nrrd file"),
     "truncated mha": ("a.mha", lambda path: cut(path, 0.6), r"is not a whole .mha file"),
     "4D": ("a.nii.gz", of_four_axes, r"holds 3 volumes \(4D\).* Save each channel as an image of its own"),
-    "colour": ("a.nii.gz", in_colour, r"\(colours\), which cannot be used. Save it in grey values"),
+    "colour": (
+        "a.nii.gz",
+        lambda path: changed_header(path, datatype=128, bitpix=24),
+        r"\(colours\), which cannot be used. Save it in grey values",
+    ),
+    "vectors": ("a.nii.gz", in_colour, r"has 5 dimensions, size \(6, 5, 4, 1, 3\). Extract the one 3D image"),
     "colour nrrd": ("a.nrrd", in_colour, r"has 3 values per pixel"),
     "NaN": ("a.nii.gz", lambda path: with_value(path, np.nan), r"has 1 voxels that are NaN .* -1024 HU\)\.$"),
     "infinity": ("a.mha", lambda path: with_value(path, np.inf), r"has 1 voxels that are NaN or infinite"),
@@ -189,7 +194,7 @@ def test_a_wrong_number_of_channels(results, tmp_path, capsys, names, message):
     [
         (
             lambda path: write_image(path, spacing=(1, 1, 1)),
-            r"a: warning: .* has no spacing other than 1 x 1 x 1 mm; the model was trained on images of about",
+            r"a: warning: .* has no spacing other than 1 x 1 x 1 mm; the model was trained on images",
         ),
         (
             lambda path: changed_header(path, qform_code=0, sform_code=0),

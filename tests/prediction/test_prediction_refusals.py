@@ -19,13 +19,12 @@ def refused(tmp_path, image, capsys):
     """Return a function that expects a refusal of these options, and that nothing is written."""
 
     def check(message: str, *words, inputs=(image,), out=tmp_path / "out") -> None:
-        before = sorted(tmp_path.rglob("*"))
+        before = set(tmp_path.rglob("*"))
         assert predict(*inputs, *(() if out is None else ("-o", out)), *words) == 1
         errors = capsys.readouterr().err
         assert re.search(message, errors, re.DOTALL), errors
         assert "Traceback" not in errors
-        left = [path for path in tmp_path.rglob("*") if path not in before]
-        assert {path.name for path in left} <= {"out", "plans.json", "dataset.json"}
+        assert set(tmp_path.rglob("*")) == before
 
     return check
 
