@@ -46,7 +46,7 @@ def contents(out: Path) -> dict[str, str]:
 def test_a_prediction_killed_at_random_moments(tmp_path):
     model = write_model(tmp_path / "results", "2d", folds=("0", "1"))
     for seed, case in enumerate(CASES):
-        write_image(tmp_path / "images" / f"{case}_0000.nii.gz", seed=seed)
+        write_image(tmp_path / "images" / f"{case}_0000.nii.gz", seed=seed, shape=(3, 24, 24))
 
     def start(out: Path) -> multiprocessing.Process:
         started = tmp_path / "started"
