@@ -263,8 +263,8 @@ class Prediction:
         """Refuse results that would replace an image, a file beside it, or the results of another case."""
         if (self.out / "imagesTr").is_dir() or any(self.out.glob("fold_*/checkpoint_*.pth")):
             raise PancextError(
-                f"{self.out} is a raw dataset or a trained model, whose files would be replaced. Give another "
-                "folder with -o."
+                f"{self.out} is a raw dataset or a trained model, whose files would be replaced. Give "
+                "another folder with -o."
             )
         given = {file.resolve(): file for case in cases for file in case.files}
         is_beside_images = self.out.resolve() in {path.parent for path in given}
