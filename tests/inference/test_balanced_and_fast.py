@@ -320,3 +320,11 @@ def test_long_passes_are_announced_with_their_forwards(speed):
     )
     assert announced[0] == ("the coarse pass", logits.passes.coarse_windows)
     assert sum(forwards for _, forwards in announced) == logits.passes.forwards == sum(windows)
+
+
+@pytest.mark.parametrize("speed", WAYS)
+def test_a_plan_with_another_resampling_is_exported_by_nnunet(speed):
+    plans = plans_with("3d_fullres", (8, 16, 16), spacing=(2.5, 0.9, 0.9))
+    plans["configurations"]["3d_fullres"]["resampling_fn_probabilities_kwargs"]["order"] = 3
+    folds = folds_of([Threshold(3, heads=3, blur=0)], plans=plans)
+    assert_as_good(folds, image_of(folds, organ()), speed)
