@@ -161,8 +161,10 @@ def test_work_is_saved_where_there_is_much_to_save(configuration, speed):
 
 
 @pytest.mark.parametrize("speed", WAYS)
-def test_an_image_smaller_than_the_patch(speed):
-    folds = folds_of([Threshold(3, heads=3)], patch=(16, 32, 32))
+@pytest.mark.parametrize("patch", [(16, 32, 32), (32, 32)], ids=len)
+def test_an_image_smaller_than_the_patch(patch, speed):
+    configuration = "2d" if len(patch) == 2 else "3d_fullres"
+    folds = folds_of([Threshold(len(patch), heads=3)], configuration=configuration, patch=patch)
     image = image_of(folds, organ((3, 10, 50), (2, 6, 8), shape=(6, 20, 90)))
     logits, label_map, expected = assert_as_good(folds, image, speed)
     np.testing.assert_array_equal(label_map, expected)
