@@ -43,8 +43,8 @@ def test_the_record_says_what_was_done(model, image, tmp_path):
         assert content["volumes_ml"][name] == pytest.approx(volume, rel=1e-5)
     assert content["lesions"][0]["label"] == "cancer"
     assert content["lesions"][0]["peak_probability"] > 0.33
-    # 9 slices, 2 x 3 windows of 24 x 24 in each of 36 x 40, 2 x 2 mirrorings, 2 folds
-    windows = {"run": 54, "left_out": 0, "coarse": 0, "forwards": 432, "whole_image_forwards": 432}
+    # 7 slices, 2 x 2 windows of 24 x 24 in each of 30 x 34, 2 x 2 mirrorings, 2 folds
+    windows = {"run": 28, "left_out": 0, "coarse": 0, "forwards": 224, "whole_image_forwards": 224}
     assert content["windows"] == windows
     (stage,) = content["stages"]
     assert stage["windows"] == windows
@@ -77,9 +77,9 @@ def test_the_console_names_folds_volumes_and_failures(model, image, tmp_path, ca
     assert predict(image, tmp_path / "gone.nii.gz", "-o", tmp_path / "out", "-m", model) == 1
     printed = capsys.readouterr()
     assert f"model     nnUNetTrainer__nnUNetPlans__2d, folds 0 1 ({CHECKPOINT})\n" in printed.out
-    assert re.search(r"ct \(1 of 2\): the whole image, 432 forward passes\n", printed.out)
+    assert re.search(r"ct \(1 of 2\): the whole image, 224 forward passes\n", printed.out)
     assert re.search(
-        r"ct \(1 of 2\): pancreas [\d.]+ mL, cancer [\d.]+ mL; 54 of 54 windows, [\d.]+ s\n", printed.out
+        r"ct \(1 of 2\): pancreas [\d.]+ mL, cancer [\d.]+ mL; 28 of 28 windows, [\d.]+ s\n", printed.out
     )
     assert printed.out.endswith("For research. Not a medical device.\n")
     assert printed.err.splitlines()[-1] == "pancext predict: 1 of 2 cases failed"
