@@ -7,19 +7,24 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from prediction.made_models import (
     CHECKPOINT,
     SHAPE,
     array,
+    plans_of,
     predict,
     record,
     stock,
+    voxels,
     write_image,
     write_model,
 )
@@ -352,7 +357,6 @@ def test_abandoned_files_of_killed_runs_are_removed(model, image, tmp_path):
 
 def test_a_tiff_keeps_its_spacing_beside_the_record(results, tmp_path):
     import tifffile
-    from prediction.made_models import plans_of, voxels
 
     plans = plans_of(image_reader_writer="Tiff3DIO")
     model = write_model(results, "2d", plans=plans, file_ending=".tif")
@@ -367,6 +371,24 @@ def test_a_tiff_keeps_its_spacing_beside_the_record(results, tmp_path):
     values = tifffile.imread(out / "ct.tif")
     volume = np.count_nonzero(values == 1) * VOXEL_ML
     assert content["volumes_ml"]["pancreas"] == pytest.approx(volume, rel=1e-4)
+
+
+class OwnNetwork(PlainConvUNet):
+    """A network that the allowlist does not know."""
+
+
+def test_a_network_of_another_package_is_allowed_by_name(results, image, tmp_path, capsys, monkeypatch):
+    module = types.ModuleType("mypackage")
+    module.OwnNetwork = OwnNetwork
+    monkeypatch.setitem(sys.modules, "mypackage", module)
+    plans = plans_of()
+    plans["configurations"]["2d"]["architecture"]["network_class_name"] = "mypackage.OwnNetwork"
+    words = (image, "-o", tmp_path / "out", "-m", write_model(results, "2d", plans=plans))
+    assert predict(*words) == 1
+    errors = capsys.readouterr().err
+    assert "builds mypackage.OwnNetwork, which is not on the allowlist" in errors
+    assert "`--allow NAME` of pancext predict" in errors
+    assert predict(*words, "--allow", "mypackage.OwnNetwork") == 0
 
 
 def test_help_says_what_the_speeds_are(capsys):

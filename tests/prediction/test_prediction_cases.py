@@ -110,8 +110,8 @@ class TestProgress:
         lines = stream.getvalue().splitlines()
         assert lines[1:] == [
             "      ct: about 3 min 16 s to go",
-            "      ct: 30 of 100 forward passes, 2 min 20 s to go",
-            "      ct: 60 of 100 forward passes, 1 min 20 s to go",
+            "      ct: 32 of 100 forward passes, 2 min 16 s to go",
+            "      ct: 62 of 100 forward passes, 1 min 16 s to go",
         ]
 
     def test_models_are_measured_apart(self, progress, stream):
