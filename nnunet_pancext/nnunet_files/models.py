@@ -48,15 +48,7 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
     differing = [True, *(len({parts[index] for parts in wanted}) > 1 for index in (1, 2))]
     models = []
     for parts in wanted:
-        folder = dataset / str(parts)
-        if not folder.is_dir():
-            trained = sorted(path.name for path in dataset.glob(f"*{SEPARATOR}*") if path.is_dir())
-            listed = "\n  ".join(trained) or "none"
-            raise PancextError(
-                f"There is no trained model {parts} in {dataset}. Trained models:\n  {listed}\n"
-                "Name one of these, with --plans and --configuration or in full as "
-                "TRAINER__PLANS__CONFIGURATION."
-            )
+        folder = find_model(dataset, parts)
         models.append(
             Model(
                 name=SEPARATOR.join(part for part, differs in zip(parts, differing, strict=True) if differs),
@@ -66,6 +58,20 @@ def find_models(dataset: Path, names: Sequence[str], *, configuration: str, plan
             )
         )
     return models
+
+
+def find_model(dataset: Path, name: ModelName) -> Path:
+    """Return the folder of a model in a dataset's results; PancextError, which lists the models, if none."""
+    folder = dataset / str(name)
+    if not folder.is_dir():
+        trained = sorted(path.name for path in dataset.glob(f"*{SEPARATOR}*") if path.is_dir())
+        listed = "\n  ".join(trained) or "none"
+        raise PancextError(
+            f"There is no trained model {name} in {dataset}. Trained models:\n  {listed}\n"
+            "Name one of these, with --plans and --configuration or in full as "
+            "TRAINER__PLANS__CONFIGURATION."
+        )
+    return folder
 
 
 def model_name(name: str, *, configuration: str, plans: str) -> ModelName:

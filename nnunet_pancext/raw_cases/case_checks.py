@@ -127,11 +127,16 @@ def fault_text(name: str, reason: UnreadableImage) -> str:
 
 
 def compare_geometry(
-    image: Geometry, label: Geometry, *, label_name: str, remedy: str = ON_ONE_GRID
+    image: Geometry,
+    label: Geometry,
+    *,
+    label_name: str,
+    image_name: str = "its image",
+    remedy: str = ON_ONE_GRID,
 ) -> dict[str, str]:
     """Return a message for each of size, spacing, direction and origin that differs."""
     if image.size != label.size:
-        message = f"{label_name} has size {label.size}, its image {image.size} voxels. {remedy}"
+        message = f"{label_name} has size {label.size}, {image_name} {image.size} voxels. {remedy}"
         return {"size differs": message}
     shift_mm = ORIGIN_TOLERANCE_VOXELS * min(image.spacing_mm)
     comparisons = (
@@ -144,7 +149,7 @@ def compare_geometry(
         actual, expected = getattr(label, attribute), getattr(image, attribute)
         if not np.allclose(actual, expected, rtol=relative, atol=absolute):
             what = attribute.removesuffix("_mm")
-            values = f"{rounded(actual)}, its image {rounded(expected)}{tolerance}"
+            values = f"{rounded(actual)}, {image_name} {rounded(expected)}{tolerance}"
             problems[f"{what} differs"] = f"{label_name} has {what} {values}. {remedy}"
     return problems
 

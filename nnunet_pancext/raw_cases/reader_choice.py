@@ -21,7 +21,7 @@ def find_reader(declared: DatasetJson, *, example: Path) -> Reader:
         PancextError: nnU-Net has none, or cannot import the one that dataset.json names.
     """
     classes = _named_class(declared) or _classes_for(declared)
-    readers = [_reader(reader_class) for reader_class in classes]
+    readers = [reader_of(reader_class) for reader_class in classes]
     if len(readers) > 1 and example.is_file():
         with quiet_itk():
             for reader in readers:
@@ -80,7 +80,8 @@ def _classes_for(declared: DatasetJson) -> list[Any]:
     return classes
 
 
-def _reader(reader_class: Any) -> Reader:
+def reader_of(reader_class: Any) -> Reader:
+    """Return the reader that reads what this class of nnU-Net reads."""
     name = reader_class.__name__
     if name in ("SimpleITKIO", "SimpleITKIOWithReorient"):
         return SimpleITKReader(name, reorients=name.endswith("WithReorient"))

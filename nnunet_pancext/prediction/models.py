@@ -1,0 +1,229 @@
+"""Which trained models a prediction runs: a folder, nnU-Net's names, or what nnU-Net found best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.checkpoints.checkpoint import read_checkpoint
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json
+from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
+from nnunet_pancext.nnunet_files.model_folder import ALL, FINAL, SEPARATOR, ModelName
+from nnunet_pancext.nnunet_files.models import find_dataset_results, find_model
+
+PLANS = "plans.json"
+INFORMATION = "inference_information.json"  # of nnUNetv2_find_best_configuration
+COPY_AGAIN = "Copy the model again."
+FIND_AGAIN = "Run nnUNetv2_find_best_configuration again."
+MOST_INHERITED = 20  # configurations, each of which inherits from the next
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenModel:
+    """A trained configuration, the folds to run, and the stage before it in nnU-Net's cascade.
+
+    `name` has empty trainer and plans where the folder is not called TRAINER__PLANS__CONFIGURATION.
+    """
+
+    folder: Path
+    name: ModelName
+    folds: tuple[str, ...]
+    checkpoint: str
+    dataset: DatasetJson
+    plans: dict[str, Any]
+    previous: "ChosenModel | None" = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that a prediction depends on, without those of the previous stage."""
+        folds = [self.folder / f"fold_{fold}" / self.checkpoint for fold in self.folds]
+        return [self.folder / PLANS, self.folder / NAME, *folds]
+
+    @property
+    def stages(self) -> list["ChosenModel"]:
+        """The stages in the order in which they run; this model is the last."""
+        return [*(self.previous.stages if self.previous else ()), self]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The plan's settings of the configuration, with those that it inherits."""
+        return configuration_of(self.plans, self.name.configuration, source=self.folder / PLANS)
+
+    def __str__(self) -> str:
+        folds = f"fold{'s' * (len(self.folds) > 1)} {' '.join(self.folds)}"
+        return f"{self.folder.name}, {folds} ({self.checkpoint})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One model, or several whose probabilities are averaged, and the postprocessing of their label map."""
+
+    models: tuple[ChosenModel, ...]
+    postprocessing: Path | None = None
+
+    @property
+    def stages(self) -> list[ChosenModel]:
+        """Every configuration once, each after the stage before it."""
+        stages: dict[Path, ChosenModel] = {}
+        for model in self.models:
+            for stage in model.stages:
+                stages.setdefault(stage.folder, stage)
+        return list(stages.values())
+
+
+def choose_folder(folder: Path, *, folds: Sequence[str] = (), checkpoint: str = FINAL) -> Choice:
+    """Return the model in a folder that nnUNetv2_train wrote; raises PancextError as `open_model`."""
+    return Choice(models=(open_model(folder, folds=folds, checkpoint=checkpoint),))
+
+
+def choose_by_name(
+    dataset: str, name: ModelName, *, folds: Sequence[str] = (), checkpoint: str = FINAL
+) -> Choice:
+    """Return the model in nnU-Net's results; PancextError if there is none, or as `open_model`."""
+    folder = find_model(find_dataset_results(dataset), name)
+    return Choice(models=(open_model(folder, folds=folds, checkpoint=checkpoint),))
+
+
+def choose_best(dataset: str, *, folds: Sequence[str] = (), checkpoint: str = FINAL) -> Choice:
+    """Return what nnUNetv2_find_best_configuration chose, with its folds unless others are given.
+
+    Raises:
+        PancextError: its file is missing or malformed, the postprocessing is not there, or as `open_model`.
+    """
+    root = find_dataset_results(dataset)
+    file = root / INFORMATION
+    if not file.is_file():
+        raise PancextError(
+            f"--best {dataset}: there is no {file}. Run nnUNetv2_find_best_configuration {dataset} first, or "
+            "choose a model with -d, -c and -tr."
+        )
+    content = read_json(file, expect=dict, remedy=FIND_AGAIN)
+    try:
+        best = content["best_model_or_ensemble"]
+        names = [
+            ModelName(*(str(entry[key]) for key in ("trainer", "plans_identifier", "configuration")))
+            for entry in best["selected_model_or_models"]
+        ]
+        found = folds or [str(fold) for fold in content["folds"]]
+        recorded = Path(best["postprocessing_file"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PancextError(
+            f"{file} does not name the models, folds and postprocessing. {FIND_AGAIN}"
+        ) from error
+    if not names or any(Path(str(name)).name != str(name) for name in names):
+        raise PancextError(f"{file} does not name a model. {FIND_AGAIN}")
+    models = tuple(open_model(find_model(root, name), folds=found, checkpoint=checkpoint) for name in names)
+    return Choice(models=models, postprocessing=_find_postprocessing(recorded, root=root, source=file))
+
+
+def open_model(folder: Path, *, folds: Sequence[str] = (), checkpoint: str = FINAL) -> ChosenModel:
+    """Return a trained model with these folds, by default every numbered fold with the checkpoint, else all.
+
+    Raises:
+        PancextError: the folder is not a trained model, a fold or the stage before it is missing, or the plan
+            does not have the configuration.
+    """
+    folder = folder.absolute()
+    for name in (PLANS, NAME):
+        if not (folder / name).is_file():
+            problem = f"it has no {name}" if folder.is_dir() else "there is no such folder"
+            raise PancextError(
+                f"{folder} is not a trained model: {problem}. Give the folder that nnUNetv2_train wrote, "
+                "$nnUNet_results/DatasetXXX_Name/TRAINER__PLANS__CONFIGURATION."
+            )
+    plans = read_json(folder / PLANS, expect=dict, remedy=COPY_AGAIN)
+    dataset = read_dataset_json(folder / NAME, remedy=COPY_AGAIN)
+    chosen = _choose_folds(folder, folds, checkpoint=checkpoint)
+    parsed = ModelName.parse(folder.resolve().name)
+    if parsed is None:  # renamed, or given by a link
+        parsed = ModelName("", "", read_checkpoint(folder / f"fold_{chosen[0]}" / checkpoint).configuration)
+    previous = configuration_of(plans, parsed.configuration, source=folder / PLANS).get("previous_stage")
+    return ChosenModel(
+        folder=folder,
+        name=parsed,
+        folds=chosen,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        plans=plans,
+        previous=None
+        if previous is None
+        else _open_previous(folder, parsed, str(previous), folds=chosen, checkpoint=checkpoint),
+    )
+
+
+def configuration_of(plans: Mapping[str, Any], name: str, *, source: Path) -> dict[str, Any]:
+    """Return the settings of a configuration with those that it inherits, as nnU-Net resolves them.
+
+    Raises:
+        PancextError: the plan does not have it, or a configuration that it inherits from.
+    """
+    known = plans.get("configurations")
+    known = known if isinstance(known, dict) else {}
+    settings: dict[str, Any] = {}
+    parent: Any = name
+    for _ in range(MOST_INHERITED):
+        found = known.get(parent) if isinstance(parent, str) else None
+        if not isinstance(found, dict):
+            raise PancextError(
+                f"{source} has no configuration {str(parent)[:80]!r}; it has {', '.join(known) or 'none'}. "
+                f"{COPY_AGAIN}"
+            )
+        settings = {**found, **settings}
+        parent = found.get("inherits_from")
+        if parent is None:
+            settings.pop("inherits_from", None)
+            return settings
+    raise PancextError(f"{source} has configurations that inherit from each other. {COPY_AGAIN}")
+
+
+def _choose_folds(folder: Path, folds: Sequence[str], *, checkpoint: str) -> tuple[str, ...]:
+    """Return the folds, which have the checkpoint; those found are in nnU-Net's order."""
+    if Path(checkpoint).name != checkpoint:
+        raise PancextError(f"-chk {checkpoint} is not the name of a file in fold_0, fold_1, … Give its name.")
+    if (twice := {fold for fold in folds if list(folds).count(fold) > 1}) != set():
+        raise PancextError(f"-f names fold {', '.join(sorted(twice))} twice. Name each fold once.")
+    trained = sorted(file.parent.name.removeprefix("fold_") for file in folder.glob(f"fold_*/{checkpoint}"))
+    trained = [fold for fold in trained if fold == ALL or fold.isdecimal()]
+    numbered = [fold for fold in trained if fold != ALL]
+    missing = [fold for fold in folds if fold not in trained]
+    if missing or not trained:
+        others = sorted({path.name for path in folder.glob("fold_*/*.pth")} - {checkpoint})
+        there = f"Folds with a {checkpoint}: {', '.join(trained) or 'none'}."
+        hint = f" Other checkpoints: {', '.join(others)}; choose one with -chk." if others else ""
+        what = f"fold {', '.join(missing)}" if missing else "trained fold"
+        raise PancextError(f"{folder} has no {what}. {there}{hint or ' Choose with -f, or train it.'}")
+    return tuple(folds) or tuple(numbered) or (ALL,)
+
+
+def _open_previous(
+    folder: Path, name: ModelName, configuration: str, *, folds: Sequence[str], checkpoint: str
+) -> ChosenModel:
+    """Return the stage before a configuration of nnU-Net's cascade, of the same trainer, plans and folds."""
+    if not name.trainer:
+        raise PancextError(
+            f"{folder} is the second stage of nnU-Net's cascade; the stage before it, {configuration}, is "
+            "found by the folder's name. Rename the folder to TRAINER__PLANS__CONFIGURATION."
+        )
+    before = folder.resolve().parent / SEPARATOR.join((name.trainer, name.plans, configuration))
+    if not before.is_dir():
+        raise PancextError(
+            f"{folder} is the second stage of nnU-Net's cascade, and the stage before it is not there: "
+            f"{before}. Train it, or copy it there."
+        )
+    return open_model(before, folds=folds, checkpoint=checkpoint)
+
+
+def _find_postprocessing(recorded: Path, *, root: Path, source: Path) -> Path:
+    """Return postprocessing.pkl in the dataset's results, wherever they were when it was written."""
+    parts = recorded.parts
+    if root.name in parts:
+        moved = root.joinpath(*parts[len(parts) - parts[::-1].index(root.name) :])
+        if ".." not in parts and moved.is_file():
+            return moved
+    if recorded.is_file():
+        return recorded
+    raise PancextError(
+        f"{source} names the postprocessing {recorded}, which is not there. Copy the folder "
+        f"{recorded.parent.name} to where it was, or run nnUNetv2_find_best_configuration again."
+    )
