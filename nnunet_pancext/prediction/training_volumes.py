@@ -50,7 +50,7 @@ def _volumes_of(model_folder: Path, *, announce: Callable[[str], None]) -> dict[
     """Return what is kept beside the model, renewed where it is not of these label maps; None if unknown."""
     dataset = read_dataset_json(model_folder / NAME)
     trained_on = _hash(file.read_bytes() for file in _identity(model_folder))
-    label_maps = _label_maps(model_folder, dataset)
+    label_maps = training_label_maps(model_folder, dataset)
     hash_of_label_maps = _hash(
         f"{path.name} {(found := path.stat()).st_size} {found.st_mtime_ns}".encode() for path in label_maps
     )
@@ -75,7 +75,7 @@ def _volumes_of(model_folder: Path, *, announce: Callable[[str], None]) -> dict[
     return kept
 
 
-def _label_maps(model_folder: Path, dataset: DatasetJson) -> list[Path]:
+def training_label_maps(model_folder: Path, dataset: DatasetJson) -> list[Path]:
     """Return the label maps of the model's training cases; empty where they are not on this machine.
 
     Another dataset may have the same name. nnU-Net's fingerprint of its images tells them apart; without one
