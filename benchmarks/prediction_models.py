@@ -1,8 +1,8 @@
 """The models that `prediction.py` predicts with: small networks, trained on phantoms by nnU-Net's commands.
 
 Patch and volume are to each other as in MSD pancreas, 40 x 224 x 224 to 96 x 512 x 512, so that nnU-Net runs
-the same 64 windows. The networks have half of nnU-Net's features and fewer levels. Everything is kept in a
-folder: what is there is not made again.
+the same 64 windows. The networks have half of nnU-Net's features, fewer levels, and, except ResEnc-L, one
+convolution a level. Everything is kept in a folder: what is there is not made again.
 """
 
 import os
@@ -11,7 +11,6 @@ import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,7 @@ class Recipe:
     patch: tuple[int, ...]
     batch: int
     strides: tuple[tuple[int, ...], ...]  # of the levels
+    epochs: int
     trainer: str = "nnUNetTrainerBaseline"
     plans: str = PLANS
 
@@ -57,28 +57,29 @@ RECIPES = {
         patch=(16, 48, 48),
         batch=2,
         strides=((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
+        epochs=80,
     ),
-    "2d": Recipe(**FLAT, batch=4),
-    "resenc": Recipe(**FLAT, batch=2, plans=RESIDUAL_PLANS),
-    "cascade": Recipe(**FLAT, batch=2, trainer=NARROW_CASCADE),
+    "2d": Recipe(**FLAT, batch=4, epochs=40),
+    "resenc": Recipe(**FLAT, batch=2, epochs=30, plans=RESIDUAL_PLANS),
+    "cascade": Recipe(**FLAT, batch=2, epochs=30, trainer=NARROW_CASCADE),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the phantoms are, and how long is trained: epochs of as many iterations."""
+    """How large the phantoms are, and how long is trained."""
 
     volume: tuple[int, int, int] = (38, 110, 110)
-    epochs: int = 30
-    iterations: int = 25
+    iterations: int = 25  # an epoch
+    most_epochs: int = 1000
 
-    @property
-    def suffix(self) -> str:
-        return f"{self.epochs}epochs_{self.iterations}iterations"
+    def suffix(self, recipe: Recipe) -> str:
+        """Return the suffix of the trainer's name."""
+        return f"{min(recipe.epochs, self.most_epochs)}epochs_{self.iterations}iterations"
 
 
 FULL = Size()
-SMOKE = Size(volume=(24, 72, 72), epochs=1, iterations=1)
+SMOKE = Size(volume=(24, 72, 72), iterations=1, most_epochs=1)
 
 
 class Workshop:
@@ -89,7 +90,7 @@ class Workshop:
         self.folders = {variable: self.root / variable for variable in DUTIES}
         for folder in (*self.folders.values(), self.root / "trainer", self.root / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
-        definition = DEFINITION.format(name=NARROW_CASCADE, suffix=size.suffix)
+        definition = DEFINITION.format(name=NARROW_CASCADE, suffix=size.suffix(RECIPES["cascade"]))
         (self.root / "trainer" / "narrow_cascade.py").write_text(definition, encoding="utf-8")
 
     @property
@@ -125,7 +126,7 @@ class Workshop:
         configuration = add_small_configuration(preprocessed / f"{recipe.plans}.json", recipe)
         trainer = recipe.trainer
         if trainer != NARROW_CASCADE:
-            trainer = f"{trainer}_{self.size.suffix}"
+            trainer = f"{trainer}_{self.size.suffix(recipe)}"
         model = self.folders["nnUNet_results"] / dataset.name / f"{trainer}__{recipe.plans}__{configuration}"
         if not (model / "fold_0" / "validation" / "summary.json").is_file():
             words = ["nnUNetv2_train", DATASET_ID, configuration, 0, "-tr", trainer, "-p", recipe.plans]
@@ -187,16 +188,13 @@ def narrow(architecture: Mapping[str, Any], strides: Sequence[Sequence[int]]) ->
     for key, value in options.items():  # blocks and convolutions of each level
         if isinstance(value, list) and len(value) in (planned, planned - 1):
             options[key] = (value + value[-1:] * levels)[: levels - (planned - len(value))]
+    if "n_conv_per_stage" in options:  # not a residual network's blocks
+        options["n_conv_per_stage"], options["n_conv_per_stage_decoder"] = [1] * levels, [1] * (levels - 1)
     options["n_stages"] = levels
     options["features_per_stage"] = [16 * 2**level for level in range(levels)]
     options["strides"] = [list(step) for step in strides]
     options["kernel_sizes"] = [[3] * len(strides[0])] * levels
     return {**architecture, "arch_kwargs": options}
-
-
-def divisor(recipe: Recipe) -> list[int]:
-    """Return what the patch must be divisible by along each axis."""
-    return [prod(steps) for steps in zip(*recipe.strides, strict=True)]
 
 
 def main() -> None:
