@@ -20,10 +20,9 @@ from nnunet_pancext.checkpoints.trained_network import initialize_predictor
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.images import SLICES
 from nnunet_pancext.io.label_maps import read_volume
-from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
+from nnunet_pancext.nnunet_files.trained_files import require_trained_model
 
 READERS = ("SimpleITKIO", "NaturalImage2DIO")  # whose arrays have the axes of ITK
-COPY_AGAIN = "Copy the model again."
 # nnU-Net sums patches in half precision, with weights down to 6e-8 at their corners: values of about 1 would
 # underflow there, and much larger ones would overflow at the centres.
 SCALE = 2048
@@ -60,7 +59,7 @@ class TrainedModel:
         allow: Collection[str] = (),
     ) -> None:
         file = folder / f"fold_{fold}" / checkpoint
-        self.dataset = _check_folder(folder, file)
+        self.dataset = require_trained_model(folder, [file], remedy="Choose with --fold and --checkpoint.")
         self.is_ct = self.dataset.is_ct
         # nnU-Net prints its search for the trainer, and PyTorch warns about nnU-Net's imports.
         with redirect_stdout(StringIO()), warnings.catch_warnings():
@@ -173,23 +172,6 @@ def check_voxel(voxel: Sequence[int], image: PreparedImage) -> None:
 class _Scale(nn.Module):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return SCALE * maps
-
-
-def _check_folder(folder: Path, checkpoint: Path) -> DatasetJson:
-    for name in ("plans.json", NAME):
-        if not (folder / name).is_file():
-            raise PancextError(
-                f"{folder} is not a trained model: it has no {name}. Give the folder that nnUNetv2_train "
-                "wrote, $nnUNet_results/DatasetXXX_Name/TRAINER__PLANS__CONFIGURATION."
-            )
-    dataset = read_dataset_json(folder / NAME, remedy=COPY_AGAIN)
-    if not checkpoint.is_file():
-        available = sorted(str(path.relative_to(folder)) for path in folder.glob("fold_*/checkpoint_*.pth"))
-        raise PancextError(
-            f"There is no {checkpoint}. This model has: {', '.join(available) or 'no checkpoint'}. "
-            "Choose with --fold and --checkpoint."
-        )
-    return dataset
 
 
 def _words(numbers: Sequence[int]) -> str:

@@ -87,8 +87,12 @@ def sizes_of(
         return setting.sizes(configuration)
 
 
-def initialize_predictor(predictor: Any, folder: Path, file: Path, *, allow: Collection[str] = ()) -> None:
+def initialize_predictor(
+    predictor: Any, folder: Path, file: Path, *, allow: Collection[str] = ()
+) -> Checkpoint:
     """Load a trained model into an `nnUNetPredictor`, as nnU-Net does, but without running code in its files.
+
+    Return the checkpoint.
 
     Args:
         predictor: an nnUNetPredictor.
@@ -123,6 +127,7 @@ def initialize_predictor(predictor: Any, folder: Path, file: Path, *, allow: Col
         checkpoint.mirroring_axes,
     )
     predictor.network.load_state_dict(checkpoint.weights)
+    return checkpoint
 
 
 def network_problems(checkpoint: Checkpoint, trainer: Any, sizes: Sizes) -> list[str]:

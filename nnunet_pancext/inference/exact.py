@@ -6,12 +6,12 @@ import torch
 
 from nnunet_pancext.inference.logits import Logits, Passes, Region, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
-from nnunet_pancext.inference.trained_folds import TrainedFolds, limit_threads
+from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnunet
 from nnunet_pancext.inference.windows import count_windows
 
 
 @torch.inference_mode()
-def predict_exact(folds: TrainedFolds, image: PreparedImage, request: Request) -> Logits:
+def predict_exact(folds: LoadedFolds, image: PreparedImage, request: Request) -> Logits:
     """Return the logits of the whole image, as nnUNetPredictor.predict_logits_from_preprocessed_data.
 
     That function loads each fold's weights into one network; here each fold has its own.
@@ -19,10 +19,10 @@ def predict_exact(folds: TrainedFolds, image: PreparedImage, request: Request) -
     windows = count_windows(folds, image.data.shape[1:])
     forwards = windows * folds.forwards_per_window
     request.announce("the whole image", forwards)
-    started, threads = monotonic(), limit_threads()
+    started = monotonic()
     total: torch.Tensor | None = None
     per_fold = []
-    try:
+    with threads_of_nnunet():
         for network in folds.networks:
             folds.predictor.network = network
             logits = folds.predictor.predict_sliding_window_return_logits(image.data).to("cpu")
@@ -32,8 +32,6 @@ def predict_exact(folds: TrainedFolds, image: PreparedImage, request: Request) -
         assert total is not None
         if len(folds.networks) > 1:
             total /= len(folds.networks)
-    finally:
-        torch.set_num_threads(threads)
     depth, height, width = image.data.shape[1:]
     passes = Passes(
         windows=windows,

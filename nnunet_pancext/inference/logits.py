@@ -30,8 +30,8 @@ class Passes:
     the figures of nnU-Net's own prediction.
     """
 
-    windows: int = 0  # of the full pass
-    coarse_windows: int = 0
+    windows: int = 0  # that the result is made of
+    coarse_windows: int = 0  # of the pass that looked for the foreground; without mirroring also in `windows`
     forwards: int = 0  # of both passes
     whole_image_windows: int = 0
     whole_image_forwards: int = 0
@@ -41,7 +41,7 @@ class Passes:
 
     @property
     def windows_left_out(self) -> int:
-        return self.whole_image_windows - self.windows
+        return max(0, self.whole_image_windows - self.windows)
 
 
 @dataclass(frozen=True)

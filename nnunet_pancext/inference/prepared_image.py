@@ -10,7 +10,7 @@ import torch
 from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
 from numpy.typing import NDArray
 
-from nnunet_pancext.inference.trained_folds import TrainedFolds
+from nnunet_pancext.inference.trained_folds import LoadedFolds
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PreparedImage:
 
 
 def prepare(
-    folds: TrainedFolds,
+    folds: LoadedFolds,
     voxels: NDArray[np.float32],
     properties: Mapping[str, Any],
     *,

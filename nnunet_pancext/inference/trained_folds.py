@@ -2,20 +2,28 @@
 
 import copy
 import io
-from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import torch
 from nnunetv2.configuration import default_num_processes
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from torch import nn
 
-from nnunet_pancext.checkpoints.checkpoint import read_checkpoint
-from nnunet_pancext.checkpoints.trained_network import initialize_predictor
+from nnunet_pancext.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from nnunet_pancext.checkpoints.trained_network import (
+    find_installed_trainer,
+    initialize_predictor,
+    network_problems,
+)
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
+from nnunet_pancext.io.console_text import printable
+from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson
+from nnunet_pancext.nnunet_files.trained_files import require_trained_model
+from nnunet_pancext.trainers.machinery.plan_setting import Sizes
 
 
 class CountingPredictor(nnUNetPredictor):
@@ -34,13 +42,74 @@ class CountingPredictor(nnUNetPredictor):
         return prediction
 
 
-class TrainedFolds:
-    """One network for each fold of a configuration, on one device, in the order of `folds`.
+class LoadedFolds:
+    """Networks of one configuration, one for each fold, with the predictor that knows plan and dataset.
+
+    Args:
+        predictor: initialized with the plan, the dataset and the axes of mirroring.
+        networks: one for each fold; they are moved to the predictor's device, in evaluation mode.
 
     Attributes:
-        networks: one for each fold, in evaluation mode.
         mirroring_axes: spatial axes of the network along which nnU-Net mirrors; empty without mirroring.
-        on_window: called after each window with the number of its forward passes.
+        plans, configuration, labels: nnU-Net's managers.
+    """
+
+    def __init__(self, predictor: CountingPredictor, networks: Sequence[nn.Module]) -> None:
+        self.predictor: Any = predictor
+        self.device: torch.device = predictor.device
+        self.networks = [network.to(self.device).eval() for network in networks]
+        axes = predictor.allowed_mirroring_axes if predictor.use_mirroring else None
+        self.mirroring_axes: tuple[int, ...] = tuple(axes or ())
+        self.plans, self.configuration = self.predictor.plans_manager, self.predictor.configuration_manager
+        self.labels = self.predictor.label_manager
+        self.dataset = DatasetJson(Path(NAME), self.predictor.dataset_json)
+
+    @property
+    def patch_size(self) -> tuple[int, ...]:
+        """Voxels of a window along each spatial axis: two in 2D, three in 3D."""
+        return tuple(self.configuration.patch_size)
+
+    @property
+    def forwards_per_window(self) -> int:
+        """Forward passes of a window in nnU-Net's own prediction: mirrorings by folds."""
+        return 2 ** len(self.mirroring_axes) * len(self.networks)
+
+    @torch.inference_mode()
+    def logits_of_window(
+        self, window: torch.Tensor, *, fold: int, axes: Sequence[int], half: torch.dtype = torch.float16
+    ) -> torch.Tensor:
+        """Return the logits (heads, *patch) of a window (1, channels, *patch), averaged over mirrorings.
+
+        Args:
+            window: on any device.
+            fold: the index of a network.
+            axes: spatial axes to mirror along.
+            half: the type of convolutions: float16 is nnU-Net's on a GPU, and single precision on a CPU.
+                With bfloat16, mirrorings are averaged in single precision.
+        """
+        predictor = self.predictor
+        network = self.networks[fold]
+        allowed = predictor.allowed_mirroring_axes
+        is_gpu = self.device.type == "cuda"
+        predictor.network = _InBfloat16(network, self.device.type) if half == torch.bfloat16 else network
+        predictor.allowed_mirroring_axes = tuple(axes) or None
+        try:
+            with torch.autocast("cuda") if is_gpu and half == torch.float16 else nullcontext():
+                return predictor._internal_maybe_mirror_and_predict(window.to(self.device))[0]
+        finally:
+            predictor.allowed_mirroring_axes, predictor.network = allowed, network
+
+
+class TrainedFolds(LoadedFolds):
+    """The folds of a folder that `nnUNetv2_train` wrote, in the order of `folds`, on one device.
+
+    Args:
+        folder: the model, TRAINER__PLANS__CONFIGURATION.
+        folds: numbers of folds, or `all`.
+        checkpoint: the name of a file in each fold's folder.
+        device: where the networks run.
+        use_mirroring: whether to mirror along the axes that the training allows.
+        allow: names in plans.json that the user trusts.
 
     Raises:
         UnsafeFile: a file is damaged, or holds or names code.
@@ -57,52 +126,68 @@ class TrainedFolds:
         use_mirroring: bool = True,
         allow: Collection[str] = (),
     ) -> None:
-        self.folder, self.folds, self.device = folder, tuple(folds), device
+        self.folder, self.folds = folder, tuple(folds)
+        if not folds:
+            raise PancextError(f"No fold of {folder} is given. Choose with -f.")
         self.files = [folder / f"fold_{fold}" / checkpoint for fold in folds]
-        self.dataset: DatasetJson = read_dataset_json(folder / NAME, remedy="Copy the model again.")
-        self.predictor: Any = CountingPredictor(device=device, use_mirroring=use_mirroring)
-        initialize_predictor(self.predictor, folder, self.files[0], allow=allow)
-        first: nn.Module = self.predictor.network
-        self.networks = [first]
+        dataset = require_trained_model(folder, self.files, remedy="Choose with -f and -chk.")
+        predictor: Any = CountingPredictor(device=device, use_mirroring=use_mirroring)
+        first = initialize_predictor(predictor, folder, self.files[0], allow=allow)
+        networks = [predictor.network]
         for file in self.files[1:]:
-            ...  # the fold's checkpoint must be of the same trainer, configuration and shapes
-            network = copy.deepcopy(first)
-            network.load_state_dict(read_checkpoint(file).weights)
-            self.networks.append(network)
-        for network in self.networks:
-            network.to(device).eval()
-        axes = self.predictor.allowed_mirroring_axes if use_mirroring else None
-        self.mirroring_axes: tuple[int, ...] = tuple(axes or ())
-        self.plans, self.configuration = self.predictor.plans_manager, self.predictor.configuration_manager
-        self.labels = self.predictor.label_manager
-
-    @property
-    def patch_size(self) -> tuple[int, ...]:
-        """Voxels of a window along each spatial axis: two in 2D, three in 3D."""
-        return tuple(self.configuration.patch_size)
-
-    @property
-    def forwards_per_window(self) -> int:
-        """Forward passes of a window in nnU-Net's own prediction: mirrorings by folds."""
-        return 2 ** len(self.mirroring_axes) * len(self.networks)
-
-    @torch.inference_mode()
-    def logits_of_window(self, window: torch.Tensor, *, fold: int, axes: Sequence[int]) -> torch.Tensor:
-        """Return the logits (heads, *patch) of a window (1, channels, *patch), averaged over mirrorings."""
-        predictor = self.predictor
-        predictor.network = self.networks[fold]
-        allowed = predictor.allowed_mirroring_axes
-        predictor.allowed_mirroring_axes = tuple(axes) or None
-        is_gpu = self.device.type == "cuda"
-        try:
-            with torch.autocast("cuda") if is_gpu else nullcontext():
-                return predictor._internal_maybe_mirror_and_predict(window.to(self.device))[0]
-        finally:
-            predictor.allowed_mirroring_axes = allowed
+            other = read_checkpoint(file)
+            _require_same_model(other, first, predictor)
+            network = copy.deepcopy(networks[0])
+            network.load_state_dict(other.weights)
+            networks.append(network)
+        predictor.list_of_parameters = []  # the networks hold them
+        super().__init__(predictor, networks)
+        self.dataset = dataset
 
 
-def limit_threads() -> int:
-    """Use as few threads as nnU-Net does to predict, and return the former number."""
+class _InBfloat16(nn.Module):
+    """A network whose convolutions run in bfloat16, and whose logits are in single precision."""
+
+    def __init__(self, network: nn.Module, device_type: str) -> None:
+        super().__init__()
+        self.network, self.device_type = network, device_type
+
+    def forward(self, window: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device_type, dtype=torch.bfloat16):
+            logits = self.network(window)
+        return logits.float()
+
+
+@contextmanager
+def threads_of_nnunet() -> Iterator[None]:
+    """Use as few threads as nnU-Net does to predict."""
     threads = torch.get_num_threads()
     torch.set_num_threads(min(default_num_processes, threads))
-    return threads
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _require_same_model(other: Checkpoint, first: Checkpoint, predictor: Any) -> None:
+    for what, found, expected in (
+        ("trainer", other.trainer, first.trainer),
+        ("configuration", other.configuration, first.configuration),
+    ):
+        if found != expected:
+            raise PancextError(
+                f"{other.path} has the {what} {printable(found)}, but {first.path} has "
+                f"{printable(expected)}. The folds of a model have the same. Copy the model again, or "
+                "choose its folds with -f."
+            )
+    plans, configuration = predictor.plans_manager, predictor.configuration_manager
+    sizes = Sizes(
+        plans,
+        configuration,
+        determine_num_input_channels(plans, configuration, predictor.dataset_json),
+        predictor.label_manager.num_segmentation_heads,
+    )
+    if problems := network_problems(other, find_installed_trainer(other.trainer), sizes):
+        raise PancextError(
+            f"{other.path} does not fit its plan: {'; '.join(problems)}. Copy the model again."
+        )

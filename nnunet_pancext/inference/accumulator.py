@@ -1,0 +1,95 @@
+"""Sums of overlapping windows over a part of an image, in half precision as nnU-Net keeps them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.inference.foreground import make_unseen
+from nnunet_pancext.inference.logits import Box
+from nnunet_pancext.inference.trained_folds import LoadedFolds
+from nnunet_pancext.inference.windows import shifted, size_of, with_channels
+
+GAUSSIAN: dict[str, Any] = {"sigma_scale": 1.0 / 8, "value_scaling_factor": 10}  # of nnU-Net's prediction
+CPU = torch.device("cpu")
+
+
+class Accumulator:
+    """The weighted mean of windows, over folds and, if asked for, of each fold.
+
+    The sums are kept on `device` while they and the networks fit into its memory, else on the CPU.
+    """
+
+    def __init__(
+        self, folds: LoadedFolds, *, per_fold: bool = False, device: torch.device | None = None
+    ) -> None:
+        self.patch_size, self.device = folds.patch_size, device or folds.device
+        self.heads = folds.labels.num_segmentation_heads
+        self.has_regions: bool = folds.labels.has_regions
+        self.kept_folds = len(folds.networks) if per_fold else 0
+        self.box: Box | None = None
+        self.sums = self.weights = torch.empty(0)
+
+    def cover(self, box: Box) -> None:
+        """Make room for windows inside a box, which must hold what is already covered."""
+        if box == self.box:
+            return
+        shape = size_of(box)
+        sums = self._zeros(self.heads * (1 + self.kept_folds), *shape)
+        weights = self._zeros(*shape)  # after which both, and what there was, may have moved to the CPU
+        sums = sums.to(self.device)
+        if self.box is not None:
+            inner = shifted(self.box, box)
+            sums[with_channels(inner)] = self.sums
+            weights[inner] = self.weights
+        self.box, self.sums, self.weights = box, sums, weights
+
+    def add(self, window: Box, logits: Sequence[torch.Tensor]) -> None:
+        """Add the logits (heads, *window) of each fold."""
+        assert self.box is not None
+        gaussian = compute_gaussian(self.patch_size, device=self.device, **GAUSSIAN)
+        mean = logits[0] if len(logits) == 1 else torch.stack([part.float() for part in logits]).mean(0)
+        parts = torch.cat([mean, *logits]) if self.kept_folds else mean
+        inner = shifted(window, self.box)
+        self.sums[with_channels(inner)] += parts.to(self.device) * gaussian
+        self.weights[inner] += gaussian
+
+    def logits(self, box: Box) -> torch.Tensor:
+        """Return the logits (heads, *box) averaged over windows and folds; background where there is none.
+
+        Raises:
+            PancextError: a sum exceeds half precision.
+        """
+        return self._mean(box, 0)
+
+    def logits_of_folds(self, box: Box) -> tuple[torch.Tensor, ...]:
+        """Return the logits of each fold, if they are kept."""
+        return tuple(self._mean(box, 1 + fold) for fold in range(self.kept_folds))
+
+    def move_to_cpu(self) -> None:
+        self.device = CPU
+        self.sums, self.weights = self.sums.cpu(), self.weights.cpu()
+
+    def _mean(self, box: Box, part: int) -> torch.Tensor:
+        assert self.box is not None
+        inner = shifted(box, self.box)
+        weights = self.weights[inner]
+        logits = self.sums[self.heads * part : self.heads * (part + 1)][with_channels(inner)] / weights
+        make_unseen(logits, weights == 0, has_regions=self.has_regions)
+        if torch.isinf(logits).any():
+            raise PancextError(
+                "The network's logits exceed the largest number in half precision, in which windows are "
+                "averaged, in nnU-Net too. Give another checkpoint (-chk)."
+            )
+        return logits
+
+    def _zeros(self, *shape: int) -> torch.Tensor:
+        try:
+            return torch.zeros(shape, dtype=torch.half, device=self.device)
+        except torch.OutOfMemoryError:
+            if self.device == CPU:
+                raise
+            self.move_to_cpu()
+            return torch.zeros(shape, dtype=torch.half)

@@ -1,0 +1,131 @@
+"""`balanced`: nnU-Net's own windows, but only those near the foreground.
+
+Every window of nnU-Net's grid whose core lies within MARGIN_MM of the foreground is run. The foreground is
+first that of a coarse pass, then that of the result, until no further window is near it. Within the cores of
+these windows the result is that of the whole image, except that windows farther away do not take part in the
+averages at the cores' edges.
+"""
+
+from math import ceil
+from time import monotonic
+
+import torch
+
+from nnunet_pancext.inference.coarse import (
+    CoarsePass,
+    foreground_of_previous_stage,
+    plan_coarse_pass,
+    plan_kept_pass,
+)
+from nnunet_pancext.inference.exact import predict_exact
+from nnunet_pancext.inference.foreground import implausible, large_components, volume_ml, voxel_spacing_mm
+from nnunet_pancext.inference.logits import Logits, Passes, Request
+from nnunet_pancext.inference.prepared_image import PreparedImage
+from nnunet_pancext.inference.sliding import Sliding
+from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnunet
+from nnunet_pancext.inference.window_runner import WindowRunner
+from nnunet_pancext.inference.windows import Mask, bounding_box, grown, stock_grid
+
+MARGIN_MM = 5.0
+COARSE_SHARE = 0.1  # of nnU-Net's forward passes, at most
+RIM = 2  # voxels around the foreground, so that its edge can be interpolated
+
+
+@torch.inference_mode()
+def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request) -> Logits:
+    """Return the logits near the foreground; of the whole image where it costs less, or nothing is found."""
+    runner = WindowRunner(folds, image)
+    grid = stock_grid(folds, image.data.shape[1:])
+    passes = Passes(whole_image_windows=len(grid), whole_image_forwards=len(grid) * folds.forwards_per_window)
+    coarse: CoarsePass | None = None
+    if not image.num_previous and not folds.mirroring_axes:
+        coarse = plan_kept_pass(folds, image)
+    elif not image.num_previous:
+        coarse = plan_coarse_pass(
+            folds,
+            image,
+            networks=range(len(folds.networks)),
+            most_forwards=COARSE_SHARE * passes.whole_image_forwards,
+        )
+        if coarse is None:
+            return _whole_image(folds, image, request, passes, why="a coarse pass would not save work")
+    sliding = Sliding(runner, grid, axes=folds.mirroring_axes, per_fold=request.per_fold)
+    with threads_of_nnunet():
+        if coarse is None:
+            mask, why = foreground_of_previous_stage(image, runner), "the previous stage found no foreground"
+        else:
+            mask, why = _look(coarse, sliding, request, passes), "the coarse pass found no foreground"
+        if not (mask.any() or sliding.done.any()):
+            passes.forwards = runner.forwards
+            return _whole_image(folds, image, request, passes, why=why)
+        started = monotonic()
+        if mask.any():
+            foreground = _run_near(mask, sliding, image, request, passes)
+            volume = volume_ml(int(foreground.sum()), voxel_spacing_mm(folds, image))
+            why = implausible(volume, request)
+        if why:
+            passes.fallback = "" if sliding.done.all() else why
+            foreground = _run(sliding, grid.all(), "the whole image", request)
+        passes.seconds["full pass"] = monotonic() - started
+        passes.windows, passes.forwards = int(sliding.done.sum()), runner.forwards
+        return _result(sliding, foreground, image, request, passes)
+
+
+def _look(coarse: CoarsePass, sliding: Sliding, request: Request, passes: Passes) -> Mask:
+    """Return the foreground of the coarse pass, whose windows are kept where they are nnU-Net's."""
+    request.announce("the coarse pass", coarse.forwards)
+    started = monotonic()
+    if coarse.is_kept:
+        sliding.make_room(coarse.chosen)
+        mask = coarse.find(sliding.runner, keep=sliding.accumulator.add)
+        sliding.done = coarse.chosen
+    else:
+        mask = coarse.find(sliding.runner)
+    passes.coarse_windows = coarse.windows
+    passes.seconds["coarse pass"] = monotonic() - started
+    return mask
+
+
+def _run_near(mask: Mask, sliding: Sliding, image: PreparedImage, request: Request, passes: Passes) -> Mask:
+    """Run the windows near a mask, then those near the result's foreground, which is returned."""
+    spacing = voxel_spacing_mm(sliding.runner.folds, image)
+    reach = [ceil(MARGIN_MM / length) for length in spacing]
+    foreground = _run(sliding, sliding.grid.near(mask, reach), "windows near the foreground", request)
+    while True:
+        near = sliding.grid.near(large_components(foreground, spacing), reach)
+        if not (near & ~sliding.done).any():
+            return foreground
+        passes.growths += 1
+        foreground = _run(sliding, near, "further windows, which the foreground reaches", request)
+
+
+def _run(sliding: Sliding, chosen: Mask, what: str, request: Request) -> Mask:
+    further = int((chosen & ~sliding.done).sum())
+    if further:
+        request.announce(what, further * sliding.runner.folds.forwards_per_window)
+        sliding.run(chosen)
+    return sliding.foreground()
+
+
+def _result(
+    sliding: Sliding, foreground: Mask, image: PreparedImage, request: Request, passes: Passes
+) -> Logits:
+    slices, rows, columns = image.data.shape[1:]
+    region = None
+    if request.whole_regions:
+        region = sliding.region()
+    elif foreground.any():
+        region = sliding.region(grown(bounding_box(foreground), (RIM,) * 3, within=foreground.shape))
+    return Logits((slices, rows, columns), () if region is None else (region,), passes)
+
+
+def _whole_image(
+    folds: LoadedFolds, image: PreparedImage, request: Request, passes: Passes, *, why: str
+) -> Logits:
+    """Return nnU-Net's own prediction, with what was spent before it."""
+    logits = predict_exact(folds, image, request)
+    logits.passes.fallback = why
+    logits.passes.forwards += passes.forwards
+    logits.passes.coarse_windows = passes.coarse_windows
+    logits.passes.seconds |= passes.seconds
+    return logits

@@ -1,0 +1,76 @@
+"""Where logits say foreground, and how much of it there is."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from nnunet_pancext.inference.logits import Request
+from nnunet_pancext.inference.prepared_image import PreparedImage
+from nnunet_pancext.inference.trained_folds import LoadedFolds
+from nnunet_pancext.inference.windows import Mask, bounding_box
+
+# Further windows follow only what has some volume: a few scattered voxels of a noisy network would otherwise
+# lead to windows over the whole image.
+GROWTH_LEAST_ML = 0.05
+UNSEEN = 10.0  # how much the logits say background where no window was run
+
+
+def is_foreground(logits: torch.Tensor, *, has_regions: bool) -> torch.Tensor:
+    """Return where logits (heads, ...) have another label than background, as nnU-Net decides it."""
+    return (logits > 0).any(0) if has_regions else logits[1:].amax(0) > logits[0]
+
+
+def make_background(logits: torch.Tensor, where: torch.Tensor, *, has_regions: bool) -> None:
+    """Lower the foreground's logits (heads, ...) in place, so that they say background at `where`."""
+    foreground = logits if has_regions else logits[1:]
+    highest = torch.full_like(logits[0], -1.0) if has_regions else logits[0] - 1
+    torch.where(where, torch.minimum(foreground, highest), foreground, out=foreground)
+
+
+def make_unseen(logits: torch.Tensor, where: torch.Tensor, *, has_regions: bool) -> None:
+    """Set logits (heads, ...) to certain background in place at `where`."""
+    logits.masked_fill_(where, -UNSEEN)
+    if not has_regions:
+        logits[0].masked_fill_(where, UNSEEN)
+
+
+def voxel_spacing_mm(folds: LoadedFolds, image: PreparedImage) -> tuple[float, ...]:
+    """Return the spacing (slice, row, column) of a preprocessed image; in 2D slices keep their distance."""
+    spacing = tuple(folds.configuration.spacing)
+    original = [image.properties["spacing"][axis] for axis in folds.plans.transpose_forward]
+    return tuple(map(float, (*original[: 3 - len(spacing)], *spacing)))
+
+
+def volume_ml(voxels: int, spacing_mm: Sequence[float]) -> float:
+    """Return the volume of a number of voxels."""
+    return voxels * prod(spacing_mm) / 1000
+
+
+def large_components(mask: Mask, spacing_mm: Sequence[float]) -> Mask:
+    """Return the components of a mask, connected by faces, edges or corners, of GROWTH_LEAST_ML or more."""
+    large = np.zeros_like(mask)
+    if mask.any():
+        box = bounding_box(mask)
+        labels, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+        is_large = np.bincount(labels.ravel()) * prod(spacing_mm) / 1000 >= GROWTH_LEAST_ML
+        is_large[0] = False
+        large[box] = is_large[labels]
+    return large
+
+
+def implausible(foreground_ml: float, request: Request) -> str:
+    """Say why a volume is not believed; empty if it is."""
+    if foreground_ml == 0:
+        return "the windows near the foreground of the first look found none"
+    if request.plausible_ml is None:
+        return ""
+    least, most = request.plausible_ml
+    if least <= foreground_ml <= most:
+        return ""
+    return (
+        f"the foreground found has {foreground_ml:.3g} mL; {least:.3g} to {most:.3g} mL are plausible by the "
+        "training cases"
+    )
