@@ -149,16 +149,6 @@ class TrainedModel:
         )
 
 
-def choose_device(name: str | None) -> torch.device:
-    """Return the device of this name, if available; without a name, a GPU if available, else the CPU."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name is None:
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[name]:
-        raise PancextError(f"PyTorch finds no {name} device here. Omit --device, or run pancext doctor.")
-    return torch.device(name)
-
-
 def check_voxel(voxel: Sequence[int], image: PreparedImage) -> None:
     """Raise PancextError unless a voxel (slice, row, column) is in the image."""
     shape = image.reference.GetSize()[::-1]

@@ -46,7 +46,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Write the maps and print their paths."""
     from nnunet_pancext.attention.heatmap import write_maps
     from nnunet_pancext.attention.maps import read_attention
-    from nnunet_pancext.attention.model import TrainedModel, check_voxel, choose_device
+    from nnunet_pancext.attention.model import TrainedModel, check_voxel
+    from nnunet_pancext.checkpoints.device import choose_device
 
     device = choose_device(parsed.device)
     voxel = None if parsed.at is None else tuple(parsed.at)

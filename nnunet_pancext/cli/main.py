@@ -9,15 +9,14 @@ from typing import Any
 
 from nnunet_pancext import __version__
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.console_text import printable
+from nnunet_pancext.io.console_text import LONGEST_LINE, printable
 
 # The modules of `nnunet_pancext.cli`, in the order of the help.
 COMMANDS = (
-    *("demo", "convert", "check", "splits", "phantom", "trainers"),
+    *("demo", "convert", "check", "splits", "phantom", "trainers", "predict"),
     *("evaluate", "compare", "report", "reproduce", "attention"),
     *("inspect", "import_model", "doctor"),
 )
-LONGEST_LINE = 20_000  # characters; names in damaged files may have millions
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\
 examples:

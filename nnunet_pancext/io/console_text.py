@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+LONGEST_LINE = 20_000  # characters; names in damaged files may have millions
+
 
 def printable(text: str, *, most: int = 80) -> str:
     """Return text that cannot steer a terminal or fail to be encoded, cut after `most` characters.

@@ -114,7 +114,8 @@ def draw_attention(
 
 
 def _open(model: ModelFolder, fold: Fold, checkpoint: Path) -> "TrainedModel":
-    from nnunet_pancext.attention.model import TrainedModel, choose_device
+    from nnunet_pancext.attention.model import TrainedModel
+    from nnunet_pancext.checkpoints.device import choose_device
 
     device = choose_device(None)
     return TrainedModel(model.folder, fold=fold.name, checkpoint=checkpoint.name, device=device)

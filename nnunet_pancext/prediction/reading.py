@@ -174,8 +174,8 @@ def _require_size(
     if min(sizes) < 1 or math.prod(sizes) > MOST_VOXELS:
         raise PancextError(
             f"{name_of(case.files[0], HERE)} has a spacing of {rounded(spacing_mm)} mm, so on the network's "
-            f"grid of {rounded(target_mm)} mm it would have {' x '.join(map(str, sizes))} voxels. Correct the "
-            "spacing in its header."
+            f"grid of {rounded(target_mm)} mm it would have {' x '.join(map(str, sizes))} voxels. Correct "
+            "the spacing in its header."
         )
 
 

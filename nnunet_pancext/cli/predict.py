@@ -1,0 +1,250 @@
+"""`pancext predict`: segment new images with any trained nnU-Net model."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnunet_pancext.cli.options import add_allow, add_command, add_out
+from nnunet_pancext.errors import PancextError
+
+if TYPE_CHECKING:
+    from nnunet_pancext.prediction.models import Choice
+    from nnunet_pancext.prediction.run import Predicted, Prediction
+
+DESCRIPTION = """\
+Segment images with a trained nnU-Net model of any trainer. Written are CASE.nii.gz, in the image's geometry,
+and CASE.json: volumes, lesions, what was run and with which model. The exit code is 1 if a case failed.
+
+  exact      every window of the image: the labels of nnUNetv2_predict, bit for bit on a CPU
+  balanced   nnU-Net's own windows where the organ is (default)
+  fast       fewer windows and mirrorings; `--self-test` measures what this changes for a model"""
+
+EXAMPLES = """\
+examples:
+  M=$nnUNet_results/Dataset007_Pancreas/SegResNetNLTrainer__nnUNetPlans__3d_fullres
+  pancext predict new_cts -o segmentations -m $M --report
+  pancext predict ct.nii.gz -o segmentations -d 7 -c 3d_fullres -tr SegResNetNLTrainer -f 0 1
+  pancext predict new_cts -o segmentations --best 7 --speed exact
+"""
+SPEEDS = ("exact", "balanced", "fast")
+CHECKPOINT = "checkpoint_final.pth"
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the `predict` sub-command."""
+    text = "segment new images with any trained nnU-Net model, only where the organ is"
+    parser = add_command(commands, "predict", help=text, description=DESCRIPTION, epilog=EXAMPLES)
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="*",
+        metavar="INPUT",
+        help="images, or a folder of images called CASE_0000.nii.gz (further channels _0001, …)",
+    )
+    add_out(parser, "-o", default="none; needed unless --self-test")
+    add = parser.add_argument
+    add("-m", "--model", type=Path, metavar="MODEL_FOLDER", help="folder that nnUNetv2_train wrote")
+    add("-d", "--dataset", metavar="DATASET", help="dataset of a model in nnUNet_results: number or name")
+    add("-c", "--configuration", metavar="CONFIGURATION", help="with -d: 2d, 3d_fullres, …")
+    add("-tr", "--trainer", metavar="TRAINER", help="with -d (default: nnUNetTrainer)")
+    add("-p", "--plans", metavar="PLANS", help="with -d (default: nnUNetPlans)")
+    add("--best", metavar="DATASET", help="what nnUNetv2_find_best_configuration chose for the dataset")
+    add(
+        *("-f", "--folds"),
+        nargs="+",
+        default=[],
+        metavar="FOLD",
+        help="0 to 4 or all (default: every numbered fold that is trained, else all)",
+    )
+    add("-chk", "--checkpoint", default=CHECKPOINT, metavar="NAME", help="default: %(default)s")
+    add("-device", "--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
+    add("--threads", type=int, metavar="N", help="threads on a CPU (default: as PyTorch)")
+    add("--speed", choices=SPEEDS, default="balanced", help="default: %(default)s")
+    add("--disable_tta", action="store_true", help="without mirroring, as in nnUNetv2_predict")
+    add("--save_probabilities", action="store_true", help="also CASE.npz and CASE.pkl, as nnUNetv2_predict")
+    add("--per-fold", action="store_true", help="also the label map of each fold: fold_F/CASE.nii.gz")
+    add("--entropy", action="store_true", help="also CASE_entropy.nii.gz: uncertainty of each voxel, in nats")
+    add("--lesions", nargs="+", default=[], metavar="NAME", help="labels whose components are lesions")
+    add("--report", action="store_true", help="also a page with pictures, figures and a table of all cases")
+    add("--reference", type=Path, metavar="LABELS", help="also score: folder of ground-truth label maps")
+    add("--self-test", action="store_true", help="measure on validation cases what each speed changes")
+    add_allow(parser)
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Predict as parsed, and print a line for each case."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        if parsed.threads is not None:
+            if parsed.threads < 1:
+                raise PancextError(f"--threads {parsed.threads}: give a number of at least 1.")
+            torch.set_num_threads(parsed.threads)
+        return _run(parsed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from nnunet_pancext.checkpoints.device import choose_device
+    from nnunet_pancext.evaluation.folder import require_folders
+    from nnunet_pancext.io.console_text import LONGEST_LINE, printable
+    from nnunet_pancext.io.files import output_folder
+    from nnunet_pancext.nnunet_commands.console import Console
+    from nnunet_pancext.prediction.case_result import Wanted
+    from nnunet_pancext.prediction.cases import find_cases
+    from nnunet_pancext.prediction.progress import Progress
+    from nnunet_pancext.prediction.record import NOTICE
+    from nnunet_pancext.prediction.run import Prediction
+    from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
+
+    _require_input(parsed)
+    device = choose_device(parsed.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    choice = _choose(parsed)
+    if parsed.reference is not None:
+        require_folders(parsed.reference, parsed.reference)
+    console = Console()
+    prediction = Prediction(
+        choice,
+        Wanted(
+            speed=parsed.speed,
+            mirroring=not parsed.disable_tta,
+            save_probabilities=parsed.save_probabilities,
+            per_fold=parsed.per_fold,
+            entropy=parsed.entropy,
+        ),
+        out=parsed.out,
+        device=device,
+        progress=Progress(console),
+        lesions=parsed.lesions,
+        allow=parsed.allow,
+    )
+    found = find_cases(
+        parsed.inputs,
+        endings=prediction.reader.endings,
+        num_channels=len(prediction.dataset.channel_names),
+    )
+
+    def warn(text: str) -> None:
+        console.clear_status()
+        lines = (printable(line, most=LONGEST_LINE) for line in text.split("\n"))
+        print("pancext predict: " + "\n".join(lines), file=sys.stderr, flush=True)
+
+    if found.left_out:
+        names = ", ".join(path.name for path in found.left_out[:3])
+        warn(f"left out {len(found.left_out)} files that are not called CASE_0000, {names} first")
+    for stage in choice.stages:
+        print(f"model     {stage}")
+    print(f"cases     {len(found.cases)}, {parsed.speed}, on {device.type}", flush=True)
+    with output_folder(parsed.out):
+        predicted = prediction.predict_all(found.cases, warn=warn)
+    console.clear_status()
+    print(f"written   {parsed.out}")
+    if parsed.report:
+        _report(prediction, predicted, {case.name: case.files[0] for case in found.cases})
+    code = 1 if predicted.failures else 0
+    if parsed.reference is not None and predicted.records:
+        code = _evaluate(prediction, predicted, parsed.reference) or code
+    print(NOTICE, flush=True)
+    if predicted.failures:
+        warn(f"{len(predicted.failures)} of {len(found.cases)} cases failed")
+    return code
+
+
+def _require_input(parsed: argparse.Namespace) -> None:
+    """Refuse a command line without input or output, or one whose option took the input."""
+    for option, words in (("-f", parsed.folds), ("--lesions", parsed.lesions), ("--allow", parsed.allow)):
+        if not parsed.inputs and (taken := [word for word in words if Path(word).exists()]):
+            raise PancextError(f"{option} took {taken[0]} as one of its values. Write INPUT first.")
+    if not parsed.inputs:
+        raise PancextError("There is nothing to predict. Give images, or a folder of them, as INPUT.")
+    if parsed.out is None:
+        raise PancextError("There is no output folder. Give it with -o.")
+    for fold in parsed.folds:
+        if fold != "all" and not (fold.isascii() and fold.isdecimal()):
+            raise PancextError(f"-f {fold} is not a fold. Give numbers such as 0 1 2 3 4, or all.")
+
+
+def _choose(parsed: argparse.Namespace) -> "Choice":
+    """Return the models that the options name."""
+    from nnunet_pancext.nnunet_files.model_folder import ModelName
+    from nnunet_pancext.prediction import models
+
+    ways = {"-m": parsed.model, "-d": parsed.dataset, "--best": parsed.best}
+    given = [option for option, value in ways.items() if value is not None]
+    if len(given) != 1:
+        what = f"{' and '.join(given)} both name a model" if given else "No model is given"
+        raise PancextError(
+            f"{what}. Give one of -m MODEL_FOLDER, -d DATASET with -c and -tr, or --best DATASET."
+        )
+    of_dataset = {"-c": parsed.configuration, "-tr": parsed.trainer, "-p": parsed.plans}
+    if parsed.dataset is None and (others := [option for option, value in of_dataset.items() if value]):
+        raise PancextError(
+            f"{given[0]} names the model already; {', '.join(others)} would have no effect. Omit it."
+        )
+    folds = [fold if fold == "all" else str(int(fold)) for fold in parsed.folds]
+    if parsed.model is not None:
+        return models.choose_folder(parsed.model, folds=folds, checkpoint=parsed.checkpoint)
+    if parsed.best is not None:
+        return models.choose_best(parsed.best, folds=folds, checkpoint=parsed.checkpoint)
+    if parsed.configuration is None:
+        raise PancextError("-d also needs -c, the configuration: 2d, 3d_lowres, 3d_fullres, …")
+    name = ModelName(parsed.trainer or "nnUNetTrainer", parsed.plans or "nnUNetPlans", parsed.configuration)
+    return models.choose_by_name(parsed.dataset, name, folds=folds, checkpoint=parsed.checkpoint)
+
+
+def _report(prediction: "Prediction", predicted: "Predicted", images: dict[str, Path]) -> None:
+    """Write the page about all cases that are done."""
+    from nnunet_pancext.io.parallel import default_jobs
+    from nnunet_pancext.prediction.page import write_prediction_page
+
+    records = predicted.records
+    page = prediction.out / "prediction.html"
+    write_prediction_page(
+        page,
+        list(records.values()),
+        images={case: images[case] for case in records},
+        label_maps={case: prediction.out / str(content["label_map"]) for case, content in records.items()},
+        labels=prediction.dataset.labels,
+        is_ct=prediction.dataset.is_ct,
+        failures=predicted.failures,
+        jobs=default_jobs(),
+        show_progress=True,
+    )
+    print(f"report    {page}")
+
+
+def _evaluate(prediction: "Prediction", predicted: "Predicted", truth: Path) -> int:
+    """Score the cases that are done, into the folder `evaluation`; return 1 if one could not be scored."""
+    from nnunet_pancext.evaluation.folder import evaluate, failure_text
+    from nnunet_pancext.evaluation.scores import write_metrics_csv
+    from nnunet_pancext.evaluation.summary import write_summary
+    from nnunet_pancext.evaluation.totals_table import format_totals
+    from nnunet_pancext.io.files import cannot_write, output_folder
+    from nnunet_pancext.io.parallel import default_jobs
+
+    evaluation = evaluate(
+        prediction.out,
+        truth,
+        labels=prediction.dataset.labels,
+        file_ending=prediction.dataset.file_ending,
+        jobs=default_jobs(),
+        keep_going=True,
+        only=list(predicted.records),
+    )
+    with output_folder(prediction.out / "evaluation") as folder:
+        try:
+            write_metrics_csv(evaluation.scores, folder / "metrics.csv")
+            write_summary(evaluation, folder / "summary.json")
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+    print(format_totals(evaluation))
+    print(f"\ntables    {folder / 'metrics.csv'}, {folder / 'summary.json'}")
+    for case, text in evaluation.failures.items():
+        print(f"not scored    {failure_text(case, text)}", file=sys.stderr)
+    return 1 if evaluation.failures else 0

@@ -1,0 +1,55 @@
+"""What a prediction prints: what is run, how long it will take, and the result of each case."""
+
+import time
+from collections.abc import Callable
+
+from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.nnunet_commands.console import Console, Status
+
+
+class Progress:
+    """Measures the seconds of a forward pass of each model, and prints the time to go.
+
+    On a terminal one line is rewritten; elsewhere a line is printed once a minute (`Console`).
+    """
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.clock = console, clock
+        self.case = self.model = ""
+        self.measured: dict[str, tuple[float, int]] = {}  # seconds and forward passes by model
+        self.planned = self.done = 0
+        self.last = clock()
+
+    def begin_case(self, case: str, *, number: int, of: int) -> None:
+        """Name the case, the `number`th `of` all."""
+        self.case = f"{case} ({number} of {of})" if of > 1 else case
+        self.console.say(Status(f"{self.case}: reading"))
+
+    def begin_model(self, model: str) -> None:
+        """Name the model whose windows follow."""
+        self.model = model
+
+    def announce(self, text: str, forwards: int) -> None:
+        """Print what is run, its forward passes and the time it will take, where one was measured."""
+        self.planned, self.done, self.last = forwards, 0, self.clock()
+        seconds = self._seconds(forwards)
+        to_go = "" if seconds is None else f", about {duration_text(seconds)}"
+        passes = f"{forwards} forward pass{'es' * (forwards != 1)}"
+        self.console.say(f"{self.case}: {text}, {passes}{to_go}")
+
+    def on_window(self, forwards: int) -> None:
+        """Take note of a window whose forward passes are done, and show the time to go."""
+        now = self.clock()
+        seconds, known = self.measured.get(self.model, (0.0, 0))
+        self.measured[self.model] = seconds + now - self.last, known + forwards
+        self.last = now
+        self.done += forwards
+        to_go = self._seconds(max(0, self.planned - self.done))
+        if to_go is not None and self.done <= self.planned:
+            text = f"{self.done} of {self.planned} forward passes, {duration_text(to_go)} to go"
+            self.console.say(Status(f"{self.case}: {text}"))
+
+    def _seconds(self, forwards: int) -> float | None:
+        """Return how long so many forward passes of the model take; None before the first."""
+        seconds, known = self.measured.get(self.model, (0.0, 0))
+        return forwards * seconds / known if known else None

@@ -1,0 +1,322 @@
+"""Predicting cases: each is read, run, measured and written; a case that fails leaves the others alone."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.evaluation.targets import read_targets
+from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
+from nnunet_pancext.model_sharing.unpack import sha256_of
+from nnunet_pancext.nnunet_files.dataset_json import NAME
+from nnunet_pancext.prediction import outputs, record
+from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
+from nnunet_pancext.prediction.cases import Case
+from nnunet_pancext.prediction.lesion_names import lesion_labels_of
+from nnunet_pancext.prediction.measures import measure
+from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel
+from nnunet_pancext.prediction.progress import Progress
+from nnunet_pancext.prediction.reading import CaseImage, CaseReader
+
+NO_MEMORY = (
+    "ran out of memory. Close other programs, use fewer folds (-f), --speed balanced, or another -device."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """The records of cases that are done, and why others failed, by case in the order given."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFiles:
+    """Where the results of a case are written."""
+
+    out: Path
+    case: str
+    ending: str
+
+    @property
+    def label_map(self) -> Path:
+        return self.out / f"{self.case}{self.ending}"
+
+    @property
+    def record(self) -> Path:
+        return self.out / f"{self.case}.json"
+
+    @property
+    def probabilities(self) -> Path:
+        return self.out / f"{self.case}.npz"
+
+    @property
+    def properties(self) -> Path:
+        return self.out / f"{self.case}.pkl"
+
+    @property
+    def entropy(self) -> Path:
+        return self.out / f"{self.case}_entropy.nii.gz"
+
+    def of_fold(self, fold: str) -> Path:
+        return self.out / f"fold_{fold}" / f"{self.case}{self.ending}"
+
+    def all(self, wanted: Wanted, folds: Sequence[str]) -> list[Path]:
+        """Return every file that is written, the record last."""
+        return [
+            self.label_map,
+            *([self.probabilities, self.properties] if wanted.save_probabilities else []),
+            *([self.entropy] if wanted.entropy else []),
+            *([self.of_fold(fold) for fold in folds] if wanted.per_fold else []),
+            self.record,
+        ]
+
+
+class Prediction:
+    """The chosen models, ready to predict cases into the folder `out`.
+
+    `lesions` are the labels whose components are listed as lesions, by default as `lesion_labels_of` finds.
+
+    Raises:
+        PancextError: the models do not go together, a lesion is no label, or a file of a model is unreadable.
+    """
+
+    def __init__(
+        self,
+        choice: Choice,
+        wanted: Wanted,
+        *,
+        out: Path,
+        device: torch.device,
+        progress: Progress,
+        lesions: Sequence[str] = (),
+        allow: Sequence[str] = (),
+    ) -> None:
+        self.choice, self.wanted, self.out, self.progress = choice, wanted, out, progress
+        self.dataset = choice.models[0].dataset
+        _require_together(choice)
+        if wanted.per_fold and len(choice.models) > 1:
+            raise PancextError(
+                "--per-fold writes the label maps of one model's folds, but two models are averaged here. "
+                "Give one of them with -d, -c and -tr."
+            )
+        self.reader = CaseReader(choice.models[0])
+        self.targets = read_targets(self.dataset.labels)
+        self.lesion_labels = lesion_labels_of(self.targets, lesions or None)
+        self.models = LoadedModels(
+            choice, device=device, mirroring=wanted.mirroring, allow=allow, progress=progress
+        )
+        self.options: dict[str, Any] = {
+            **asdict(wanted),
+            "lesions": list(self.lesion_labels),
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+            "postprocessing_sha256": None,
+        }
+        if choice.postprocessing is not None:
+            read_postprocessing(choice.postprocessing)
+            self.options["postprocessing_sha256"] = sha256_of(choice.postprocessing)
+        self.model_facts = [_facts_of(stage) for stage in choice.stages]
+
+    def files_of(self, case: Case) -> CaseFiles:
+        """Return where the results of a case are written."""
+        return CaseFiles(out=self.out, case=case.name, ending=self.dataset.file_ending)
+
+    def predict_all(self, cases: Sequence[Case], *, warn: Callable[[str], None]) -> Predicted:
+        """Predict cases, keep those that are done already, and report failures through `warn` at once.
+
+        Raises:
+            PancextError: results would replace an input or each other, a model cannot be loaded, or the disk
+                is full.
+        """
+        self._require_own_files(cases)
+        outputs.remove_abandoned(self.out)
+        for name, content in ((NAME, self.dataset.content), (PLANS, self.choice.models[0].plans)):
+            outputs.write_document(content, self.out / name)
+        predicted = Predicted()
+        for number, case in enumerate(cases, 1):
+            name = shown_name(case.name)
+            try:
+                kept = None if case.fault else self._find_kept(case)
+            except PancextError as error:
+                self._fail(case, str(error), predicted, warn)
+                continue
+            if kept is not None:
+                self.progress.console.say(f"{name}: kept")
+                predicted.records[case.name] = kept
+                continue
+            if not case.fault:
+                self.models.load_all()
+            self.progress.begin_case(name, number=number, of=len(cases))
+            try:
+                with _memory_as_pancext():
+                    predicted.records[case.name] = self._predict(case, warn)
+            except PancextError as error:
+                if outputs.is_disk_full(error):
+                    raise
+                self._fail(case, str(error), predicted, warn)
+            except Exception as error:  # a fault of this program, or of nnU-Net's: the other cases go on
+                trace = "".join(traceback.format_exception(error))
+                text = f"failed unexpectedly ({type(error).__name__}: {error}). Please report this:\n{trace}"
+                self._fail(case, text, predicted, warn)
+        return predicted
+
+    def _fail(self, case: Case, text: str, predicted: Predicted, warn: Callable[[str], None]) -> None:
+        predicted.failures[case.name] = text
+        warn(f"{shown_name(case.name)}: {text}")
+
+    def _find_kept(self, case: Case) -> dict[str, Any] | None:
+        """Return the record of a case that was predicted before from the same files in the same way."""
+        files = self.files_of(case)
+        former = record.read_record(files.record)
+        if former is None or not all(path.is_file() for path in self._outputs(case)):
+            return None
+        inputs = record.input_facts(case.files)
+        is_same = record.is_of(former, inputs=inputs, models=self.model_facts, options=self.options)
+        return former if is_same else None
+
+    def _outputs(self, case: Case) -> list[Path]:
+        return self.files_of(case).all(self.wanted, self.choice.models[0].folds)
+
+    def _predict(self, case: Case, warn: Callable[[str], None]) -> dict[str, Any]:
+        started, seconds = time.monotonic(), Seconds()
+        with seconds.of("read"):
+            image = self.reader.read(case)
+            inputs = record.input_facts(case.files)
+        for warning in image.warnings:
+            warn(f"{shown_name(case.name)}: warning: {warning}")
+        result = predict_image(image, self.models, self.wanted, seconds=seconds)
+        entropy = result.entropy if self.wanted.entropy else None
+        measures = measure(
+            result.label_map,
+            geometry=image.geometry,
+            targets=self.targets,
+            lesion_labels=self.lesion_labels,
+            probabilities_at=result.probabilities_at,
+            entropy=entropy,
+        )
+        with seconds.of("write"):
+            beside = self._write(case, image, result, entropy)
+        passes = [stage.logits.passes for stage in result.stages]
+        fallbacks = [part.fallback for part in passes if part.fallback]
+        seconds.by_step["total"] = time.monotonic() - started
+        content = {
+            "schema_version": record.SCHEMA_VERSION,
+            "case": case.name,
+            "label_map": self.files_of(case).label_map.name,
+            "speed": self.wanted.speed,
+            **measures.document(),
+            "windows": record.window_facts(passes),
+            "growths": sum(part.growths for part in passes),
+            "fallback": "; ".join(fallbacks) or None,
+            "stages": [record.stage_facts(stage.model, stage.logits) for stage in result.stages],
+            "seconds": {step: round(seconds.by_step.get(step, 0.0), 3) for step in (*record.STEPS, "total")},
+            "peak_memory_mb": record.peak_memory_mb(),
+            "self_test": self_test_of(self.choice, self.wanted.speed),
+            "model": self.model_facts,
+            "inputs": inputs,
+            "options": self.options,
+            "versions": record.versions(),
+            "notice": record.NOTICE,
+            **beside,
+        }
+        outputs.write_document(content, self.files_of(case).record)
+        self.progress.console.say(f"{self.progress.case}: {case_line(content)}")
+        return content
+
+    def _write(self, case: Case, image: CaseImage, result: CaseResult, entropy: Any) -> dict[str, Any]:
+        """Write everything but the record, which marks a case whose files are all there."""
+        files = self.files_of(case)
+        files.record.unlink(missing_ok=True)
+        if self.wanted.save_probabilities and result.probabilities is not None:
+            outputs.write_probabilities(result.probabilities, result.properties, files.probabilities)
+        if entropy is not None:
+            outputs.write_map(entropy, files.entropy, geometry=image.geometry)
+        if self.wanted.per_fold:
+            (member,) = result.members
+            for index, fold in enumerate(member.model.folds):
+                outputs.write_label_map(
+                    member.label_map_of_fold(index),
+                    files.of_fold(fold),
+                    properties=result.properties,
+                    reader=self.reader,
+                )
+        return outputs.write_label_map(
+            result.label_map, files.label_map, properties=result.properties, reader=self.reader
+        )
+
+    def _require_own_files(self, cases: Sequence[Case]) -> None:
+        """Refuse results that would replace an input, or those of another case."""
+        given = {file.resolve(): file for case in cases for file in case.files}
+        owners: dict[Path, str] = {}
+        for case in cases:
+            for path in self._outputs(case):
+                if (file := given.get(path.resolve())) is not None:
+                    raise PancextError(
+                        f"The result {path} would replace the image {file}. Give another folder with -o."
+                    )
+                owner = owners.setdefault(path, case.name)
+                if owner != case.name:
+                    raise PancextError(
+                        f"The cases {shown_name(owner)} and {shown_name(case.name)} would both be written to "
+                        f"{path}. Rename one of them, or predict them separately."
+                    )
+
+
+def case_line(content: dict[str, Any]) -> str:
+    """Return the volumes of a case, what was run and how long it took."""
+    volumes = ", ".join(
+        f"{name} {'—' if volume is None else f'{volume:.1f} mL'}"
+        for name, volume in content["volumes_ml"].items()
+    )
+    windows = content["windows"]
+    run, whole = windows["run"], windows["run"] + windows["left_out"]
+    text = f"{volumes}; {run} of {whole} windows, {duration_text(content['seconds']['total'])}"
+    return f"{text} (whole image: {content['fallback']})" if content["fallback"] else text
+
+
+def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
+    """Return what the model's self-test measured of this speed."""
+    return record.NOT_MEASURED
+
+
+def _facts_of(model: ChosenModel) -> dict[str, Any]:
+    try:
+        return record.model_facts(model)
+    except OSError as error:
+        raise PancextError(f"{model.folder} cannot be read ({error}). Copy the model again.") from error
+
+
+def _require_together(choice: Choice) -> None:
+    """Refuse stages that read images, or label voxels, in different ways."""
+    first = choice.models[0]
+    for stage in choice.stages:
+        same_reader = stage.plans.get("image_reader_writer") == first.plans.get("image_reader_writer")
+        if not same_reader or stage.dataset.labels != first.dataset.labels:
+            what = "labels" if same_reader else "image reader"
+            raise PancextError(
+                f"{stage.folder.name} and {first.folder.name} differ in their {what}, so they cannot be run "
+                "together. Train them on the same dataset with the same plans."
+            )
+
+
+@contextmanager
+def _memory_as_pancext() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise PancextError(NO_MEMORY) from error
+    except RuntimeError as error:  # PyTorch has no error of its own for a CPU
+        is_memory = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+        if not is_memory:
+            raise
+        raise PancextError(NO_MEMORY) from error
