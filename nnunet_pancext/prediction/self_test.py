@@ -16,7 +16,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.inference.export import LabelMap, export
 from nnunet_pancext.inference.logits import Logits, Region, Request
-from nnunet_pancext.inference.predict import EXACT, SPEEDS, predict_logits
+from nnunet_pancext.inference.predict import WAYS, Speed, predict_logits
 from nnunet_pancext.inference.prepared_image import PreparedImage, prepare
 from nnunet_pancext.inference.trained_folds import TrainedFolds
 from nnunet_pancext.io.files import read_json, scratch_path, write_json
@@ -31,7 +31,12 @@ from nnunet_pancext.prediction.validation_cases import ValidationCase, choose_va
 FILE = "self_test.json"
 SCHEMA_VERSION = 1
 DEFAULT_CASES = 10
+EXACT: Speed = "exact"
 SHIFTED = "exact, shifted grid"
+MEASURED: dict[str, tuple[Speed, bool]] = {  # speed, and whether the grid is shifted
+    **{speed: (speed, False) for speed in WAYS},
+    SHIFTED: (EXACT, True),
+}
 RIM = 8  # of the patch, the part that the shifted grid leaves out
 PACKAGES = ("nnunet-pancext", "nnunetv2", "torch")
 
@@ -59,7 +64,7 @@ def run_self_test(
     _require_writable(target)
     chosen = choose_validation_cases(model, cases)
     targets = read_targets(model.dataset.labels)
-    ways = {way: Differences() for way in (*SPEEDS, SHIFTED)}
+    ways = {way: Differences() for way in MEASURED}
     reader = CaseReader(model)
     stages: list[TrainedFolds] = []
     volumes = [plausible_volumes_ml(stage.folder, announce=announce) for stage in model.stages]
@@ -76,7 +81,7 @@ def run_self_test(
         exact: LabelMap | None = None
         for way, differences in ways.items():
             started = monotonic()
-            label_map = _predict(stages, image, way=way, volumes=volumes)
+            label_map = _predict(stages, image, *MEASURED[way], volumes=volumes)
             seconds = monotonic() - started
             exact = label_map if exact is None else exact  # the first way
             differences.add(label_map, exact=exact, reference=reference, targets=targets, seconds=seconds)
@@ -181,8 +186,9 @@ def restore_rim(logits: Logits, rim: Sequence[int], *, has_regions: bool) -> Log
 def _predict(
     stages: Sequence[TrainedFolds],
     image: CaseImage,
+    speed: Speed,
+    is_shifted: bool,
     *,
-    way: str,
     volumes: Sequence[tuple[float, float] | None],
 ) -> LabelMap:
     """Return the label map (slice, row, column) after all stages."""
@@ -190,12 +196,12 @@ def _predict(
     for folds, plausible_ml in zip(stages, volumes, strict=True):
         prepared = prepare(folds, image.voxels, image.properties, previous=label_map)
         request = Request(plausible_ml=plausible_ml)
-        if way == SHIFTED:
+        if is_shifted:
             shifted, rim = shift_grid(prepared, folds.patch_size)
-            logits = predict_logits(folds, shifted, speed=EXACT, request=request)
+            logits = predict_logits(folds, shifted, speed=speed, request=request)
             logits = restore_rim(logits, rim, has_regions=folds.labels.has_regions)
         else:
-            logits = predict_logits(folds, prepared, speed=way, request=request)
+            logits = predict_logits(folds, prepared, speed=speed, request=request)
         label_map, _ = export(folds, prepared, logits)
     assert label_map is not None
     return label_map

@@ -12,6 +12,7 @@ from contracts.shared_models import Models, use_folders
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import read_targets
+from nnunet_pancext.inference import fast
 from nnunet_pancext.inference.logits import Logits, Passes, Region
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.prediction import self_test
@@ -177,6 +178,7 @@ def measured(made, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("nnUNet_raw", "nnUNet_preprocessed"):
             patch.setenv(name, str(made / name))
+        patch.setattr(fast, "bfloat16_pays", lambda threads: False)  # which takes a process to try out
         result = run_self_test(open_model(folder), device=CPU, announce=announced.append)
     return folder, result, announced
 
