@@ -9,7 +9,6 @@ for reading and writing, which would use further processors.
 
 import io
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from report import forget_peak, memory_mb
 
 STOCK = "stock"
 FOLDS = ("0",)
@@ -107,24 +107,20 @@ def faster(speed: str, model: Path) -> Predict:
     return predict
 
 
-def megabytes() -> float:
-    """Return the peak memory of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def main(way: str, model: str) -> None:
     """Answer each line until standard input ends."""
     with redirect_stdout(io.StringIO()):
         predict = stock(Path(model)) if way == STOCK else faster(way, Path(model))
-    loaded = megabytes()
+    loaded = memory_mb("VmRSS")
     print(json.dumps({"loaded": loaded}), flush=True)
     for line in sys.stdin:
+        forget_peak()
         started, processor = time.perf_counter(), time.process_time()
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             answer = predict(json.loads(line))
         answer["seconds"]["total"] = time.perf_counter() - started
         answer["seconds"]["processor"] = time.process_time() - processor
-        print(json.dumps({**answer, "megabytes": megabytes() - loaded}), flush=True)
+        print(json.dumps({**answer, "megabytes": memory_mb("VmHWM") - loaded}), flush=True)
 
 
 if __name__ == "__main__":
