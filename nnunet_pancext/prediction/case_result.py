@@ -77,6 +77,10 @@ class LoadedModels:
         self.device, self.mirroring, self.allow = device, mirroring, allow
         self._loaded: dict[Any, TrainedFolds] = {}
 
+    @property
+    def are_loaded(self) -> bool:
+        return len(self._loaded) == len(self.choice.stages)
+
     def load_all(self) -> None:
         """Load what is not loaded yet, so that a model that cannot be used fails before the first case."""
         for stage in self.choice.stages:

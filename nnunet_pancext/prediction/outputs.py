@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.disk import NO_ROOM, write_errors_as_pancext
+from nnunet_pancext.io.disk import NO_ROOM, free_bytes, write_errors_as_pancext
 from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, write_json
 from nnunet_pancext.io.images import itk_reason, only_thread_in_itk, write_compressed
 from nnunet_pancext.io.unreadable import UnreadableImage
@@ -65,6 +66,8 @@ def write_label_map(
         try:
             reader.reader.scan(partial, is_label=True)
         except UnreadableImage as error:
+            if free_bytes(target) < label_map.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise PancextError(f"{target} was not written whole: it {error}. {NOT_WHOLE}") from error
     return content
 

@@ -140,8 +140,6 @@ class Prediction:
         """
         self._require_own_files(cases)
         outputs.remove_abandoned(self.out)
-        for name, content in ((NAME, self.dataset.content), (PLANS, self.choice.models[0].plans)):
-            outputs.write_document(content, self.out / name)
         predicted = Predicted()
         for number, case in enumerate(cases, 1):
             name = shown_name(case.name)
@@ -155,7 +153,7 @@ class Prediction:
                 predicted.records[case.name] = kept
                 continue
             if not case.fault:
-                self.models.load_all()
+                self._prepare()
             self.progress.begin_case(name, number=number, of=len(cases))
             try:
                 with _memory_as_pancext():
@@ -169,6 +167,13 @@ class Prediction:
                 text = f"failed unexpectedly ({type(error).__name__}: {error}). Please report this:\n{trace}"
                 self._fail(case, text, predicted, warn)
         return predicted
+
+    def _prepare(self) -> None:
+        """Load the models and, as nnU-Net does, copy their plan and dataset.json, before the first case."""
+        if not self.models.are_loaded:
+            self.models.load_all()
+            for name, content in ((NAME, self.dataset.content), (PLANS, self.choice.models[0].plans)):
+                outputs.write_document(content, self.out / name)
 
     def _fail(self, case: Case, text: str, predicted: Predicted, warn: Callable[[str], None]) -> None:
         predicted.failures[case.name] = text

@@ -18,18 +18,6 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from prediction.made_models import array, plans_of, predict, record, stock, write_image, write_model
 
 
-@pytest.fixture(autouse=True)
-def results(tmp_path, monkeypatch):
-    """nnU-Net's folder of trained models."""
-    monkeypatch.setenv("nnUNet_results", str(tmp_path / "results"))
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def image(tmp_path):
-    return write_image(tmp_path / "images" / "ct_0000.nii.gz")
-
-
 def assert_same(ours, theirs):
     """Equal voxels, type and geometry."""
     one, other = sitk.ReadImage(str(ours)), sitk.ReadImage(str(theirs))
