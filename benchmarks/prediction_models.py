@@ -60,8 +60,8 @@ RECIPES = {
         epochs=80,
     ),
     "2d": Recipe(**FLAT, batch=4, epochs=40),
-    "resenc": Recipe(**FLAT, batch=2, epochs=30, plans=RESIDUAL_PLANS),
-    "cascade": Recipe(**FLAT, batch=2, epochs=30, trainer=NARROW_CASCADE),
+    "resenc": Recipe(**FLAT, batch=2, epochs=20, plans=RESIDUAL_PLANS),
+    "cascade": Recipe(**FLAT, batch=2, epochs=20, trainer=NARROW_CASCADE),
 }
 
 

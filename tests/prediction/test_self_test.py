@@ -10,6 +10,7 @@ import torch
 from contracts.made_preprocessed import CASES, DATASET, SHAPE, SPACING, made_dataset_json
 from contracts.shared_models import Models, use_folders
 
+from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.inference import fast
@@ -276,3 +277,40 @@ def test_a_case_that_cannot_be_read_is_left_out(made, model, tmp_path, monkeypat
 def test_no_case_is_no_self_test(model):
     with pytest.raises(PancextError, match="--cases 0: the self-test needs at least 1 case"):
         run_self_test(open_model(model), cases=0, device=CPU)
+
+
+def test_the_command_prints_and_keeps_the_result(model, monkeypatch, capsys):
+    monkeypatch.setattr(fast, "bfloat16_pays", lambda threads: False)
+    words = ["predict", "--self-test", "-m", str(model), "--cases", "1", "-device", "cpu"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "case 1 of 1, fold 0" in shown
+    assert "exact, shifted grid  cancer" in shown
+    assert f"written   {model / FILE}" in shown
+    assert self_test_summary(model, "balanced")["cases"] == 1
+
+
+def test_a_prediction_tells_what_the_self_test_measured(made, measured, tmp_path, monkeypatch):
+    for name in ("nnUNet_raw", "nnUNet_preprocessed"):
+        monkeypatch.setenv(name, str(made / name))
+    folder, result, _ = measured
+    image = made / "nnUNet_raw" / DATASET / "imagesTr" / f"{CASES[0]}_0000.nii.gz"
+    words = ["predict", str(image), "-o", str(tmp_path / "out"), "-m", str(folder), "-device", "cpu"]
+    assert main(words) == 0
+    content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text())
+    assert content["self_test"]["labels"] == result["ways"]["balanced"]["labels"]
+    # 5 x 16 x 16 voxels of 2.5 x 0.8 x 0.8 mm in every training case: balanced asks for their volumes
+    kept = json.loads((folder / "training_volumes.json").read_text())
+    assert (kept["smallest_ml"], kept["largest_ml"]) == pytest.approx((2.048, 2.048))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.nii.gz", "--self-test"], "--self-test takes neither INPUT nor -o"),
+        (["a.nii.gz", "-o", "out", "--cases", "3"], "--cases is the number of cases of --self-test"),
+    ],
+)
+def test_options_that_do_not_go_together(model, capsys, words, message):
+    assert main(["predict", *words, "-m", str(model)]) == 1
+    assert message in capsys.readouterr().err
