@@ -22,6 +22,7 @@ from nnunet_pancext.evaluation.scores import ML, MM, CaseScores, LabelScores
 from nnunet_pancext.evaluation.surface import surface_distances
 from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.io.label_maps import has_spacing, is_flat, read_label_map, require_same_grid
+from nnunet_pancext.raw_cases.geometry import geometry_of
 
 MM3_PER_ML = 1000
 
@@ -58,7 +59,7 @@ def score_case(files: CaseFiles, *, targets: Targets) -> CaseScores:
             what=f"prediction {files.prediction} and ground truth {files.truth} differ in geometry",
             remedy="Predict from the image that was annotated, or resample one of the two onto the other.",
         )
-        axial = _slice_axis(truth_image)
+        axial = geometry_of(truth_image).slice_axis
         stored_truth = sitk.GetArrayViewFromImage(truth_image)
         truth = np.moveaxis(stored_truth, axial, 0)
         prediction = np.moveaxis(sitk.GetArrayViewFromImage(prediction_image), axial, 0)
@@ -199,12 +200,3 @@ def _box(first: NDArray[np.generic], second: NDArray[np.generic]) -> tuple[slice
         box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if len(occupied) else slice(0, 0))
         filled = filled[(slice(None),) * axis + (box[-1],)]
     return tuple(box)
-
-
-def _slice_axis(image: sitk.Image) -> int:
-    """Return the array axis across the slices: that of a single slice, else the closest to the height."""
-    single = [axis for axis, length in enumerate(image.GetSize()[::-1]) if length == 1]
-    if len(single) == 1:
-        return single[0]
-    along_height = np.abs(np.asarray(image.GetDirection()).reshape(3, 3)[2])
-    return 2 - int(along_height.argmax())

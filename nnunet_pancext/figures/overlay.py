@@ -151,7 +151,7 @@ def draw_labels(
                 cut == value,
                 pixel_mm=plane.pixel_mm(spacing_mm),
                 linewidth=WIDTHS[role],
-                **_style(role, index),
+                **line_style(role, index),
             )
 
 
@@ -162,12 +162,13 @@ def legend_lines(foreground: dict[str, int], label_maps: Mapping[str, NDArray[np
         name = drawable_label(label, value)
         for role, label_map in label_maps.items():
             suffix = "" if (label_map == value).any() else " (none)"
-            line = Line2D([], [], linewidth=2.5, label=f"{name}, {role}{suffix}", **_style(role, index))
+            line = Line2D([], [], linewidth=2.5, label=f"{name}, {role}{suffix}", **line_style(role, index))
             lines.append(line)
     return lines
 
 
-def _style(role: str, index: int) -> dict[str, Any]:
+def line_style(role: str, index: int) -> dict[str, Any]:
+    """Return colour and style of the contour of label number `index`, as matplotlib takes them."""
     colours = COLOURS[role]
     style = LINE_STYLES[index // len(colours) % len(LINE_STYLES)]
     return {"color": colours[index % len(colours)], "linestyle": style}

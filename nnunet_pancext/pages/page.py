@@ -25,10 +25,14 @@ WORDS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z]{2})(?=[A-Z])")  # a unit such as m
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell's text, and the number that it sorts by; without one it sorts by its text. nan comes last."""
+    """A cell's text, and the number that it sorts by; without one it sorts by its text. nan comes last.
+
+    `link` is the address that a row's first cell leads to, such as #case-1.
+    """
 
     text: str
     value: float | None = None
+    link: str = ""
 
     @property
     def key(self) -> str | None:

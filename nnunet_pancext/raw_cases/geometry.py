@@ -27,6 +27,17 @@ class Geometry:
         """Whether no number is NaN or infinite."""
         return bool(np.isfinite([*self.spacing_mm, *self.origin_mm, *self.direction]).all())
 
+    @property
+    def slice_axis(self) -> int:
+        """The array axis (of slice, row, column) across slices: of a single one, else nearest the height."""
+        if len(self.size) == 2:
+            return 0
+        single = [axis for axis, length in enumerate(self.size[::-1]) if length == 1]
+        if len(single) == 1:
+            return single[0]
+        along_height = np.abs(np.reshape(self.direction, (3, 3))[2])
+        return 2 - int(along_height.argmax())
+
 
 def read_geometry(path: Path) -> Geometry:
     """Return the geometry in the header, for a PNG only the size; raises RuntimeError as SimpleITK does."""
