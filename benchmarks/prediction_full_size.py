@@ -1,7 +1,7 @@
 """Prints what prediction takes at full size: windows, forward passes, seconds from a measured window, memory.
 
-python benchmarks/prediction_full_size.py                             a phantom of 96 x 512 x 512 voxels
-python benchmarks/prediction_full_size.py --case ct.nii.gz label.nii.gz 7     your own CT, 7 is the organ
+python benchmarks/prediction_full_size.py                           a phantom of 96 x 512 x 512 voxels
+python benchmarks/prediction_full_size.py --case label.nii.gz 7     and a CT whose organ is label 7
 
 The plan is nnU-Net's for MSD pancreas: patches of 40 x 224 x 224, eight mirrorings, 2.5 x 0.8 x 0.8 mm.
 Windows are counted by running each speed with a network that sees exactly the organ; it takes next to no time
@@ -62,16 +62,17 @@ def made_folds() -> LoadedFolds:
     return LoadedFolds(predictor, [predictor.network])
 
 
-def prepared(organ: sitk.Image, spacing_mm: Sequence[float]) -> PreparedImage:
-    """Return an organ's mask, resampled to the plan's spacing (slice, row, column), as an image."""
-    wanted = [float(length) for length in reversed(spacing_mm)]
-    size = [
-        round(length * old / new)
-        for length, old, new in zip(organ.GetSize(), organ.GetSpacing(), wanted, strict=True)
-    ]
-    grid = (organ.GetOrigin(), wanted, organ.GetDirection())
-    mask = sitk.Resample(organ, size, sitk.Transform(), sitk.sitkNearestNeighbor, *grid)
-    data = torch.from_numpy(sitk.GetArrayFromImage(mask)).float()[None]
+def prepared(organ: sitk.Image, spacing_mm: Sequence[float], *, resample: bool) -> PreparedImage:
+    """Return an organ's mask as an image of the plan's spacing (slice, row, column)."""
+    if resample:
+        wanted = [float(length) for length in reversed(spacing_mm)]
+        size = [
+            round(length * old / new)
+            for length, old, new in zip(organ.GetSize(), organ.GetSpacing(), wanted, strict=True)
+        ]
+        grid = (organ.GetOrigin(), wanted, organ.GetDirection())
+        organ = sitk.Resample(organ, size, sitk.Transform(), sitk.sitkNearestNeighbor, *grid)
+    data = torch.from_numpy(sitk.GetArrayFromImage(organ)).float()[None]
     shape = tuple(data.shape[1:])
     properties = {
         "spacing": list(spacing_mm),
@@ -93,7 +94,8 @@ def measure(speed: Speed, label: Path, value: int | None) -> dict[str, Any]:
     if speed != "exact":  # exact is measured as stock here
         keep_freed_memory()
     folds = made_folds()
-    image = prepared(read_organ(label, value), folds.configuration.spacing)
+    # a phantom has the size that was asked for: the same patient in other voxels
+    image = prepared(read_organ(label, value), folds.configuration.spacing, resample=value is not None)
     before = memory_mb("VmRSS")
     forget_peak()
     logits = predict_logits(folds, image, speed=speed)
@@ -155,7 +157,7 @@ def rows_of(label: Path, value: int | None, seconds: dict[str, float]) -> list[l
 def main() -> None:
     """Print the table."""
     parser = command_line(__doc__)
-    parser.add_argument("--case", nargs=3, metavar=("CT", "LABEL", "VALUE"), help="instead of a phantom")
+    parser.add_argument("--case", nargs=2, metavar=("LABELS", "VALUE"), help="besides the phantom")
     parser.add_argument("--size", type=int, nargs=3, default=SIZE, help="of the phantom")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -171,14 +173,12 @@ def main() -> None:
     seconds = {way: measure_alone(script, "--child", way)["seconds"] for way in (STOCK, KEPT)}
     print(f"\nA forward pass: {seconds[STOCK]:.2f} s, and {seconds[KEPT]:.2f} s with freed memory kept.")
     with tempfile.TemporaryDirectory() as folder:
-        if options.case:
-            label, value = Path(options.case[1]), int(options.case[2])
-        else:
-            task = write_phantom_dataset(
-                Path(folder), cases=1, size=tuple(options.size), seed=0, show_progress=False
-            )
-            label, value = next((task / "labelsTr").iterdir()), None
-        rows = rows_of(label, value, seconds)
+        task = write_phantom_dataset(
+            Path(folder), cases=1, size=tuple(options.size), seed=0, show_progress=False
+        )
+        rows = rows_of(next((task / "labelsTr").iterdir()), None, seconds)
+    if options.case:
+        rows += rows_of(Path(options.case[0]), int(options.case[1]), seconds)
     heading = [
         "",
         "voxels",
