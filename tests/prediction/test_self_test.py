@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from contracts.made_preprocessed import CASES, DATASET, SHAPE, SPACING, made_dataset_json
-from contracts.shared_models import Models, use_folders
+from contracts.made_preprocessed import CASES, DATASET, SHAPE, SPACING, made_dataset_json, make_preprocessed
+from prediction.made_models import write_model
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
@@ -31,7 +31,6 @@ from nnunet_pancext.prediction.self_test_scores import Differences, dice_by_labe
 from nnunet_pancext.prediction.validation_cases import choose_validation_cases
 
 CPU = torch.device("cpu")
-INTENSITIES = {"mean": 90.0, "std": 40.0, "percentile_00_5": 0.0, "percentile_99_5": 200.0}
 TWO_LABELS = read_targets({"background": 0, "pancreas": 1, "cancer": 2})
 
 
@@ -39,29 +38,26 @@ TWO_LABELS = read_targets({"background": 0, "pancreas": 1, "cancer": 2})
 def made(tmp_path_factory):
     """nnU-Net's folders with images and label maps, and a model whose fold 0 validated the last two cases."""
     root = tmp_path_factory.mktemp("self_test")
-    with pytest.MonkeyPatch.context() as patch:
-        use_folders(patch, root)
-        models = Models(root)
-        raw = root / "nnUNet_raw" / DATASET
-        for name in ("imagesTr", "labelsTr"):
-            (raw / name).mkdir(parents=True)
-        (raw / "dataset.json").write_text(json.dumps(made_dataset_json()))
-        generator = np.random.default_rng(3)
-        for case in CASES:
-            label = np.zeros(SHAPE, np.uint8)
-            label[4:9, 8:24, 10:26] = 1
-            label[5:7, 12:16, 12:16] = 2
-            image = generator.normal(50, 20, SHAPE).astype(np.float32) + 60 * label
-            for array, target in ((image, f"imagesTr/{case}_0000"), (label, f"labelsTr/{case}")):
-                written = sitk.GetImageFromArray(array)
-                written.SetSpacing(SPACING[::-1])
-                sitk.WriteImage(written, str(raw / f"{target}.nii.gz"))
-        folder = models.write()
-        plans = json.loads((folder / "plans.json").read_text())
-        plans["foreground_intensity_properties_per_channel"] = {"0": INTENSITIES}
-        (folder / "plans.json").write_text(json.dumps(plans))
-        for case in CASES[2:]:
-            shutil.copy(raw / "labelsTr" / f"{case}.nii.gz", folder / "fold_0" / "validation")
+    make_preprocessed(root)
+    raw = root / "nnUNet_raw" / DATASET
+    for name in ("imagesTr", "labelsTr"):
+        (raw / name).mkdir(parents=True)
+    (raw / "dataset.json").write_text(json.dumps(made_dataset_json()))
+    generator = np.random.default_rng(3)
+    for case in CASES:
+        label = np.zeros(SHAPE, np.uint8)
+        label[4:9, 8:24, 10:26] = 1
+        label[5:7, 12:16, 12:16] = 2
+        image = generator.normal(50, 20, SHAPE).astype(np.float32) + 60 * label
+        for array, target in ((image, f"imagesTr/{case}_0000"), (label, f"labelsTr/{case}")):
+            written = sitk.GetImageFromArray(array)
+            written.SetSpacing(SPACING[::-1])
+            sitk.WriteImage(written, str(raw / f"{target}.nii.gz"))
+    validation = write_model(root / "nnUNet_results", "2d") / "fold_0" / "validation"
+    validation.mkdir()
+    (validation / "summary.json").write_text("{}")
+    for case in CASES[2:]:
+        shutil.copy(raw / "labelsTr" / f"{case}.nii.gz", validation)
     return root
 
 
@@ -314,3 +310,18 @@ def test_a_prediction_tells_what_the_self_test_measured(made, measured, tmp_path
 def test_options_that_do_not_go_together(model, capsys, words, message):
     assert main(["predict", *words, "-m", str(model)]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_stage_before_is_run_with_the_same_fold(made, tmp_path, monkeypatch):
+    for name in ("nnUNet_raw", "nnUNet_preprocessed"):
+        monkeypatch.setenv(name, str(made / name))
+    for configuration in ("3d_lowres", "3d_cascade_fullres"):
+        folder = write_model(tmp_path / "nnUNet_results", configuration)
+    result = run_self_test(open_model(folder), cases=1, device=CPU)
+    assert result["cases"] == 1
+    assert result["ways"]["exact"]["labels"]["pancreas"]["agreement"]["mean"] == 1
+    before = "../nnUNetTrainer__nnUNetPlans__3d_lowres"
+    assert f"{before}/fold_0/checkpoint_final.pth" in result["sha256"]
+    assert self_test_summary(folder, "fast") is not None
+    (folder / before / "plans.json").write_text("{}")
+    assert self_test_summary(folder, "fast") is None
