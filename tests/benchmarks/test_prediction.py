@@ -93,7 +93,7 @@ def test_the_report_names_the_largest_organ_and_slow_cases(load, capsys):
     load("prediction").report(ROWS, ["3d"], ["stock", "fast"])
     shown = capsys.readouterr().out
     assert "### 3d, patch 16 x 48 x 48, 3 phantoms" in shown
-    assert "fast took longer than 1.1 times stock: c (1.25)." in shown
+    assert "fast took over 1.1 times stock's processor time: c (1.25)." in shown
     largest = shown[shown.index("the largest organ") :]
     assert "| fast | 64 | 512 | 4.00 | 5.00 | 5.00 |" in largest
     assert "too weak" not in shown
@@ -246,7 +246,7 @@ def test_windows_at_full_size_are_those_near_the_organ(load, tmp_path, monkeypat
 
 def test_a_worker_that_ends_early_ends_the_benchmark(load, monkeypatch):
     script = load("prediction")
-    ended = SimpleNamespace(stdout=SimpleNamespace(readline=lambda: ""), args=["python", "worker"])
+    ended = SimpleNamespace(stdout=SimpleNamespace(readline=lambda: ""))
     monkeypatch.setattr(script.subprocess, "Popen", lambda *words, **options: ended)
-    with pytest.raises(SystemExit, match="python worker ended early"):
+    with pytest.raises(SystemExit, match=r"prediction_worker\.py stock model ended early"):
         script.Worker("stock", Path("model"), {})
