@@ -8,7 +8,7 @@ import torch
 from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
 from numpy.typing import NDArray
 
-from nnunet_pancext.inference.foreground import UNSEEN, voxel_spacing_mm
+from nnunet_pancext.inference.foreground import make_background, make_unseen, voxel_spacing_mm
 from nnunet_pancext.inference.logits import Box, Logits, Region
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.resampling import (
@@ -19,10 +19,11 @@ from nnunet_pancext.inference.resampling import (
     target_size,
 )
 from nnunet_pancext.inference.trained_folds import LoadedFolds
-from nnunet_pancext.inference.windows import as_box, with_channels
+from nnunet_pancext.inference.windows import as_box, grown, moved, with_channels
 
 LabelMap = NDArray[np.integer]
 Probabilities = NDArray[np.float32]
+CONTINUED = 8  # voxels around a region
 
 
 def export(
@@ -47,10 +48,7 @@ def export(
     crop = as_box(image.properties["bbox_used_for_cropping"])
     for region in logits.regions:
         for box, slab in _resampled(folds, image, region.box, _of(region, fold), logits.shape):
-            place = as_box(
-                (start.start + side.start, start.start + side.stop)
-                for start, side in zip(crop, box, strict=True)
-            )
+            place = moved(box, crop)
             if probabilities is None:
                 label_map[place] = folds.labels.convert_logits_to_segmentation(slab).numpy()
             else:
@@ -107,13 +105,24 @@ def _by_nnunet(
 
 
 def _filled(folds: LoadedFolds, logits: Logits, fold: int | None) -> torch.Tensor:
-    """Return logits of the whole image, which say background where none were computed."""
-    whole = torch.full((folds.labels.num_segmentation_heads, *logits.shape), -UNSEEN, dtype=torch.half)
-    if not folds.labels.has_regions:
-        whole[0] = UNSEEN
+    """Return logits of the whole image, which say background where none were computed.
+
+    Near a region they continue those at its edge, so that a spline does not oscillate there.
+    """
+    has_regions = folds.labels.has_regions
+    filled = torch.zeros((folds.labels.num_segmentation_heads, *logits.shape), dtype=torch.half)
+    make_unseen(filled, torch.ones(logits.shape, dtype=torch.bool), has_regions=has_regions)
     for region in logits.regions:
-        whole[with_channels(region.box)] = _of(region, fold)
-    return whole
+        around = grown(region.box, (CONTINUED,) * 3, within=logits.shape)
+        part = _of(region, fold)
+        for axis, (side, outer) in enumerate(zip(region.box, around, strict=True)):
+            positions = torch.arange(outer.start, outer.stop).clamp(side.start, side.stop - 1) - side.start
+            part = part.index_select(axis + 1, positions)
+        make_background(part, torch.ones(part.shape[1:], dtype=torch.bool), has_regions=has_regions)
+        filled[with_channels(around)] = part
+    for region in logits.regions:
+        filled[with_channels(region.box)] = _of(region, fold)
+    return filled
 
 
 def _background(
