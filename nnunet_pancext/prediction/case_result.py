@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.inference.export import LabelMap, Probabilities, export, probabilities_at
 from nnunet_pancext.inference.logits import Logits, Request
 from nnunet_pancext.inference.predict import Speed, predict_logits
@@ -99,6 +100,7 @@ class LoadedModels:
                 use_mirroring=self.mirroring,
                 allow=self.allow,
             )
+            _require_named_configuration(model, folds)
             folds.predictor.on_window = self.progress.on_window
             self._loaded[model.folder] = folds
         return self._loaded[model.folder]
@@ -243,6 +245,19 @@ def entropy_of(probabilities: Probabilities, *, has_regions: bool) -> NDArray[np
                 term = probability * np.log(probability)
             total -= np.nan_to_num(term)  # 0 log 0 is 0
     return np.maximum(total, 0)
+
+
+def _require_named_configuration(model: ChosenModel, folds: TrainedFolds) -> None:
+    """Refuse a folder that is named after another configuration than its checkpoints are of."""
+    settings, loaded = model.settings, folds.configuration
+    is_same = list(loaded.patch_size) == settings.get(
+        "patch_size"
+    ) and loaded.previous_stage_name == settings.get("previous_stage")
+    if not is_same:
+        raise PancextError(
+            f"{model.folder} is named after the configuration {model.name.configuration}, but its checkpoint "
+            "is of another. Rename the folder as nnUNetv2_train called it."
+        )
 
 
 def _mean(members: Sequence[Probabilities]) -> Probabilities:

@@ -262,14 +262,26 @@ class Prediction:
         )
 
     def _require_own_files(self, cases: Sequence[Case]) -> None:
-        """Refuse results that would replace an input, or those of another case."""
+        """Refuse results that would replace an image, a file beside it, or the results of another case."""
+        if (self.out / "imagesTr").is_dir() or any(self.out.glob("fold_*/checkpoint_*.pth")):
+            raise PancextError(
+                f"{self.out} is a raw dataset or a trained model, whose files would be replaced. Give "
+                "another folder with -o."
+            )
         given = {file.resolve(): file for case in cases for file in case.files}
+        is_beside_images = self.out.resolve() in {path.parent for path in given}
         owners: dict[Path, str] = {}
         for case in cases:
+            is_ours = record.read_record(self.files_of(case).record) is not None
             for path in self._outputs(case):
                 if (file := given.get(path.resolve())) is not None:
                     raise PancextError(
                         f"The result {path} would replace the image {file}. Give another folder with -o."
+                    )
+                if is_beside_images and not is_ours and path.exists():
+                    raise PancextError(
+                        f"{path} is there already, beside the images, and from no earlier prediction. Give "
+                        "another folder with -o."
                     )
                 owner = owners.setdefault(path, case.name)
                 if owner != case.name:

@@ -46,7 +46,7 @@ def contents(out: Path) -> dict[str, str]:
 def test_a_prediction_killed_at_random_moments(tmp_path):
     model = write_model(tmp_path / "results", "2d", folds=("0", "1"))
     for seed, case in enumerate(CASES):
-        write_image(tmp_path / "images" / f"{case}_0000.nii.gz", seed=seed)
+        write_image(tmp_path / "images" / f"{case}_0000.nii.gz", seed=seed, shape=(3, 24, 24))
 
     def start(out: Path) -> multiprocessing.Process:
         started = tmp_path / "started"
@@ -57,8 +57,8 @@ def test_a_prediction_killed_at_random_moments(tmp_path):
             time.sleep(0.01)
         return child
 
-    began = time.monotonic()
     child = start(tmp_path / "whole")
+    began = time.monotonic()
     child.join()
     duration = time.monotonic() - began
     assert child.exitcode == 0
@@ -66,10 +66,10 @@ def test_a_prediction_killed_at_random_moments(tmp_path):
     files_of_case = (len(whole) - 2) // len(CASES)
     assert files_of_case == 7
     random = np.random.default_rng(3)
-    for number in range(5):
+    for number in range(8):
         out = tmp_path / f"killed {number}"
         child = start(out)
-        time.sleep((number + random.random()) / 5 * duration)
+        time.sleep((number + random.random()) / 8 * duration)
         child.kill()
         child.join()
         left = contents(out) if out.exists() else {}

@@ -295,6 +295,27 @@ def test_an_output_that_would_replace_the_image(refused, model, tmp_path):
     refused("The result .* would replace the image .*a.nii.gz", "-m", model, inputs=[image], out=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.json"])
+def test_a_file_beside_the_image_that_would_be_replaced(refused, model, tmp_path, name):
+    image = write_image(tmp_path / "a_0000.nii.gz")
+    (tmp_path / name).write_text('{"patient": 1}')
+    refused(f"{name} is there already, beside the images", "-m", model, inputs=[image], out=tmp_path)
+
+
+def test_an_output_folder_that_is_a_model(refused, model, copy):
+    refused("is a raw dataset or a trained model, whose files would be replaced", "-m", model, out=copy)
+
+
+def test_an_output_folder_that_is_a_raw_dataset(refused, model, tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    refused("is a raw dataset or a trained model", "-m", model, out=tmp_path)
+
+
+def test_a_folder_named_after_another_configuration(refused, copy):
+    other = copy.rename(copy.with_name("nnUNetTrainer__nnUNetPlans__3d_fullres"))
+    refused("is named after the configuration 3d_fullres, but its checkpoint is of another", "-m", other)
+
+
 def test_two_cases_with_one_name(refused, model, image, tmp_path):
     other = write_image(tmp_path / "others" / "ct.nii.gz")
     refused(
