@@ -169,6 +169,8 @@ def _require_input(parsed: argparse.Namespace) -> None:
     if parsed.self_test:
         if parsed.inputs or parsed.out is not None:
             raise PancextError("--self-test takes neither INPUT nor -o: its cases are those of the training.")
+        if parsed.disable_tta:
+            raise PancextError("--self-test measures with mirroring. Omit --disable_tta.")
         return
     if parsed.cases is not None:
         raise PancextError("--cases is the number of cases of --self-test. Omit it.")

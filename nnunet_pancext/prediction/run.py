@@ -127,7 +127,8 @@ class Prediction:
             read_postprocessing(choice.postprocessing)
             self.options["postprocessing_sha256"] = sha256_of(choice.postprocessing)
         self.model_facts = [_facts_of(stage) for stage in choice.stages]
-        self.self_test = self_test_of(choice, wanted.speed)
+        is_measured_so = wanted.mirroring  # as in every self-test
+        self.self_test = self_test_of(choice, wanted.speed) if is_measured_so else record.NOT_MEASURED
 
     def files_of(self, case: Case) -> CaseFiles:
         """Return where the results of a case are written."""

@@ -295,6 +295,9 @@ def test_a_prediction_tells_what_the_self_test_measured(made, measured, tmp_path
     assert main(words) == 0
     content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text())
     assert content["self_test"]["labels"] == result["ways"]["balanced"]["labels"]
+    assert main([*words, "--disable_tta"]) == 0
+    content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text())
+    assert content["self_test"] == "not measured"
     # 5 x 16 x 16 voxels of 2.5 x 0.8 x 0.8 mm in every training case: balanced asks for their volumes
     kept = json.loads((folder / "training_volumes.json").read_text())
     assert (kept["smallest_ml"], kept["largest_ml"]) == pytest.approx((2.048, 2.048))
@@ -304,6 +307,7 @@ def test_a_prediction_tells_what_the_self_test_measured(made, measured, tmp_path
     ("words", "message"),
     [
         (["a.nii.gz", "--self-test"], "--self-test takes neither INPUT nor -o"),
+        (["--self-test", "--disable_tta"], "--self-test measures with mirroring"),
         (["a.nii.gz", "-o", "out", "--cases", "3"], "--cases is the number of cases of --self-test"),
     ],
 )
