@@ -74,7 +74,7 @@ def large_components(mask: Mask, spacing_mm: Sequence[float]) -> Mask:
 def implausible(foreground_ml: float, request: Request) -> str:
     """Say why a volume is not believed; empty if it is."""
     if foreground_ml == 0:
-        return "the windows near the foreground of the first look found none"
+        return "no foreground was found in the windows that were run"
     if request.plausible_ml is None:
         return ""
     least, most = request.plausible_ml
