@@ -95,7 +95,8 @@ def measure(
 ) -> list[Row]:
     """Predict every case with every model in every way, in turn; return a row for each prediction."""
     folders = {name: workshop.model_folder(name) for name in models}
-    rows = []
+    rows = read_cases(file)
+    done = {row["case"] for row in rows}
     workers = {
         (name, way): Worker(way, folder, workshop.environment)
         for name, folder in folders.items()
@@ -106,6 +107,8 @@ def measure(
     try:
         for image in sorted(cases.images.iterdir()):
             case = image.name.removesuffix(f"_0000{ENDING}")
+            if case in done:
+                continue
             truth = read_labels(cases.labels / f"{case}{ENDING}")
             organ = int((truth > 0).sum())
             stock = None
@@ -133,6 +136,7 @@ def measure(
                     }
                 )
                 print(name, case, way, f"{answer['seconds']['total']:.1f} s", file=sys.stderr, flush=True)
+            write_cases(rows, file)
     finally:
         for worker in workers.values():
             worker.close()
@@ -234,6 +238,21 @@ def write_cases(rows: Sequence[Row], file: Path) -> None:
         writer.writerows(rows)
 
 
+def read_cases(file: Path) -> list[Row]:
+    """Return the rows in a file that `write_cases` wrote; none where it is not there."""
+    if not file.is_file():
+        return []
+
+    def value(text: str) -> Any:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [{key: value(text) for key, text in row.items()} for row in csv.DictReader(stream)]
+
+
 def report(rows: Sequence[Row], models: Sequence[str], ways: Sequence[str]) -> None:
     """Print the tables."""
     for model in models:
@@ -286,8 +305,8 @@ def main() -> None:
     if set(PAIR) <= set(options.models):
         groups.append(list(PAIR))  # in one run, to compare them
     for models in groups:
-        rows = measure(models, workshop=workshop, cases=cases, ways=ways)
-        write_cases(rows, workshop.root / f"prediction_{'_'.join(models)}.csv")
+        file = workshop.root / f"prediction_{'_'.join(models)}.csv"
+        rows = measure(models, workshop=workshop, cases=cases, ways=ways, file=file)
         report(rows, models, ways)
     if options.ct:
         heading = ["", "", "windows + coarse", "forwards", "seconds", "times sooner", "whole image because"]
