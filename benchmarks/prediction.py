@@ -91,9 +91,12 @@ class Worker:
 
 
 def measure(
-    models: Sequence[str], *, workshop: Workshop, cases: CaseFolders, ways: Sequence[str]
+    models: Sequence[str], *, workshop: Workshop, cases: CaseFolders, ways: Sequence[str], file: Path
 ) -> list[Row]:
-    """Predict every case with every model in every way, in turn; return a row for each prediction."""
+    """Predict every case with every model in every way, in turn; return a row for each prediction.
+
+    They are kept in `file` case by case; what is there is not measured again.
+    """
     folders = {name: workshop.model_folder(name) for name in models}
     rows = read_cases(file)
     done = {row["case"] for row in rows}
