@@ -1,6 +1,7 @@
 """What `pancext predict` writes and prints, and what it does when something fails on the way."""
 
 import errno
+import gc
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import resource
 import subprocess
 import sys
 import types
+import weakref
 from pathlib import Path
 
 import nibabel as nib
@@ -112,6 +114,30 @@ def test_models_are_loaded_once_and_images_read_once(model, image, tmp_path, mon
     assert predict(image, other, "-o", tmp_path / "out", "-m", model) == 0
     assert calls.count("read_images") == 2
     assert calls.count("read_checkpoint") == 1  # of fold 1; that of fold 0 goes through initialize_predictor
+
+
+def test_a_case_that_is_done_leaves_no_memory_behind(results, image, tmp_path, monkeypatch):
+    """Logits are freed at once: they may be larger than what is left for those of the next case."""
+    left = []
+    original = case_result.predict_logits
+
+    def predict_logits(*arguments, **options):
+        left.append(sum(reference() is not None for reference in known))
+        logits = original(*arguments, **options)
+        known.append(weakref.ref(logits))
+        return logits
+
+    known: list[weakref.ref] = []
+    monkeypatch.setattr(case_result, "predict_logits", predict_logits)
+    other = write_image(tmp_path / "other_0000.nii.gz", seed=1)
+    write_model(results, "3d_lowres")
+    words = ("-m", write_model(results, "3d_cascade_fullres"), "--entropy", "--speed", "balanced")
+    gc.disable()
+    try:
+        assert predict(image, other, "-o", tmp_path / "out", *words) == 0
+    finally:
+        gc.enable()
+    assert left == [0, 1, 0, 1]  # of the stage before
 
 
 @pytest.mark.parametrize("labels", ["two foregrounds", "regions"])
