@@ -1,5 +1,9 @@
 """Windows of a grid that are run in several rounds, and kept."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 import numpy as np
 import torch
 
@@ -8,6 +12,8 @@ from nnunet_pancext.inference.foreground import is_foreground, make_background
 from nnunet_pancext.inference.logits import Box, Region
 from nnunet_pancext.inference.window_runner import WindowRunner
 from nnunet_pancext.inference.windows import Grid, Mask, as_box, common, shifted, whole, with_channels
+
+Result = TypeVar("Result")
 
 SLAB = 16  # slices whose foreground is found at a time, so that little memory is taken beside the sums
 
@@ -46,7 +52,8 @@ class Sliding:
 
     def run_window(self, box: Box) -> list[torch.Tensor]:
         """Run a window, for which there is room, and return the logits (heads, *box) of each fold."""
-        logits = self._logits(box)
+        folds = range(len(self.runner.folds.networks))
+        logits = self._with_room(lambda: self.runner.run(box, folds=folds, axes=self.axes, data=self.data))
         self.accumulator.add(box, logits)
         return logits
 
@@ -63,9 +70,7 @@ class Sliding:
         mask[seen] = self.grid.cores(self.done)[seen]
         for start in range(seen[0].start, seen[0].stop, SLAB):
             slab = (slice(start, min(start + SLAB, seen[0].stop)), *seen[1:])
-            logits = self.accumulator.logits(slab)
-            found = is_foreground(logits, has_regions=self.accumulator.has_regions)
-            mask[slab] &= found.cpu().numpy()
+            mask[slab] &= self._with_room(partial(self._is_foreground, slab))
         return mask
 
     def region(self, box: Box | None = None) -> Region | None:
@@ -77,14 +82,14 @@ class Sliding:
         seen = seen and common(seen, self._covered)
         if seen is None:
             return None
-        outside = torch.from_numpy(~self.grid.cores(self.done)[seen]).to(self.accumulator.device)
+        outside = torch.from_numpy(~self.grid.cores(self.done)[seen])
 
         def finished(logits: torch.Tensor) -> torch.Tensor:
-            make_background(logits, outside, has_regions=self.accumulator.has_regions)
+            make_background(logits, outside.to(logits.device), has_regions=self.accumulator.has_regions)
             return logits.cpu()
 
-        mean = finished(self.accumulator.logits(seen))
-        per_fold = tuple(map(finished, self.accumulator.logits_of_folds(seen)))
+        mean = self._with_room(lambda: finished(self.accumulator.logits(seen)))
+        per_fold = self._with_room(lambda: tuple(map(finished, self.accumulator.logits_of_folds(seen))))
         origin = as_box(
             (inside.start - place.start, inside.stop - place.start)
             for inside, place in zip(self.runner.inside, self.place, strict=True)
@@ -97,13 +102,17 @@ class Sliding:
         assert box is not None, "no window was run"
         return box
 
-    def _logits(self, box: Box) -> list[torch.Tensor]:
-        folds = range(len(self.runner.folds.networks))
+    def _is_foreground(self, box: Box) -> Mask:
+        logits = self.accumulator.logits(box)
+        return is_foreground(logits, has_regions=self.accumulator.has_regions).cpu().numpy()
+
+    def _with_room(self, compute: Callable[[], Result]) -> Result:
+        """Return what is computed; where the GPU's memory is short, the sums move to the CPU first."""
         try:
-            return self.runner.run(box, folds=folds, axes=self.axes, data=self.data)
+            return compute()
         except OUT_OF_MEMORY:
             if self.accumulator.device == CPU:
                 raise
         self.accumulator.move_to_cpu()
         torch.cuda.empty_cache()
-        return self.runner.run(box, folds=folds, axes=self.axes, data=self.data)
+        return compute()
