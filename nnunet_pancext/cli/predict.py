@@ -94,7 +94,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.checkpoints.device import choose_device
     from nnunet_pancext.evaluation.folder import require_folders
-    from nnunet_pancext.io.console_text import LONGEST_LINE, printable
+    from nnunet_pancext.io.console_text import LONGEST_LINE, counted, printable
     from nnunet_pancext.io.files import output_folder
     from nnunet_pancext.nnunet_commands.console import Console
     from nnunet_pancext.prediction.case_result import Wanted
@@ -142,7 +142,8 @@ def _run(parsed: argparse.Namespace) -> int:
 
     if found.left_out:
         names = ", ".join(path.name for path in found.left_out[:3])
-        warn(f"left out {len(found.left_out)} files that are not called CASE_0000, {names} first")
+        files = counted(len(found.left_out), "file")
+        warn(f"left out {files} not called CASE_0000, {names} first")
     for stage in choice.stages:
         print(f"model     {stage}")
     print(f"cases     {len(found.cases)}, {parsed.speed}, on {device.type}", flush=True)

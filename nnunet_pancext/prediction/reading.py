@@ -4,7 +4,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from nnunet_pancext.prediction.models import COPY_AGAIN, PLANS, ChosenModel
 from nnunet_pancext.raw_cases.case_checks import compare_geometry, fault_text, inspect, rounded
 from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.reader_choice import reader_of
-from nnunet_pancext.raw_cases.readers import SimpleITKReader
+from nnunet_pancext.raw_cases.readers import NibabelReader, SimpleITKReader
 from nnunet_pancext.raw_cases.source import name_of
 
 HERE = Path()  # files are named as they were given
@@ -37,13 +37,15 @@ ONE_BY_ONE = (
 class CaseImage:
     """Voxels (channel, slice, row, column) with the properties that nnU-Net's reader gives them.
 
-    `geometry` is that of the first file; `warnings` say what may be wrong with it.
+    `geometry` is that of the voxels, from the first file; `stored` is that of the file where the reader turns
+    its axes. `warnings` say what may be wrong with it.
     """
 
     voxels: NDArray[np.float32]
     properties: dict[str, Any]
     geometry: Geometry
     warnings: tuple[str, ...] = ()
+    stored: Geometry | None = None
 
 
 class CaseReader:
@@ -97,6 +99,7 @@ class CaseReader:
             properties=properties,
             geometry=geometries[0],
             warnings=tuple(_warnings(case.files[0], geometries[0], self.model)),
+            stored=self._stored_geometry(case.files[0]),
         )
 
     def _checked(self, file: Path) -> Geometry:
@@ -114,6 +117,13 @@ class CaseReader:
                 f"write a label map. {ONE_BY_ONE}"
             )
         return geometry
+
+    def _stored_geometry(self, file: Path) -> Geometry | None:
+        """Return the geometry of a file whose axes the reader turns; None of any other."""
+        reader = self.reader
+        if not isinstance(reader, SimpleITKReader | NibabelReader) or not reader.reorients:
+            return None
+        return replace(reader, reorients=False).geometry(file, is_label=False)
 
     def _read(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], dict[str, Any]]:
         try:

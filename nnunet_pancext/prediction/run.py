@@ -30,6 +30,7 @@ from nnunet_pancext.prediction.self_test import self_test_summary
 NO_MEMORY = (
     "ran out of memory. Close other programs, use fewer folds (-f), --speed balanced, or another -device."
 )
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,7 @@ class Prediction:
                 is full.
         """
         self._require_own_files(cases)
+        self.options["plausible_ml"] = self._plausible_ml()
         outputs.remove_abandoned(self.out)
         predicted = Predicted()
         for number, case in enumerate(cases, 1):
@@ -171,6 +173,13 @@ class Prediction:
                 self._fail(case, text, predicted, warn)
         return predicted
 
+    def _plausible_ml(self) -> list[list[float] | None]:
+        """Return the smallest and the largest volume that is believed of each stage; None if unknown."""
+        if self.wanted.speed == "exact":
+            return [None for _ in self.choice.stages]
+        believed = map(self.models.plausible_ml, self.choice.stages)
+        return [None if volumes is None else list(volumes) for volumes in believed]
+
     def _prepare(self) -> None:
         """Load the models and, as nnU-Net does, copy their plan and dataset.json, before the first case."""
         if not self.models.are_loaded:
@@ -190,7 +199,12 @@ class Prediction:
             return None
         inputs = record.input_facts(case.files)
         is_same = record.is_of(former, inputs=inputs, models=self.model_facts, options=self.options)
-        return former if is_same else None
+        if not is_same:
+            return None
+        if former.get("self_test") != self.self_test:  # which was run since
+            former["self_test"] = self.self_test
+            outputs.write_document(former, files.record)
+        return former
 
     def _outputs(self, case: Case) -> list[Path]:
         return self.files_of(case).all(self.wanted, self.choice.models[0].folds)
@@ -211,6 +225,7 @@ class Prediction:
             lesion_labels=self.lesion_labels,
             probabilities_at=result.probabilities_at,
             entropy=entropy,
+            stored=image.stored,
         )
         with seconds.of("write"):
             beside = self._write(case, image, result, entropy)
@@ -248,7 +263,7 @@ class Prediction:
         if self.wanted.save_probabilities and result.probabilities is not None:
             outputs.write_probabilities(result.probabilities, result.properties, files.probabilities)
         if entropy is not None:
-            outputs.write_map(entropy, files.entropy, geometry=image.geometry)
+            outputs.write_map(entropy, files.entropy, geometry=image.geometry, stored=image.stored)
         if self.wanted.per_fold:
             (member,) = result.members
             for index, fold in enumerate(member.model.folds):
@@ -307,7 +322,8 @@ def case_line(content: dict[str, Any]) -> str:
 def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
     """Return what the self-tests of the models measured of this speed, by folder where there are several."""
     summaries = {
-        model.folder.name: self_test_summary(model.folder, speed) or record.NOT_MEASURED
+        model.folder.name: self_test_summary(model.folder, speed, checkpoint=model.checkpoint)
+        or record.NOT_MEASURED
         for model in choice.models
     }
     return summaries if len(summaries) > 1 else next(iter(summaries.values()))
@@ -339,8 +355,8 @@ def _memory_as_pancext() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise PancextError(NO_MEMORY) from error
-    except RuntimeError as error:  # PyTorch has no error of its own for a CPU
-        is_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not is_memory:
+    except RuntimeError as error:  # PyTorch has an error of its own for CUDA alone
+        is_memory = isinstance(error, torch.cuda.OutOfMemoryError)
+        if not is_memory and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise
         raise PancextError(NO_MEMORY) from error
