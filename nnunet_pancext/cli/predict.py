@@ -61,7 +61,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add("-chk", "--checkpoint", default=CHECKPOINT, metavar="NAME", help="default: %(default)s")
     add("-device", "--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
-    add("--threads", type=int, metavar="N", help="threads on a CPU (default: as PyTorch)")
+    add(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads on a CPU (default: as PyTorch, at most nnUNet_def_n_proc)",
+    )
     add("--speed", choices=SPEEDS, default="balanced", help="default: %(default)s")
     add("--disable_tta", action="store_true", help="without mirroring, as in nnUNetv2_predict")
     add("--save_probabilities", action="store_true", help="also CASE.npz and CASE.pkl, as nnUNetv2_predict")

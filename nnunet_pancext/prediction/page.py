@@ -108,7 +108,7 @@ def _counts(records: Sequence[Record], failures: Mapping[str, str]) -> list[tupl
     counts = [
         ("cases predicted", str(len(records))),
         *([("with lesions", str(with_lesions))] if lists_lesions(records) else []),
-        ("windows left out", f"{max(0, left_out) / windows:.0%}" if windows else "0%"),
+        ("windows left out", f"{left_out / windows:.0%}" if windows else "0%"),
         ("time", duration_text(seconds)),
     ]
     return ([("failed", str(len(failures)))] if failures else []) + counts
