@@ -13,6 +13,7 @@ from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.images import only_thread_in_itk, quiet_itk
 from nnunet_pancext.io.nifti_affine import first_header
 from nnunet_pancext.io.unreadable import NIFTI, as_unreadable
@@ -160,10 +161,10 @@ def _require_channels(case: Case, found: int, dataset: DatasetJson) -> None:
     names = dataset.channel_names
     if found == len(names):
         return
-    files = f"{len(case.files)} file{'s' * (len(case.files) > 1)}"
+    files = counted(len(case.files), "file")
     listed = f" ({', '.join(names)})" if all(names) else ""
     raise PancextError(
-        f"{name_of(case.files[0], HERE)}: the case has {found} channel{'s' * (found > 1)} in {files}; the "
+        f"{name_of(case.files[0], HERE)}: the case has {counted(found, 'channel')} in {files}; the "
         f"model takes {len(names)}{listed}. Give one file per channel in this order, CASE_0000, CASE_0001, …"
     )
 
