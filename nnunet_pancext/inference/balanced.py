@@ -12,6 +12,7 @@ from time import monotonic
 import torch
 
 from nnunet_pancext.inference.coarse import (
+    SLICES_A_STEP,
     CoarsePass,
     foreground_of_previous_stage,
     plan_coarse_pass,
@@ -46,6 +47,7 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             image,
             networks=range(len(folds.networks)),
             most_forwards=COARSE_SHARE * passes.whole_image_forwards,
+            least_every=SLICES_A_STEP,
         )
         if coarse is None:
             return _whole_image(folds, image, request, passes, why="a coarse pass would not save work")
