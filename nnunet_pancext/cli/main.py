@@ -15,7 +15,7 @@ from nnunet_pancext.io.console_text import printable
 COMMANDS = (
     *("demo", "convert", "check", "splits", "phantom", "trainers"),
     *("evaluate", "compare", "report", "reproduce", "attention"),
-    *("inspect", "import_model", "doctor"),
+    *("send", "inspect", "import_model", "doctor"),
 )
 LONGEST_LINE = 20_000  # characters; names in damaged files may have millions
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
