@@ -1,6 +1,5 @@
 """The zip archive in which `torch.save` stores members uncompressed, one after another."""
 
-import struct
 import zipfile
 from typing import BinaryIO
 

@@ -68,14 +68,14 @@ def extract_zip(
                 for info in wanted:
                     target = folder / info.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    with packed.open(info) as content, target.open("xb") as file:
-                        shutil.copyfileobj(content, file, PIECE_BYTES)
+                    with packed.open(info) as member, target.open("xb") as file:
+                        shutil.copyfileobj(member, file, PIECE_BYTES)
                     if target.stat().st_size != info.file_size:
                         raise zipfile.BadZipFile(f"{info.filename} is cut short")
             return others
     except (*BAD_ZIP, zlib.error) as error:
-        with archive.open("rb") as file:
-            start = file.read(HEADER_BYTES)
+        with archive.open("rb") as content:
+            start = content.read(HEADER_BYTES)
         try:
             refuse_other_kinds(start, ending="zip")
         except UnreadableImage as kind:
