@@ -23,6 +23,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from nnunet_pancext.raw_cases.geometry import Geometry
+
 CENTRE_MM = np.array([31.0, -22.0, 145.0])  # of the grid, in DICOM's patient coordinates (LPS)
 SHAPE = (14, 40, 48)  # slices, rows, columns
 SPACING_MM = (3.0, 1.25, 0.9)  # between slices, rows, columns
@@ -142,6 +144,17 @@ class MadeSeries:
     def label_map(self) -> np.ndarray:
         """The organ as 1 and the lesion as 2."""
         return np.where(self.lesion, 2, self.organ.astype(np.uint8)).astype(np.uint8)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid as SimpleITK describes it."""
+        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return Geometry(
+            size=self.hu.shape[::-1],
+            spacing_mm=tuple(spacing[::-1].tolist()),
+            origin_mm=tuple(self.affine[:3, 3].tolist()),
+            direction=tuple((self.affine[:3, :3] / spacing)[:, ::-1].ravel().tolist()),
+        )
 
 
 def points_of(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

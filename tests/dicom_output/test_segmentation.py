@@ -1,0 +1,407 @@
+"""What a DICOM Segmentation says beside its pixels, and what is refused."""
+
+import logging
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pydicom
+import pytest
+from contracts.dicom_series import make_series
+from contracts.seg_decoders import by_hand, dciodvfy_errors
+from pydicom.config import IGNORE
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement
+
+from nnunet_pancext.dicom_output.codes import read_codes
+from nnunet_pancext.dicom_output.segmentation import SegmentingModel, write_segmentation
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.version import __version__
+
+highdicom = pytest.importorskip("highdicom")
+LABELS = {"background": 0, "pancreas": 1, "cancer": 2}
+MODEL = SegmentingModel(name="DLKUNetLTrainer 3d_fullres", sha256="c0ffee" * 10 + "0123")
+
+
+def write(made, *, labels=LABELS, **changed):
+    """Write the segmentation of a made series beside it; return the file."""
+    target = made.folder / "case.seg.dcm"
+    options = {
+        "files": made.files,
+        "geometry": made.geometry,
+        "codes": read_codes(labels, dataset_json={}),
+        "model": MODEL,
+    }
+    label_map = changed.pop("label_map", made.label_map)
+    write_segmentation(target, label_map, labels=labels, **{**options, **changed})
+    return target
+
+
+def edit(made, **fields):
+    """Set fields of every image, also to values that DICOM does not allow; None removes one."""
+    for path in made.files:
+        data = pydicom.dcmread(path)
+        for keyword, value in fields.items():
+            tag = tag_for_keyword(keyword)
+            if value is None:
+                del data[tag]
+            else:
+                vr = pydicom.datadict.dictionary_VR(tag)
+                data[tag] = DataElement(tag, vr, value, validation_mode=IGNORE)
+        data.save_as(path, enforce_file_format=True)
+
+
+def test_every_source_image_is_referenced(tmp_path):
+    made = make_series(tmp_path)
+    data = pydicom.dcmread(write(made))
+    uids = [str(pydicom.dcmread(path).SOPInstanceUID) for path in made.files]
+    (series,) = data.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == made.uid
+    assert {image.ReferencedSOPInstanceUID for image in series.ReferencedInstanceSequence} == set(uids)
+    for group in data.PerFrameFunctionalGroupsSequence:
+        (image,) = group.DerivationImageSequence[0].SourceImageSequence
+        position = group.PlanePositionSequence[0].ImagePositionPatient
+        source = pydicom.dcmread(made.files[uids.index(image.ReferencedSOPInstanceUID)])
+        assert position == source.ImagePositionPatient
+
+
+def test_frames_of_a_multi_frame_image_are_referenced_by_number(tmp_path):
+    made = make_series(tmp_path, "multi-frame")
+    source, data = pydicom.dcmread(made.files[0]), pydicom.dcmread(write(made))
+    for group in data.PerFrameFunctionalGroupsSequence:
+        (image,) = group.DerivationImageSequence[0].SourceImageSequence
+        of_source = source.PerFrameFunctionalGroupsSequence[image.ReferencedFrameNumber - 1]
+        assert (
+            group.PlanePositionSequence[0].ImagePositionPatient
+            == of_source.PlanePositionSequence[0].ImagePositionPatient
+        )
+
+
+def test_algorithm_model_and_segments_are_identified(tmp_path):
+    data = pydicom.dcmread(write(make_series(tmp_path)))
+    assert (data.Modality, data.SegmentationType, data.SegmentsOverlap) == ("SEG", "BINARY", "NO")
+    assert (data.Manufacturer, data.ManufacturerModelName) == ("nnunet_pancext", MODEL.name)
+    assert data.DeviceSerialNumber == MODEL.sha256
+    assert data.SoftwareVersions == f"nnunet_pancext {__version__}"
+    assert data.SeriesDescription == "Segmentation by nnunet_pancext"
+    pancreas, cancer = data.SegmentSequence
+    assert [pancreas.SegmentLabel, cancer.SegmentLabel] == ["pancreas", "cancer"]
+    assert pancreas.SegmentedPropertyTypeCodeSequence[0].CodeValue == "15776009"
+    assert cancer.SegmentedPropertyTypeCodeSequence[0].CodeValue == "86049000"
+    assert cancer.AnatomicRegionSequence[0].CodeValue == "15776009"
+    for segment in data.SegmentSequence:
+        assert segment.SegmentAlgorithmType == "AUTOMATIC"
+        (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+        assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (MODEL.name, __version__)
+        assert algorithm.AlgorithmParameters == f"sha256={MODEL.sha256}"
+        assert algorithm.AlgorithmSource == "nnunet_pancext"
+
+
+def test_side_of_an_organ_is_a_modifier_of_its_type(tmp_path):
+    path = write(make_series(tmp_path), labels={"background": 0, "kidney_left": 1, "Kidney Right": 2})
+    sides = [
+        segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning
+        for segment in pydicom.dcmread(path).SegmentSequence
+    ]
+    assert sides == ["Left", "Right"]
+    assert dciodvfy_errors(path) == []
+
+
+def test_two_runs_make_two_objects_that_track_the_same_segments(tmp_path):
+    made = make_series(tmp_path)
+    first, second = pydicom.dcmread(write(made)), pydicom.dcmread(write(made))
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert first.SeriesInstanceUID != second.SeriesInstanceUID
+    uids = [[segment.TrackingUID for segment in data.SegmentSequence] for data in (first, second)]
+    assert uids[0] == uids[1]
+    assert len(set(uids[0])) == 2
+    other = pydicom.dcmread(write(made, model=replace(MODEL, sha256="f" * 64)))
+    assert not {segment.TrackingUID for segment in other.SegmentSequence} & set(uids[0])
+
+
+def test_regions_may_overlap(tmp_path):
+    made = make_series(tmp_path)
+    path = write(made, labels={"background": 0, "pancreas": [1, 2], "cancer": [2]})
+    assert pydicom.dcmread(path).SegmentsOverlap == "YES"
+    points = by_hand(path)
+    assert len(points["pancreas"]) == made.organ.sum()
+    assert len(points["cancer"]) == made.lesion.sum()
+    assert dciodvfy_errors(path) == []
+
+
+def test_label_values_need_not_be_small_or_consecutive(tmp_path):
+    made = make_series(tmp_path)
+    values = np.array([0, 300, 70000], np.int32)
+    path = write(
+        made, labels={"background": 0, "cancer": 70000, "pancreas": 300}, label_map=values[made.label_map]
+    )
+    points = by_hand(path)
+    assert len(points["pancreas"]) == (made.organ & ~made.lesion).sum()
+    assert len(points["cancer"]) == made.lesion.sum()
+
+
+def test_values_without_segment_are_left_out(tmp_path):
+    made = make_series(tmp_path)
+    label_map = made.label_map.astype(np.int16)
+    label_map[0, 0, :3] = (3, 500, -1)
+    points = by_hand(write(made, label_map=label_map))
+    assert sum(map(len, points.values())) == made.organ.sum()
+
+
+@pytest.mark.parametrize(("empty_frames", "frames"), [("keep", 14 * 2), ("omit", 7)])
+def test_label_that_is_absent_keeps_its_segment(tmp_path, empty_frames, frames):
+    made = make_series(tmp_path, "no lesion")
+    data = pydicom.dcmread(write(made, empty_frames=empty_frames))
+    assert [segment.SegmentLabel for segment in data.SegmentSequence] == ["pancreas", "cancer"]
+    assert data.NumberOfFrames == frames
+    assert made.organ.any(axis=(1, 2)).sum() == 7
+
+
+@pytest.mark.parametrize("empty_frames", ["keep", "omit"])
+def test_segmentation_of_nothing_has_all_segments_and_only_empty_frames(tmp_path, empty_frames, caplog):
+    path = write(make_series(tmp_path, "no organ"), empty_frames=empty_frames)
+    data = pydicom.dcmread(path)
+    assert data.NumberOfFrames == 14 * 2
+    assert not data.pixel_array.any()
+    assert dciodvfy_errors(path) == []
+    assert not caplog.records
+
+
+def test_patient_and_study_are_those_of_the_images(tmp_path):
+    made = make_series(tmp_path)
+    edit(made, PatientAge="070Y", InstitutionName="Hospital", StudyDescription="Abdomen", PatientWeight="70")
+    data = pydicom.dcmread(write(made))
+    assert str(data.PatientName) == "Müller^Ada"
+    assert (data.PatientID, data.PatientBirthDate, data.PatientSex) == ("MRN-0815", "19500102", "F")
+    assert (data.StudyInstanceUID, data.StudyID, data.AccessionNumber) == (made.study_uid, "S1", "A-77")
+    assert (data.StudyDate, data.StudyTime) == ("20200131", "101112")
+    assert data.ReferringPhysicianName == "Referrer^Anne"
+    for keyword in ("PatientAge", "PatientWeight", "InstitutionName", "StudyDescription"):
+        assert keyword not in data
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])
+def test_names_keep_their_letters(tmp_path, charset):
+    made = make_series(tmp_path)
+    edit(made, SpecificCharacterSet=charset, PatientName="Müller^Ada")
+    assert str(pydicom.dcmread(write(made)).PatientName) == "Müller^Ada"
+
+
+def test_attributes_that_the_images_lack_are_empty(tmp_path):
+    path = write(make_series(tmp_path, "de-identified"))
+    data = pydicom.dcmread(path)
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"):
+        assert data[keyword].is_empty
+    for keyword in ("StudyID", "AccessionNumber", "ReferringPhysicianName"):
+        assert data[keyword].is_empty
+    assert dciodvfy_errors(path) == []
+
+
+def test_values_that_de_identification_made_invalid_are_empty(tmp_path):
+    made = make_series(tmp_path)
+    edit(
+        made, PatientBirthDate="REMOVED", StudyDate="XXXXXXXX", StudyTime="anon", PatientIdentityRemoved="YES"
+    )
+    path = write(made)
+    data = pydicom.dcmread(path)
+    assert all(data[keyword].is_empty for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"))
+    assert data.PatientIdentityRemoved == "YES"
+    assert dciodvfy_errors(path) == []
+
+
+def test_nothing_of_the_patient_is_logged(tmp_path, caplog, capsys):
+    made = make_series(tmp_path)
+    edit(made, PatientName="Ada Mueller", PatientSex="?")
+    with caplog.at_level(logging.DEBUG):
+        write(made)
+    said = caplog.text + "".join(capsys.readouterr())
+    assert "Ada" not in said
+    assert "MRN-0815" not in said
+
+
+def test_pixels_of_the_images_are_not_needed(tmp_path):
+    made = make_series(tmp_path)
+    edit(made, PixelData=None)
+    assert write(made).is_file()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"SliceThickness": ""},
+        {"SliceThickness": None, "Modality": None},
+        {"NumberOfFrames": "1"},
+        {"SOPClassUID": None},
+        {"SOPInstanceUID": None},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"},
+        {"LossyImageCompression": "01", "LossyImageCompressionRatio": "10"},
+    ],
+)
+def test_images_may_lack_or_hold(tmp_path, fields):
+    made = make_series(tmp_path)
+    edit(made, **fields)
+    path = write(made)
+    assert len(by_hand(path)["cancer"]) == made.lesion.sum()
+    assert dciodvfy_errors(path) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword"),
+    [
+        ("no series UID", "SeriesInstanceUID"),
+        ("no study UID", "StudyInstanceUID"),
+        ("no frame of reference", "FrameOfReferenceUID"),
+    ],
+)
+def test_images_without_a_uid_are_refused(tmp_path, kind, keyword):
+    made = make_series(tmp_path, kind)
+    with pytest.raises(PancextError, match=rf"No DICOM-SEG without {keyword}: 14 of 14 images.*1-001\.dcm"):
+        write(made)
+    assert not list(tmp_path.glob("*case*"))
+
+
+def test_images_of_two_series_are_refused(tmp_path):
+    made, other = make_series(tmp_path / "a"), make_series(tmp_path / "b", seed=1)
+    with pytest.raises(PancextError, match="images that differ in StudyInstanceUID"):
+        write(made, files=(*made.files[:-1], other.files[-1]))
+
+
+def test_images_of_one_uid_are_refused(tmp_path):
+    made = make_series(tmp_path)
+    edit(made, SOPInstanceUID="1.2.3")
+    with pytest.raises(PancextError, match="share a SOPInstanceUID"):
+        write(made)
+
+
+def test_image_that_is_gone_is_named(tmp_path):
+    made = make_series(tmp_path)
+    made.files[4].unlink()
+    with pytest.raises(PancextError, match=r"Cannot read the header of 1-005\.dcm \(No such file"):
+        write(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (lambda g: replace(g, origin_mm=(g.origin_mm[0] + 0.5, *g.origin_mm[1:])), "shifted by 0.56 pixels"),
+        (lambda g: replace(g, origin_mm=(*g.origin_mm[:2], g.origin_mm[2] + 3)), "one by one"),
+        (lambda g: replace(g, spacing_mm=(0.91, *g.spacing_mm[1:])), "another spacing"),
+        (lambda g: replace(g, spacing_mm=(*g.spacing_mm[:2], 3.5)), "one by one"),
+        (lambda g: replace(g, direction=(-1, 0, 0, 0, -1, 0, 0, 0, 1)), "another orientation"),
+        (lambda g: replace(g, direction=(0.998, 0.06, 0, -0.06, 0.998, 0, 0, 0, 1)), "another orientation"),
+    ],
+)
+def test_label_map_on_another_grid_is_refused(tmp_path, change, how):
+    made = make_series(tmp_path)
+    with pytest.raises(PancextError, match=f"does not lie on its images: .*{how}"):
+        write(made, geometry=change(made.geometry))
+    assert not list(tmp_path.glob("*case*"))
+
+
+@pytest.mark.parametrize("kind", ["plain", "sagittal"])
+def test_images_in_another_order_are_refused(tmp_path, kind):
+    made = make_series(tmp_path, kind)
+    with pytest.raises(PancextError, match="do not lie on its slices one by one"):
+        write(made, files=made.files[::-1])
+
+
+def test_missing_image_is_refused(tmp_path):
+    made = make_series(tmp_path)
+    with pytest.raises(PancextError, match="it has 14 slices, the images have 13 frames"):
+        write(made, files=made.files[1:])
+
+
+def test_label_map_of_another_shape_is_refused(tmp_path):
+    made = make_series(tmp_path)
+    with pytest.raises(PancextError, match=r"shape \(14, 48, 40\), its grid \(14, 40, 48\)"):
+        write(made, label_map=made.label_map.transpose(0, 2, 1))
+
+
+def test_model_without_labels_is_refused(tmp_path):
+    with pytest.raises(PancextError, match="at least one segment"):
+        write(make_series(tmp_path), labels={"background": 0})
+
+
+def test_unknown_choice_of_empty_frames_is_refused(tmp_path):
+    with pytest.raises(PancextError, match="--empty-frames must be one of keep, omit, got 'drop'"):
+        write(make_series(tmp_path), empty_frames="drop")
+
+
+def test_missing_highdicom_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(PancextError, match=r'pip install "nnunet-pancext\[dicom\]"'):
+        write(make_series(tmp_path))
+
+
+def flip_a_voxel(data):
+    data.PixelData = bytes([data.PixelData[0] ^ 1]) + data.PixelData[1:]
+
+
+def negate_rows(data):
+    shared = data.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    shared.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+
+
+def exchange_positions(data):
+    first, last = data.PerFrameFunctionalGroupsSequence[5], data.PerFrameFunctionalGroupsSequence[8]
+    for sequence in ("PlanePositionSequence", "DerivationImageSequence"):
+        of_first = getattr(first, sequence)
+        setattr(first, sequence, getattr(last, sequence))
+        setattr(last, sequence, of_first)
+
+
+def exchange_references(data):
+    first, second = data.PerFrameFunctionalGroupsSequence[:2]
+    first.DerivationImageSequence = second.DerivationImageSequence
+
+
+def remove_reference(data):
+    del data.PerFrameFunctionalGroupsSequence[3].DerivationImageSequence
+
+
+def shift_by_a_pixel(data):
+    position = data.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0].ImagePositionPatient
+    position[0] += 0.9
+
+
+def repeat_a_slice(data):
+    first, second = data.PerFrameFunctionalGroupsSequence[:2]
+    second.PlanePositionSequence = first.PlanePositionSequence
+    second.DerivationImageSequence = first.DerivationImageSequence
+
+
+def lose_a_frame(data):
+    data.NumberOfFrames -= 1
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "how"),
+    [
+        (flip_a_voxel, r"frame 1, segment 1, differs from slice \d+"),
+        (negate_rows, "mm off the label map's grid"),
+        (exchange_positions, "differs from slice"),
+        (exchange_references, "names the image of another position"),
+        (remove_reference, "frame 4 names no source image"),
+        (shift_by_a_pixel, "frame 1 lies 0.90 mm off"),
+        (repeat_a_slice, r"slice \d+ of segment 1 occurs twice"),
+        (lose_a_frame, r"slice \d+ of segment 2 is missing"),
+    ],
+)
+def test_file_that_does_not_hold_the_label_map_is_not_kept(tmp_path, monkeypatch, corrupt, how):
+    made = make_series(tmp_path)
+    save = highdicom.seg.Segmentation.save_as
+
+    def corrupted(data, path):
+        corrupt(data)
+        save(data, path)
+
+    monkeypatch.setattr(highdicom.seg.Segmentation, "save_as", corrupted)
+    with pytest.raises(PancextError, match=f"would not hold what was predicted: .*{how}"):
+        write(made)
+    assert not list(tmp_path.glob("*case*"))
+
+
+def test_earlier_file_is_replaced(tmp_path):
+    made = make_series(tmp_path)
+    (tmp_path / "case.seg.dcm").write_text("earlier", encoding="utf-8")
+    assert pydicom.dcmread(write(made)).Modality == "SEG"
