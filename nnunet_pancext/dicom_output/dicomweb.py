@@ -1,5 +1,6 @@
 """Fetching a CT series from a DICOMweb server, an instance at a time."""
 
+import logging
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -74,6 +75,8 @@ def parse_address(text: str, *, access: Access) -> DicomwebAddress:
 def open_client(service: str, *, access: Access, timeouts_s: tuple[float, float] = TIMEOUTS_S) -> Any:
     """Return a `DICOMwebClient` whose requests are bounded, and not repeated by itself."""
     api = optional_module("dicomweb_client.api")
+    for library in ("retrying", "dicomweb_client"):  # they print tracebacks and a server's remarks
+        logging.getLogger(library).addHandler(logging.NullHandler())
     session = open_session(access, timeouts_s=timeouts_s)
     client = api.DICOMwebClient(url=service, session=session, permissive_uid=True)
     client.set_http_retry_params(retry=False)

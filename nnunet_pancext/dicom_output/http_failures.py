@@ -138,10 +138,10 @@ def _of_tls(text: str) -> Failure:
             reason="the server's certificate is not signed by an authority that is trusted here",
             remedy="Give the certificate of its authority, from whoever runs the server: --ca-bundle FILE.",
         )
-    if "certificate required" in lower or "certificate_required" in lower or "handshake_failure" in lower:
+    if any(sign in lower for sign in ("certificate_required", "handshake_failure", "eof occurred")):
         return Failure(
-            reason="the server ends the TLS handshake",
-            remedy="It may want a certificate of yours: --client-certificate FILE.",
+            reason="the server ends the TLS connection",
+            remedy="It may want a certificate of yours: --client-certificate FILE. Else check host and port.",
         )
     return Failure(reason="there is no TLS at this port, or none that works", remedy="Check host and port.")
 

@@ -14,7 +14,8 @@ from nnunet_pancext.dicom_output.access import Access, may_be_asked, shown_url
 from nnunet_pancext.io.console_text import printable
 
 TIMEOUTS_S = (10, 60)  # to connect, and between two bytes of an answer
-STORE_TIMEOUTS_S = (10, 300)  # a server may index what it stores before it answers
+# To connect or to take a further megabyte, and until the answer, before which a server may index the object.
+STORE_TIMEOUTS_S = (30, 300)
 MOST_SECONDS = 1800  # for a whole answer
 MOST_LISTED = 1 << 26  # bytes of a list, or of a text about an error
 MOST_INSTANCE = 1 << 31  # bytes of an image: an enhanced CT has a gigabyte
@@ -93,7 +94,12 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def open_session(access: Access, *, timeouts_s: tuple[float, float] = TIMEOUTS_S) -> Session:
-    """Return a session for one server; proxies are those of the environment."""
+    """Return a session for one server; proxies are those of the environment.
+
+    Raises:
+        PancextError: a certificate of `access` cannot be read.
+    """
+    access.tls_context()
     session = Session()
     session.max_redirects = MOST_REDIRECTS
     session.headers["Accept"] = JSON[0]

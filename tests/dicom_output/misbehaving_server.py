@@ -187,7 +187,7 @@ def closes(handler: Handler) -> None:
 
 def hangs(handler: Handler) -> None:
     """Say nothing for longer than anybody waits."""
-    time.sleep(0.6)
+    time.sleep(1.5)
     handler.close_connection = True
 
 
