@@ -44,7 +44,7 @@ def add_jobs(parser: argparse.ArgumentParser, *, cases: str = "cases") -> None:
     )
 
 
-def add_access(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: argparse._ActionsContainer) -> None:
     """Add what a connection to a PACS needs beside its address."""
     add = parser.add_argument
     add(
