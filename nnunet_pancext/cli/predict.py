@@ -107,6 +107,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.nnunet_commands.console import Console
     from nnunet_pancext.prediction.case_result import Wanted
     from nnunet_pancext.prediction.cases import FoundCases, find_cases
+    from nnunet_pancext.prediction.dicom_case import quiet_dicom
     from nnunet_pancext.prediction.progress import Progress
     from nnunet_pancext.prediction.record import NOTICE
     from nnunet_pancext.prediction.run import Prediction
@@ -159,6 +160,7 @@ def _run(parsed: argparse.Namespace) -> int:
         stack.enter_context(output_folder(parsed.out))
         cases = found.cases
         if dicom:
+            stack.enter_context(quiet_dicom())
             if not prediction.dataset.is_ct:
                 warn("the model was not trained on CT, which the DICOM series is")
             folder = stack.enter_context(

@@ -22,7 +22,6 @@ from nnunet_pancext.prediction.dicom_case import DicomCase
 from nnunet_pancext.raw_cases.case_checks import compare_geometry
 from nnunet_pancext.raw_cases.geometry import geometry_of
 
-ENDING = ".seg.dcm"
 KEY = "segmentation"  # in CASE.json
 
 

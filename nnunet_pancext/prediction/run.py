@@ -18,6 +18,7 @@ from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.prediction import dicom_results, outputs, record
+from nnunet_pancext.prediction.case_files import CaseFiles
 from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
 from nnunet_pancext.prediction.cases import Case
 from nnunet_pancext.prediction.dicom_case import DicomCase
@@ -44,52 +45,6 @@ class Predicted:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     unsent: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseFiles:
-    """Where the results of a case are written."""
-
-    out: Path
-    case: str
-    ending: str
-
-    @property
-    def label_map(self) -> Path:
-        return self.out / f"{self.case}{self.ending}"
-
-    @property
-    def record(self) -> Path:
-        return self.out / f"{self.case}.json"
-
-    @property
-    def probabilities(self) -> Path:
-        return self.out / f"{self.case}.npz"
-
-    @property
-    def properties(self) -> Path:
-        return self.out / f"{self.case}.pkl"
-
-    @property
-    def entropy(self) -> Path:
-        return self.out / f"{self.case}_entropy.nii.gz"
-
-    @property
-    def segmentation(self) -> Path:
-        return self.out / f"{self.case}{dicom_results.ENDING}"
-
-    def of_fold(self, fold: str) -> Path:
-        return self.out / f"fold_{fold}" / f"{self.case}{self.ending}"
-
-    def all(self, wanted: Wanted, folds: Sequence[str]) -> list[Path]:
-        """Return every file that is written, the record last."""
-        return [
-            self.label_map,
-            *([self.probabilities, self.properties] if wanted.save_probabilities else []),
-            *([self.entropy] if wanted.entropy else []),
-            *([self.of_fold(fold) for fold in folds] if wanted.per_fold else []),
-            self.record,
-        ]
 
 
 class Prediction:

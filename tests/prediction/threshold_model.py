@@ -20,9 +20,11 @@ PASSED = 100.0  # added on the way, so that the activation is linear there
 FIRST_BG, FIRST_ORGAN = -20.0, 70.0  # HU
 
 
-def write_threshold_model(results: Path, *, labels: dict[str, Any] | None = None, **dataset: Any) -> Path:
+def write_threshold_model(
+    results: Path, *, labels: dict[str, Any] | None = None, reader: str = "SimpleITKIO", **dataset: Any
+) -> Path:
     """Write the model below nnUNet_results and return its folder."""
-    plans = plans_of()
+    plans = plans_of(image_reader_writer=reader)
     settings = plans["configurations"]["3d_fullres"]
     settings["spacing"], settings["patch_size"] = list(SPACING_MM), [14, 40, 48]
     settings["architecture"]["arch_kwargs"].update(norm_op=None, norm_op_kwargs=None)
