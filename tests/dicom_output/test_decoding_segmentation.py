@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 from contracts.dicom_series import READABLE, SERIES, lesion_at, make_series, organ_at, points_of
 from contracts.seg_decoders import DECODERS, dciodvfy_errors
+from segmenting import LABELS, MODEL
 
 from nnunet_pancext.dicom_output.codes import read_codes
-from nnunet_pancext.dicom_output.segmentation import SegmentingModel, write_segmentation
+from nnunet_pancext.dicom_output.segmentation import write_segmentation
 from nnunet_pancext.raw_cases.dicom_search import find_ct_series
 from nnunet_pancext.raw_cases.dicom_series import open_series
 
 pytest.importorskip("highdicom")
-LABELS = {"background": 0, "pancreas": 1, "cancer": 2}
-MODEL = SegmentingModel(name="PancreasTumorCascadeTrainer 3d_fullres", sha256="0123456789abcdef" * 4)
 KINDS = [kind for kind in READABLE if not kind.endswith("UID") and kind != "no frame of reference"]
 
 
