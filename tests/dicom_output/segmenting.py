@@ -19,14 +19,11 @@ MODEL = SegmentingModel(name="DLKUNetLTrainer 3d_fullres", sha256="c0ffee" * 10 
 def write(made: MadeSeries, *, labels: dict[str, Any] = LABELS, **changed: Any) -> Path:
     """Write the segmentation of a made series beside it; return the file."""
     target = made.folder / "case.seg.dcm"
-    options = {
-        "files": made.files,
-        "geometry": made.geometry,
-        "codes": read_codes(labels, dataset_json={}),
-        "model": MODEL,
-    }
-    label_map = changed.pop("label_map", made.label_map)
-    write_segmentation(target, label_map, labels=labels, **{**options, **changed})
+    if "codes" not in changed:
+        changed["codes"] = read_codes(labels, dataset_json={})
+    options = {"files": made.files, "geometry": made.geometry, "model": MODEL, **changed}
+    label_map = options.pop("label_map", made.label_map)
+    write_segmentation(target, label_map, labels=labels, **options)
     return target
 
 

@@ -10,14 +10,16 @@ from contracts.dicom_series import make_series
 from contracts.seg_decoders import by_hand, dciodvfy_errors
 from segmenting import MODEL, edit, write
 
+from nnunet_pancext.dicom_output.snomed import built_in_code
 from nnunet_pancext.version import __version__
 
 pytest.importorskip("highdicom")
 
 
-def test_every_source_image_is_referenced(tmp_path):
+@pytest.mark.parametrize("empty_frames", ["keep", "omit"])
+def test_every_source_image_is_referenced(tmp_path, empty_frames):
     made = make_series(tmp_path)
-    data = pydicom.dcmread(write(made))
+    data = pydicom.dcmread(write(made, empty_frames=empty_frames))
     uids = [str(pydicom.dcmread(path).SOPInstanceUID) for path in made.files]
     (series,) = data.ReferencedSeriesSequence
     assert series.SeriesInstanceUID == made.uid
@@ -150,7 +152,10 @@ def test_patient_and_study_are_those_of_the_images(tmp_path):
 def test_names_keep_their_letters(tmp_path, charset):
     made = make_series(tmp_path)
     edit(made, SpecificCharacterSet=charset, PatientName="Müller^Ada")
-    assert str(pydicom.dcmread(write(made)).PatientName) == "Müller^Ada"
+    codes = {"Läsion": built_in_code("lesion")}
+    data = pydicom.dcmread(write(made, labels={"background": 0, "Läsion": 2}, codes=codes))
+    assert str(data.PatientName) == "Müller^Ada"
+    assert data.SegmentSequence[0].SegmentLabel == "Läsion"
 
 
 def test_attributes_that_the_images_lack_are_empty(tmp_path):
