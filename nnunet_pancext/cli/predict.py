@@ -184,7 +184,8 @@ def _run(parsed: argparse.Namespace) -> int:
     if predicted.failures:
         warn(f"{len(predicted.failures)} of {len(cases)} cases failed")
     if predicted.unsent:
-        warn(f"of {len(predicted.unsent)} cases the DICOM-SEG was not sent; it is kept")
+        count = len(predicted.unsent)
+        warn(f"the DICOM-SEG of {count} case{'s' * (count > 1)} was not sent; it is kept")
     return code
 
 

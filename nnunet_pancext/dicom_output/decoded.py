@@ -59,9 +59,9 @@ def _compare(
     seen = set()
     for index in range(int(data.NumberOfFrames)):
         group = data.PerFrameFunctionalGroupsSequence[index]
-        segment = int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        segment = int(_item(data, group, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         place = _slice_of(data, group, geometry=geometry, frame=index)
-        _require_reference(group, references[place], frame=index)
+        _require_reference(data, group, references[place], frame=index)
         expected = np.isin(label_map[place], several[segment - 1])
         if not np.array_equal(frame_pixels(data, index), expected):
             raise Differs(f"frame {index + 1}, segment {segment}, differs from slice {place + 1}")
@@ -86,15 +86,17 @@ def frame_pixels(data: Dataset, index: int) -> NDArray[np.bool_]:
 
 def frame_affine(data: Dataset, group: Dataset) -> NDArray[np.float64]:
     """Return the affine (4, 3) of a frame: mm in patient coordinates from (column, row, 1)."""
-    shared = data.SharedFunctionalGroupsSequence[0]
+    orientation = _item(data, group, "PlaneOrientationSequence").ImageOrientationPatient
+    along_row, along_column = np.reshape(orientation, (2, 3)).astype(float)
+    row_mm, column_mm = map(float, _item(data, group, "PixelMeasuresSequence").PixelSpacing)
+    position = np.asarray(_item(data, group, "PlanePositionSequence").ImagePositionPatient, float)
+    return np.stack([along_row * column_mm, along_column * row_mm, position], axis=1)
 
-    def item(keyword: str) -> Dataset:
-        return getattr(group if keyword in group else shared, keyword)[0]
 
-    orientation = np.reshape(item("PlaneOrientationSequence").ImageOrientationPatient, (2, 3)).astype(float)
-    row_mm, column_mm = map(float, item("PixelMeasuresSequence").PixelSpacing)
-    position = np.asarray(item("PlanePositionSequence").ImagePositionPatient, float)
-    return np.stack([orientation[0] * column_mm, orientation[1] * row_mm, position], axis=1)
+def _item(data: Dataset, group: Dataset, keyword: str) -> Dataset:
+    """Return the item of a functional group, which is shared where it is the same for all frames."""
+    groups = group if keyword in group else data.SharedFunctionalGroupsSequence[0]
+    return getattr(groups, keyword)[0]
 
 
 def _slice_of(data: Dataset, group: Dataset, *, geometry: Geometry, frame: int) -> int:
@@ -119,10 +121,12 @@ def _slice_of(data: Dataset, group: Dataset, *, geometry: Geometry, frame: int) 
     return place
 
 
-def _require_reference(group: Dataset, expected: tuple[str, int | None], *, frame: int) -> None:
+def _require_reference(
+    data: Dataset, group: Dataset, expected: tuple[str, int | None], *, frame: int
+) -> None:
     """Raise Differs unless the frame names the image at its position as its source."""
     try:
-        image = group.DerivationImageSequence[0].SourceImageSequence[0]
+        image = _item(data, group, "DerivationImageSequence").SourceImageSequence[0]
     except (AttributeError, IndexError):
         raise Differs(f"frame {frame + 1} names no source image") from None
     actual = (str(image.ReferencedSOPInstanceUID), image.get("ReferencedFrameNumber"))

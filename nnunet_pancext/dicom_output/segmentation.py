@@ -105,8 +105,8 @@ def write_segmentation(
         content_label="SEGMENTATION",
         content_description=_text(f"Predicted by {model.name}"),
         omit_empty_frames=may_omit,
-        specific_character_set="ISO_IR 192",
     )
+    segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, whatever that of the images is
     segmentation.update(source.patient)
     with atomic_path(target) as partial:
         segmentation.save_as(partial)

@@ -5,7 +5,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,7 +88,10 @@ class CtSource:
         return target
 
     def close(self, *, keep_volume: bool = False) -> None:
-        """Remove the temporary files."""
+        """Remove the temporary files; with `keep_volume` all but that of a series that was opened."""
+        if keep_volume and "opened" in self.__dict__:
+            with suppress(PancextError):  # which the case has failed with
+                self.volume()
         for path in self.folder.glob("*") if self.folder.is_dir() else ():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

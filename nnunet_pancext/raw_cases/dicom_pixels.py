@@ -67,8 +67,11 @@ def remedy_of(syntax: str) -> str:
 
 
 def syntax_of(path: Path) -> str:
-    """Return the transfer syntax of a file; empty where it is not stated."""
-    header = dcmread(path, force=True, stop_before_pixels=True, specific_tags=[])
+    """Return the transfer syntax of a file; empty where it is not stated, or the file cannot be read."""
+    try:
+        header = dcmread(path, force=True, stop_before_pixels=True, specific_tags=[])
+    except Exception:  # pydicom has no common error class
+        return ""
     return str(header.file_meta.get("TransferSyntaxUID") or "")
 
 

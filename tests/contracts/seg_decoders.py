@@ -31,7 +31,9 @@ def by_hand(path: Path) -> Decoded:
         position = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
         along_row = columns[:, None] * between_columns * orientation[:3]
         along_column = rows[:, None] * between_rows * orientation[3:]
-        number = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        # With one segment its number is the same for all frames, and may be shared.
+        identified = group if "SegmentIdentificationSequence" in group else shared
+        number = identified.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         points[names[number]].append(position + along_row + along_column)
     return {name: np.concatenate(parts) for name, parts in points.items()}
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from pydicom.sr.codedict import codes as published
@@ -206,3 +207,19 @@ def test_malformed_entry_of_dataset_json_is_refused(declared):
         PancextError, match=r'"segment_codes" in dataset\.json is .*; expected codes by label'
     ):
         read_codes({"organ": 1}, dataset_json={"segment_codes": declared})
+
+
+def test_documented_codes_are_those_built_in():
+    text = (Path(__file__).parents[2] / "docs" / "dicom.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+) \| (.+) \| (\d+) \|$", text, re.MULTILINE)
+    assert {code for _, _, code in rows} == {code.type.value for code in BUILT_IN.values()}
+    for names, _, code in rows:
+        for name in names.split(";")[0].split(", "):
+            assert built_in_code(name).type.value == code
+
+
+def test_documented_file_is_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "dicom.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    codes = read(tmp_path, example, labels={"background": 0, "cyst": 1, "Bauchspeicheldrüse": 2})
+    assert [code.type.meaning for code in codes.values()] == ["Cyst", "Pancreas"]
