@@ -187,7 +187,9 @@ def _c_store(instance: Any, peer: Peer, *, calling_aet: str, context: ssl.SSLCon
         raise _not_accepted(peer, association, has_tls=context is not None)
     try:
         return association.send_c_store(instance)
-    except (ValueError, AttributeError, RuntimeError) as error:
+    except RuntimeError:  # the association has ended meanwhile
+        return {}
+    except (ValueError, AttributeError) as error:
         reason = f"the file cannot be sent ({printable(str(error), most=200)})"
         raise _refusal(peer, reason, "Check it with dciodvfy.") from error
     finally:
