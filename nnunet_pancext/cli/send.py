@@ -8,10 +8,9 @@ from nnunet_pancext.cli.options import add_access, add_command
 from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
-Store DICOM files, such as the segmentations of `pancext predict`, in a PACS. A file counts as sent when the
-PACS confirms it, and remains here in any case. The exit code is 1 if a file was not sent.
-
-Needs the extra: pip install "nnunet-pancext[dicom]" """
+Store DICOM files, such as the segmentations of `pancext predict`, in a PACS. It needs the extra "dicom":
+pip install "nnunet-pancext[dicom]". A file counts as sent when the PACS confirms it, and remains here in any
+case. The exit code is 1 if a file was not sent."""
 
 EXAMPLES = """\
 examples:

@@ -229,7 +229,7 @@ def _unreachable(peer: Peer, address: str, context: ssl.SSLContext | None) -> Pa
             f"its certificate is not accepted ({error.verify_message})",
             "Give the certificate of its authority (--ca-bundle FILE), and the host as it is named there.",
         )
-    except ssl.SSLError:
+    except (ssl.SSLError, ConnectionResetError):
         return _refusal(
             peer, "there is no TLS at this port, or none that works", "Check the port; try without --tls."
         )
