@@ -40,6 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Send each file, and print a line for it."""
     from nnunet_pancext.dicom_output import send
     from nnunet_pancext.dicom_output.access import access_from
+    from nnunet_pancext.dicom_output.c_store import parse_peer, require_aet
     from nnunet_pancext.io.console_text import printable
 
     if parsed.store is not None and (parsed.tls or parsed.calling_aet):
@@ -53,8 +54,8 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.store is not None:
         send.parse_store(parsed.store, access=access)
     else:
-        peer = send.parse_peer(parsed.send)
-        calling_aet = send.require_aet(parsed.calling_aet or send.CALLING_AET)
+        peer = parse_peer(parsed.send)
+        calling_aet = require_aet(parsed.calling_aet or send.CALLING_AET)
     failures = 0
     for file in parsed.files:
         try:
