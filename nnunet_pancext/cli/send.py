@@ -8,10 +8,9 @@ from nnunet_pancext.cli.options import add_access, add_command
 from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
-Store DICOM files, such as the segmentations of `pancext predict`, in a PACS. A file counts as sent when the
-PACS confirms it, and remains here in any case. The exit code is 1 if a file was not sent.
-
-Needs the extra: pip install "nnunet-pancext[dicom]" """
+Store DICOM files, such as the segmentations of `pancext predict`, in a PACS. It needs the extra "dicom":
+pip install "nnunet-pancext[dicom]". A file counts as sent when the PACS confirms it, and remains here in any
+case. The exit code is 1 if a file was not sent."""
 
 EXAMPLES = """\
 examples:
@@ -41,6 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Send each file, and print a line for it."""
     from nnunet_pancext.dicom_output import send
     from nnunet_pancext.dicom_output.access import access_from
+    from nnunet_pancext.dicom_output.c_store import parse_peer, require_aet
     from nnunet_pancext.io.console_text import printable
 
     if parsed.store is not None and (parsed.tls or parsed.calling_aet):
@@ -54,8 +54,8 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.store is not None:
         send.parse_store(parsed.store, access=access)
     else:
-        peer = send.parse_peer(parsed.send)
-        calling_aet = send.require_aet(parsed.calling_aet or send.CALLING_AET)
+        peer = parse_peer(parsed.send)
+        calling_aet = require_aet(parsed.calling_aet or send.CALLING_AET)
     failures = 0
     for file in parsed.files:
         try:

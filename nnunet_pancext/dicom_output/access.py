@@ -122,7 +122,7 @@ def parse_url(text: str, *, access: Access) -> SplitResult:
     shown = shown_url(text)
     try:
         url = urlsplit(text)
-        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        is_url = text.startswith(("https://", "http://")) and bool(url.hostname) and url.port != 0
     except ValueError:
         is_url = False
     if not is_url or not re.fullmatch(r"[!-~]+", text):

@@ -80,6 +80,8 @@ def failure_of(error: Exception, *, access: Access) -> Failure:
     if any(isinstance(link, requests.exceptions.ProxyError) for link in chain):
         remedy = "Check HTTPS_PROXY and HTTP_PROXY; NO_PROXY names the hosts that need none."
         return Failure(reason="the proxy does not answer or refuses", remedy=remedy)
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        return Failure(reason="it leads to an address that is no URL of a server", remedy=CHECK)
     if isinstance(error, requests.exceptions.TooManyRedirects):
         return Failure(reason="the server redirects again and again", remedy=CHECK)
     if any(isinstance(link, socket.gaierror) for link in chain) or "NameResolution" in text:

@@ -99,7 +99,8 @@ def open_session(access: Access, *, timeouts_s: tuple[float, float] = TIMEOUTS_S
     Raises:
         PancextError: a certificate of `access` cannot be read.
     """
-    access.tls_context()
+    if access.ca_bundle is not None or access.client_certificate is not None:
+        access.tls_context()
     session = Session()
     session.max_redirects = MOST_REDIRECTS
     session.headers["Accept"] = JSON[0]

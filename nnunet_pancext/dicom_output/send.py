@@ -6,21 +6,17 @@ that sends it again.
 
 import re
 import shlex
-import socket
-import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dicom_output.access import Access, optional_module, parse_url, shown_url
+from nnunet_pancext.dicom_output.c_store import Peer, c_store, parse_peer, refusal, require_aet
 from nnunet_pancext.dicom_output.dicomweb import PREFIX, open_client
 from nnunet_pancext.dicom_output.http_failures import ask
 from nnunet_pancext.dicom_output.http_session import STORE_TIMEOUTS_S, BadAnswer
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.console_text import printable
 
 CALLING_AET = "PANCEXT"
-CONNECT_S, ANSWER_S, STORE_S = 10, 30, 300  # how long C-STORE waits
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Statuses of C-STORE and failure reasons of STOW-RS (PS3.4 B.2.3, PS3.7 annex C, PS3.18 I.2.2): first, last.
 MEANINGS = (
@@ -37,37 +33,6 @@ MEANINGS = (
     (0xC000, 0xCFFF, "it cannot be understood"),
 )
 WARNING = 0xB000  # to 0xBFFF, and 0x0001: stored all the same
-
-
-@dataclass(frozen=True, kw_only=True)
-class Peer:
-    """Who receives by C-STORE: its title, host and port."""
-
-    aet: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.aet}@{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-
-def parse_peer(text: str) -> Peer:
-    """Return what `AET@HOST:PORT` names; PancextError if it has another form."""
-    match = re.fullmatch(r"([^@\\]+)@(?:\[([0-9A-Fa-f:.]+)\]|([^@:/\s\[\]]+)):(\d{1,5})", text)
-    if match is None or not 0 < int(match[4]) < 1 << 16:
-        raise PancextError(
-            f"{printable(text)} is not a receiver. Give AET@HOST:PORT, as in ORTHANC@10.0.0.5:4242."
-        )
-    return Peer(aet=require_aet(match[1]), host=match[2] or match[3], port=int(match[4]))
-
-
-def require_aet(text: str) -> str:
-    """Return an application entity title; PancextError if it is none."""
-    if not re.fullmatch(r"[ -\[\]-~]{1,16}", text) or not text.strip():
-        raise PancextError(
-            f"{printable(text)!r} is not an AE title. It has 1 to 16 characters of ASCII, and no backslash."
-        )
-    return text
 
 
 def parse_store(text: str, *, access: Access) -> str:
@@ -152,111 +117,17 @@ def send(
         again += f" --calling-aet {shlex.quote(calling_aet)}"
     again += " --tls" * tls + access.options()
     try:
-        status = _c_store(
+        status = c_store(
             instance, peer, calling_aet=calling_aet, context=access.tls_context() if tls else None
         )
         if "Status" not in status:
-            raise _refusal(peer, "it ended the association before it confirmed", "Its log may say why.")
+            raise refusal(peer, "it ended the association before it confirmed", "Its log may say why.")
         code = int(status.Status)
         if code and code != 1 and code & 0xF000 != WARNING:
-            raise _refusal(peer, f"it did not store it: {meaning(code)}", "Its log may say more.")
+            raise refusal(peer, f"it did not store it: {meaning(code)}", "Its log may say more.")
         return [meaning(code)] if code else []
     except PancextError as error:
         raise _kept(error, again) from error
-
-
-def _c_store(instance: Any, peer: Peer, *, calling_aet: str, context: ssl.SSLContext | None) -> Any:
-    """Send the instance and return the receiver's status; PancextError if it accepts no association."""
-    pynetdicom = optional_module("pynetdicom")
-    address = _reach(peer)
-    entity = pynetdicom.AE(ae_title=calling_aet)
-    entity.connection_timeout, entity.acse_timeout = CONNECT_S, ANSWER_S
-    entity.dimse_timeout, entity.network_timeout = STORE_S, STORE_S
-    entity.add_requested_context(instance.SOPClassUID, _syntaxes(instance))
-    opened: list[object] = []
-    association = entity.associate(
-        address,
-        peer.port,
-        ae_title=peer.aet,
-        tls_args=None if context is None else (context, peer.host),
-        evt_handlers=[(pynetdicom.evt.EVT_CONN_OPEN, opened.append)],
-    )
-    if not association.is_established:
-        if not opened:
-            raise _unreachable(peer, address, context)
-        raise _not_accepted(peer, association, has_tls=context is not None)
-    try:
-        return association.send_c_store(instance)
-    except (ValueError, AttributeError, RuntimeError) as error:
-        reason = f"the file cannot be sent ({printable(str(error), most=200)})"
-        raise _refusal(peer, reason, "Check it with dciodvfy.") from error
-    finally:
-        if association.is_established:
-            association.release()
-
-
-def _reach(peer: Peer) -> str:
-    """Return an IP address of the receiver."""
-    try:
-        found = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise _refusal(
-            peer, "the name of the host is not known", "Check the name, and the network."
-        ) from error
-    # IPv4 first, which most archives listen on alone.
-    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
-
-
-def _syntaxes(instance: Any) -> list[str]:
-    """Return the transfer syntaxes to offer: that of the file, and its like without compression."""
-    syntax = instance.file_meta.TransferSyntaxUID
-    plain = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]  # explicit and implicit, little endian
-    return [syntax, *(other for other in plain if other != syntax)] if syntax in plain else [syntax]
-
-
-def _unreachable(peer: Peer, address: str, context: ssl.SSLContext | None) -> PancextError:
-    """Return why no connection was made, by making one: pynetdicom does not say."""
-    try:
-        with socket.create_connection((address, peer.port), timeout=CONNECT_S) as plain:
-            if context is not None:
-                with context.wrap_socket(plain, server_hostname=peer.host):
-                    pass
-    except ssl.SSLCertVerificationError as error:
-        return _refusal(
-            peer,
-            f"its certificate is not accepted ({error.verify_message})",
-            "Give the certificate of its authority (--ca-bundle FILE), and the host as it is named there.",
-        )
-    except ssl.SSLError:
-        return _refusal(
-            peer, "there is no TLS at this port, or none that works", "Check the port; try without --tls."
-        )
-    except ConnectionRefusedError:
-        return _refusal(peer, "nothing listens there (connection refused)", "Check host and port.")
-    except OSError as error:
-        reason = f"there is no connection ({error.strerror or 'timed out'})"
-        return _refusal(peer, reason, "Check host, port and network.")
-    return _refusal(peer, "the connection broke off", "Try again.")
-
-
-def _not_accepted(peer: Peer, association: Any, *, has_tls: bool) -> PancextError:
-    """Return why the receiver accepts no association."""
-    answer = association.acceptor.primitive
-    if association.is_rejected:
-        reason = f"it rejects the association ({answer.reason_str.lower()})"
-        if "called" in reason:
-            return _refusal(peer, reason, "Check the AE title before @; upper and lower case differ.")
-        if "calling" in reason:
-            return _refusal(
-                peer, reason, "Have this machine's AE title registered there, or give --calling-aet."
-            )
-        return _refusal(peer, reason, "Try again later, or ask whoever runs it.")
-    if association.rejected_contexts:
-        return _refusal(
-            peer, "it does not accept objects of this kind", "Ask for its support of Segmentation Storage."
-        )
-    remedy = "Its log may say why." if has_tls else "It may be no DICOM service, or want TLS: --tls."
-    return _refusal(peer, "it accepts no association", remedy)
 
 
 def read_object(file: Path) -> Any:
@@ -284,10 +155,6 @@ def meaning(code: Any) -> str:
         return "no reason is given"
     words = (text for first, last, text in MEANINGS if first <= code <= last)
     return f"{next(words, 'no further reason')} (0x{code:04X})"
-
-
-def _refusal(peer: Peer, reason: str, remedy: str) -> PancextError:
-    return PancextError(f"Cannot send to {peer}: {reason}. {remedy}")
 
 
 def _kept(error: PancextError, again: str) -> PancextError:

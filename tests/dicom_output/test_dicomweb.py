@@ -56,6 +56,7 @@ def test_an_address_names_a_study_or_one_of_its_series(text, service, series):
         ("dicomweb:https://pacs/studies/Miller", "Miller in .* is not a UID"),
         ("dicomweb:https://pacs/studies/1.2/series/%2e%2e", "is not a UID"),
         ("dicomweb:ftp://pacs/studies/1.2", "is not a URL of a server"),
+        ("dicomweb:HTTPS://pacs/studies/1.2", "is not a URL of a server"),
         ("dicomweb:pacs/studies/1.2", "is not a URL of a server"),
         ("dicomweb:https:///studies/1.2", "is not a URL of a server"),
         ("dicomweb:https://pacs:x/studies/1.2", "is not a URL of a server"),

@@ -45,6 +45,11 @@ FAILURES = {
         r"it leads to http://pacs\.example/studies, which is without TLS",
         False,
     ),
+    "to another protocol": (
+        ways.redirects("ftp://127.0.0.1/x"),
+        r"leads to an address that is no URL",
+        False,
+    ),
     "to nowhere": (ways.redirects("https://127.0.0.1:9/x?code=SECRET"), r"connection refused", False),
 }
 

@@ -19,9 +19,11 @@ from misbehaving_server import MisbehavingServer, store_answer
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.dicom_output import c_store
 from nnunet_pancext.dicom_output import send as sending
 from nnunet_pancext.dicom_output.access import Access
-from nnunet_pancext.dicom_output.send import parse_peer, parse_store, send, store
+from nnunet_pancext.dicom_output.c_store import parse_peer
+from nnunet_pancext.dicom_output.send import parse_store, send, store
 from nnunet_pancext.errors import PancextError
 
 OPEN = Access()
@@ -343,7 +345,7 @@ def test_a_receiver_that_ends_the_association(segmentation):
 
 
 def test_a_receiver_that_does_not_answer(segmentation, monkeypatch):
-    monkeypatch.setattr(sending, "ANSWER_S", 0.2)
+    monkeypatch.setattr(c_store, "ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         peer = f"A@127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(
