@@ -25,6 +25,7 @@ examples:
   pancext trainers                                 names for -tr
   pancext convert msd Task07_Pancreas.tar          a downloaded dataset, ready for nnU-Net
   nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
+  pancext predict NEW_CTS -o SEGMENTATIONS -d 7 -c 3d_fullres -tr SegResNetNLTrainer --report
   pancext evaluate PREDICTIONS TRUTH -o scores     every metric of the papers, per volume and per slice
 """
 

@@ -375,7 +375,7 @@ def _memory_as_pancext() -> Iterator[None]:
     except MemoryError as error:
         raise PancextError(NO_MEMORY) from error
     except RuntimeError as error:  # PyTorch has no error of its own for a CPU
-        is_memory = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+        is_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
         if not is_memory:
             raise
         raise PancextError(NO_MEMORY) from error

@@ -263,7 +263,7 @@ def test_a_network_of_another_package_is_allowed_by_name(copy_of, image, tmp_pat
     assert main(words) == 1
     message = capsys.readouterr().err
     assert "builds mypackage.MyNet, which is not on the allowlist. If you trust the package" in message
-    assert "`pancext attention … --allow NAME`." in message
+    assert "`--allow NAME` of pancext predict and attention." in message
     assert main([*words, "--allow", "mypackage.MyNet"]) == 0
 
 

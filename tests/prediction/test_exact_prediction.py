@@ -20,7 +20,17 @@ from nnunetv2.postprocessing.remove_connected_components import (
     remove_all_but_largest_component_from_segmentation as keep_largest,
 )
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from prediction.made_models import array, plans_of, predict, record, stock, write_image, write_model
+from prediction.made_models import (
+    SHAPE,
+    array,
+    plans_of,
+    predict,
+    record,
+    stock,
+    voxels,
+    write_image,
+    write_model,
+)
 
 
 def assert_same(ours, theirs):
@@ -53,6 +63,17 @@ def test_labels_equal_nnunets(results, image, tmp_path, configuration, folds, la
 
 def test_an_image_of_another_spacing_is_resampled_as_by_nnunet(results, tmp_path):
     image = write_image(tmp_path / "ct_0000.nii.gz", spacing=(1.0, 0.9, 4.0), shape=(7, 30, 33))
+    model = write_model(results)
+    assert predict(image, "-o", tmp_path / "ours", "-m", model) == 0
+    assert_same(tmp_path / "ours" / "ct.nii.gz", stock(model, [[image]], tmp_path / "theirs") / "ct.nii.gz")
+
+
+@pytest.mark.parametrize("kept", [(slice(2, 6), slice(5, 28), slice(6, 30)), (slice(0, 0),) * 3])
+def test_an_image_with_an_empty_border_or_nothing_else(results, tmp_path, kept):
+    values = np.zeros(SHAPE, np.int16)
+    values[kept] = voxels()[kept]
+    image = tmp_path / "ct_0000.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(image))
     model = write_model(results)
     assert predict(image, "-o", tmp_path / "ours", "-m", model) == 0
     assert_same(tmp_path / "ours" / "ct.nii.gz", stock(model, [[image]], tmp_path / "theirs") / "ct.nii.gz")

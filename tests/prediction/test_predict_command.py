@@ -1,25 +1,29 @@
-"""What `pancext predict` writes and prints, and when it uses an earlier result again."""
+"""What `pancext predict` writes and prints, and what it does when something fails on the way."""
 
 import errno
 import json
 import os
 import re
 import resource
-import shutil
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from prediction.made_models import (
     CHECKPOINT,
     SHAPE,
     array,
+    plans_of,
     predict,
     record,
     stock,
+    voxels,
     write_image,
     write_model,
 )
@@ -43,8 +47,8 @@ def test_the_record_says_what_was_done(model, image, tmp_path):
         assert content["volumes_ml"][name] == pytest.approx(volume, rel=1e-5)
     assert content["lesions"][0]["label"] == "cancer"
     assert content["lesions"][0]["peak_probability"] > 0.33
-    # 9 slices, 2 x 3 windows of 24 x 24 in each of 36 x 40, 2 x 2 mirrorings, 2 folds
-    windows = {"run": 54, "left_out": 0, "coarse": 0, "forwards": 432, "whole_image_forwards": 432}
+    # 7 slices, 2 x 2 windows of 24 x 24 in each of 30 x 34, 2 x 2 mirrorings, 2 folds
+    windows = {"run": 28, "left_out": 0, "coarse": 0, "forwards": 224, "whole_image_forwards": 224}
     assert content["windows"] == windows
     (stage,) = content["stages"]
     assert stage["windows"] == windows
@@ -77,9 +81,9 @@ def test_the_console_names_folds_volumes_and_failures(model, image, tmp_path, ca
     assert predict(image, tmp_path / "gone.nii.gz", "-o", tmp_path / "out", "-m", model) == 1
     printed = capsys.readouterr()
     assert f"model     nnUNetTrainer__nnUNetPlans__2d, folds 0 1 ({CHECKPOINT})\n" in printed.out
-    assert re.search(r"ct \(1 of 2\): the whole image, 432 forward passes\n", printed.out)
+    assert re.search(r"ct \(1 of 2\): the whole image, 224 forward passes\n", printed.out)
     assert re.search(
-        r"ct \(1 of 2\): pancreas [\d.]+ mL, cancer [\d.]+ mL; 54 of 54 windows, [\d.]+ s\n", printed.out
+        r"ct \(1 of 2\): pancreas [\d.]+ mL, cancer [\d.]+ mL; 28 of 28 windows, [\d.]+ s\n", printed.out
     )
     assert printed.out.endswith("For research. Not a medical device.\n")
     assert printed.err.splitlines()[-1] == "pancext predict: 1 of 2 cases failed"
@@ -108,62 +112,6 @@ def test_models_are_loaded_once_and_images_read_once(model, image, tmp_path, mon
     assert predict(image, other, "-o", tmp_path / "out", "-m", model) == 0
     assert calls.count("read_images") == 2
     assert calls.count("read_checkpoint") == 1  # of fold 1; that of fold 0 goes through initialize_predictor
-
-
-class TestKeptCases:
-    """A second run predicts what has changed."""
-
-    @pytest.fixture
-    def out(self, model, image, tmp_path):
-        assert predict(image, "-o", tmp_path / "out", "-m", model) == 0
-        return tmp_path / "out"
-
-    @pytest.fixture
-    def is_kept(self, model, image, out, capsys):
-        def check(*words, model=model):
-            capsys.readouterr()
-            assert predict(image, "-o", out, "-m", model, *words) == 0
-            return "ct: kept\n" in capsys.readouterr().out
-
-        return check
-
-    def test_nothing_changed(self, is_kept, out):
-        before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
-        assert is_kept()
-        assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
-
-    def test_another_number_of_threads(self, is_kept):
-        assert is_kept("--threads", 2)
-
-    def test_the_model_was_moved(self, is_kept, model, tmp_path):
-        assert is_kept(model=shutil.copytree(model, tmp_path / "moved" / model.name))
-
-    def test_the_image_changed(self, is_kept, image):
-        write_image(image, seed=7)
-        assert not is_kept()
-
-    @pytest.mark.parametrize(
-        "words", [["--disable_tta"], ["--entropy"], ["-f", 0], ["--lesions", "pancreas"]]
-    )
-    def test_an_option_changed(self, is_kept, words):
-        assert not is_kept(*words)
-
-    def test_the_model_changed(self, is_kept, model, tmp_path):
-        other = shutil.copytree(model, tmp_path / "other" / model.name)
-        shutil.copyfile(other / "fold_0" / CHECKPOINT, other / "fold_1" / CHECKPOINT)
-        assert not is_kept(model=other)
-
-    def test_the_label_map_is_gone(self, is_kept, out):
-        (out / "ct.nii.gz").unlink()
-        assert not is_kept()
-        assert (out / "ct.nii.gz").is_file()
-
-    @pytest.mark.parametrize(
-        "text", ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 1, "inputs": 3}']
-    )
-    def test_the_record_is_damaged(self, is_kept, out, text):
-        (out / "ct.json").write_text(text)
-        assert not is_kept()
 
 
 @pytest.mark.parametrize("labels", ["two foregrounds", "regions"])
@@ -352,7 +300,6 @@ def test_abandoned_files_of_killed_runs_are_removed(model, image, tmp_path):
 
 def test_a_tiff_keeps_its_spacing_beside_the_record(results, tmp_path):
     import tifffile
-    from prediction.made_models import plans_of, voxels
 
     plans = plans_of(image_reader_writer="Tiff3DIO")
     model = write_model(results, "2d", plans=plans, file_ending=".tif")
@@ -367,6 +314,24 @@ def test_a_tiff_keeps_its_spacing_beside_the_record(results, tmp_path):
     values = tifffile.imread(out / "ct.tif")
     volume = np.count_nonzero(values == 1) * VOXEL_ML
     assert content["volumes_ml"]["pancreas"] == pytest.approx(volume, rel=1e-4)
+
+
+class OwnNetwork(PlainConvUNet):
+    """A network that the allowlist does not know."""
+
+
+def test_a_network_of_another_package_is_allowed_by_name(results, image, tmp_path, capsys, monkeypatch):
+    module = types.ModuleType("mypackage")
+    module.OwnNetwork = OwnNetwork
+    monkeypatch.setitem(sys.modules, "mypackage", module)
+    plans = plans_of()
+    plans["configurations"]["2d"]["architecture"]["network_class_name"] = "mypackage.OwnNetwork"
+    words = (image, "-o", tmp_path / "out", "-m", write_model(results, "2d", plans=plans))
+    assert predict(*words) == 1
+    errors = capsys.readouterr().err
+    assert "builds mypackage.OwnNetwork, which is not on the allowlist" in errors
+    assert "`--allow NAME` of pancext predict" in errors
+    assert predict(*words, "--allow", "mypackage.OwnNetwork") == 0
 
 
 def test_help_says_what_the_speeds_are(capsys):
