@@ -14,18 +14,18 @@ from nnunet_pancext.inference.windows import shifted, size_of, with_channels
 
 GAUSSIAN: dict[str, Any] = {"sigma_scale": 1.0 / 8, "value_scaling_factor": 10}  # of nnU-Net's prediction
 CPU = torch.device("cpu")
+OUT_OF_MEMORY = torch.cuda.OutOfMemoryError
 
 
 class Accumulator:
     """The weighted mean of windows, over folds and, if asked for, of each fold.
 
-    The sums are kept on `device` while they and the networks fit into its memory, else on the CPU.
+    The sums are kept on the networks' GPU while both fit into its memory, else on the CPU.
     """
 
-    def __init__(
-        self, folds: LoadedFolds, *, per_fold: bool = False, device: torch.device | None = None
-    ) -> None:
-        self.patch_size, self.device = folds.patch_size, device or folds.device
+    def __init__(self, folds: LoadedFolds, *, per_fold: bool = False) -> None:
+        self.patch_size = folds.patch_size
+        self.device = CPU if folds.device.type == "mps" else folds.device  # as nnU-Net does
         self.heads = folds.labels.num_segmentation_heads
         self.has_regions: bool = folds.labels.has_regions
         self.kept_folds = len(folds.networks) if per_fold else 0
@@ -88,7 +88,7 @@ class Accumulator:
     def _zeros(self, *shape: int) -> torch.Tensor:
         try:
             return torch.zeros(shape, dtype=torch.half, device=self.device)
-        except torch.OutOfMemoryError:
+        except OUT_OF_MEMORY:
             if self.device == CPU:
                 raise
             self.move_to_cpu()

@@ -77,7 +77,7 @@ def _look(coarse: CoarsePass, sliding: Sliding, request: Request, passes: Passes
     started = monotonic()
     if coarse.is_kept:
         sliding.make_room(coarse.chosen)
-        mask = coarse.find(sliding.runner, keep=sliding.accumulator.add)
+        mask = coarse.find(sliding.runner, run=sliding.run_window)
         sliding.done = coarse.chosen
     else:
         mask = coarse.find(sliding.runner)

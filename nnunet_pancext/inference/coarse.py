@@ -37,23 +37,18 @@ class CoarsePass:
     def forwards(self) -> int:
         return self.windows * len(self.folds)
 
-    def find(
-        self,
-        runner: WindowRunner,
-        *,
-        keep: Callable[[Box, list[torch.Tensor]], None] = lambda box, logits: None,
-    ) -> Mask:
+    def find(self, runner: WindowRunner, *, run: Callable[[Box], list[torch.Tensor]] | None = None) -> Mask:
         """Return the foreground (slice, row, column) of the padded image: where any window sees some.
 
-        A slice between two of those that were looked at takes the foreground of both.
+        A slice between two of those that were looked at takes the foreground of both. `run` returns a
+        window's logits for each fold, by default without mirroring.
         """
         has_regions = runner.folds.labels.has_regions
         mask = np.zeros(self.grid.shape, bool)
         for box in self.grid.boxes(self.chosen):
-            logits = runner.run(box, folds=self.folds, axes=())
+            logits = run(box) if run else runner.run(box, folds=self.folds, axes=())
             mean = torch.stack([part.float() for part in logits]).mean(0)
             mask[box] |= is_foreground(mean, has_regions=has_regions).cpu().numpy()
-            keep(box, logits)
         if self.grid.size[0] == 1:
             _fill_slices(mask, self.chosen.any((1, 2)).nonzero()[0])
         return runner.without_padding(mask)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from nnunet_pancext.inference.foreground import components
 from nnunet_pancext.inference.logits import Box
-from nnunet_pancext.inference.windows import Mask, as_box, bounding_box, common, grown
+from nnunet_pancext.inference.windows import Mask, as_box, common, grown, moved
 
 MOST_PARTS = 100  # a mask of more is scattered over the image: one box holds them all
 
@@ -16,8 +17,10 @@ def boxes_around(mask: Mask, reach: Sequence[int], *, least: Sequence[int]) -> l
 
     They have at least the size `least`, which the mask must have too, and do not overlap.
     """
-    labels, parts = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    found = ndimage.find_objects(labels) if parts <= MOST_PARTS else [bounding_box(mask)]
+    around, labels, parts = components(mask)
+    found = [around]
+    if parts <= MOST_PARTS:
+        found = [moved(box, around) for box in ndimage.find_objects(labels)]
     boxes = merged([grown(box, reach, within=mask.shape) for box in found])
     return merged([extended(box, least, within=mask.shape) for box in boxes])
 

@@ -19,7 +19,7 @@ from nnunet_pancext.inference.resampling import (
     target_size,
 )
 from nnunet_pancext.inference.trained_folds import LoadedFolds
-from nnunet_pancext.inference.windows import as_box, grown, with_channels
+from nnunet_pancext.inference.windows import as_box, grown, moved, with_channels
 
 LabelMap = NDArray[np.integer]
 Probabilities = NDArray[np.float32]
@@ -48,10 +48,7 @@ def export(
     crop = as_box(image.properties["bbox_used_for_cropping"])
     for region in logits.regions:
         for box, slab in _resampled(folds, image, region.box, _of(region, fold), logits.shape):
-            place = as_box(
-                (start.start + side.start, start.start + side.stop)
-                for start, side in zip(crop, box, strict=True)
-            )
+            place = moved(box, crop)
             if probabilities is None:
                 label_map[place] = folds.labels.convert_logits_to_segmentation(slab).numpy()
             else:

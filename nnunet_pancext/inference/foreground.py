@@ -5,9 +5,10 @@ from math import prod
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from nnunet_pancext.inference.logits import Request
+from nnunet_pancext.inference.logits import Box, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.trained_folds import LoadedFolds
 from nnunet_pancext.inference.windows import Mask, bounding_box
@@ -49,12 +50,21 @@ def volume_ml(voxels: int, spacing_mm: Sequence[float]) -> float:
     return voxels * prod(spacing_mm) / 1000
 
 
+def components(mask: Mask) -> tuple[Box, NDArray[np.int32], int]:
+    """Return the bounding box of a mask that is not empty, its components there, and how many they are.
+
+    They are connected by faces, edges or corners.
+    """
+    box = bounding_box(mask)
+    labels, number = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+    return box, labels, number
+
+
 def large_components(mask: Mask, spacing_mm: Sequence[float]) -> Mask:
-    """Return the components of a mask, connected by faces, edges or corners, of GROWTH_LEAST_ML or more."""
+    """Return the components of a mask that have GROWTH_LEAST_ML or more."""
     large = np.zeros_like(mask)
     if mask.any():
-        box = bounding_box(mask)
-        labels, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+        box, labels, _ = components(mask)
         is_large = np.bincount(labels.ravel()) * prod(spacing_mm) / 1000 >= GROWTH_LEAST_ML
         is_large[0] = False
         large[box] = is_large[labels]
@@ -64,7 +74,7 @@ def large_components(mask: Mask, spacing_mm: Sequence[float]) -> Mask:
 def implausible(foreground_ml: float, request: Request) -> str:
     """Say why a volume is not believed; empty if it is."""
     if foreground_ml == 0:
-        return "the windows near the foreground of the first look found none"
+        return "no foreground was found in the windows that were run"
     if request.plausible_ml is None:
         return ""
     least, most = request.plausible_ml

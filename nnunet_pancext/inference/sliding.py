@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from nnunet_pancext.inference.accumulator import CPU, Accumulator
+from nnunet_pancext.inference.accumulator import CPU, OUT_OF_MEMORY, Accumulator
 from nnunet_pancext.inference.foreground import is_foreground, make_background
 from nnunet_pancext.inference.logits import Box, Region
 from nnunet_pancext.inference.window_runner import WindowRunner
@@ -41,8 +41,14 @@ class Sliding:
         """Run the chosen windows that have not been run yet."""
         self.make_room(chosen)
         for box in self.grid.boxes(chosen & ~self.done):
-            self.accumulator.add(box, self._logits(box))
+            self.run_window(box)
         self.done = self.done | chosen
+
+    def run_window(self, box: Box) -> list[torch.Tensor]:
+        """Run a window, for which there is room, and return the logits (heads, *box) of each fold."""
+        logits = self._logits(box)
+        self.accumulator.add(box, logits)
+        return logits
 
     def make_room(self, chosen: Mask) -> None:
         """Let the sums cover the chosen windows too."""
@@ -95,7 +101,7 @@ class Sliding:
         folds = range(len(self.runner.folds.networks))
         try:
             return self.runner.run(box, folds=folds, axes=self.axes, data=self.data)
-        except torch.OutOfMemoryError:
+        except OUT_OF_MEMORY:
             if self.accumulator.device == CPU:
                 raise
         self.accumulator.move_to_cpu()

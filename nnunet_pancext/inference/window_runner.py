@@ -55,7 +55,7 @@ class WindowRunner:
         window = window.contiguous()
         logits = []
         for fold in folds:
-            one = self.folds.logits_of_window(window, fold=fold, axes=axes, half=self.half)
-            logits.append(one.reshape(len(one), *size_of(box)))
+            found = self.folds.logits_of_window(window, fold=fold, axes=axes, half=self.half)
+            logits.append(found.reshape(len(found), *size_of(box)))
             self.forwards += 2 ** len(axes)
         return logits

@@ -177,6 +177,13 @@ def shifted(box: Box, origin: Box) -> Box:
     )
 
 
+def moved(box: Box, origin: Box) -> Box:
+    """Return in the coordinates of `origin` a box in coordinates that begin where `origin` does."""
+    return as_box(
+        (side.start + other.start, side.stop + other.start) for side, other in zip(box, origin, strict=True)
+    )
+
+
 def common(box: Box, other: Box) -> Box | None:
     """Return what two boxes have in common; None if nothing."""
     ends = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True)]

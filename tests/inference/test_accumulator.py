@@ -133,14 +133,15 @@ def test_sums_make_room_for_the_network(noise, monkeypatch):
         slide(folds, image, slice(None))
 
 
-def test_logits_beyond_half_precision_are_refused(noise):
+@pytest.mark.parametrize("speed", ["balanced", "fast"])
+def test_logits_beyond_half_precision_are_refused(speed, noise):
     class Huge(Threshold):
         def forward(self, window):
             return 1e5 * super().forward(window)
 
     folds = folds_of([Huge(3, heads=3)])
     with pytest.raises(PancextError, match="exceed the largest number in half precision"):
-        predict_logits(folds, image_of(folds, noise), speed="fast", request=Request(whole_regions=True))
+        predict_logits(folds, image_of(folds, noise), speed=speed, request=Request(whole_regions=True))
 
 
 def test_room_is_made_once(noise):

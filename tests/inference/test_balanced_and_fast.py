@@ -8,13 +8,23 @@ import torch
 from contracts.loaded_folds import Blind, Contextual, Threshold, folds_of, image_of, plans_with
 from scipy.ndimage import gaussian_filter
 
+from nnunet_pancext.inference import fast
+from nnunet_pancext.inference.coarse import plan_kept_pass
 from nnunet_pancext.inference.export import export
 from nnunet_pancext.inference.logits import Request
 from nnunet_pancext.inference.predict import predict_logits
+from nnunet_pancext.inference.windows import make_grid
 
 SHAPE = (20, 64, 72)
 WAYS = ["balanced", "fast"]
-DIMENSIONS = {"3d_fullres": (8, 16, 16), "2d": (24, 24)}
+DIMENSIONS = {"3d_fullres": (8, 24, 24), "2d": (32, 32)}
+SMALL = {"3d_fullres": (8, 16, 16), "2d": (24, 24)}  # windows, of which there are many
+
+
+@pytest.fixture(autouse=True)
+def _single_precision(monkeypatch):
+    """Predict with the same numbers on every processor."""
+    monkeypatch.setattr(fast, "bfloat16_pays", lambda threads: False)
 
 
 def ellipsoid(centre, radii, shape=SHAPE):
@@ -137,11 +147,11 @@ def test_regions_two_channels_and_two_folds(name, axes, speed):
 
 
 @pytest.mark.parametrize("speed", WAYS)
-@pytest.mark.parametrize("configuration", DIMENSIONS)
+@pytest.mark.parametrize("configuration", SMALL)
 def test_work_is_saved_where_there_is_much_to_save(configuration, speed):
-    patch = DIMENSIONS[configuration]
+    patch = SMALL[configuration]
     folds = folds_of([Threshold(len(patch), heads=3)], configuration=configuration, patch=patch)
-    voxels = organ((14, 40, 40), (3, 8, 8), shape=(40, 112, 112))
+    voxels = organ((10, 36, 36), (3, 8, 8), shape=(36, 96, 96))
     # with less overlap more voxels are at the edges of all their windows, where this network sees less
     least = 0.99 if speed == "balanced" else 0.97
     logits, _, _ = assert_as_good(folds, image_of(folds, voxels), speed, least=least)
@@ -153,8 +163,10 @@ def test_work_is_saved_where_there_is_much_to_save(configuration, speed):
 
 
 @pytest.mark.parametrize("speed", WAYS)
-def test_an_image_smaller_than_the_patch(speed):
-    folds = folds_of([Threshold(3, heads=3)], patch=(16, 32, 32))
+@pytest.mark.parametrize("patch", [(16, 32, 32), (32, 32)], ids=len)
+def test_an_image_smaller_than_the_patch(patch, speed):
+    configuration = "2d" if len(patch) == 2 else "3d_fullres"
+    folds = folds_of([Threshold(len(patch), heads=3)], configuration=configuration, patch=patch)
     image = image_of(folds, organ((3, 10, 50), (2, 6, 8), shape=(6, 20, 90)))
     logits, label_map, expected = assert_as_good(folds, image, speed)
     np.testing.assert_array_equal(label_map, expected)
@@ -190,25 +202,30 @@ def test_a_coarse_pass_that_misses_is_followed_by_the_whole_image(speed):
     assert calls == logits.passes.forwards <= 1.1 * whole
 
 
+class OneWindow(Threshold):
+    """A network that sees nothing in its first `coarse` windows but one, which begins with a bright voxel."""
+
+    coarse = 0
+
+    def forward(self, window):
+        logits = super().forward(window)
+        is_hidden = self.calls <= self.coarse and not window[0, 0, 0, 0, 0] > 2.5
+        return torch.zeros_like(logits) if is_hidden else logits
+
+
+def long_organ():
+    """Return an organ of which a coarse window, of 3 x 3 x 12 that touch each other, begins near the end."""
+    voxels = np.full((24, 48, 192), 0.02)
+    voxels[8:16, 16:32, 20:150] = 1
+    voxels[8, 16, 144] = 3.0
+    return voxels
+
+
 @pytest.mark.parametrize(("speed", "least"), [("balanced", 2), ("fast", 1)])
 def test_a_coarse_pass_that_sees_a_part_is_followed_by_growth(speed, least):
-    """The network misses the organ in all windows of the coarse pass but one, at its end."""
-
-    class OneWindow(Threshold):
-        coarse = 0
-
-        def forward(self, window):
-            logits = super().forward(window)
-            hidden = self.calls <= self.coarse and not (window[0, 0, 0, 0, 0] > 2.5)
-            return torch.zeros_like(logits) if hidden else logits
-
     network = OneWindow(3, heads=3)
     folds = folds_of([network])
-    shape = (24, 48, 192)
-    voxels = np.full(shape, 0.02)
-    voxels[8:16, 16:32, 20:150] = 1
-    voxels[8, 16, 144] = 3.0  # the first voxel of a coarse window: 3 x 3 x 12 touch each other
-    image = image_of(folds, voxels)
+    image = image_of(folds, long_organ())
     network.coarse = 108
     label_map, logits, calls = predict(folds, image, speed)
     network.coarse = 0
@@ -218,6 +235,36 @@ def test_a_coarse_pass_that_sees_a_part_is_followed_by_growth(speed, least):
     assert logits.passes.growths >= least
     assert logits.passes.fallback == "" or speed == "fast"
     assert calls == logits.passes.forwards <= 1.1 * whole
+
+
+def test_growth_ends_where_the_whole_image_is_as_cheap():
+    """Without mirroring 575 windows are nnU-Net's, 256 those of fast, and 108 of them coarse."""
+    network = OneWindow(3, heads=3)
+    folds = folds_of([network], axes=())
+    network.coarse = 108
+    label_map, logits, calls = predict(folds, image_of(folds, long_organ()), "fast")
+    passes = logits.passes
+    assert (passes.whole_image_forwards, passes.windows, passes.coarse_windows) == (575, 256, 108)
+    assert passes.fallback == "the foreground reaches beyond its crops"
+    assert passes.growths >= 1
+    assert 256 + 108 < calls == passes.forwards <= 632
+    assert (label_map[8:16, 16:32, 20:150] > 0).mean() > 0.95  # the blur rounds its edges
+
+
+@pytest.mark.parametrize("configuration", DIMENSIONS)
+def test_kept_windows_that_find_nothing_are_followed_by_all_others(configuration):
+    patch = DIMENSIONS[configuration]
+    network = Blind(len(patch), heads=3, misses=0)
+    folds = folds_of([network], configuration=configuration, patch=patch, axes=())
+    image = image_of(folds, organ())
+    misses = plan_kept_pass(folds, image).windows
+    network.misses = misses
+    label_map, logits, calls = predict(folds, image, "balanced")
+    passes = logits.passes
+    assert passes.fallback == "the coarse pass found no foreground"
+    assert passes.coarse_windows == misses < passes.whole_image_windows
+    assert calls == passes.forwards == passes.windows == passes.whole_image_windows
+    assert label_map.any()
 
 
 @pytest.mark.parametrize("speed", WAYS)
@@ -233,6 +280,13 @@ def test_an_implausible_volume_is_followed_by_the_whole_image(plausible, is_beli
     else:
         assert "mL are plausible by the training cases" in logits.passes.fallback
         assert "the foreground found has 2." in logits.passes.fallback
+        assert logits.passes.windows == (
+            logits.passes.whole_image_windows if speed == "balanced" else windows_of_fast(image)
+        )
+
+
+def windows_of_fast(image):
+    return len(make_grid(image.data.shape[1:], patch=(8, 16, 16), step=0.75))
 
 
 @pytest.mark.parametrize("speed", WAYS)
@@ -320,3 +374,11 @@ def test_long_passes_are_announced_with_their_forwards(speed):
     )
     assert announced[0] == ("the coarse pass", logits.passes.coarse_windows)
     assert sum(forwards for _, forwards in announced) == logits.passes.forwards == sum(windows)
+
+
+@pytest.mark.parametrize("speed", WAYS)
+def test_a_plan_with_another_resampling_is_exported_by_nnunet(speed):
+    plans = plans_with("3d_fullres", (8, 16, 16), spacing=(2.5, 0.9, 0.9))
+    plans["configurations"]["3d_fullres"]["resampling_fn_probabilities_kwargs"]["order"] = 3
+    folds = folds_of([Threshold(3, heads=3, blur=0)], plans=plans)
+    assert_as_good(folds, image_of(folds, organ()), speed)
