@@ -167,7 +167,7 @@ def _run(parsed: argparse.Namespace) -> int:
                 temporary_folder(under=parsed.out, prefix=predict_dicom.TEMPORARY, option="-o")
             )
             cases = cases + predict_dicom.find_dicom_cases(
-                parsed, dicom, folder=folder, access=access, say=lambda text: print(text, flush=True)
+                parsed, dicom, folder=folder, access=access, console=console
             )
         for stage in choice.stages:
             print(f"model     {stage}")

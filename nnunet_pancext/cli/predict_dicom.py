@@ -2,7 +2,7 @@
 
 import argparse
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from nnunet_pancext.errors import PancextError
 
 if TYPE_CHECKING:
     from nnunet_pancext.dicom_output.access import Access
+    from nnunet_pancext.nnunet_commands.console import Console
     from nnunet_pancext.prediction.cases import Case
     from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
     from nnunet_pancext.prediction.run import Prediction
@@ -119,13 +120,19 @@ def find_dicom_cases(
     *,
     folder: Path,
     access: "Access",
-    say: Callable[[str], None],
+    console: "Console",
 ) -> "list[Case]":
     """Return the cases of the inputs that are DICOM; temporary files lie in `folder`."""
+    from nnunet_pancext.nnunet_commands.console import Status
     from nnunet_pancext.prediction.dicom_input import DicomInputs
 
     finder = DicomInputs(
-        folder=folder, say=say, access=access, chosen=parsed.series or (), name=parsed.name or ""
+        folder=folder,
+        say=lambda text: print(text, flush=True),
+        fetched=lambda done, total: console.say(Status(f"fetching: {done} of {total} files")),
+        access=access,
+        chosen=parsed.series or (),
+        name=parsed.name or "",
     )
     return finder.cases(inputs)
 

@@ -50,11 +50,13 @@ class DicomInputs:
     """Finds the cases of DICOM inputs.
 
     `folder` is where temporary files lie, `chosen` are the UIDs of --series, `name` that of the only case;
-    `say` is given one line about each choice.
+    `say` is given one line about each choice, `fetched` how many files of a series are downloaded, and how
+    many there are.
     """
 
     folder: Path
     say: Callable[[str], None]
+    fetched: Callable[[int, int], None] = lambda done, total: None
     access: Access = field(default_factory=Access)
     chosen: Sequence[str] = ()
     name: str = ""
@@ -153,7 +155,9 @@ class DicomInputs:
             def opened(target: Path, uid: str = candidate.uid) -> OpenedSeries:
                 root = target / "downloaded"
                 root.mkdir(parents=True)
-                files = dicomweb.download_series(address, uid, root, access=self.access)
+                files = dicomweb.download_series(
+                    address, uid, root, access=self.access, progress=self.fetched
+                )
                 found = find_ct_series(files, root=root)
                 return _open(found.only_series(root=root), found, root=root)
 

@@ -194,9 +194,19 @@ def test_nothing_of_the_patient_is_written_or_printed_but_in_the_segmentation(
     threshold_model, tmp_path, capfd
 ):
     made = make_series(tmp_path / "series", "strays beside")
-    secrets = ["Ada", "MRN-0815", "19500102", "A-77", "Referrer", "S-4711", "Broken^Date"]
+    secrets = [
+        "Zweistein",
+        "Adalberta",
+        "MRN-0815",
+        "19500102",
+        "ACC-7711",
+        "Referrer",
+        "S-4711",
+        "Broken^Date",
+    ]
     for file in made.files:
         data = pydicom.dcmread(file)
+        data.PatientName, data.AccessionNumber = "Zweistein^Adalberta", "ACC-7711"
         data.StudyID, data.OtherPatientIDs = "S-4711", "MRN-0815"
         data.add_new("StudyTime", "TM", "Broken^Date")  # against the standard: libraries warn about it
         data.save_as(file)
