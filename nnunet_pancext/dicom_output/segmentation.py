@@ -27,6 +27,7 @@ EMPTY_FRAMES = ("keep", "omit")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")  # of CID 7162
 SERIES_NUMBER = 1000  # far from those of scanners
 LONGEST = 64  # characters of DICOM's LO
+DECIMALS = 6  # of distances in mm; a number may have 16 characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +145,8 @@ def _segmentation(
         ],
         pixel_measures=highdicom.PixelMeasuresSequence(
             pixel_spacing=source.pixel_spacing_mm,
-            slice_thickness=source.slice_thickness_mm,
-            spacing_between_slices=spacing_mm,
+            slice_thickness=round(source.slice_thickness_mm, DECIMALS),
+            spacing_between_slices=round(spacing_mm, DECIMALS),
         ),
         series_instance_uid=generate_uid(prefix=None),
         sop_instance_uid=generate_uid(prefix=None),
