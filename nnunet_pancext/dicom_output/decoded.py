@@ -8,11 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from nnunet_pancext.dicom_output.source_images import SourceImages, step_affine
+from nnunet_pancext.dicom_output.source_images import (
+    PLANE_TOLERANCE,
+    SourceImages,
+    functional_group,
+    step_affine,
+)
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.raw_cases.case_checks import DIRECTION_TOLERANCE
 from nnunet_pancext.raw_cases.geometry import Geometry
 
-CORNER_TOLERANCE_MM = 0.05  # in the plane; positions are written with few digits
+STEP_TOLERANCE = 2 * DIRECTION_TOLERANCE  # of the step from pixel to pixel, relative
 
 
 class Differs(Exception):
@@ -59,7 +65,7 @@ def _compare(
     seen = set()
     for index in range(int(data.NumberOfFrames)):
         group = data.PerFrameFunctionalGroupsSequence[index]
-        segment = int(_item(data, group, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+        segment = int(functional_group(data, group, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         place = _slice_of(data, group, geometry=geometry, frame=index)
         _require_reference(data, group, references[place], frame=index)
         expected = np.isin(label_map[place], several[segment - 1])
@@ -86,38 +92,29 @@ def frame_pixels(data: Dataset, index: int) -> NDArray[np.bool_]:
 
 def frame_affine(data: Dataset, group: Dataset) -> NDArray[np.float64]:
     """Return the affine (4, 3) of a frame: mm in patient coordinates from (column, row, 1)."""
-    orientation = _item(data, group, "PlaneOrientationSequence").ImageOrientationPatient
+    orientation = functional_group(data, group, "PlaneOrientationSequence").ImageOrientationPatient
     along_row, along_column = np.reshape(orientation, (2, 3)).astype(float)
-    row_mm, column_mm = map(float, _item(data, group, "PixelMeasuresSequence").PixelSpacing)
-    position = np.asarray(_item(data, group, "PlanePositionSequence").ImagePositionPatient, float)
+    row_mm, column_mm = map(float, functional_group(data, group, "PixelMeasuresSequence").PixelSpacing)
+    position = np.asarray(functional_group(data, group, "PlanePositionSequence").ImagePositionPatient, float)
     return np.stack([along_row * column_mm, along_column * row_mm, position], axis=1)
 
 
-def _item(data: Dataset, group: Dataset, keyword: str) -> Dataset:
-    """Return the item of a functional group, which is shared where it is the same for all frames."""
-    groups = group if keyword in group else data.SharedFunctionalGroupsSequence[0]
-    return getattr(groups, keyword)[0]
-
-
 def _slice_of(data: Dataset, group: Dataset, *, geometry: Geometry, frame: int) -> int:
-    """Return the slice of the label map that a frame lies on: all its corners fall on those of the slice."""
+    """Return the slice of the label map that a frame lies on, with the same first pixel, rows and columns."""
     columns, rows, count = geometry.size
     if (int(data.Columns), int(data.Rows)) != (columns, rows):
         raise Differs(f"frame {frame + 1} has another number of rows or columns")
-    corners = np.array([[x, y, 1] for x in (0, columns - 1) for y in (0, rows - 1)])
-    points = corners @ frame_affine(data, group).T
-    inverse = np.linalg.inv(step_affine(geometry))
-    voxels = points @ inverse[:3, :3].T + inverse[:3, 3]
-    along = float(voxels[:, 2].mean())
-    place = int(np.rint(along))
-    off_mm = np.abs(voxels[:, :2] - corners[:, :2]) * geometry.spacing_mm[:2]
-    turned_mm = np.abs(voxels[:, 2] - along).max() * geometry.spacing_mm[2]
+    affine, of_map = frame_affine(data, group), step_affine(geometry)
+    pixel_mm = min(geometry.spacing_mm[:2])
+    # Slices of one series may differ in orientation by the tolerance, each from the label map.
+    if not np.allclose(affine[:, :2], of_map[:3, :2], rtol=0, atol=STEP_TOLERANCE * pixel_mm):
+        raise Differs(f"frame {frame + 1} has other rows or columns than the label map")
+    column, row, along = np.linalg.solve(of_map[:3, :3], affine[:, 2] - of_map[:3, 3])
     # A slice may be shifted a little along the normal where the series is unevenly spaced.
-    allowed_mm = max(CORNER_TOLERANCE_MM, 0.1 * min(geometry.spacing_mm[:2]))
-    if max(off_mm.max(), turned_mm) > allowed_mm or not 0 <= place < count:
-        raise Differs(
-            f"frame {frame + 1} lies {max(off_mm.max(), turned_mm):.2f} mm off the label map's grid"
-        )
+    off_mm = max(abs(column) * geometry.spacing_mm[0], abs(row) * geometry.spacing_mm[1])
+    place = int(np.rint(along))
+    if off_mm > PLANE_TOLERANCE * pixel_mm or not 0 <= place < count:
+        raise Differs(f"frame {frame + 1} lies {off_mm:.2f} mm off the label map's grid")
     return place
 
 
@@ -126,7 +123,7 @@ def _require_reference(
 ) -> None:
     """Raise Differs unless the frame names the image at its position as its source."""
     try:
-        image = _item(data, group, "DerivationImageSequence").SourceImageSequence[0]
+        image = functional_group(data, group, "DerivationImageSequence").SourceImageSequence[0]
     except (AttributeError, IndexError):
         raise Differs(f"frame {frame + 1} names no source image") from None
     actual = (str(image.ReferencedSOPInstanceUID), image.get("ReferencedFrameNumber"))

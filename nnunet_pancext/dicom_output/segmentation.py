@@ -27,6 +27,7 @@ EMPTY_FRAMES = ("keep", "omit")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")  # of CID 7162
 SERIES_NUMBER = 1000  # far from those of scanners
 LONGEST = 64  # characters of DICOM's LO
+DECIMALS = 6  # of distances in mm; a number may have 16 characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def write_segmentation(
             not hold the label map, and was removed.
     """
     try:
-        import highdicom
+        import highdicom  # noqa: F401
     except ImportError as error:
         raise PancextError(f"DICOM-SEG needs highdicom. Install it with {INSTALL}.") from error
     if empty_frames not in EMPTY_FRAMES:
@@ -80,34 +81,20 @@ def write_segmentation(
     values = {name: _values(labels[name]) for name in codes}
     segments = _segments(label_map, values=list(values.values()))
     may_omit = empty_frames == "omit" and bool(segments.any())
-    segmentation = highdicom.seg.Segmentation(
-        source_images=source.headers,
-        pixel_array=segments[list(source.slices)],
-        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            _description(number, name, code, model=model, source=source)
-            for number, (name, code) in enumerate(codes.items(), start=1)
-        ],
-        pixel_measures=highdicom.PixelMeasuresSequence(
-            pixel_spacing=geometry.spacing_mm[1::-1],
-            slice_thickness=source.slice_thickness_mm,
-            spacing_between_slices=geometry.spacing_mm[2],
-        ),
-        series_instance_uid=generate_uid(prefix=None),
-        sop_instance_uid=generate_uid(prefix=None),
-        series_number=SERIES_NUMBER,
-        instance_number=1,
-        series_description=f"Segmentation by {PACKAGE}",
-        manufacturer=PACKAGE,
-        manufacturer_model_name=_text(model.name),
-        software_versions=f"{PACKAGE} {__version__}",
-        device_serial_number=_text(model.sha256),
-        content_label="SEGMENTATION",
-        content_description=_text(f"Predicted by {model.name}"),
-        omit_empty_frames=may_omit,
-    )
-    segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, whatever that of the images is
-    segmentation.update(source.patient)
+    try:
+        segmentation = _segmentation(
+            segments[list(source.slices)],
+            source=source,
+            codes=codes,
+            model=model,
+            spacing_mm=geometry.spacing_mm[2],
+            omit_empty_frames=may_omit,
+        )
+    except ValueError as error:
+        raise PancextError(
+            f"No DICOM-SEG of these images: highdicom refuses them ({error}). Report this; the label map is "
+            "not affected."
+        ) from error
     with atomic_path(target) as partial:
         segmentation.save_as(partial)
         require_same(
@@ -134,6 +121,49 @@ def _segments(label_map: NDArray[Any], *, values: Sequence[tuple[int, ...]]) -> 
     for number, several in enumerate(values, start=1):
         number_of[list(several)] = number
     return number_of.take(label_map, mode="clip")  # its last entry is that of larger values
+
+
+def _segmentation(
+    frames: NDArray[Any],
+    *,
+    source: SourceImages,
+    codes: Mapping[str, SegmentCode],
+    model: SegmentingModel,
+    spacing_mm: float,
+    omit_empty_frames: bool,
+) -> Any:
+    """Return the object, highdicom's Segmentation; `frames` are in the order of the source's."""
+    import highdicom
+
+    segmentation = highdicom.seg.Segmentation(
+        source_images=source.headers,
+        pixel_array=frames,
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _description(number, name, code, model=model, source=source)
+            for number, (name, code) in enumerate(codes.items(), start=1)
+        ],
+        pixel_measures=highdicom.PixelMeasuresSequence(
+            pixel_spacing=source.pixel_spacing_mm,
+            slice_thickness=round(source.slice_thickness_mm, DECIMALS),
+            spacing_between_slices=round(spacing_mm, DECIMALS),
+        ),
+        series_instance_uid=generate_uid(prefix=None),
+        sop_instance_uid=generate_uid(prefix=None),
+        series_number=SERIES_NUMBER,
+        instance_number=1,
+        series_description=f"Segmentation by {PACKAGE}",
+        manufacturer=PACKAGE,
+        manufacturer_model_name=_text(model.name),
+        software_versions=f"{PACKAGE} {__version__}",
+        device_serial_number=_text(model.sha256),
+        content_label="SEGMENTATION",
+        content_description=_text(f"Predicted by {model.name}"),
+        omit_empty_frames=omit_empty_frames,
+    )
+    segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, whatever that of the images is
+    segmentation.update(source.patient)
+    return segmentation
 
 
 def _description(

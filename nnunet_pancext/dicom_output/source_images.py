@@ -1,7 +1,7 @@
 """The images that a segmentation lies on: what it needs of their headers, and which slice each of them is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ TYPE_2 = (
 )
 # By these an archive tells patients apart, and knows that an object is de-identified.
 IF_PRESENT = ("IssuerOfPatientID", "PatientIdentityRemoved", "DeidentificationMethod")
-OF_IMAGE = ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
 FRAMES = "PerFrameFunctionalGroupsSequence"
-OF_FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", FRAMES)
 LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 PLANE_TOLERANCE = 0.1  # of a pixel, by which a slice may be shifted in its plane, as in reading a series
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where a frame lies, as DICOM writes it: in mm, with the direction cosines of its rows and columns."""
+
+    position: Sequence[float]
+    orientation: Sequence[float]
+    spacing: Sequence[float]  # between rows, between columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,7 @@ class SourceImages:
     headers: tuple[Dataset, ...]
     slices: tuple[int, ...]
     patient: Dataset
+    pixel_spacing_mm: tuple[float, ...]  # between rows, between columns
     slice_thickness_mm: float
 
     def reference(self, frame: int) -> tuple[str, int | None]:
@@ -65,12 +73,20 @@ def read_source_images(files: Sequence[Path], *, geometry: Geometry) -> SourceIm
     """
     full = [_read(path) for path in files]
     _require_uids(full, files)
-    slices = _slices(full, files, geometry=geometry)
+    planes = _planes(full, files)
+    slices = _slices(full, planes, geometry=geometry)
     thickness = _thickness(full[0]) or geometry.spacing_mm[2]
+    # One orientation and spacing for all: `_slices` has found them alike.
+    planes = [replace(planes[0], position=plane.position) for plane in planes]
+    of_files = [planes] if FRAMES in full[0] else [[plane] for plane in planes]
     return SourceImages(
-        headers=tuple(_needed(header, slice_thickness_mm=thickness) for header in full),
+        headers=tuple(
+            _described(header, of_file, slice_thickness_mm=thickness)
+            for header, of_file in zip(full, of_files, strict=True)
+        ),
         slices=slices,
         patient=_patient(full[0]),
+        pixel_spacing_mm=tuple(planes[0].spacing),
         slice_thickness_mm=thickness,
     )
 
@@ -111,26 +127,25 @@ def _require_uids(headers: Sequence[Dataset], files: Sequence[Path]) -> None:
         )
 
 
-def _slices(headers: Sequence[Dataset], files: Sequence[Path], *, geometry: Geometry) -> tuple[int, ...]:
+def _slices(headers: Sequence[Dataset], planes: Sequence[Plane], *, geometry: Geometry) -> tuple[int, ...]:
     """Return the slice of the label map that each frame lies on; PancextError unless each has its own."""
     direction = np.reshape(geometry.direction, (3, 3))
     columns, rows, count = geometry.size
-    planes = _planes(headers, files)
     if len(planes) != count:
         raise _elsewhere(f"it has {count} slices, the images have {len(planes)} frames")
     slices = []
-    for (position, orientation, spacing), number in zip(planes, range(count), strict=True):
-        if not np.allclose(orientation, direction[:, :2].T.ravel(), rtol=0, atol=DIRECTION_TOLERANCE):
+    for number, plane in enumerate(planes):
+        if not np.allclose(plane.orientation, direction[:, :2].T.ravel(), rtol=0, atol=DIRECTION_TOLERANCE):
             raise _elsewhere(f"frame {number + 1} has another orientation")
-        if not np.allclose(spacing[::-1], geometry.spacing_mm[:2], rtol=1e-3):
+        if not np.allclose(plane.spacing[::-1], geometry.spacing_mm[:2], rtol=1e-3):
             raise _elsewhere(f"frame {number + 1} has another spacing of pixels")
-        offset = direction.T @ (np.asarray(position) - geometry.origin_mm)
+        offset = direction.T @ (np.asarray(plane.position) - geometry.origin_mm)
         along = offset[2] / geometry.spacing_mm[2]
         in_plane = np.abs(offset[:2]).max() / min(geometry.spacing_mm[:2])
         slices.append(int(np.rint(along)))
         if in_plane > PLANE_TOLERANCE or abs(along - slices[-1]) >= 0.5:
             raise _elsewhere(f"frame {number + 1} is shifted by {in_plane:.2f} pixels in its plane")
-    if {(header.Columns, header.Rows) for header in headers} != {(columns, rows)}:
+    if {(header.get("Columns"), header.get("Rows")) for header in headers} != {(columns, rows)}:
         raise _elsewhere("the images have another number of rows or columns")
     # Single images are in the order of the slices; frames may be in any.
     if (sorted(slices) if FRAMES in headers[0] else slices) != list(range(count)):
@@ -138,24 +153,19 @@ def _slices(headers: Sequence[Dataset], files: Sequence[Path], *, geometry: Geom
     return tuple(slices)
 
 
-def _planes(headers: Sequence[Dataset], files: Sequence[Path]) -> list[tuple[Any, Any, Any]]:
-    """Return position, orientation and pixel spacing of each frame."""
+def _planes(headers: Sequence[Dataset], files: Sequence[Path]) -> list[Plane]:
+    """Return where each frame lies."""
     try:
         if FRAMES not in headers[0]:
             return [
-                (header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing)
+                Plane(header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing)
                 for header in headers
             ]
-        shared = headers[0].SharedFunctionalGroupsSequence[0]
         return [
-            (
-                (group if "PlanePositionSequence" in group else shared)
-                .PlanePositionSequence[0]
-                .ImagePositionPatient,
-                (group if "PlaneOrientationSequence" in group else shared)
-                .PlaneOrientationSequence[0]
-                .ImageOrientationPatient,
-                (group if "PixelMeasuresSequence" in group else shared).PixelMeasuresSequence[0].PixelSpacing,
+            Plane(
+                functional_group(headers[0], group, "PlanePositionSequence").ImagePositionPatient,
+                functional_group(headers[0], group, "PlaneOrientationSequence").ImageOrientationPatient,
+                functional_group(headers[0], group, "PixelMeasuresSequence").PixelSpacing,
             )
             for group in headers[0].PerFrameFunctionalGroupsSequence
         ]
@@ -163,6 +173,12 @@ def _planes(headers: Sequence[Dataset], files: Sequence[Path]) -> list[tuple[Any
         raise PancextError(
             f"{files[0].name} does not say where its pixels lie ({error}). Export the series again."
         ) from error
+
+
+def functional_group(data: Dataset, group: Dataset, keyword: str) -> Dataset:
+    """Return the item of a functional group, which is shared where it is the same for all frames."""
+    groups = group if keyword in group else data.SharedFunctionalGroupsSequence[0]
+    return getattr(groups, keyword)[0]
 
 
 def _elsewhere(how: str) -> PancextError:
@@ -174,30 +190,49 @@ def _elsewhere(how: str) -> PancextError:
 
 def _thickness(header: Dataset) -> float | None:
     """Return the thickness of a slice in mm, None where it is unknown."""
-    if "SharedFunctionalGroupsSequence" in header:
-        shared = header.SharedFunctionalGroupsSequence[0]
-        header = shared.PixelMeasuresSequence[0] if "PixelMeasuresSequence" in shared else header
     try:
+        if FRAMES in header:
+            header = functional_group(
+                header, header.PerFrameFunctionalGroupsSequence[0], "PixelMeasuresSequence"
+            )
         value = float(header.SliceThickness)
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, IndexError, TypeError, ValueError):
         return None
     return value if np.isfinite(value) and value > 0 else None
 
 
-def _needed(header: Dataset, *, slice_thickness_mm: float) -> Dataset:
-    """Return the part of a header that describing a segmentation needs, without patient and study.
+def _described(header: Dataset, planes: Sequence[Plane], *, slice_thickness_mm: float) -> Dataset:
+    """Return what a segmentation needs of an image whose frames lie on `planes`, without patient and study.
 
-    highdicom writes names that it finds unusual to the log, and refuses values that de-identification leaves.
+    highdicom writes names that it finds unusual to the log, refuses values that de-identification leaves, and
+    wants one orientation to the last digit, as the first plane has it.
     """
-    part = Dataset()
-    part.Modality, part.SliceThickness = header.get("Modality") or "CT", slice_thickness_mm
-    of_frames = OF_FRAMES if FRAMES in header else ()
-    for keyword in (*OWN_UIDS, *SHARED_UIDS, *OF_IMAGE, *of_frames, *LOSSY):
+    image = _dataset(Modality=header.get("Modality") or "CT", Rows=header.Rows, Columns=header.Columns)
+    for keyword in (*OWN_UIDS, *SHARED_UIDS, *LOSSY):
         if keyword in header:
-            part[keyword] = header[keyword]
+            image[keyword] = header[keyword]
     for keyword in ("PositionReferenceIndicator", *TYPE_2):
-        setattr(part, keyword, None)
-    return part
+        setattr(image, keyword, None)
+    orientation = _dataset(ImageOrientationPatient=planes[0].orientation)
+    measures = _dataset(PixelSpacing=planes[0].spacing, SliceThickness=slice_thickness_mm)
+    positions = [_dataset(ImagePositionPatient=plane.position) for plane in planes]
+    if FRAMES not in header:
+        for part in (orientation, measures, *positions):
+            image.update(part)
+        return image
+    image.NumberOfFrames = len(planes)
+    image.SharedFunctionalGroupsSequence = [
+        _dataset(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
+    ]
+    setattr(image, FRAMES, [_dataset(PlanePositionSequence=[position]) for position in positions])
+    return image
+
+
+def _dataset(**fields: Any) -> Dataset:
+    data = Dataset()
+    for keyword, value in fields.items():
+        setattr(data, keyword, value)
+    return data
 
 
 def _patient(header: Dataset) -> Dataset:

@@ -100,6 +100,29 @@ def test_missing_highdicom_is_named_with_its_extra(tmp_path, monkeypatch):
         write(make_series(tmp_path))
 
 
+def test_what_highdicom_refuses_is_passed_on(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("Source images must be of one kind.")
+
+    monkeypatch.setattr(highdicom.seg.Segmentation, "__init__", refuse)
+    with pytest.raises(PancextError, match=r"highdicom refuses them \(Source images must be of one kind"):
+        write(make_series(tmp_path))
+
+
+def test_file_of_another_kind_is_refused(tmp_path):
+    made = make_series(tmp_path)
+    made.files[3].write_text("no image", encoding="utf-8")
+    with pytest.raises(PancextError, match=r"No DICOM-SEG without SOPClassUID: 1 of 14 images.*1-004\.dcm"):
+        write(made)
+
+
+def test_image_without_position_is_refused(tmp_path):
+    made = make_series(tmp_path)
+    edit(made, ImagePositionPatient=None)
+    with pytest.raises(PancextError, match="does not say where its pixels lie"):
+        write(made)
+
+
 def flip_a_voxel(data):
     data.PixelData = bytes([data.PixelData[0] ^ 1]) + data.PixelData[1:]
 
@@ -145,7 +168,7 @@ def lose_a_frame(data):
     ("corrupt", "how"),
     [
         (flip_a_voxel, r"frame 1, segment 1, differs from slice \d+"),
-        (negate_rows, "mm off the label map's grid"),
+        (negate_rows, "other rows or columns than the label map"),
         (exchange_positions, "differs from slice"),
         (exchange_references, "names the image of another position"),
         (remove_reference, "frame 4 names no source image"),

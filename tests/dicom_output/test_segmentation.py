@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
-from contracts.dicom_series import make_series
+from contracts.dicom_series import lesion_at, make_series
 from contracts.seg_decoders import by_hand, dciodvfy_errors
 from segmenting import MODEL, edit, write
 
@@ -214,6 +214,28 @@ def test_images_may_lack_or_hold(tmp_path, fields):
     path = write(made)
     assert len(by_hand(path)["cancer"]) == made.lesion.sum()
     assert dciodvfy_errors(path) == []
+
+
+def test_slices_may_differ_a_little_in_orientation(tmp_path):
+    made = make_series(tmp_path)
+    for number, path in enumerate(made.files):
+        turn = 0.0009 * (-1) ** number  # below the tolerance of reading a series
+        edit(replace(made, files=(path,)), ImageOrientationPatient=[1, turn, 0, -turn, 1, 0])
+    assert len(by_hand(write(made))["cancer"]) == made.lesion.sum()
+
+
+def test_frames_may_each_state_their_orientation_and_spacing(tmp_path):
+    made = make_series(tmp_path, "multi-frame")
+    data = pydicom.dcmread(made.files[0])
+    (shared,) = data.SharedFunctionalGroupsSequence
+    for group in data.PerFrameFunctionalGroupsSequence:
+        group.PlaneOrientationSequence = shared.PlaneOrientationSequence
+        group.PixelMeasuresSequence = shared.PixelMeasuresSequence
+    del shared.PlaneOrientationSequence, shared.PixelMeasuresSequence
+    data.save_as(made.files[0])
+    points = by_hand(write(made))["cancer"]
+    assert len(points) == made.lesion.sum()
+    assert lesion_at(points).all()
 
 
 def test_earlier_file_is_replaced(tmp_path):
