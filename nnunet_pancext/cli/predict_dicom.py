@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 NIFTI = ".nii.gz"
 TEMPORARY = ".pancext-dicom-"
+FOR_SERVER = ("token_file", "ca_bundle", "client_certificate", "allow_http")
 # Attributes of the parsed options that only DICOM input has a use for.
 ONLY_FOR_DICOM = (
     *("series", "name", "codes", "private_codes", "empty_frames", "negative", "no_seg"),
     *("store", "send", "calling_aet", "tls"),
+    *FOR_SERVER,
 )
 FOR_SEGMENTATION = ("codes", "private_codes", "empty_frames", "negative", "store", "send")
 
@@ -84,10 +86,11 @@ def prepare(parsed: argparse.Namespace, prediction: "Prediction", inputs: Sequen
         PancextError: the model does not read one volume, options contradict each other, a label has no code,
             an address has another form, or a package of the extra is missing.
     """
-    from nnunet_pancext.dicom_output.access import access_from, optional_module
+    from nnunet_pancext.dicom_output.access import Access, access_from, optional_module, shown_url
     from nnunet_pancext.dicom_output.dicomweb import is_dicomweb
 
-    _require_volume_model(prediction, inputs[0])
+    is_fetched = any(map(is_dicomweb, inputs))
+    _require_volume_model(prediction, shown_url(inputs[0]) if is_dicomweb(inputs[0]) else inputs[0])
     if parsed.no_seg and (given := _given(parsed, FOR_SEGMENTATION)):
         raise PancextError(
             f"--no-seg: without a DICOM-SEG, {', '.join(given)} has no effect. Omit one of them."
@@ -96,18 +99,24 @@ def prepare(parsed: argparse.Namespace, prediction: "Prediction", inputs: Sequen
         raise PancextError(f"{', '.join(given)} belongs to --send; --store encrypts by https. Omit it.")
     needed = {
         "highdicom": not parsed.no_seg,
-        "dicomweb_client.api": bool(parsed.store) or any(map(is_dicomweb, inputs)),
+        "dicomweb_client.api": bool(parsed.store) or is_fetched,
         "pynetdicom": bool(parsed.send),
     }
     for module, is_needed in needed.items():
         if is_needed:
             optional_module(module)
-    access = access_from(
-        token_file=parsed.token_file,
-        ca_bundle=parsed.ca_bundle,
-        client_certificate=parsed.client_certificate,
-        allow_http=parsed.allow_http,
-    )
+    access = Access()
+    if is_fetched or parsed.store or parsed.send:
+        access = access_from(
+            token_file=parsed.token_file,
+            ca_bundle=parsed.ca_bundle,
+            client_certificate=parsed.client_certificate,
+            allow_http=parsed.allow_http,
+        )
+    elif given := _given(parsed, FOR_SERVER):
+        raise PancextError(
+            f"{', '.join(given)}: no server is asked or sent to, so this has no effect. Omit it."
+        )
     if not parsed.no_seg:
         prediction.segmentation = _segmentation(parsed, prediction)
         prediction.sending = _sending(parsed, access)

@@ -1,9 +1,7 @@
 """Predicting cases: each is read, run, measured and written; a case that fails leaves the others alone."""
 
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +21,13 @@ from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seco
 from nnunet_pancext.prediction.cases import Case
 from nnunet_pancext.prediction.dicom_case import DicomCase
 from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
+from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
 from nnunet_pancext.raw_cases.source import name_of
-
-NO_MEMORY = (
-    "ran out of memory. Close other programs, use fewer folds (-f), --speed balanced, or another -device."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,15 +134,14 @@ class Prediction:
             self._prepare()
         self.progress.begin_case(name, number=number, of=of)
         try:
-            with _memory_as_pancext():
+            with memory_as_pancext():
                 predicted.records[case.name] = self._predict(case, warn)
         except PancextError as error:
             if outputs.is_disk_full(error):
                 raise
             self._fail(case, str(error), predicted, warn)
         except Exception as error:  # a fault of this program, or of nnU-Net's: the other cases go on
-            trace = "".join(traceback.format_exception(error))
-            text = f"failed unexpectedly ({type(error).__name__}: {error}). Please report this:\n{trace}"
+            text = unexpected(error, is_private=isinstance(case, DicomCase))
             self._fail(case, text, predicted, warn)
 
     def _send(self, case: Case, predicted: Predicted, warn: Callable[[str], None]) -> None:
@@ -366,16 +360,3 @@ def _require_together(choice: Choice) -> None:
                 f"{stage.folder.name} and {first.folder.name} differ in their {what}, so they cannot be run "
                 "together. Train them on the same dataset with the same plans."
             )
-
-
-@contextmanager
-def _memory_as_pancext() -> Iterator[None]:
-    try:
-        yield
-    except MemoryError as error:
-        raise PancextError(NO_MEMORY) from error
-    except RuntimeError as error:  # PyTorch has no error of its own for a CPU
-        is_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not is_memory:
-            raise
-        raise PancextError(NO_MEMORY) from error

@@ -22,9 +22,9 @@ FRAME_TAGS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequenc
 VALUE_TAGS = [
     *("SOPClassUID", "Modality", "ImageType", "NumberOfFrames", "PhotometricInterpretation"),
     *("Rows", "Columns", "BitsStored", "PixelRepresentation"),
-    *(*POSITION_TAGS, *RESCALE_TAGS, *FRAME_TAGS),
+    *(*POSITION_TAGS, *RESCALE_TAGS),
 ]
-READ_TAGS = SERIES_TAGS + VALUE_TAGS
+READ_TAGS = SERIES_TAGS + VALUE_TAGS + FRAME_TAGS
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = (CT_IMAGE, f"{CT_IMAGE}.1", f"{CT_IMAGE}.2")  # single slices, enhanced and legacy converted
 DICOMDIR = "1.2.840.10008.1.3.10"
@@ -99,7 +99,8 @@ def read_header(path: Path, *, root: Path) -> Dataset | None:
             header = dcmread(path, stop_before_pixels=True, specific_tags=READ_TAGS, force=True)
             if not is_object(header):
                 return None
-        for tag in VALUE_TAGS:  # pydicom parses a field on access
+        has_frames = sop_class(header) in CT_CLASSES  # other objects may describe theirs as they like
+        for tag in (*VALUE_TAGS, *(FRAME_TAGS if has_frames else ())):  # pydicom parses a field on access
             header.get(tag)
     except Exception as error:  # pydicom has no common error class
         raise unreadable(path, error, root=root) from error

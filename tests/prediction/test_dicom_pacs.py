@@ -12,6 +12,9 @@ from prediction.in_patient_coordinates import of_segmentation
 from prediction.made_models import predict as predict_exact
 from prediction.threshold_model import write_threshold_model
 
+from nnunet_pancext.dicom_output import dicomweb
+from nnunet_pancext.dicom_output.http_session import BadAnswer
+
 __all__ = ["orthanc", "running_orthanc"]
 
 
@@ -132,6 +135,25 @@ def test_servers_that_do_not_have_it_leave_the_other_cases_alone(orthanc, model,
     assert "pancext predict: 1.2.3: There is no study 1.2.3 at http://127.0.0.1" in printed.err
     assert "1 of 2 cases failed" in printed.err
     assert (tmp_path / "out" / f"{study.uid}.seg.dcm").is_file()
+
+
+def test_a_download_that_breaks_off_leaves_the_other_cases_alone(
+    address, model, tmp_path, capsys, monkeypatch
+):
+    retrieve, calls = dicomweb._retrieve, []
+
+    def break_off(client, uids):
+        calls.append(uids)
+        if len(calls) > 3:
+            raise BadAnswer("it broke off", "Try again.")
+        return retrieve(client, uids)
+
+    monkeypatch.setattr(dicomweb, "_retrieve", break_off)
+    other = make_series(tmp_path / "other", "prone")
+    assert predict(address, other.folder, "-o", tmp_path / "out", "-m", model) == 1
+    assert re.search("Cannot fetch instance 4 of 15 .*it broke off", capsys.readouterr().err)
+    assert (tmp_path / "out" / f"{other.uid}.seg.dcm").is_file()
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_studies_without_ct_are_refused(orthanc, model, study, tmp_path, capsys):

@@ -231,6 +231,7 @@ class TestChoice:
         ),
         (("--no-seg", "--empty-frames", "omit"), "--no-seg: .* --empty-frames has no effect"),
         (("--tls",), "--tls belongs to --send"),
+        (("--ca-bundle", "gone.pem"), "--ca-bundle: no server is asked or sent to"),
         (("--store", "http://pacs.hospital/dicom-web"), "is without TLS"),
         (("--store", "ftp://pacs"), "is not a URL of a server"),
         (("--send", "pacs:4242"), "is not a receiver. Give AET@HOST:PORT"),
@@ -314,3 +315,29 @@ def test_an_archive_is_held_to_the_number_of_members(model, tmp_path, refused, m
     monkeypatch.setattr(safe_zip, "MOST_MEMBERS", 2)
     packed(tmp_path / "study.zip", dict.fromkeys("abc", b""))
     refused("holds 3 members, more than 2", tmp_path / "study.zip", "-m", model)
+
+
+def test_a_fault_of_the_program_is_reported_without_values_of_headers(
+    model, series, tmp_path, monkeypatch, capsys
+):
+    from nnunet_pancext.prediction import dicom_results
+
+    value = "^".join(("Zweistein", "Adalberta"))
+
+    def fail(*_, **__):
+        raise ValueError(value)
+
+    monkeypatch.setattr(dicom_results, "write_segmentation", fail)
+    assert predict(series.folder, "-m", model, "-o", tmp_path / "out") == 1
+    text = capsys.readouterr().err
+    assert "failed unexpectedly (ValueError). Please report this:" in text
+    assert "raise ValueError(value)" in text
+    assert "Zweistein" not in text
+
+
+def test_passwords_in_addresses_are_never_shown(results, capsys, tmp_path):
+    model = write_model(results, "2d", channels=2)
+    assert predict("dicomweb:https://me:secret@pacs/studies/1.2", "-m", model, "-o", tmp_path / "out") == 1
+    printed = "".join(capsys.readouterr())
+    assert "https://pacs/studies/1.2 is DICOM" in printed
+    assert "secret" not in printed
