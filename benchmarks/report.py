@@ -36,6 +36,22 @@ def measure_alone(
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def memory_mb(entry: str) -> float:
+    """Return an entry of Linux's status of this process: VmRSS in use now, VmHWM at its peak.
+
+    The peak that `getrusage` gives may be that of the process which started this one.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{entry}:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"no {entry} in /proc/self/status: memory is measured on Linux alone")
+
+
+def forget_peak() -> None:
+    """Let the peak memory of this process begin anew with what is in use now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def print_table(title: str, rows: list[list[str]], heading: list[str]) -> None:
     """Print a table in Markdown."""
     print(f"\n### {title}\n")

@@ -13,6 +13,8 @@ from nnunet_pancext.cli.predict_dicom import add_dicom
 from nnunet_pancext.errors import PancextError
 
 if TYPE_CHECKING:
+    import torch
+
     from nnunet_pancext.prediction.cases import Case
     from nnunet_pancext.prediction.models import Choice
     from nnunet_pancext.prediction.run import Predicted, Prediction
@@ -78,6 +80,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add("--report", action="store_true", help="also a page with pictures, figures and a table of all cases")
     add("--reference", type=Path, metavar="LABELS", help="also score: folder of ground-truth label maps")
     add("--self-test", action="store_true", help="measure on validation cases what each speed changes")
+    add("--cases", type=int, metavar="N", help="validation cases of --self-test (default: 10)")
     add_allow(parser)
     add_dicom(parser)
     parser.set_defaults(run=run)
@@ -118,6 +121,8 @@ def _run(parsed: argparse.Namespace) -> int:
     if device.type == "cpu":
         keep_freed_memory()
     choice = _choose(parsed)
+    if parsed.self_test:
+        return _self_test(parsed, choice, device)
     if parsed.reference is not None:
         require_folders(parsed.reference, parsed.reference)
     console = Console()
@@ -194,6 +199,14 @@ def _require_input(parsed: argparse.Namespace) -> None:
     for option, words in (("-f", parsed.folds), ("--lesions", parsed.lesions), ("--allow", parsed.allow)):
         if not parsed.inputs and (taken := [word for word in words if Path(word).exists()]):
             raise PancextError(f"{option} took {taken[0]} as one of its values. Write INPUT first.")
+    if parsed.self_test:
+        if parsed.inputs or parsed.out is not None:
+            raise PancextError("--self-test takes neither INPUT nor -o: its cases are those of the training.")
+        if parsed.disable_tta:
+            raise PancextError("--self-test measures with mirroring. Omit --disable_tta.")
+        return
+    if parsed.cases is not None:
+        raise PancextError("--cases is the number of cases of --self-test. Omit it.")
     if not parsed.inputs:
         raise PancextError("There is nothing to predict. Give images, or a folder of them, as INPUT.")
     if parsed.out is None:
@@ -201,6 +214,25 @@ def _require_input(parsed: argparse.Namespace) -> None:
     for fold in parsed.folds:
         if fold != "all" and not (fold.isascii() and fold.isdecimal()):
             raise PancextError(f"-f {fold} is not a fold. Give numbers such as 0 1 2 3 4, or all.")
+
+
+def _self_test(parsed: argparse.Namespace, choice: "Choice", device: "torch.device") -> int:
+    """Measure what each speed changes for the models, and print it."""
+    from nnunet_pancext.nnunet_commands.console import Console
+    from nnunet_pancext.prediction.self_test import DEFAULT_CASES, FILE, run_self_test, self_test_table
+
+    console = Console()
+    for model in choice.models:
+        print(f"model     {model}", flush=True)
+        result = run_self_test(
+            model,
+            cases=DEFAULT_CASES if parsed.cases is None else parsed.cases,
+            device=device,
+            allow=parsed.allow,
+            announce=console.say,
+        )
+        print(f"\n{self_test_table(result)}\n\nwritten   {model.folder / FILE}", flush=True)
+    return 0
 
 
 def _choose(parsed: argparse.Namespace) -> "Choice":

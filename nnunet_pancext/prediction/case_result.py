@@ -21,6 +21,7 @@ from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.prediction.models import Choice, ChosenModel
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import CaseImage
+from nnunet_pancext.prediction.training_volumes import plausible_volumes_ml
 
 ProbabilitiesAt = Callable[[NDArray[np.intp]], NDArray[np.floating]]
 
@@ -77,6 +78,7 @@ class LoadedModels:
         self.choice, self.progress = choice, progress
         self.device, self.mirroring, self.allow = device, mirroring, allow
         self._loaded: dict[Any, TrainedFolds] = {}
+        self._plausible_ml: dict[Any, tuple[float, float] | None] = {}
 
     @property
     def are_loaded(self) -> bool:
@@ -102,6 +104,13 @@ class LoadedModels:
             folds.predictor.on_window = self.progress.on_window
             self._loaded[model.folder] = folds
         return self._loaded[model.folder]
+
+    def plausible_ml(self, model: ChosenModel) -> tuple[float, float] | None:
+        """Return the smallest and largest volume of the foreground that is believed; None if unknown."""
+        if model.folder not in self._plausible_ml:
+            volumes = plausible_volumes_ml(model.folder, announce=self.progress.console.say)
+            self._plausible_ml[model.folder] = volumes
+        return self._plausible_ml[model.folder]
 
 
 @dataclass
@@ -180,7 +189,7 @@ def predict_image(image: CaseImage, models: LoadedModels, wanted: Wanted, *, sec
             request = Request(
                 per_fold=wanted.per_fold and is_member,
                 whole_regions=is_member and (is_ensemble or wanted.needs_probabilities),
-                plausible_ml=plausible_ml(model),
+                plausible_ml=None if wanted.speed == "exact" else models.plausible_ml(model),
                 announce=models.progress.announce,
             )
             folds = models.of(model)
@@ -222,11 +231,6 @@ def predict_image(image: CaseImage, models: LoadedModels, wanted: Wanted, *, sec
         stages=list(stages.values()),
         members=members,
     )
-
-
-def plausible_ml(model: ChosenModel) -> tuple[float, float] | None:
-    """Return the smallest and largest volume of the foreground that is believed; None if unknown."""
-    return None
 
 
 def entropy_of(probabilities: Probabilities, *, has_regions: bool) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
+from nnunet_pancext.prediction.self_test import self_test_summary
 from nnunet_pancext.raw_cases.source import name_of
 
 
@@ -93,6 +94,8 @@ class Prediction:
             read_postprocessing(choice.postprocessing)
             self.options["postprocessing_sha256"] = sha256_of(choice.postprocessing)
         self.model_facts = [_facts_of(stage) for stage in choice.stages]
+        is_measured_so = wanted.mirroring  # as in every self-test
+        self.self_test = self_test_of(choice, wanted.speed) if is_measured_so else record.NOT_MEASURED
 
     def files_of(self, case: Case) -> CaseFiles:
         """Return where the results of a case are written."""
@@ -232,7 +235,7 @@ class Prediction:
             "stages": [record.stage_facts(stage.model, stage.logits) for stage in result.stages],
             "seconds": {step: round(seconds.by_step.get(step, 0.0), 3) for step in (*record.STEPS, "total")},
             "peak_memory_mb": record.peak_memory_mb(),
-            "self_test": self_test_of(self.choice, self.wanted.speed),
+            "self_test": self.self_test,
             "model": self.model_facts,
             "inputs": inputs,
             "options": self._options_of(case),
@@ -338,8 +341,12 @@ def case_line(content: dict[str, Any]) -> str:
 
 
 def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
-    """Return what the model's self-test measured of this speed."""
-    return record.NOT_MEASURED
+    """Return what the self-tests of the models measured of this speed, by folder where there are several."""
+    summaries = {
+        model.folder.name: self_test_summary(model.folder, speed) or record.NOT_MEASURED
+        for model in choice.models
+    }
+    return summaries if len(summaries) > 1 else next(iter(summaries.values()))
 
 
 def _facts_of(model: ChosenModel) -> dict[str, Any]:
