@@ -204,6 +204,7 @@ def _require_input(parsed: argparse.Namespace) -> None:
             raise PancextError("--self-test takes neither INPUT nor -o: its cases are those of the training.")
         if parsed.disable_tta:
             raise PancextError("--self-test measures with mirroring. Omit --disable_tta.")
+        predict_dicom.refuse_unused(parsed)
         return
     if parsed.cases is not None:
         raise PancextError("--cases is the number of cases of --self-test. Omit it.")
