@@ -70,7 +70,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add("-chk", "--checkpoint", default=CHECKPOINT, metavar="NAME", help="default: %(default)s")
     add("-device", "--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
-    add("--threads", type=int, metavar="N", help="threads on a CPU (default: as PyTorch)")
+    add(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads on a CPU (default: as PyTorch, at most nnUNet_def_n_proc)",
+    )
     add("--speed", choices=SPEEDS, default="balanced", help="default: %(default)s")
     add("--disable_tta", action="store_true", help="without mirroring, as in nnUNetv2_predict")
     add("--save_probabilities", action="store_true", help="also CASE.npz and CASE.pkl, as nnUNetv2_predict")
@@ -104,7 +109,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.checkpoints.device import choose_device
     from nnunet_pancext.evaluation.folder import require_folders
-    from nnunet_pancext.io.console_text import LONGEST_LINE, printable
+    from nnunet_pancext.io.console_text import LONGEST_LINE, counted, printable
     from nnunet_pancext.io.files import output_folder
     from nnunet_pancext.io.temporary_folder import temporary_folder
     from nnunet_pancext.nnunet_commands.console import Console
@@ -160,7 +165,8 @@ def _run(parsed: argparse.Namespace) -> int:
 
     if found.left_out:
         names = ", ".join(path.name for path in found.left_out[:3])
-        warn(f"left out {len(found.left_out)} files that are not called CASE_0000, {names} first")
+        files = counted(len(found.left_out), "file")
+        warn(f"left out {files} not called CASE_0000, {names} first")
     with ExitStack() as stack:
         stack.enter_context(output_folder(parsed.out))
         cases = found.cases

@@ -11,6 +11,7 @@ from nnunet_pancext.errors import PancextError
 NO_MEMORY = (
     "ran out of memory. Close other programs, use fewer folds (-f), --speed balanced, or another -device."
 )
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
 
 
 def unexpected(error: Exception, *, is_private: bool) -> str:
@@ -33,8 +34,8 @@ def memory_as_pancext() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise PancextError(NO_MEMORY) from error
-    except RuntimeError as error:  # PyTorch has no error of its own for a CPU
-        is_memory = isinstance(error, torch.cuda.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not is_memory:
+    except RuntimeError as error:  # PyTorch has an error of its own for CUDA alone
+        is_memory = isinstance(error, torch.cuda.OutOfMemoryError)
+        if not is_memory and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise
         raise PancextError(NO_MEMORY) from error

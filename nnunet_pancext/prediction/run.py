@@ -109,6 +109,7 @@ class Prediction:
                 is full.
         """
         self._require_own_files(cases)
+        self.options["plausible_ml"] = self._plausible_ml()
         outputs.remove_abandoned(self.out)
         predicted = Predicted()
         for number, case in enumerate(cases, 1):
@@ -160,6 +161,13 @@ class Prediction:
         if failures:
             predicted.unsent[case.name] = "\n".join(failures)
 
+    def _plausible_ml(self) -> list[list[float] | None]:
+        """Return the smallest and the largest volume that is believed of each stage; None if unknown."""
+        if self.wanted.speed == "exact":
+            return [None for _ in self.choice.stages]
+        believed = map(self.models.plausible_ml, self.choice.stages)
+        return [None if volumes is None else list(volumes) for volumes in believed]
+
     def _prepare(self) -> None:
         """Load the models and, as nnU-Net does, copy their plan and dataset.json, before the first case."""
         if not self.models.are_loaded:
@@ -184,8 +192,12 @@ class Prediction:
                 return None
         options = self._options_of(case)
         inputs = input_facts_of(case)
-        is_same = record.is_of(former, inputs=inputs, models=self.model_facts, options=options)
-        return former if is_same else None
+        if not record.is_of(former, inputs=inputs, models=self.model_facts, options=options):
+            return None
+        if former.get("self_test") != self.self_test:  # which was run since
+            former["self_test"] = self.self_test
+            outputs.write_document(former, files.record)
+        return former
 
     def _wants_segmentation(self, case: Case) -> bool:
         return self.segmentation is not None and isinstance(case, DicomCase)
@@ -217,6 +229,7 @@ class Prediction:
             lesion_labels=self.lesion_labels,
             probabilities_at=result.probabilities_at,
             entropy=entropy,
+            stored=image.stored,
         )
         with seconds.of("write"):
             beside = self._write(case, image, result, entropy)
@@ -271,7 +284,7 @@ class Prediction:
         if self.wanted.save_probabilities and result.probabilities is not None:
             outputs.write_probabilities(result.probabilities, result.properties, files.probabilities)
         if entropy is not None:
-            outputs.write_map(entropy, files.entropy, geometry=image.geometry)
+            outputs.write_map(entropy, files.entropy, geometry=image.geometry, stored=image.stored)
         if self.wanted.per_fold:
             (member,) = result.members
             for index, fold in enumerate(member.model.folds):
@@ -343,7 +356,8 @@ def case_line(content: dict[str, Any]) -> str:
 def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
     """Return what the self-tests of the models measured of this speed, by folder where there are several."""
     summaries = {
-        model.folder.name: self_test_summary(model.folder, speed) or record.NOT_MEASURED
+        model.folder.name: self_test_summary(model.folder, speed, checkpoint=model.checkpoint)
+        or record.NOT_MEASURED
         for model in choice.models
     }
     return summaries if len(summaries) > 1 else next(iter(summaries.values()))

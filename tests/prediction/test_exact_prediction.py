@@ -198,12 +198,28 @@ def test_an_ensemble_of_a_cascade_and_its_first_stage_runs_that_once(results, im
     assert [stage["configuration"] for stage in stages] == ["3d_lowres", "3d_cascade_fullres"]
 
 
-@pytest.mark.parametrize("reader", ["NibabelIO", "SimpleITKIOWithReorient"])
+@pytest.mark.parametrize("reader", ["NibabelIO", "NibabelIOWithReorient", "SimpleITKIOWithReorient"])
 def test_another_reader_of_nnunet(results, image, tmp_path, reader):
+    """Lesions and entropy are those of the file's array, also where the reader turns its axes."""
+    written = sitk.ReadImage(str(image))
+    sitk.WriteImage(sitk.PermuteAxes(written, (2, 0, 1)), str(image))
     model = write_model(results, plans=plans_of(image_reader_writer=reader))
     assert predict(image, "-o", tmp_path / "ours", "-m", model, "--entropy") == 0
     theirs = stock(model, [[image]], tmp_path / "theirs")
     assert_same(tmp_path / "ours" / "ct.nii.gz", theirs / "ct.nii.gz")
+    labels = sitk.ReadImage(str(tmp_path / "ours" / "ct.nii.gz"))
+    array_of_file = sitk.GetArrayFromImage(labels)
+    entropy = sitk.ReadImage(str(tmp_path / "ours" / "ct_entropy.nii.gz"))
+    assert entropy.GetSize() == labels.GetSize()
+    for attribute in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(entropy, attribute)(), getattr(labels, attribute)(), atol=1e-5)
+    lesions = record(tmp_path / "ours")["lesions"]
+    assert lesions
+    for lesion in lesions:
+        assert array_of_file[tuple(lesion["voxel"])] == 2
+        if lesion["voxels"] == 1:
+            place_mm = labels.TransformIndexToPhysicalPoint(lesion["voxel"][::-1])
+            np.testing.assert_allclose(place_mm, lesion["centre_mm"], atol=0.01)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])

@@ -1,9 +1,16 @@
 """When `pancext predict` uses an earlier result again."""
 
+import json
 import shutil
 
 import pytest
-from prediction.made_models import CHECKPOINT, predict, write_image
+from prediction.made_models import CHECKPOINT, predict, record, write_image
+
+from nnunet_pancext.prediction import case_result, run
+
+
+def edit(file, **changes):
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
 class TestKeptCases:
@@ -48,6 +55,26 @@ class TestKeptCases:
         other = shutil.copytree(model, tmp_path / "other" / model.name)
         shutil.copyfile(other / "fold_0" / CHECKPOINT, other / "fold_1" / CHECKPOINT)
         assert not is_kept(model=other)
+
+    @pytest.mark.parametrize(
+        ("package", "expected"), [("nnunet_pancext", False), ("nnunetv2", False), ("torch", True)]
+    )
+    def test_a_version_changed(self, is_kept, out, package, expected):
+        edit(out / "ct.json", versions={**record(out)["versions"], package: "0.0.1"})
+        assert is_kept() == expected
+
+    def test_training_volumes_became_known(self, is_kept, out, monkeypatch):
+        assert not is_kept("--speed", "balanced")
+        assert is_kept("--speed", "balanced")
+        monkeypatch.setattr(case_result, "plausible_volumes_ml", lambda folder, announce: (1e-3, 1e3))
+        assert not is_kept("--speed", "balanced")
+        assert record(out)["options"]["plausible_ml"] == [[1e-3, 1e3]]
+        assert is_kept("--speed", "balanced")
+
+    def test_a_self_test_was_run_since(self, is_kept, out, monkeypatch):
+        monkeypatch.setattr(run, "self_test_summary", lambda *words, **options: {"cases": 3})
+        assert is_kept()
+        assert record(out)["self_test"] == {"cases": 3}
 
     def test_the_label_map_is_gone(self, is_kept, out):
         (out / "ct.nii.gz").unlink()

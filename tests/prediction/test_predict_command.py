@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from prediction.made_models import (
     CHECKPOINT,
@@ -209,7 +210,7 @@ def test_files_that_are_left_out_are_named(model, image, tmp_path, capsys):
     (image.parent / "readme.txt").write_text("")
     assert predict(image.parent, "-o", tmp_path / "out", "-m", model) == 0
     errors = capsys.readouterr().err
-    assert "left out 1 files that are not called CASE_0000, notes.nii.gz first" in errors
+    assert "left out 1 file not called CASE_0000, notes.nii.gz first" in errors
 
 
 @pytest.mark.parametrize("speed", ["balanced", "fast"])
@@ -293,6 +294,8 @@ def test_an_interrupted_run_leaves_no_part_of_a_file(model, image, tmp_path, cap
     [
         (MemoryError(), "ct: ran out of memory. Close other programs"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "ct: ran out of memory"),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8 GiB)"), "ct: ran out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "ct: ran out of memory"),
         (KeyError("x"), r"ct: failed unexpectedly \(KeyError: 'x'\). Please report this:"),
     ],
 )
@@ -315,13 +318,15 @@ def test_a_case_that_fails_while_it_is_run(model, image, tmp_path, capsys, monke
 def test_abandoned_files_of_killed_runs_are_removed(model, image, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
+    (out / "fold_0").mkdir()
     ours, old, new = (out / f".partial-{number}-ct.nii.gz" for number in (os.getpid(), 2**22 + 1, 2**22 + 2))
-    for path in (ours, old, new):
+    of_fold = out / "fold_0" / old.name
+    for path in (ours, old, new, of_fold):
         path.write_text("")
-    for path in (ours, old):
+    for path in (ours, old, of_fold):
         os.utime(path, (0, 0))
     outputs.remove_abandoned(out)
-    assert (ours.exists(), old.exists(), new.exists()) == (True, False, True)
+    assert [path.exists() for path in (ours, old, new, of_fold)] == [True, False, True, False]
 
 
 def test_a_tiff_keeps_its_spacing_beside_the_record(results, tmp_path):
