@@ -15,7 +15,7 @@ from nnunet_pancext.io.console_text import LONGEST_LINE, printable
 COMMANDS = (
     *("demo", "convert", "check", "splits", "phantom", "trainers", "predict"),
     *("evaluate", "compare", "report", "reproduce", "attention"),
-    *("inspect", "import_model", "doctor"),
+    *("send", "inspect", "import_model", "doctor"),
 )
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\

@@ -50,10 +50,10 @@ class Accumulator:
             weights[inner] = self.weights
         self.box, self.sums, self.weights = box, sums, weights
 
-    def add(self, window: Box, logits: Sequence[torch.Tensor]) -> None:
-        """Add the logits (heads, *window) of each fold."""
+    def add(self, window: Box, logits: Sequence[torch.Tensor], *, weight: float = 1.0) -> None:
+        """Add the logits (heads, *window) of each fold, with this weight beside nnU-Net's Gaussian one."""
         assert self.box is not None
-        gaussian = compute_gaussian(self.patch_size, device=self.device, **GAUSSIAN)
+        gaussian = compute_gaussian(self.patch_size, device=self.device, **GAUSSIAN) * weight
         mean = logits[0] if len(logits) == 1 else torch.stack([part.float() for part in logits]).mean(0)
         parts = torch.cat([mean, *logits]) if self.kept_folds else mean
         inner = shifted(window, self.box)

@@ -41,13 +41,13 @@ def model_facts(model: ChosenModel) -> dict[str, Any]:
     }
 
 
-def input_facts(files: Iterable[Path]) -> list[dict[str, str]]:
+def input_facts(files: Iterable[Path]) -> list[dict[str, Any]]:
     """Return name and hash of each file.
 
     Raises:
         PancextError: one cannot be read.
     """
-    facts = []
+    facts: list[dict[str, Any]] = []
     for file in files:
         try:
             facts.append({"file": file.name, "sha256": sha256_of(file)})

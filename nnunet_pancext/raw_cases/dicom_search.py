@@ -38,6 +38,11 @@ class CtSeries:
     description: str
     headers: Mapping[Path, Dataset]
 
+    @property
+    def num_slices(self) -> int:
+        """How many slices the files hold, by their headers."""
+        return sum(int(header.get("NumberOfFrames") or 1) for header in self.headers.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoundSeries:

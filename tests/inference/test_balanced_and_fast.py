@@ -364,14 +364,14 @@ def test_whole_regions_and_folds_are_kept_on_request(speed):
 
 
 def test_balanced_runs_every_window_near_its_foreground():
-    """Its logits in the organ are those of exact, bit for bit, but for windows farther than the margin."""
+    """Its logits in the organ are those of exact but for rounding, and windows farther than the margin."""
     folds = folds_of([Contextual(3, heads=3)])
     image = image_of(folds, organ())
     exact = predict_logits(folds, image, speed="exact").regions[0].logits
     (region,) = predict_logits(folds, image, speed="balanced").regions
     inside = exact[(slice(None), *region.box)]
     foreground = inside[1:].amax(0) > inside[0]
-    same = (inside == region.logits).all(0)
+    same = torch.isclose(inside.float(), region.logits.float(), rtol=0.01, atol=0.02).all(0)
     assert same[foreground].float().mean() > 0.75
     assert (inside - region.logits)[:, foreground].abs().max() < 0.5
 

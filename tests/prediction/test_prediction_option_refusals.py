@@ -101,7 +101,9 @@ def test_an_empty_folder(refused, model, tmp_path):
 def test_a_folder_in_another_naming(refused, model, tmp_path):
     write_image(tmp_path / "in" / "a.nii.gz")
     refused(
-        "holds no image called CASE_0000.nii.gz.* There are a.nii.gz", "-m", model, inputs=[tmp_path / "in"]
+        "holds no image called CASE_0000.nii.gz, .*, and no DICOM file. There are a.nii.gz",
+        *("-m", model),
+        inputs=[tmp_path / "in"],
     )
 
 
