@@ -2,9 +2,8 @@
 
 Every window of nnU-Net's grid whose core lies within MARGIN_MM of the foreground is run. The foreground is
 first that of a coarse pass, then that of these windows without mirroring, then that of the result, until no
-further window is near it. Within the cores of
-these windows the result is that of the whole image, except that windows farther away do not take part in the
-averages at the cores' edges.
+further window is near it. Within the cores of these windows the result is that of the whole image, except
+that windows farther away do not take part in the averages at the cores' edges.
 """
 
 from functools import partial

@@ -309,8 +309,11 @@ def test_balanced_skips_no_more_than_two_of_three_slices(axes, coarse):
     folds = folds_of([Threshold(2, heads=3)], configuration="2d", patch=(24, 24), axes=axes)
     voxels = np.full((20, 24, 24), 0.02)
     voxels[4:7, 5:15, 5:15] = 1
-    logits, _, _ = assert_as_good(folds, image_of(folds, voxels), "balanced", least=1)
-    assert logits.passes.coarse_windows == coarse
+    announced = {}
+    logits, _, _ = assert_as_good(
+        folds, image_of(folds, voxels), "balanced", least=1, announce=announced.__setitem__
+    )
+    assert announced.get("the coarse pass", 0) == coarse
     assert logits.passes.fallback == ("" if coarse else "a coarse pass would not save work")
 
 
