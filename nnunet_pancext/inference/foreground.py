@@ -19,9 +19,12 @@ GROWTH_LEAST_ML = 0.05
 UNSEEN = 10.0  # how much the logits say background where no window was run
 
 
-def is_foreground(logits: torch.Tensor, *, has_regions: bool) -> torch.Tensor:
-    """Return where logits (heads, ...) have another label than background, as nnU-Net decides it."""
-    return (logits > 0).any(0) if has_regions else logits[1:].amax(0) > logits[0]
+def is_foreground(logits: torch.Tensor, *, has_regions: bool, doubt: float = 0.0) -> torch.Tensor:
+    """Return where logits (heads, ...) have another label than background, as nnU-Net decides it.
+
+    With `doubt` also where background wins by no more than that.
+    """
+    return (logits > -doubt).any(0) if has_regions else logits[1:].amax(0) > logits[0] - doubt
 
 
 def make_background(logits: torch.Tensor, where: torch.Tensor, *, has_regions: bool) -> None:
