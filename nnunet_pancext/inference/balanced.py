@@ -2,9 +2,8 @@
 
 Every window of nnU-Net's grid whose core lies within MARGIN_MM of the foreground is run. The foreground is
 first that of a coarse pass, then that of these windows without mirroring, then that of the result, until no
-further window is near it. Within the cores of
-these windows the result is that of the whole image, except that windows farther away do not take part in the
-averages at the cores' edges.
+further window is near it. Within the cores of these windows the result is that of the whole image, except
+that windows farther away do not take part in the averages at the cores' edges.
 """
 
 from functools import partial
@@ -14,6 +13,7 @@ from time import monotonic
 import torch
 
 from nnunet_pancext.inference.coarse import (
+    SLICES_A_STEP,
     CoarsePass,
     foreground_of_previous_stage,
     plan_coarse_pass,
@@ -48,6 +48,7 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             image,
             networks=range(len(folds.networks)),
             most_forwards=COARSE_SHARE * passes.whole_image_forwards,
+            least_every=SLICES_A_STEP,
         )
         if coarse is None:
             return _whole_image(folds, image, request, passes, why="a coarse pass would not save work")

@@ -303,6 +303,20 @@ def test_one_window_is_predicted_at_once(speed):
     assert (logits.passes.coarse_windows, logits.passes.windows) == (0, 1)
 
 
+@pytest.mark.parametrize(("axes", "coarse"), [((0, 1), 8), ((0,), 0)])
+def test_balanced_skips_no_more_than_two_of_three_slices(axes, coarse):
+    """Each of 20 slices is one window: a tenth of 4 or of 2 forward passes are 8 or 4 slices."""
+    folds = folds_of([Threshold(2, heads=3)], configuration="2d", patch=(24, 24), axes=axes)
+    voxels = np.full((20, 24, 24), 0.02)
+    voxels[4:7, 5:15, 5:15] = 1
+    announced = {}
+    logits, _, _ = assert_as_good(
+        folds, image_of(folds, voxels), "balanced", least=1, announce=announced.__setitem__
+    )
+    assert announced.get("the coarse pass", 0) == coarse
+    assert logits.passes.fallback == ("" if coarse else "a coarse pass would not save work")
+
+
 class Previous(Threshold):
     """The label in the last two channels, which are the previous stage's."""
 
