@@ -81,6 +81,9 @@ class CaseReader:
         """
         if case.fault:
             raise PancextError(case.fault)
+        for file in case.files:
+            if not file.exists() and not file.is_symlink():
+                raise PancextError(f"{name_of(file, HERE)} is not there. Check its name and folder.")
         with quiet_itk():
             geometries = [self._checked(file) for file in case.files]
             for file, geometry in zip(case.files[1:], geometries[1:], strict=True):
