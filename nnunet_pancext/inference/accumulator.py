@@ -7,7 +7,7 @@ import torch
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.inference.foreground import make_unseen
+from nnunet_pancext.inference.foreground import NOT_FINITE, make_unseen
 from nnunet_pancext.inference.logits import Box
 from nnunet_pancext.inference.trained_folds import LoadedFolds
 from nnunet_pancext.inference.windows import shifted, size_of, with_channels
@@ -60,7 +60,7 @@ class Accumulator:
         """Return the logits (heads, *box) averaged over windows and folds; background where there is none.
 
         Raises:
-            PancextError: a sum exceeds half precision.
+            PancextError: a sum exceeds half precision, or is NaN.
         """
         return self._mean(box, 0)
 
@@ -78,11 +78,8 @@ class Accumulator:
         weights = self.weights[inner]
         logits = self.sums[self.heads * part : self.heads * (part + 1)][with_channels(inner)] / weights
         make_unseen(logits, weights == 0, has_regions=self.has_regions)
-        if torch.isinf(logits).any():
-            raise PancextError(
-                "The network's logits exceed the largest number in half precision, in which windows are "
-                "averaged, in nnU-Net too. Give another checkpoint (-chk)."
-            )
+        if not logits.isfinite().all():
+            raise PancextError(NOT_FINITE)
         return logits
 
     def _zeros(self, *shape: int) -> torch.Tensor:

@@ -162,7 +162,7 @@ class _InBfloat16(nn.Module):
 def threads_of_nnunet() -> Iterator[None]:
     """Use as few threads as nnU-Net does to predict."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(min(default_num_processes, threads))
+    torch.set_num_threads(max(1, min(default_num_processes, threads)))
     try:
         yield
     finally:

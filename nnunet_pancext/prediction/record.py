@@ -115,6 +115,8 @@ def is_of(record: Mapping[str, Any], *, inputs: Any, models: Any, options: Mappi
 
 def read_record(file: Path) -> dict[str, Any] | None:
     """Return what a CASE.json holds; None where there is none, or another file of this name."""
+    if not file.is_file():  # nor a pipe, which would be waited for
+        return None
     try:
         record = read_json(file, expect=dict)
     except PancextError:
