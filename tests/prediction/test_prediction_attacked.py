@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from prediction.made_models import CHECKPOINT, predict, record, voxels, write_image
 
+from nnunet_pancext.model_sharing.unpack import sha256_of
+
 
 def edit(file: Path, **changes) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
@@ -187,3 +189,37 @@ def test_closed_streams(model, image, tmp_path):
     )
     assert done.returncode == 0
     assert nib.load(tmp_path / "out" / "ct.nii.gz").shape == nib.load(image).shape
+
+
+@pytest.mark.parametrize("key", ["case", "label_map", "speed", "volumes_ml", "windows", "seconds", "lesions"])
+def test_a_record_without_what_the_page_shows(model, image, tmp_path, capsys, key):
+    words = (image, "-o", tmp_path / "out", "-m", model)
+    assert predict(*words) == 0
+    edit(tmp_path / "out" / "ct.json", **{key: 5})
+    capsys.readouterr()
+    assert predict(*words) == 0
+    assert "ct: kept" not in capsys.readouterr().out
+    assert record(tmp_path / "out")[key] != 5
+
+
+@pytest.mark.parametrize("labels", [{"organ": 3}, {"organ": {"dice_change": {"mean": "a"}}}, [1]])
+def test_a_self_test_of_another_hand(copy, image, tmp_path, labels):
+    content = {
+        "schema_version": 1,
+        "cases": 1,
+        "folds": ["0"],
+        "ways": {"exact": {"labels": labels}, "exact, shifted grid": {"labels": labels}},
+        "sha256": {"plans.json": sha256_of(copy / "plans.json")},
+    }
+    (copy / "self_test.json").write_text(json.dumps(content))
+    assert predict(image, "-o", tmp_path / "out", "-m", copy) == 0
+    assert record(tmp_path / "out")["self_test"] == "not measured"
+
+
+def test_a_training_label_map_whose_name_is_not_utf8(copy, image, tmp_path, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    labels = tmp_path / "raw" / copy.parent.name / "labelsTr"
+    write_image(labels / "a.nii.gz").rename(labels / "\udcff.nii.gz")
+    edit(copy / "dataset.json", numTraining=1)
+    (labels.parent / "dataset.json").write_bytes((copy / "dataset.json").read_bytes())
+    assert predict(image, "-o", tmp_path / "out", "-m", copy, "--speed", "balanced") == 0
