@@ -16,6 +16,10 @@ from nnunet_pancext.inference.windows import Mask, bounding_box
 # Further windows follow only what has some volume: a few scattered voxels of a noisy network would otherwise
 # lead to windows over the whole image.
 GROWTH_LEAST_ML = 0.05
+NOT_FINITE = (
+    "The network's logits are not finite in half precision, in which windows are averaged, in nnU-Net too. "
+    "Check the image's values, or give another checkpoint (-chk)."
+)
 UNSEEN = 10.0  # how much the logits say background where no window was run
 
 

@@ -97,6 +97,11 @@ class CaseReader:
                     raise PancextError(next(iter(differences.values())))
             voxels, properties = self._read(case.files)
         _require_channels(case, len(voxels), self.dataset)
+        if not np.isfinite(voxels).all():
+            raise PancextError(
+                f"{name_of(case.files[0], HERE)}: the case has values beyond the range of single precision, "
+                "in which nnU-Net computes. Replace them, by -1024 HU in a CT."
+            )
         _require_size(case, voxels.shape[1:], properties, self.model)
         return CaseImage(
             voxels=voxels,
@@ -131,7 +136,11 @@ class CaseReader:
 
     def _read(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], dict[str, Any]]:
         try:
-            with only_thread_in_itk(), redirect_stdout(io.StringIO()):  # it prints
+            with (
+                only_thread_in_itk(),
+                redirect_stdout(io.StringIO()),
+                np.errstate(over="ignore"),
+            ):  # it prints
                 return self.reader_class().read_images(tuple(map(str, files)))
         except Exception as error:  # of whatever library nnU-Net's class uses
             name = name_of(files[0], HERE)

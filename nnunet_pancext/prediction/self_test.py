@@ -124,13 +124,24 @@ def self_test_summary(model_folder: Path, speed: str, *, checkpoint: str = FINAL
             return None
         if any(_hash(model_folder / name) != expected for name, expected in hashes.items()):
             return None
+        for way in (speed, SHIFTED):
+            for figures in kept["ways"][way]["labels"].values():
+                change = figures["dice_change"]
+                float(change["mean"] + change["largest_loss"])
         return {
             "cases": kept["cases"],
             "folds": kept["folds"],
             **kept["ways"][speed],
             "shifted_grid": kept["ways"][SHIFTED],
         }
-    except (PancextError, OSError, KeyError, TypeError, AttributeError):  # damaged, or of another hand
+    except (
+        PancextError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # damaged, or of another hand
         return None
 
 
