@@ -20,7 +20,13 @@ from nnunet_pancext.inference.coarse import (
     plan_kept_pass,
 )
 from nnunet_pancext.inference.exact import predict_exact
-from nnunet_pancext.inference.foreground import implausible, large_components, volume_ml, voxel_spacing_mm
+from nnunet_pancext.inference.foreground import (
+    hardly_seen,
+    implausible,
+    large_components,
+    volume_ml,
+    voxel_spacing_mm,
+)
 from nnunet_pancext.inference.logits import Logits, Passes, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.sliding import Sliding
@@ -66,6 +72,8 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             foreground = _run_near(mask, sliding, image, request, passes)
             volume = volume_ml(int(foreground.sum()), voxel_spacing_mm(folds, image))
             why = implausible(volume, request)
+            if coarse is not None and not why:
+                why = hardly_seen(int(foreground.sum()), int((foreground & mask).sum()))
         if why:
             passes.fallback = "" if sliding.done.all() else why
             foreground = _run(sliding, grid.all(), "the whole image", request)

@@ -20,6 +20,8 @@ NOT_FINITE = (
     "The network's logits are not finite in half precision, in which windows are averaged, in nnU-Net too. "
     "Check the image's values, or give another checkpoint (-chk)."
 )
+# Of the foreground of a well trained network, mirrored, the coarse pass sees nine tenths.
+LEAST_SEEN = 0.7
 UNSEEN = 10.0  # how much the logits say background where no window was run
 
 
@@ -91,3 +93,10 @@ def implausible(foreground_ml: float, request: Request) -> str:
         f"the foreground found has {foreground_ml:.3g} mL; {least:.3g} to {most:.3g} mL are plausible by the "
         "training cases"
     )
+
+
+def hardly_seen(foreground: int, seen: int) -> str:
+    """Say that the coarse pass saw too little of the foreground to be relied on; empty if it did not."""
+    if seen >= LEAST_SEEN * foreground:
+        return ""
+    return f"the coarse pass saw only {100 * seen / foreground:.0f} % of the foreground found near it"
