@@ -11,11 +11,12 @@ import torch
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import read_targets
-from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.console_text import counted, shown_name
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.nnunet_files.dataset_json import NAME
+from nnunet_pancext.pages.numbers import volume_text
 from nnunet_pancext.prediction import dicom_results, outputs, record
 from nnunet_pancext.prediction.case_files import CaseFiles
 from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
@@ -26,6 +27,7 @@ from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_usable_plan
+from nnunet_pancext.prediction.page_texts import EXACT, NOT_MEASURED, self_test_text
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
 from nnunet_pancext.prediction.self_test import self_test_summary
@@ -99,6 +101,14 @@ class Prediction:
         self.model_facts = [_facts_of(stage) for stage in choice.stages]
         is_measured_so = wanted.mirroring  # as in every self-test
         self.self_test = self_test_of(choice, wanted.speed) if is_measured_so else record.NOT_MEASURED
+
+    @property
+    def change_of_dice(self) -> str:
+        """What the self-test measured of the speed, or that it did not; empty for `exact`."""
+        if self.wanted.speed == EXACT:
+            return ""
+        text = self_test_text(self.self_test)
+        return f"{text}; --self-test measures it" if text == NOT_MEASURED else text
 
     def files_of(self, case: Case) -> CaseFiles:
         """Return where the results of a case are written."""
@@ -360,11 +370,14 @@ def input_facts_of(case: Case) -> list[dict[str, Any]]:
 
 
 def case_line(content: dict[str, Any]) -> str:
-    """Return the volumes of a case, what was run and how long it took."""
+    """Return the volumes of a case, its lesions, what was run and how long it took."""
     volumes = ", ".join(
-        f"{name} {'—' if volume is None else f'{volume:.1f} mL'}"
+        f"{name} {'—' if volume is None else f'{volume_text(volume)} mL'}"
         for name, volume in content["volumes_ml"].items()
     )
+    if content["options"].get("lesions"):
+        lesions = len(content["lesions"]) + (content.get("lesions_left_out") or 0)
+        volumes += f"; {counted(lesions, 'lesion')}"
     windows = content["windows"]
     run, whole = windows["run"], windows["run"] + windows["left_out"]
     text = f"{volumes}; {run} of {whole} windows, {duration_text(content['seconds']['total'])}"
