@@ -18,6 +18,7 @@ from torch import nn
 
 from nnunet_pancext.checkpoints.trained_network import initialize_predictor
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.images import SLICES
 from nnunet_pancext.io.label_maps import read_volume
 from nnunet_pancext.nnunet_files.trained_files import require_trained_model
@@ -90,8 +91,8 @@ class TrainedModel:
         is_colour_picture = images[0].name.lower().endswith(SLICES) and (len(images), len(channels)) == (1, 3)
         if len(images) != len(channels) and not is_colour_picture:
             raise PancextError(
-                f"The model takes {len(channels)} channel(s) ({', '.join(channels)}), "
-                f"but {len(images)} image(s) were given. Give one file per channel, in this order."
+                f"The model takes {counted(len(channels), 'channel')} ({', '.join(channels)}), "
+                f"but you gave {counted(len(images), 'image')}. Give one file per channel, in this order."
             )
         preprocessor = self.configuration.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case(

@@ -1,22 +1,15 @@
 """The zip archive in which `torch.save` stores members uncompressed, one after another."""
 
-import struct
 import zipfile
 from typing import BinaryIO
 
 from nnunet_pancext.checkpoints.pickled import UnsafeFile
+from nnunet_pancext.io.safe_zip import BAD_ZIP, ENCRYPTED, LOCAL_HEADER_BYTES
 
 MOST_STORAGES = 100_000
-LOCAL_HEADER_BYTES = 30
-ENCRYPTED = 1  # bit of a member's flags
 LOCAL_HEADER_MAGIC = b"PK\x03\x04"
 LEGACY = (
     "Where you trust it, load it with torch.load and write it anew with torch.save of PyTorch 1.6 or later."
-)
-# What damaged archives make of zipfile.
-BAD_ZIP = (
-    *(zipfile.BadZipFile, struct.error, ValueError, IndexError, OverflowError, EOFError),
-    NotImplementedError,
 )
 
 

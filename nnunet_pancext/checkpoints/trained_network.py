@@ -23,7 +23,7 @@ from nnunet_pancext.trainers.machinery.plan_setting import PlanSetting, Sizes
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w{0,199}", re.ASCII)
 MOST_LISTED = 3
-TRUSTED = "If you trust the package that defines it: `pancext attention … --allow NAME`."
+TRUSTED = "If you trust the package that defines it: `--allow NAME` of pancext predict and attention."
 
 
 def find_installed_trainer(name: str) -> Any:

@@ -15,7 +15,7 @@ from nnunet_pancext.io.console_text import LONGEST_LINE, printable
 COMMANDS = (
     *("demo", "convert", "check", "splits", "phantom", "trainers", "predict"),
     *("evaluate", "compare", "report", "reproduce", "attention"),
-    *("inspect", "import_model", "doctor"),
+    *("send", "inspect", "import_model", "doctor"),
 )
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
 EXAMPLES = """\
@@ -25,6 +25,7 @@ examples:
   pancext trainers                                 names for -tr
   pancext convert msd Task07_Pancreas.tar          a downloaded dataset, ready for nnU-Net
   nnUNetv2_train 007 3d_fullres 0 -tr SegResNetNLTrainer
+  pancext predict NEW_CTS -o SEGMENTATIONS -d 7 -c 3d_fullres -tr SegResNetNLTrainer --report
   pancext evaluate PREDICTIONS TRUTH -o scores     every metric of the papers, per volume and per slice
 """
 

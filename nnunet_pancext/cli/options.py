@@ -42,3 +42,24 @@ def add_jobs(parser: argparse.ArgumentParser, *, cases: str = "cases") -> None:
     parser.add_argument(
         "--jobs", type=int, metavar="N", help=f"{cases} processed in parallel (default: 4, at most the CPUs)"
     )
+
+
+def add_access(parser: argparse._ActionsContainer) -> None:
+    """Add what a connection to a PACS needs beside its address."""
+    add = parser.add_argument
+    add(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="bearer token for https (default: the variable PANCEXT_DICOMWEB_TOKEN, if it is set)",
+    )
+    add(
+        "--ca-bundle",
+        type=Path,
+        metavar="FILE",
+        help="PEM file of the authorities to trust instead of public ones",
+    )
+    add(
+        "--client-certificate", type=Path, metavar="FILE", help="PEM file of your own certificate and its key"
+    )
+    add("--allow-http", action="store_true", help="allow http:// to other machines, without encryption")

@@ -2,21 +2,27 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_pancext.cli import predict_dicom
 from nnunet_pancext.cli.options import add_allow, add_command, add_out
+from nnunet_pancext.cli.predict_dicom import add_dicom
 from nnunet_pancext.errors import PancextError
 
 if TYPE_CHECKING:
     import torch
 
+    from nnunet_pancext.prediction.cases import Case
     from nnunet_pancext.prediction.models import Choice
     from nnunet_pancext.prediction.run import Predicted, Prediction
 
 DESCRIPTION = """\
 Segment images with a trained nnU-Net model of any trainer. Written are CASE.nii.gz, in the image's geometry,
 and CASE.json: volumes, lesions, what was run and with which model. The exit code is 1 if a case failed.
+Of a DICOM series also a DICOM-SEG is written, CASE.seg.dcm, and sent on request. RTSTRUCT is not offered.
 
   exact      every window of the image: the labels of nnUNetv2_predict, bit for bit on a CPU
   balanced   nnU-Net's own windows where the organ is (default)
@@ -28,6 +34,9 @@ examples:
   pancext predict new_cts -o segmentations -m $M --report
   pancext predict ct.nii.gz -o segmentations -d 7 -c 3d_fullres -tr SegResNetNLTrainer -f 0 1
   pancext predict new_cts -o segmentations --best 7 --speed exact
+  pancext predict study.zip -o segmentations -m $M
+  pancext predict dicomweb:https://pacs.hospital/dicom-web/studies/1.2.3 -o segmentations -m $M \\
+    --token-file token --store https://pacs.hospital/dicom-web
 """
 SPEEDS = ("exact", "balanced", "fast")
 CHECKPOINT = "checkpoint_final.pth"
@@ -39,10 +48,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = add_command(commands, "predict", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument(
         "inputs",
-        type=Path,
         nargs="*",
         metavar="INPUT",
-        help="images, or a folder of images called CASE_0000.nii.gz (further channels _0001, …)",
+        help="images, or a folder of images called CASE_0000.nii.gz (further channels _0001, …); or DICOM: "
+        "folder or zip of a CT series or study, or dicomweb:https://HOST/PATH/studies/UID[/series/UID]",
     )
     add_out(parser, "-o", default="none; needed unless --self-test")
     add = parser.add_argument
@@ -61,7 +70,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add("-chk", "--checkpoint", default=CHECKPOINT, metavar="NAME", help="default: %(default)s")
     add("-device", "--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
-    add("--threads", type=int, metavar="N", help="threads on a CPU (default: as PyTorch)")
+    add(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads on a CPU (default: as PyTorch, at most nnUNet_def_n_proc)",
+    )
     add("--speed", choices=SPEEDS, default="balanced", help="default: %(default)s")
     add("--disable_tta", action="store_true", help="without mirroring, as in nnUNetv2_predict")
     add("--save_probabilities", action="store_true", help="also CASE.npz and CASE.pkl, as nnUNetv2_predict")
@@ -73,6 +87,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add("--self-test", action="store_true", help="measure on validation cases what each speed changes")
     add("--cases", type=int, metavar="N", help="validation cases of --self-test (default: 10)")
     add_allow(parser)
+    add_dicom(parser)
     parser.set_defaults(run=run)
 
 
@@ -94,11 +109,13 @@ def run(parsed: argparse.Namespace) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.checkpoints.device import choose_device
     from nnunet_pancext.evaluation.folder import require_folders
-    from nnunet_pancext.io.console_text import LONGEST_LINE, printable
+    from nnunet_pancext.io.console_text import LONGEST_LINE, counted, printable
     from nnunet_pancext.io.files import output_folder
+    from nnunet_pancext.io.temporary_folder import temporary_folder
     from nnunet_pancext.nnunet_commands.console import Console
     from nnunet_pancext.prediction.case_result import Wanted
-    from nnunet_pancext.prediction.cases import find_cases
+    from nnunet_pancext.prediction.cases import FoundCases, find_cases
+    from nnunet_pancext.prediction.dicom_case import quiet_dicom
     from nnunet_pancext.prediction.progress import Progress
     from nnunet_pancext.prediction.record import NOTICE
     from nnunet_pancext.prediction.run import Prediction
@@ -128,12 +145,18 @@ def _run(parsed: argparse.Namespace) -> int:
         progress=Progress(console),
         lesions=parsed.lesions,
         allow=parsed.allow,
+        keep_volumes=parsed.report,
     )
-    found = find_cases(
-        parsed.inputs,
-        endings=prediction.reader.endings,
-        num_channels=len(prediction.dataset.channel_names),
-    )
+    dicom, images = predict_dicom.split_inputs(parsed.inputs, endings=prediction.reader.endings)
+    if dicom:
+        access = predict_dicom.prepare(parsed, prediction, dicom)
+    else:
+        predict_dicom.refuse_unused(parsed)
+    found = FoundCases(cases=[], left_out=[])
+    if images:
+        found = find_cases(
+            images, endings=prediction.reader.endings, num_channels=len(prediction.dataset.channel_names)
+        )
 
     def warn(text: str) -> None:
         console.clear_status()
@@ -142,22 +165,38 @@ def _run(parsed: argparse.Namespace) -> int:
 
     if found.left_out:
         names = ", ".join(path.name for path in found.left_out[:3])
-        warn(f"left out {len(found.left_out)} files that are not called CASE_0000, {names} first")
-    for stage in choice.stages:
-        print(f"model     {stage}")
-    print(f"cases     {len(found.cases)}, {parsed.speed}, on {device.type}", flush=True)
-    with output_folder(parsed.out):
-        predicted = prediction.predict_all(found.cases, warn=warn)
-    console.clear_status()
-    print(f"written   {parsed.out}")
-    if parsed.report:
-        _report(prediction, predicted, {case.name: case.files[0] for case in found.cases})
-    code = 1 if predicted.failures else 0
+        files = counted(len(found.left_out), "file")
+        warn(f"left out {files} not called CASE_0000, {names} first")
+    with ExitStack() as stack:
+        stack.enter_context(output_folder(parsed.out))
+        cases = found.cases
+        if dicom:
+            stack.enter_context(quiet_dicom())
+            if not prediction.dataset.is_ct:
+                warn("the model was not trained on CT, which the DICOM series is")
+            folder = stack.enter_context(
+                temporary_folder(under=parsed.out, prefix=predict_dicom.TEMPORARY, option="-o")
+            )
+            cases = cases + predict_dicom.find_dicom_cases(
+                parsed, dicom, folder=folder, access=access, console=console
+            )
+        for stage in choice.stages:
+            print(f"model     {stage}")
+        print(f"cases     {len(cases)}, {parsed.speed}, on {device.type}", flush=True)
+        predicted = prediction.predict_all(cases, warn=warn)
+        console.clear_status()
+        print(f"written   {parsed.out}")
+        if parsed.report:
+            _report(prediction, predicted, cases)
+    code = 1 if predicted.failures or predicted.unsent else 0
     if parsed.reference is not None and predicted.records:
         code = _evaluate(prediction, predicted, parsed.reference) or code
     print(NOTICE, flush=True)
     if predicted.failures:
-        warn(f"{len(predicted.failures)} of {len(found.cases)} cases failed")
+        warn(f"{len(predicted.failures)} of {len(cases)} cases failed")
+    if predicted.unsent:
+        count = len(predicted.unsent)
+        warn(f"the DICOM-SEG of {count} case{'s' * (count > 1)} was not sent; it is kept")
     return code
 
 
@@ -171,6 +210,7 @@ def _require_input(parsed: argparse.Namespace) -> None:
             raise PancextError("--self-test takes neither INPUT nor -o: its cases are those of the training.")
         if parsed.disable_tta:
             raise PancextError("--self-test measures with mirroring. Omit --disable_tta.")
+        predict_dicom.refuse_unused(parsed)
         return
     if parsed.cases is not None:
         raise PancextError("--cases is the number of cases of --self-test. Omit it.")
@@ -230,9 +270,10 @@ def _choose(parsed: argparse.Namespace) -> "Choice":
     return models.choose_by_name(parsed.dataset, name, folds=folds, checkpoint=parsed.checkpoint)
 
 
-def _report(prediction: "Prediction", predicted: "Predicted", images: dict[str, Path]) -> None:
+def _report(prediction: "Prediction", predicted: "Predicted", cases: "Sequence[Case]") -> None:
     """Write the page about all cases that are done."""
     from nnunet_pancext.io.parallel import default_jobs
+    from nnunet_pancext.prediction.dicom_case import image_of
     from nnunet_pancext.prediction.page import write_prediction_page
 
     records = predicted.records
@@ -240,7 +281,7 @@ def _report(prediction: "Prediction", predicted: "Predicted", images: dict[str, 
     write_prediction_page(
         page,
         list(records.values()),
-        images={case: images[case] for case in records},
+        images={case.name: path for case in cases if case.name in records and (path := image_of(case))},
         label_maps={case: prediction.out / str(content["label_map"]) for case, content in records.items()},
         labels=prediction.dataset.labels,
         is_ct=prediction.dataset.is_ct,

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from nnunet_pancext.cli.options import add_command, add_jobs
+from nnunet_pancext.io.console_text import counted
 
 EXAMPLES = """\
 examples:
@@ -93,7 +94,7 @@ def run_check(parsed: argparse.Namespace) -> int:
     for image in unreadable:
         print(f"unread    {image}", file=sys.stderr)
     if unreadable:
-        print(f"{len(unreadable)} image(s) cannot be read, so their leakage is unknown", file=sys.stderr)
+        print(f"{counted(len(unreadable), 'image')} cannot be read: leakage unknown", file=sys.stderr)
     elif not leakage:
         print("no patient and no image is on both sides")
     return 1 if leakage or unreadable else 0

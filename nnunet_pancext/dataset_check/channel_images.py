@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.nifti_scan import VoxelScan
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN, compare_geometry, inspect
 from nnunet_pancext.raw_cases.geometry import Geometry
@@ -41,13 +42,13 @@ def inspect_channels(
             problems[f"{role} missing"] = f"{_expected(case, number, root)} is not there. {FETCH_AGAIN}"
             if is_listed:
                 problems[f"{role} missing"] = (
-                    f"dataset.json lists {len(images)} image(s) of the case and declares {count} channels. "
-                    "List the image of each channel, in their order."
+                    f"dataset.json lists {counted(len(images), 'image')} of the case and declares "
+                    f"{counted(count, 'channel')}. List the image of each channel, in their order."
                 )
             continue
         if count and number >= count and not holds_several:
             problems[f"{role} not declared"] = (
-                f"{name_of(path, root)} exists, but dataset.json declares {count} channel(s). "
+                f"{name_of(path, root)} exists, but dataset.json declares {counted(count, 'channel')}. "
                 "Declare it in channel_names, or remove the file."
             )
             continue

@@ -14,7 +14,7 @@ from nnunet_pancext.dataset_check.measure import CaseMeasure, measure_case
 from nnunet_pancext.dataset_check.normalization import judge_channels
 from nnunet_pancext.dataset_check.report import MOST_PICTURES, draw_cases, write_check_report
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.console_text import is_utf8, shown_name
+from nnunet_pancext.io.console_text import counted, is_utf8, shown_name
 from nnunet_pancext.io.files import cannot_write, encoding_fault, output_folder
 from nnunet_pancext.io.images import quiet_itk
 from nnunet_pancext.io.parallel import default_jobs, for_each
@@ -163,7 +163,7 @@ def _counts(result: CheckResult) -> str:
     if not result.dataset_findings:
         return cases
     levels = [finding.level for finding in result.dataset_findings]
-    of_dataset = [f"{levels.count(level)} {level}(s)" for level in (ERROR, WARNING) if level in levels]
+    of_dataset = [counted(levels.count(level), level) for level in (ERROR, WARNING) if level in levels]
     clean = f"{len(result.measures)} cases without a finding"
     return f"{' and '.join(of_dataset)} of the dataset as a whole; {cases if errors or warnings else clean}"
 

@@ -12,6 +12,7 @@ from nnunet_pancext.dataset_conversion.case_steps import examine_cases, write_ca
 from nnunet_pancext.dataset_conversion.options import CONVERTED_BY, REPORT_NAME, Conversion
 from nnunet_pancext.dataset_conversion.report import ConversionResult, belongs_to_test_set, report_document
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import can_link, require_free_space, write_errors_as_pancext
 from nnunet_pancext.io.files import write_json
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, nnunet_folder
@@ -123,7 +124,8 @@ def choose_split(
     lines = "\n".join(f"  {problem}" for problem in problems)
     # A file that is none of the case's does not make the case a bad one.
     if conversion.strict and any(problem.kind != PASSED_OVER for problem in problems):
-        raise PancextError(f"--strict: {len(problems)} problem(s) in {conversion.sources_text}:\n{lines}")
+        count = counted(len(problems), "problem")
+        raise PancextError(f"--strict: {count} in {conversion.sources_text}:\n{lines}")
     labelled = [case.case_id for case in usable if case.label is not None]
     if not labelled:
         raise PancextError(f"no usable case in {conversion.sources_text}:\n{lines}")

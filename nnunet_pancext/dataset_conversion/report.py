@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.dataset_conversion.options import CONVERTED_BY, REPORT_NAME, Conversion
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, nnunet_folder
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, backup_of, folds_file
@@ -125,12 +126,12 @@ def remarks(dataset: SourceDataset, *, split: Split, name: str) -> list[str]:
     if any(case.patient for case in dataset.cases):
         parts = (split.training, split.test)
         training, test = (len({patients[case] for case in part if case in patients}) for part in parts)
-        notes.append(f"the labelled cases are of {training} patient(s) for training and {test} for testing")
+        notes.append(f"labelled: {counted(training, 'patient')} for training, {test} for testing")
     if split.test or split.folds:
         notes.append(f"split {split.name}: {split.source}")
     if split.test and any(not belongs_to_test_set(case, split=split.name) for case in dataset.unlabelled):
         notes.append(
-            f"the source's {len(dataset.unlabelled)} unlabelled test image(s) are left out: "
+            f"left out {counted(len(dataset.unlabelled), 'unlabelled test image')} of the source: "
             f"the test set of --split {split.name} consists of labelled cases"
         )
     notes += split.remarks
@@ -165,7 +166,7 @@ def summary(result: ConversionResult) -> str:
             f"dataset   {result.folder}",
             f"cases     {len(result.training)} training, {len(result.test)} test ({counts} files)",
             *(f"note      {note}" for note in result.notes),
-            *_problem_lines(result.left_out, title=f"left out  {cases_left_out} case(s):"),
+            *_problem_lines(result.left_out, title=f"left out  {counted(cases_left_out, 'case')}:"),
             *_problem_lines(result.warnings, title="warnings  on cases that were converted:"),
             f"report    {result.report_path}",
             f"next      {_next_command(result)}",

@@ -17,6 +17,7 @@ from nnunet_pancext.evaluation.scores import mean_dice, write_metrics_csv
 from nnunet_pancext.evaluation.targets import FOREGROUND
 from nnunet_pancext.figures.overlay import write_overlay
 from nnunet_pancext.figures.training import training_charts
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import link_or_copy, read_json, write_json
 from nnunet_pancext.io.parallel import default_jobs
@@ -91,7 +92,7 @@ def run_demo(
     test = link_cases(split.test, dataset=dataset.folder, target=workspace.work / "test")
     folders_and_id = ["-i", str(test.images), "-o", str(workspace.raw_predictions), "-d", str(DATASET_ID)]
     runner.run(
-        f"predict {len(split.test)} case(s)",
+        f"predict {counted(len(split.test), 'case')}",
         ["nnUNetv2_predict", *folders_and_id, "-c", configuration, "-f", "0", *options, *FEW_CASES],
         progress=progress.PredictionProgress(split.test),
     )

@@ -1,6 +1,6 @@
 """Sums of overlapping windows over a part of an image, in half precision as nnU-Net keeps them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,10 @@ from nnunet_pancext.inference.windows import shifted, size_of, with_channels
 GAUSSIAN: dict[str, Any] = {"sigma_scale": 1.0 / 8, "value_scaling_factor": 10}  # of nnU-Net's prediction
 CPU = torch.device("cpu")
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError
+BEYOND_HALF = (
+    "The network's logits exceed the largest number in half precision, in which windows are averaged, in "
+    "nnU-Net too. Give another checkpoint (-chk)."
+)
 
 
 class Accumulator:
@@ -46,10 +50,10 @@ class Accumulator:
             weights[inner] = self.weights
         self.box, self.sums, self.weights = box, sums, weights
 
-    def add(self, window: Box, logits: Sequence[torch.Tensor]) -> None:
-        """Add the logits (heads, *window) of each fold."""
+    def add(self, window: Box, logits: Sequence[torch.Tensor], *, weight: float = 1.0) -> None:
+        """Add the logits (heads, *window) of each fold, with this weight beside nnU-Net's Gaussian one."""
         assert self.box is not None
-        gaussian = compute_gaussian(self.patch_size, device=self.device, **GAUSSIAN)
+        gaussian = compute_gaussian(self.patch_size, device=self.device, **GAUSSIAN) * weight
         mean = logits[0] if len(logits) == 1 else torch.stack([part.float() for part in logits]).mean(0)
         parts = torch.cat([mean, *logits]) if self.kept_folds else mean
         inner = shifted(window, self.box)
@@ -64,9 +68,10 @@ class Accumulator:
         """
         return self._mean(box, 0)
 
-    def logits_of_folds(self, box: Box) -> tuple[torch.Tensor, ...]:
-        """Return the logits of each fold, if they are kept."""
-        return tuple(self._mean(box, 1 + fold) for fold in range(self.kept_folds))
+    def logits_of_folds(self, box: Box) -> Iterator[torch.Tensor]:
+        """Yield the logits of each fold, if they are kept."""
+        for fold in range(self.kept_folds):
+            yield self._mean(box, 1 + fold)
 
     def move_to_cpu(self) -> None:
         self.device = CPU
@@ -79,10 +84,7 @@ class Accumulator:
         logits = self.sums[self.heads * part : self.heads * (part + 1)][with_channels(inner)] / weights
         make_unseen(logits, weights == 0, has_regions=self.has_regions)
         if torch.isinf(logits).any():
-            raise PancextError(
-                "The network's logits exceed the largest number in half precision, in which windows are "
-                "averaged, in nnU-Net too. Give another checkpoint (-chk)."
-            )
+            raise PancextError(BEYOND_HALF)
         return logits
 
     def _zeros(self, *shape: int) -> torch.Tensor:

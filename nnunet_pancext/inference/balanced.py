@@ -1,11 +1,13 @@
 """`balanced`: nnU-Net's own windows, but only those near the foreground.
 
 Every window of nnU-Net's grid whose core lies within MARGIN_MM of the foreground is run. The foreground is
-first that of a coarse pass, then that of the result, until no further window is near it. Within the cores of
+first that of a coarse pass, then that of these windows without mirroring, then that of the result, until no
+further window is near it. Within the cores of
 these windows the result is that of the whole image, except that windows farther away do not take part in the
 averages at the cores' edges.
 """
 
+from functools import partial
 from math import ceil
 from time import monotonic
 
@@ -68,6 +70,7 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             foreground = _run(sliding, grid.all(), "the whole image", request)
         passes.seconds["full pass"] = monotonic() - started
         passes.windows, passes.forwards = int(sliding.done.sum()), runner.forwards
+        passes.coarse_windows += int((sliding.looked & ~sliding.done).sum())
         return _result(sliding, foreground, image, request, passes)
 
 
@@ -77,7 +80,7 @@ def _look(coarse: CoarsePass, sliding: Sliding, request: Request, passes: Passes
     started = monotonic()
     if coarse.is_kept:
         sliding.make_room(coarse.chosen)
-        mask = coarse.find(sliding.runner, run=sliding.run_window)
+        mask = coarse.find(sliding.runner, run=partial(sliding.run_window, axes=()))
         sliding.done = coarse.chosen
     else:
         mask = coarse.find(sliding.runner)
@@ -90,7 +93,10 @@ def _run_near(mask: Mask, sliding: Sliding, image: PreparedImage, request: Reque
     """Run the windows near a mask, then those near the result's foreground, which is returned."""
     spacing = voxel_spacing_mm(sliding.runner.folds, image)
     reach = [ceil(MARGIN_MM / length) for length in spacing]
-    foreground = _run(sliding, sliding.grid.near(mask, reach), "windows near the foreground", request)
+    near = sliding.grid.near(mask, reach)
+    if sliding.axes:
+        near = sliding.grid.near(_look_again(sliding, near, request), reach)
+    foreground = _run(sliding, near, "windows near the foreground", request)
     while True:
         near = sliding.grid.near(large_components(foreground, spacing), reach)
         if not (near & ~sliding.done).any():
@@ -99,10 +105,23 @@ def _run_near(mask: Mask, sliding: Sliding, image: PreparedImage, request: Reque
         foreground = _run(sliding, near, "further windows, which the foreground reaches", request)
 
 
+def _look_again(sliding: Sliding, chosen: Mask, request: Request) -> Mask:
+    """Return the foreground that the chosen windows see in their cores, without mirroring.
+
+    The coarse pass finds more, at the edges of its windows. These forward passes are kept: where the
+    foreground is, `run` adds the mirrored ones.
+    """
+    forwards = int(chosen.sum()) * len(sliding.runner.folds.networks)
+    request.announce("windows near what the coarse pass found, without mirroring", forwards)
+    return sliding.look(chosen)
+
+
 def _run(sliding: Sliding, chosen: Mask, what: str, request: Request) -> Mask:
-    further = int((chosen & ~sliding.done).sum())
-    if further:
-        request.announce(what, further * sliding.runner.folds.forwards_per_window)
+    further = chosen & ~sliding.done
+    if further.any():
+        folds = sliding.runner.folds
+        looked = int((further & sliding.looked).sum()) * len(folds.networks)
+        request.announce(what, int(further.sum()) * folds.forwards_per_window - looked)
         sliding.run(chosen)
     return sliding.foreground()
 

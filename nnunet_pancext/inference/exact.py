@@ -4,10 +4,14 @@ from time import monotonic
 
 import torch
 
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.inference.accumulator import BEYOND_HALF
 from nnunet_pancext.inference.logits import Logits, Passes, Region, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnunet
 from nnunet_pancext.inference.windows import count_windows
+
+NNUNET_BEYOND_HALF = "Encountered inf in predicted array"
 
 
 @torch.inference_mode()
@@ -15,6 +19,9 @@ def predict_exact(folds: LoadedFolds, image: PreparedImage, request: Request) ->
     """Return the logits of the whole image, as nnUNetPredictor.predict_logits_from_preprocessed_data.
 
     That function loads each fold's weights into one network; here each fold has its own.
+
+    Raises:
+        PancextError: the logits exceed half precision.
     """
     windows = count_windows(folds, image.data.shape[1:])
     forwards = windows * folds.forwards_per_window
@@ -25,7 +32,12 @@ def predict_exact(folds: LoadedFolds, image: PreparedImage, request: Request) ->
     with threads_of_nnunet():
         for network in folds.networks:
             folds.predictor.network = network
-            logits = folds.predictor.predict_sliding_window_return_logits(image.data).to("cpu")
+            try:
+                logits = folds.predictor.predict_sliding_window_return_logits(image.data).to("cpu")
+            except RuntimeError as error:
+                if NNUNET_BEYOND_HALF in str(error):
+                    raise PancextError(BEYOND_HALF) from error
+                raise
             if request.per_fold:
                 per_fold.append(logits.clone())
             total = logits if total is None else total.add_(logits)

@@ -28,6 +28,7 @@ from nnunet_pancext.inference.windows import (
     stock_grid,
     whole,
 )
+from nnunet_pancext.io.console_text import counted
 
 MARGIN_MM = 20.0
 STEP = 0.75  # of a window's length
@@ -35,6 +36,7 @@ SLICES_A_STEP = 5  # of which the coarse pass looks at one, in 2D
 MOST = 1.1  # of nnU-Net's forward passes
 COARSE_SHARE = 0.5  # of the forward passes of the whole image with this grid
 RIM = 2  # voxels around the foreground, so that its edge can be interpolated
+LEAST_CAPABILITY = (8, 0)  # of NVIDIA's GPUs that compute in bfloat16, from Ampere on
 
 
 @torch.inference_mode()
@@ -134,7 +136,11 @@ class _Fast:
 
     def _announce(self, places: list[Box]) -> None:
         new = [place for place in places if _key(place) not in self.crops]
-        what = "the whole image" if places == [self.whole] else f"{len(new)} crop(s) around the foreground"
+        what = (
+            "the whole image"
+            if places == [self.whole]
+            else f"{counted(len(new), 'crop')} around the foreground"
+        )
         self.request.announce(what, sum(map(self._price, new)))
 
     def _crop(self, place: Box) -> tuple[Sliding, Mask]:
@@ -177,7 +183,9 @@ def convolutions_type(folds: LoadedFolds) -> torch.dtype:
     there.
     """
     if folds.device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        # Not torch.cuda.is_bf16_supported(), which is true of older GPUs too, where it is emulated.
+        is_fast = torch.cuda.get_device_capability(folds.device) >= LEAST_CAPABILITY
+        return torch.bfloat16 if is_fast else torch.float16
     is_flat_on_cpu = folds.device.type == "cpu" and len(folds.patch_size) == 2
     return torch.bfloat16 if is_flat_on_cpu and bfloat16_pays(torch.get_num_threads()) else torch.float16
 

@@ -1,5 +1,9 @@
 """Windows of a grid that are run in several rounds, and kept."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
 import numpy as np
 import torch
 
@@ -9,6 +13,8 @@ from nnunet_pancext.inference.logits import Box, Region
 from nnunet_pancext.inference.window_runner import WindowRunner
 from nnunet_pancext.inference.windows import Grid, Mask, as_box, common, shifted, whole, with_channels
 
+Result = TypeVar("Result")
+
 SLAB = 16  # slices whose foreground is found at a time, so that little memory is taken beside the sums
 
 
@@ -16,7 +22,8 @@ class Sliding:
     """Windows of `grid` over the image of `runner`, or over the part of it at `place`.
 
     Its result is what the windows' cores hold: there, the nearest window has been run. `done` are the
-    windows so far.
+    windows so far; `looked` are those that `look` has run without mirroring, which `run` completes. Every
+    forward pass has the same weight in the averages.
     """
 
     def __init__(
@@ -35,25 +42,51 @@ class Sliding:
         assert inside is not None, "a place within the padding"
         self.inside = shifted(inside, self.place)  # what is not padding
         self.accumulator = Accumulator(runner.folds, per_fold=per_fold)
-        self.done = grid.none()
+        self.done, self.looked = grid.none(), grid.none()
+
+    def look(self, chosen: Mask) -> Mask:
+        """Run the chosen windows without mirroring, and return the foreground that each sees in its core."""
+        self.make_room(chosen)
+        mask = np.zeros(self.grid.shape, bool)
+        for box, core in zip(self.grid.boxes(chosen), self.grid.core_boxes(chosen), strict=True):
+            logits = self.run_window(box, axes=(), weight=1 / 2 ** len(self.axes))
+            mean = torch.stack([part[with_channels(shifted(core, box))].float() for part in logits]).mean(0)
+            found = is_foreground(mean, has_regions=self.accumulator.has_regions)
+            mask[core] = found.cpu().numpy()
+        self.looked = self.looked | chosen
+        return self.runner.without_padding(mask)
 
     def run(self, chosen: Mask) -> None:
-        """Run the chosen windows that have not been run yet."""
+        """Run the chosen windows that have not been run yet, and the mirrorings of those looked at."""
         self.make_room(chosen)
-        for box in self.grid.boxes(chosen & ~self.done):
-            self.run_window(box)
+        rest = 1 - 1 / 2 ** len(self.axes)
+        for box in self.grid.boxes(chosen & self.looked & ~self.done):
+            self.run_window(box, axes=self.axes, only_mirrored=True, weight=rest)
+        for box in self.grid.boxes(chosen & ~self.looked & ~self.done):
+            self.run_window(box, axes=self.axes)
         self.done = self.done | chosen
 
-    def run_window(self, box: Box) -> list[torch.Tensor]:
+    def run_window(
+        self, box: Box, *, axes: Sequence[int], only_mirrored: bool = False, weight: float = 1.0
+    ) -> list[torch.Tensor]:
         """Run a window, for which there is room, and return the logits (heads, *box) of each fold."""
-        logits = self._logits(box)
-        self.accumulator.add(box, logits)
+        logits = self._with_room(
+            lambda: self.runner.run(
+                box,
+                folds=range(len(self.runner.folds.networks)),
+                axes=axes,
+                only_mirrored=only_mirrored,
+                data=self.data,
+            )
+        )
+        self.accumulator.add(box, logits, weight=weight)
         return logits
 
     def make_room(self, chosen: Mask) -> None:
         """Let the sums cover the chosen windows too."""
-        if (chosen | self.done).any():
-            self.accumulator.cover(self.grid.hull(chosen | self.done))
+        wanted = chosen | self.looked | self.done
+        if wanted.any():
+            self.accumulator.cover(self.grid.hull(wanted))
 
     def foreground(self) -> Mask:
         """Return the foreground (slice, row, column) of the result, in coordinates of the grid."""
@@ -63,9 +96,7 @@ class Sliding:
         mask[seen] = self.grid.cores(self.done)[seen]
         for start in range(seen[0].start, seen[0].stop, SLAB):
             slab = (slice(start, min(start + SLAB, seen[0].stop)), *seen[1:])
-            logits = self.accumulator.logits(slab)
-            found = is_foreground(logits, has_regions=self.accumulator.has_regions)
-            mask[slab] &= found.cpu().numpy()
+            mask[slab] &= self._with_room(partial(self._is_foreground, slab))
         return mask
 
     def region(self, box: Box | None = None) -> Region | None:
@@ -77,14 +108,14 @@ class Sliding:
         seen = seen and common(seen, self._covered)
         if seen is None:
             return None
-        outside = torch.from_numpy(~self.grid.cores(self.done)[seen]).to(self.accumulator.device)
+        outside = torch.from_numpy(~self.grid.cores(self.done)[seen])
 
         def finished(logits: torch.Tensor) -> torch.Tensor:
-            make_background(logits, outside, has_regions=self.accumulator.has_regions)
+            make_background(logits, outside.to(logits.device), has_regions=self.accumulator.has_regions)
             return logits.cpu()
 
-        mean = finished(self.accumulator.logits(seen))
-        per_fold = tuple(map(finished, self.accumulator.logits_of_folds(seen)))
+        mean = self._with_room(lambda: finished(self.accumulator.logits(seen)))
+        per_fold = self._with_room(lambda: tuple(map(finished, self.accumulator.logits_of_folds(seen))))
         origin = as_box(
             (inside.start - place.start, inside.stop - place.start)
             for inside, place in zip(self.runner.inside, self.place, strict=True)
@@ -97,13 +128,17 @@ class Sliding:
         assert box is not None, "no window was run"
         return box
 
-    def _logits(self, box: Box) -> list[torch.Tensor]:
-        folds = range(len(self.runner.folds.networks))
+    def _is_foreground(self, box: Box) -> Mask:
+        logits = self.accumulator.logits(box)
+        return is_foreground(logits, has_regions=self.accumulator.has_regions).cpu().numpy()
+
+    def _with_room(self, compute: Callable[[], Result]) -> Result:
+        """Return what is computed; where the GPU's memory is short, the sums move to the CPU first."""
         try:
-            return self.runner.run(box, folds=folds, axes=self.axes, data=self.data)
+            return compute()
         except OUT_OF_MEMORY:
             if self.accumulator.device == CPU:
                 raise
         self.accumulator.move_to_cpu()
         torch.cuda.empty_cache()
-        return self.runner.run(box, folds=folds, axes=self.axes, data=self.data)
+        return compute()

@@ -4,6 +4,7 @@ import copy
 import io
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,13 @@ class LoadedFolds:
 
     @torch.inference_mode()
     def logits_of_window(
-        self, window: torch.Tensor, *, fold: int, axes: Sequence[int], half: torch.dtype = torch.float16
+        self,
+        window: torch.Tensor,
+        *,
+        fold: int,
+        axes: Sequence[int],
+        only_mirrored: bool = False,
+        half: torch.dtype = torch.float16,
     ) -> torch.Tensor:
         """Return the logits (heads, *patch) of a window (1, channels, *patch), averaged over mirrorings.
 
@@ -84,6 +91,7 @@ class LoadedFolds:
             window: on any device.
             fold: the index of a network.
             axes: spatial axes to mirror along.
+            only_mirrored: average the mirrored views alone, without the window as it is.
             half: the type of convolutions: float16 is nnU-Net's on a GPU, and single precision on a CPU.
                 With bfloat16, mirrorings are averaged in single precision.
         """
@@ -95,6 +103,10 @@ class LoadedFolds:
         predictor.allowed_mirroring_axes = tuple(axes) or None
         try:
             with torch.autocast("cuda") if is_gpu and half == torch.float16 else nullcontext():
+                if only_mirrored:
+                    logits = _mean_of_mirrored(predictor.network, window.to(self.device), axes)
+                    predictor.on_window(2 ** len(axes) - 1)
+                    return logits[0]
                 return predictor._internal_maybe_mirror_and_predict(window.to(self.device))[0]
         finally:
             predictor.allowed_mirroring_axes, predictor.network = allowed, network
@@ -156,6 +168,19 @@ class _InBfloat16(nn.Module):
         with torch.autocast(self.device_type, dtype=torch.bfloat16):
             logits = self.network(window)
         return logits.float()
+
+
+def _mean_of_mirrored(network: nn.Module, window: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+    """Return the mean of all mirrorings' logits but the unmirrored one's, in nnU-Net's order."""
+    mirrorings = [
+        [axis + 2 for axis in mirrored]
+        for number in range(1, len(axes) + 1)
+        for mirrored in combinations(axes, number)
+    ]
+    total = torch.flip(network(torch.flip(window, mirrorings[0])), mirrorings[0])
+    for dims in mirrorings[1:]:
+        total += torch.flip(network(torch.flip(window, dims)), dims)
+    return total / len(mirrorings)
 
 
 @contextmanager

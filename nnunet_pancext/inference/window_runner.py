@@ -44,18 +44,27 @@ class WindowRunner:
         return kept
 
     def run(
-        self, box: Box, *, folds: Sequence[int], axes: Sequence[int], data: torch.Tensor | None = None
+        self,
+        box: Box,
+        *,
+        folds: Sequence[int],
+        axes: Sequence[int],
+        only_mirrored: bool = False,
+        data: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """Return the logits (heads, *box) of a window for each of the folds, averaged over mirrorings.
 
-        The window is one of `data` if given, else of the image.
+        The window is one of `data` if given, else of the image. With `only_mirrored` the mean is that of the
+        mirrored views alone.
         """
         window = (self.data if data is None else data)[with_channels(box)]
         window = window.reshape(1, len(window), *size_of(box)[-len(self.folds.patch_size) :])
         window = window.contiguous()
         logits = []
         for fold in folds:
-            found = self.folds.logits_of_window(window, fold=fold, axes=axes, half=self.half)
+            found = self.folds.logits_of_window(
+                window, fold=fold, axes=axes, only_mirrored=only_mirrored, half=self.half
+            )
             logits.append(found.reshape(len(found), *size_of(box)))
-            self.forwards += 2 ** len(axes)
+            self.forwards += 2 ** len(axes) - only_mirrored
         return logits

@@ -50,6 +50,12 @@ class Grid:
             corner = [starts[i] for starts, i in zip(self.starts, index, strict=True)]
             yield as_box((start, start + length) for start, length in zip(corner, self.size, strict=True))
 
+    def core_boxes(self, chosen: Mask) -> Iterator[Box]:
+        """Yield the cores of the chosen windows, in the order of `boxes`."""
+        edges = [list(pairwise(self.core_edges(axis))) for axis in range(3)]
+        for index in np.argwhere(chosen):
+            yield as_box(ends[i] for ends, i in zip(edges, index, strict=True))
+
     def core_edges(self, axis: int) -> list[int]:
         """Return where the cores along an axis begin, and the end of the last.
 

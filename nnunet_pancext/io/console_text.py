@@ -1,9 +1,14 @@
-"""Text of unknown origin, made safe to print."""
+"""Text for the console: counts, and text of unknown origin made safe to print."""
 
 import os
 from pathlib import Path
 
 LONGEST_LINE = 20_000  # characters; names in damaged files may have millions
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 case" or "2 cases"; the noun's plural ends in s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def printable(text: str, *, most: int = 80) -> str:

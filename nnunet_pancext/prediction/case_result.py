@@ -178,39 +178,33 @@ def predict_image(image: CaseImage, models: LoadedModels, wanted: Wanted, *, sec
     Probabilities of several models are averaged as nnUNetv2_ensemble does, before their label map is
     postprocessed.
     """
-    stages: dict[Any, StageResult] = {}
     choice = models.choice
     is_ensemble = len(choice.models) > 1
-
-    def run(model: ChosenModel) -> StageResult:
-        if model.folder not in stages:
-            before = None if model.previous is None else run(model.previous).label_map
-            is_member = model in choice.models
-            request = Request(
-                per_fold=wanted.per_fold and is_member,
-                whole_regions=is_member and (is_ensemble or wanted.needs_probabilities),
-                plausible_ml=None if wanted.speed == "exact" else models.plausible_ml(model),
-                announce=models.progress.announce,
-            )
-            folds = models.of(model)
-            models.progress.begin_model(str(model.folder))
-            with seconds.of("preprocess"):
-                prepared = prepare(folds, image.voxels, image.properties, previous=before)
-            logits = predict_logits(folds, prepared, speed=wanted.speed, request=request)
-            for step, duration in logits.passes.seconds.items():
-                seconds.add(step, duration)
-            stages[model.folder] = StageResult(model, folds, prepared, logits, seconds)
-        return stages[model.folder]
-
-    members = [run(model) for model in choice.models]
+    stages: dict[Any, StageResult] = {}
+    for model in choice.stages:  # each after the stage before it
+        before = None if model.previous is None else stages[model.previous.folder].label_map
+        is_member = model in choice.models
+        request = Request(
+            per_fold=wanted.per_fold and is_member,
+            whole_regions=is_member and (is_ensemble or wanted.needs_probabilities),
+            plausible_ml=None if wanted.speed == "exact" else models.plausible_ml(model),
+            announce=models.progress.announce,
+        )
+        folds = models.of(model)
+        models.progress.begin_model(str(model.folder))
+        with seconds.of("preprocess"):
+            prepared = prepare(folds, image.voxels, image.properties, previous=before)
+        logits = predict_logits(folds, prepared, speed=wanted.speed, request=request)
+        for step, duration in logits.passes.seconds.items():
+            seconds.add(step, duration)
+        stages[model.folder] = StageResult(model, folds, prepared, logits, seconds)
+    members = [stages[model.folder] for model in choice.models]
     first = members[0]
     probabilities: Probabilities | None = None
     if is_ensemble:
-        probabilities = _mean([member.with_probabilities[1] for member in members])
+        probabilities = _mean(members)
         label_map = np.asarray(first.folds.labels.convert_probabilities_to_segmentation(probabilities))
         label_map = label_map.astype(np.uint8 if label_map.max() < 255 else np.uint16)
-        for member in members:
-            del member.with_probabilities
     elif wanted.save_probabilities:
         label_map, probabilities = first.with_probabilities
     else:
@@ -260,10 +254,17 @@ def _require_named_configuration(model: ChosenModel, folds: TrainedFolds) -> Non
         )
 
 
-def _mean(members: Sequence[Probabilities]) -> Probabilities:
-    total = members[0].astype(np.float32)
-    for member in members[1:]:
-        total += member
+def _mean(members: Sequence[StageResult]) -> Probabilities:
+    """Return the mean of the probabilities, of which no more than two arrays are held at a time."""
+    total: Probabilities | None = None
+    for member in members:
+        _, probabilities = member.with_probabilities
+        del member.with_probabilities
+        if total is None:
+            total = probabilities.astype(np.float32, copy=False)
+        else:
+            total += probabilities
+    assert total is not None
     total /= len(members)
     return total
 

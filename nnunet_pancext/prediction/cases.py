@@ -85,6 +85,24 @@ def find_cases(inputs: Iterable[Path], *, endings: Sequence[str], num_channels: 
     return FoundCases(cases=cases, left_out=left_out)
 
 
+def is_in_naming(file: Path, endings: Sequence[str]) -> bool:
+    """Whether a file is called as nnU-Net's images are, CASE_0000 with one of the endings."""
+    return _parse(file, endings) is not None and not file.is_dir() and not file.name.startswith(".")
+
+
+def require_case_name(name: str, *, option: str) -> None:
+    """Raise PancextError unless files can be called by the name of a case."""
+    if name.casefold() in RESERVED:
+        raise PancextError(
+            f"{option} {name}: the output folder has another file of this name. Choose another."
+        )
+    if not re.fullmatch(r"[^\W_][\w.+=@ -]{0,99}", name) or name != name.strip():
+        raise PancextError(
+            f"{option} {name!a}: a name has letters, digits, and in between spaces and . _ - + = @, at most "
+            "100 of them. Choose another."
+        )
+
+
 def _case(name: str, files: dict[int, Path], *, num_channels: int) -> Case:
     """Return the case; a single file may hold all channels, so their number is checked when it is read."""
     numbers = sorted(files)
@@ -117,8 +135,8 @@ def _empty_folder(folder: Path, files: Sequence[Path], *, endings: Sequence[str]
     there = ", ".join(shown_name(file.name) for file in files[:MOST_NAMED])
     others = "There are" if len(files) <= MOST_NAMED else "The first files there are"
     return (
-        f"{folder} holds no image called {naming}. {others} {there}. Rename the images, or, for a model with "
-        "one channel, give the files themselves."
+        f"{folder} holds no image called {naming}, and no DICOM file. {others} {there}. Rename "
+        "the images, or, for a model with one channel, give the files themselves."
     )
 
 

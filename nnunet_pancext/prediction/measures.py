@@ -1,7 +1,7 @@
 """Volumes of the labels of a label map, and size, place and probability of its lesions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,12 +76,14 @@ def measure(
     lesion_labels: Sequence[str],
     probabilities_at: ProbabilitiesAt | None = None,
     entropy: NDArray[np.floating] | None = None,
+    stored: Geometry | None = None,
     most_lesions: int = MOST_LESIONS,
 ) -> Measures:
     """Measure a label map (slice, row, column) with the `geometry` of its image.
 
     `lesion_labels` are names of `targets`. At most `most_lesions` lesions are measured, the largest, and the
-    others counted. `entropy` is a map of the label map's shape.
+    others counted. `entropy` is a map of the label map's shape. `stored` is the geometry of the file, where
+    its axes run in another way than those of the label map.
     """
     space = _Space.of(geometry)
     voxels_of = count_values(label_map, highest=max(targets.values))
@@ -99,6 +101,9 @@ def measure(
             lesions.append(_measure_lesion(label, voxels, space, channels, probabilities_at, entropy))
     lesions.sort(key=lambda lesion: -lesion.voxels)  # stable: equal ones in the order of their labels
     kept = tuple(lesions[:most_lesions])
+    if stored is not None:
+        file = _Space.of(stored)
+        kept = tuple(replace(lesion, voxel=file.voxel_at(space.place_mm(lesion.voxel))) for lesion in kept)
     return Measures(volumes_ml=volumes_ml, lesions=kept, lesions_left_out=found - len(kept))
 
 
@@ -136,6 +141,14 @@ class _Space:
             has_spacing=geometry.has_spacing,
             has_thickness=axes == 3,
         )
+
+    def place_mm(self, voxel: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64]:
+        return self.steps_mm @ np.asarray(voxel) + self.origin_mm
+
+    def voxel_at(self, place_mm: NDArray[np.float64]) -> Voxel:
+        voxel = np.linalg.solve(self.steps_mm, place_mm - self.origin_mm)
+        first, second, third = np.rint(voxel).astype(int).tolist()
+        return first, second, third
 
     def volume_ml(self, voxels: int) -> float | None:
         if not (self.has_spacing and self.has_thickness):
@@ -178,7 +191,7 @@ def _measure_lesion(
     first, second, third = voxels[int(distances_mm2.argmin())].tolist()
     centre_mm = diameter_mm = peak = mean = None
     if space.has_spacing:
-        centre_mm = tuple((space.steps_mm @ centre + space.origin_mm).tolist())
+        centre_mm = tuple(space.place_mm(centre).tolist())
         diameter_mm = longest_axial_diameter(voxels, steps_mm=space.steps_mm, slice_axis=space.slice_axis)
     if probabilities_at is not None:
         probability = probabilities_at(voxels)[:, list(channels)].sum(axis=1, dtype=np.float64)

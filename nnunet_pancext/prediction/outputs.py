@@ -80,12 +80,17 @@ def write_probabilities(probabilities: NDArray[np.float32], properties: dict[str
         partial.write_bytes(pickle.dumps(properties))
 
 
-def write_map(values: NDArray[np.float32], target: Path, *, geometry: Geometry) -> None:
-    """Write values (slice, row, column) as an image with the geometry of the case's."""
+def write_map(
+    values: NDArray[np.float32], target: Path, *, geometry: Geometry, stored: Geometry | None = None
+) -> None:
+    """Write values (slice, row, column) with this `geometry`, turned to the `stored` one if given."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(values[0] if len(geometry.size) == 2 else values))
     image.SetSpacing(geometry.spacing_mm)
     image.SetOrigin(geometry.origin_mm)
     image.SetDirection(geometry.direction)
+    if stored is not None and len(stored.size) == 3:
+        axes = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(stored.direction)
+        image = sitk.DICOMOrient(image, axes)
     with written(target) as partial:
         write_compressed(image, partial)
 
@@ -104,7 +109,7 @@ def is_disk_full(error: PancextError) -> bool:
 
 def remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of killed processes, but not those of another machine at work."""
-    for path in folder.glob(f"{PARTIAL_PREFIX}*"):
+    for path in (*folder.glob(f"{PARTIAL_PREFIX}*"), *folder.glob(f"fold_*/{PARTIAL_PREFIX}*")):
         number = path.name.removeprefix(PARTIAL_PREFIX).split("-")[0]
         if not number.isdecimal() or psutil.pid_exists(int(number)):
             continue

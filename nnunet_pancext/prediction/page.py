@@ -7,7 +7,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from nnunet_pancext.evaluation.targets import read_targets
-from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.console_text import counted, shown_name
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.parallel import for_each
@@ -96,7 +96,7 @@ def write_prediction_page(
 def _title(records: Sequence[Record], failures: Mapping[str, str]) -> str:
     count = len(records) + len(failures)
     model = model_title(records[0]) if records else ""
-    return f"Prediction of {count} case{'' if count == 1 else 's'}" + (f" by {model}" if model else "")
+    return f"Prediction of {counted(count, 'case')}" + (f" by {model}" if model else "")
 
 
 def _counts(records: Sequence[Record], failures: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -108,7 +108,7 @@ def _counts(records: Sequence[Record], failures: Mapping[str, str]) -> list[tupl
     counts = [
         ("cases predicted", str(len(records))),
         *([("with lesions", str(with_lesions))] if lists_lesions(records) else []),
-        ("windows left out", f"{max(0, left_out) / windows:.0%}" if windows else "0%"),
+        ("windows left out", f"{left_out / windows:.0%}" if windows else "0%"),
         ("time", duration_text(seconds)),
     ]
     return ([("failed", str(len(failures)))] if failures else []) + counts
@@ -118,7 +118,7 @@ def _table_remarks(records: Sequence[Record]) -> list[str]:
     remarks = [] if not records or is_measured(records) else [NO_VOLUMES]
     unlisted = len(records[0]["volumes_ml"]) - MOST_VOLUMES if records else 0
     if unlisted > 0 and not remarks:
-        remarks.append(f"Volumes of {unlisted} more label(s) are with each case.")
+        remarks.append(f"Volumes of {counted(unlisted, 'further label')}: see each case.")
     if records and not lists_lesions(records):
         remarks.append(NO_LESIONS)
     return remarks

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.figures.overlay import PREDICTION, line_style
-from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.console_text import counted, shown_name
 from nnunet_pancext.pages.numbers import volume_text
 from nnunet_pancext.prediction.page_texts import Record, found_lesions, lesion_table, run_facts, volume_facts
 from nnunet_pancext.prediction.pictures import (
@@ -65,9 +65,10 @@ class Card:
         return lesion_table(self.record, most=MOST_LISTED)
 
     @property
-    def unlisted(self) -> int:
-        """The number of lesions that are not in the table."""
-        return found_lesions(self.record) - min(MOST_LISTED, len(self.record["lesions"]))
+    def unlisted(self) -> str:
+        """How many lesions are not in the table; empty if none."""
+        number = found_lesions(self.record) - min(MOST_LISTED, len(self.record["lesions"]))
+        return counted(number, "smaller lesion") if number else ""
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -126,7 +127,8 @@ def draw_card(
         card.lesions.append(Picture(file=file, caption=_lesion_caption(number, lesion)))
     left_out = found_lesions(card.record) - len(card.lesions)
     if left_out:
-        card.remarks.append(f"Not drawn: {left_out} {'smaller ' if card.lesions else ''}lesion(s).")
+        lesions = counted(left_out, "smaller lesion" if card.lesions else "lesion")
+        card.remarks.append(f"Not drawn: {lesions}.")
 
 
 def _lesion_caption(number: int, lesion: Mapping[str, Any]) -> str:

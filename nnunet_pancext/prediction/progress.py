@@ -6,6 +6,10 @@ from collections.abc import Callable
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.nnunet_commands.console import Console, Status
 
+SHOWN_EVERY_S = 0.2  # on a terminal, where windows may take milliseconds
+WORTH_A_LINE_S = 10
+FIRST_WINDOWS = 2  # after which the time is known: the first alone has the start of everything in it
+
 
 class Progress:
     """Measures the seconds of a forward pass of each model, and prints the time to go.
@@ -18,7 +22,9 @@ class Progress:
         self.case = self.model = ""
         self.measured: dict[str, tuple[float, int]] = {}  # seconds and forward passes by model
         self.planned = self.done = 0
-        self.last = clock()
+        self.windows = 0
+        self.last = self.shown = clock()
+        self.is_timed = False  # whether the time of this pass was printed
 
     def begin_case(self, case: str, *, number: int, of: int) -> None:
         """Name the case, the `number`th `of` all."""
@@ -31,8 +37,9 @@ class Progress:
 
     def announce(self, text: str, forwards: int) -> None:
         """Print what is run, its forward passes and the time it will take, where one was measured."""
-        self.planned, self.done, self.last = forwards, 0, self.clock()
+        self.planned, self.done, self.windows, self.last = forwards, 0, 0, self.clock()
         seconds = self._seconds(forwards)
+        self.is_timed = seconds is not None
         to_go = "" if seconds is None else f", about {duration_text(seconds)}"
         passes = f"{forwards} forward pass{'es' * (forwards != 1)}"
         self.console.say(f"{self.case}: {text}, {passes}{to_go}")
@@ -44,8 +51,15 @@ class Progress:
         self.measured[self.model] = seconds + now - self.last, known + forwards
         self.last = now
         self.done += forwards
+        self.windows += 1
         to_go = self._seconds(max(0, self.planned - self.done))
-        if to_go is not None and self.done <= self.planned:
+        if to_go is None or self.done > self.planned:
+            return
+        if not self.is_timed and self.windows == FIRST_WINDOWS and to_go >= WORTH_A_LINE_S:
+            self.is_timed = True
+            self.console.say(f"{self.case}: about {duration_text(to_go)} to go")
+        if now - self.shown >= SHOWN_EVERY_S:
+            self.shown = now
             text = f"{self.done} of {self.planned} forward passes, {duration_text(to_go)} to go"
             self.console.say(Status(f"{self.case}: {text}"))
 

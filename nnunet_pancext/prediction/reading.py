@@ -4,7 +4,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.images import only_thread_in_itk, quiet_itk
 from nnunet_pancext.io.nifti_affine import first_header
 from nnunet_pancext.io.unreadable import NIFTI, as_unreadable
@@ -22,7 +23,7 @@ from nnunet_pancext.prediction.models import COPY_AGAIN, PLANS, ChosenModel
 from nnunet_pancext.raw_cases.case_checks import compare_geometry, fault_text, inspect, rounded
 from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.reader_choice import reader_of
-from nnunet_pancext.raw_cases.readers import SimpleITKReader
+from nnunet_pancext.raw_cases.readers import NibabelReader, SimpleITKReader
 from nnunet_pancext.raw_cases.source import name_of
 
 HERE = Path()  # files are named as they were given
@@ -37,13 +38,15 @@ ONE_BY_ONE = (
 class CaseImage:
     """Voxels (channel, slice, row, column) with the properties that nnU-Net's reader gives them.
 
-    `geometry` is that of the first file; `warnings` say what may be wrong with it.
+    `geometry` is that of the voxels, from the first file; `stored` is that of the file where the reader turns
+    its axes. `warnings` say what may be wrong with it.
     """
 
     voxels: NDArray[np.float32]
     properties: dict[str, Any]
     geometry: Geometry
     warnings: tuple[str, ...] = ()
+    stored: Geometry | None = None
 
 
 class CaseReader:
@@ -97,6 +100,7 @@ class CaseReader:
             properties=properties,
             geometry=geometries[0],
             warnings=tuple(_warnings(case.files[0], geometries[0], self.model)),
+            stored=self._stored_geometry(case.files[0]),
         )
 
     def _checked(self, file: Path) -> Geometry:
@@ -114,6 +118,13 @@ class CaseReader:
                 f"write a label map. {ONE_BY_ONE}"
             )
         return geometry
+
+    def _stored_geometry(self, file: Path) -> Geometry | None:
+        """Return the geometry of a file whose axes the reader turns; None of any other."""
+        reader = self.reader
+        if not isinstance(reader, SimpleITKReader | NibabelReader) or not reader.reorients:
+            return None
+        return replace(reader, reorients=False).geometry(file, is_label=False)
 
     def _read(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], dict[str, Any]]:
         try:
@@ -150,10 +161,10 @@ def _require_channels(case: Case, found: int, dataset: DatasetJson) -> None:
     names = dataset.channel_names
     if found == len(names):
         return
-    files = f"{len(case.files)} file{'s' * (len(case.files) > 1)}"
+    files = counted(len(case.files), "file")
     listed = f" ({', '.join(names)})" if all(names) else ""
     raise PancextError(
-        f"{name_of(case.files[0], HERE)}: the case has {found} channel{'s' * (found > 1)} in {files}; the "
+        f"{name_of(case.files[0], HERE)}: the case has {counted(found, 'channel')} in {files}; the "
         f"model takes {len(names)}{listed}. Give one file per channel in this order, CASE_0000, CASE_0001, …"
     )
 

@@ -21,7 +21,8 @@ SCHEMA_VERSION = 1
 NOTICE = "For research. Not a medical device."
 NOT_MEASURED = "not measured"
 STEPS = ("read", "preprocess", "coarse pass", "full pass", "export", "write")
-WITHOUT_EFFECT = ("threads",)  # options that a result does not depend on
+WITHOUT_EFFECT = ("threads",)  # options on which a result depends by rounding alone
+DECISIVE = ("nnunet_pancext", "nnunetv2")  # versions on which it depends by more
 
 
 def model_facts(model: ChosenModel) -> dict[str, Any]:
@@ -40,13 +41,13 @@ def model_facts(model: ChosenModel) -> dict[str, Any]:
     }
 
 
-def input_facts(files: Iterable[Path]) -> list[dict[str, str]]:
+def input_facts(files: Iterable[Path]) -> list[dict[str, Any]]:
     """Return name and hash of each file.
 
     Raises:
         PancextError: one cannot be read.
     """
-    facts = []
+    facts: list[dict[str, Any]] = []
     for file in files:
         try:
             facts.append({"file": file.name, "sha256": sha256_of(file)})
@@ -102,7 +103,7 @@ def peak_memory_mb() -> int | None:
 
 
 def is_of(record: Mapping[str, Any], *, inputs: Any, models: Any, options: Mapping[str, Any]) -> bool:
-    """Whether a record is of these inputs, models and options."""
+    """Whether a record is of these inputs, models and options, and of this version of what ran them."""
     kept = record.get("options")
     return (
         record.get("schema_version") == SCHEMA_VERSION
@@ -110,6 +111,7 @@ def is_of(record: Mapping[str, Any], *, inputs: Any, models: Any, options: Mappi
         and _hashes(record.get("model")) == _hashes(models)
         and isinstance(kept, dict)
         and _effective(kept) == _effective(options)
+        and _decisive(record.get("versions")) == _decisive(versions())
     )
 
 
@@ -125,6 +127,10 @@ def read_record(file: Path) -> dict[str, Any] | None:
 def _hashes(facts: Any) -> list[Any] | None:
     is_known = isinstance(facts, list) and all(isinstance(fact, dict) for fact in facts)
     return [fact.get("sha256") for fact in facts] if is_known else None
+
+
+def _decisive(found: Any) -> list[Any] | None:
+    return [found.get(package) for package in DECISIVE] if isinstance(found, dict) else None
 
 
 def _effective(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """Predicting cases: each is read, run, measured and written; a case that fails leaves the others alone."""
 
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,75 +15,40 @@ from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.nnunet_files.dataset_json import NAME
-from nnunet_pancext.prediction import outputs, record
+from nnunet_pancext.prediction import dicom_results, outputs, record
+from nnunet_pancext.prediction.case_files import CaseFiles
 from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
 from nnunet_pancext.prediction.cases import Case
+from nnunet_pancext.prediction.dicom_case import DicomCase
+from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
+from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel
 from nnunet_pancext.prediction.progress import Progress
-from nnunet_pancext.prediction.reading import CaseImage, CaseReader
+from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
 from nnunet_pancext.prediction.self_test import self_test_summary
-
-NO_MEMORY = (
-    "ran out of memory. Close other programs, use fewer folds (-f), --speed balanced, or another -device."
-)
+from nnunet_pancext.raw_cases.source import name_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
-    """The records of cases that are done, and why others failed, by case in the order given."""
+    """The records of cases that are done, and why others failed, by case in the order given.
+
+    `unsent` says why the DICOM-SEG of a case was not sent.
+    """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseFiles:
-    """Where the results of a case are written."""
-
-    out: Path
-    case: str
-    ending: str
-
-    @property
-    def label_map(self) -> Path:
-        return self.out / f"{self.case}{self.ending}"
-
-    @property
-    def record(self) -> Path:
-        return self.out / f"{self.case}.json"
-
-    @property
-    def probabilities(self) -> Path:
-        return self.out / f"{self.case}.npz"
-
-    @property
-    def properties(self) -> Path:
-        return self.out / f"{self.case}.pkl"
-
-    @property
-    def entropy(self) -> Path:
-        return self.out / f"{self.case}_entropy.nii.gz"
-
-    def of_fold(self, fold: str) -> Path:
-        return self.out / f"fold_{fold}" / f"{self.case}{self.ending}"
-
-    def all(self, wanted: Wanted, folds: Sequence[str]) -> list[Path]:
-        """Return every file that is written, the record last."""
-        return [
-            self.label_map,
-            *([self.probabilities, self.properties] if wanted.save_probabilities else []),
-            *([self.entropy] if wanted.entropy else []),
-            *([self.of_fold(fold) for fold in folds] if wanted.per_fold else []),
-            self.record,
-        ]
+    unsent: dict[str, str] = field(default_factory=dict)
 
 
 class Prediction:
     """The chosen models, ready to predict cases into the folder `out`.
 
     `lesions` are the labels whose components are listed as lesions, by default as `lesion_labels_of` finds.
+    The attributes `segmentation` and `sending` say what becomes of cases from DICOM, whose volumes
+    remain for the time being with `keep_volumes`.
 
     Raises:
         PancextError: the models do not go together, a lesion is no label, or a file of a model is unreadable.
@@ -101,7 +64,11 @@ class Prediction:
         progress: Progress,
         lesions: Sequence[str] = (),
         allow: Sequence[str] = (),
+        keep_volumes: bool = False,
     ) -> None:
+        self.segmentation: SegmentationOutput | None = None
+        self.sending: Sending | None = None
+        self.keep_volumes = keep_volumes
         self.choice, self.wanted, self.out, self.progress = choice, wanted, out, progress
         self.dataset = choice.models[0].dataset
         _require_together(choice)
@@ -142,34 +109,64 @@ class Prediction:
                 is full.
         """
         self._require_own_files(cases)
+        self.options["plausible_ml"] = self._plausible_ml()
         outputs.remove_abandoned(self.out)
         predicted = Predicted()
         for number, case in enumerate(cases, 1):
-            name = shown_name(case.name)
             try:
-                kept = None if case.fault else self._find_kept(case)
-            except PancextError as error:
-                self._fail(case, str(error), predicted, warn)
-                continue
-            if kept is not None:
-                self.progress.console.say(f"{name}: kept")
-                predicted.records[case.name] = kept
-                continue
-            if not case.fault:
-                self._prepare()
-            self.progress.begin_case(name, number=number, of=len(cases))
-            try:
-                with _memory_as_pancext():
-                    predicted.records[case.name] = self._predict(case, warn)
-            except PancextError as error:
-                if outputs.is_disk_full(error):
-                    raise
-                self._fail(case, str(error), predicted, warn)
-            except Exception as error:  # a fault of this program, or of nnU-Net's: the other cases go on
-                trace = "".join(traceback.format_exception(error))
-                text = f"failed unexpectedly ({type(error).__name__}: {error}). Please report this:\n{trace}"
-                self._fail(case, text, predicted, warn)
+                self._predict_or_keep(case, predicted, warn, number=number, of=len(cases))
+                self._send(case, predicted, warn)
+            finally:
+                if isinstance(case, DicomCase):
+                    case.source.close(keep_volume=self.keep_volumes)
         return predicted
+
+    def _predict_or_keep(
+        self, case: Case, predicted: Predicted, warn: Callable[[str], None], *, number: int, of: int
+    ) -> None:
+        name = shown_name(case.name)
+        try:
+            kept = None if case.fault else self._find_kept(case)
+        except PancextError as error:
+            self._fail(case, str(error), predicted, warn)
+            return
+        if kept is not None:
+            self.progress.console.say(f"{name}: kept")
+            predicted.records[case.name] = kept
+            return
+        if not case.fault:
+            self._prepare()
+        self.progress.begin_case(name, number=number, of=of)
+        try:
+            with memory_as_pancext():
+                predicted.records[case.name] = self._predict(case, warn)
+        except PancextError as error:
+            if outputs.is_disk_full(error):
+                raise
+            self._fail(case, str(error), predicted, warn)
+        except Exception as error:  # a fault of this program, or of nnU-Net's: the other cases go on
+            text = unexpected(error, is_private=isinstance(case, DicomCase))
+            self._fail(case, text, predicted, warn)
+
+    def _send(self, case: Case, predicted: Predicted, warn: Callable[[str], None]) -> None:
+        """Send the DICOM-SEG of a case that is done, also of one that was kept: it may not have arrived."""
+        file = self.files_of(case).segmentation
+        content = predicted.records.get(case.name, {})
+        if self.sending is None or not (content.get(dicom_results.KEY) or {}).get("file"):
+            return
+        name = shown_name(case.name)
+        failures = self.sending.send(file, say=lambda text: self.progress.console.say(f"{name}: {text}"))
+        for text in failures:
+            warn(f"{name}: {text}")
+        if failures:
+            predicted.unsent[case.name] = "\n".join(failures)
+
+    def _plausible_ml(self) -> list[list[float] | None]:
+        """Return the smallest and the largest volume that is believed of each stage; None if unknown."""
+        if self.wanted.speed == "exact":
+            return [None for _ in self.choice.stages]
+        believed = map(self.models.plausible_ml, self.choice.stages)
+        return [None if volumes is None else list(volumes) for volumes in believed]
 
     def _prepare(self) -> None:
         """Load the models and, as nnU-Net does, copy their plan and dataset.json, before the first case."""
@@ -186,20 +183,41 @@ class Prediction:
         """Return the record of a case that was predicted before from the same files in the same way."""
         files = self.files_of(case)
         former = record.read_record(files.record)
-        if former is None or not all(path.is_file() for path in self._outputs(case)):
+        needed = files.all(self.wanted, self.choice.models[0].folds)
+        if former is None or not all(path.is_file() for path in needed):
             return None
-        inputs = record.input_facts(case.files)
-        is_same = record.is_of(former, inputs=inputs, models=self.model_facts, options=self.options)
-        return former if is_same else None
+        if self._wants_segmentation(case):
+            entry = former.get(dicom_results.KEY)
+            if not isinstance(entry, dict) or (entry.get("file") and not files.segmentation.is_file()):
+                return None
+        options = self._options_of(case)
+        inputs = input_facts_of(case)
+        if not record.is_of(former, inputs=inputs, models=self.model_facts, options=options):
+            return None
+        if former.get("self_test") != self.self_test:  # which was run since
+            former["self_test"] = self.self_test
+            outputs.write_document(former, files.record)
+        return former
+
+    def _wants_segmentation(self, case: Case) -> bool:
+        return self.segmentation is not None and isinstance(case, DicomCase)
+
+    def _options_of(self, case: Case) -> dict[str, Any]:
+        if self.segmentation is None or not isinstance(case, DicomCase):
+            return self.options
+        return {**self.options, dicom_results.KEY: self.segmentation.options()}
 
     def _outputs(self, case: Case) -> list[Path]:
-        return self.files_of(case).all(self.wanted, self.choice.models[0].folds)
+        """Return every file that may be written of a case."""
+        files = self.files_of(case)
+        of_dicom = [files.segmentation] if self._wants_segmentation(case) else []
+        return [*files.all(self.wanted, self.choice.models[0].folds), *of_dicom]
 
     def _predict(self, case: Case, warn: Callable[[str], None]) -> dict[str, Any]:
         started, seconds = time.monotonic(), Seconds()
         with seconds.of("read"):
-            image = self.reader.read(case)
-            inputs = record.input_facts(case.files)
+            image = self._read(case)
+            inputs = input_facts_of(case)
         for warning in image.warnings:
             warn(f"{shown_name(case.name)}: warning: {warning}")
         result = predict_image(image, self.models, self.wanted, seconds=seconds)
@@ -211,6 +229,7 @@ class Prediction:
             lesion_labels=self.lesion_labels,
             probabilities_at=result.probabilities_at,
             entropy=entropy,
+            stored=image.stored,
         )
         with seconds.of("write"):
             beside = self._write(case, image, result, entropy)
@@ -232,7 +251,7 @@ class Prediction:
             "self_test": self.self_test,
             "model": self.model_facts,
             "inputs": inputs,
-            "options": self.options,
+            "options": self._options_of(case),
             "versions": record.versions(),
             "notice": record.NOTICE,
             **beside,
@@ -241,14 +260,31 @@ class Prediction:
         self.progress.console.say(f"{self.progress.case}: {case_line(content)}")
         return content
 
+    def _read(self, case: Case) -> CaseImage:
+        if not isinstance(case, DicomCase):
+            return self.reader.read(case)
+        if case.fault:
+            raise PancextError(case.fault)
+        opened = case.source.opened
+        if self.segmentation is not None:
+            self.segmentation.require_possible(case)
+        volume = case.source.volume()
+        try:
+            image = self.reader.read(Case(name=case.name, files=(volume,)))
+        except PancextError as error:
+            raise PancextError(str(error).replace(name_of(volume, HERE), "the series")) from error
+        return replace(image, warnings=opened.warnings)
+
     def _write(self, case: Case, image: CaseImage, result: CaseResult, entropy: Any) -> dict[str, Any]:
         """Write everything but the record, which marks a case whose files are all there."""
         files = self.files_of(case)
         files.record.unlink(missing_ok=True)
+        if isinstance(case, DicomCase):
+            files.segmentation.unlink(missing_ok=True)
         if self.wanted.save_probabilities and result.probabilities is not None:
             outputs.write_probabilities(result.probabilities, result.properties, files.probabilities)
         if entropy is not None:
-            outputs.write_map(entropy, files.entropy, geometry=image.geometry)
+            outputs.write_map(entropy, files.entropy, geometry=image.geometry, stored=image.stored)
         if self.wanted.per_fold:
             (member,) = result.members
             for index, fold in enumerate(member.model.folds):
@@ -258,9 +294,17 @@ class Prediction:
                     properties=result.properties,
                     reader=self.reader,
                 )
-        return outputs.write_label_map(
+        beside = outputs.write_label_map(
             result.label_map, files.label_map, properties=result.properties, reader=self.reader
         )
+        if self.segmentation is not None and isinstance(case, DicomCase):
+            entry = self.segmentation.write(files.segmentation, label_map=files.label_map, case=case)
+            beside |= {dicom_results.KEY: entry}
+            if entry["file"] is None:
+                self.progress.console.say(
+                    f"{shown_name(case.name)}: nothing was found, so there is no DICOM-SEG (--negative none)"
+                )
+        return beside
 
     def _require_own_files(self, cases: Sequence[Case]) -> None:
         """Refuse results that would replace an image, a file beside it, or the results of another case."""
@@ -292,6 +336,11 @@ class Prediction:
                     )
 
 
+def input_facts_of(case: Case) -> list[dict[str, Any]]:
+    """Return what identifies the input of a case; raises PancextError where it cannot be read."""
+    return case.source.facts() if isinstance(case, DicomCase) else record.input_facts(case.files)
+
+
 def case_line(content: dict[str, Any]) -> str:
     """Return the volumes of a case, what was run and how long it took."""
     volumes = ", ".join(
@@ -307,7 +356,8 @@ def case_line(content: dict[str, Any]) -> str:
 def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
     """Return what the self-tests of the models measured of this speed, by folder where there are several."""
     summaries = {
-        model.folder.name: self_test_summary(model.folder, speed) or record.NOT_MEASURED
+        model.folder.name: self_test_summary(model.folder, speed, checkpoint=model.checkpoint)
+        or record.NOT_MEASURED
         for model in choice.models
     }
     return summaries if len(summaries) > 1 else next(iter(summaries.values()))
@@ -331,16 +381,3 @@ def _require_together(choice: Choice) -> None:
                 f"{stage.folder.name} and {first.folder.name} differ in their {what}, so they cannot be run "
                 "together. Train them on the same dataset with the same plans."
             )
-
-
-@contextmanager
-def _memory_as_pancext() -> Iterator[None]:
-    try:
-        yield
-    except MemoryError as error:
-        raise PancextError(NO_MEMORY) from error
-    except RuntimeError as error:  # PyTorch has no error of its own for a CPU
-        is_memory = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not is_memory:
-            raise
-        raise PancextError(NO_MEMORY) from error

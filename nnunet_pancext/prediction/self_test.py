@@ -21,6 +21,7 @@ from nnunet_pancext.inference.prepared_image import PreparedImage, prepare
 from nnunet_pancext.inference.trained_folds import TrainedFolds
 from nnunet_pancext.io.files import read_json, scratch_path, write_json
 from nnunet_pancext.model_sharing.unpack import sha256_of
+from nnunet_pancext.nnunet_files.model_folder import FINAL
 from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.prediction.models import ChosenModel
 from nnunet_pancext.prediction.reading import CaseImage, CaseReader
@@ -110,16 +111,16 @@ def run_self_test(
     return result
 
 
-def self_test_summary(model_folder: Path, speed: str) -> dict[str, Any] | None:
+def self_test_summary(model_folder: Path, speed: str, *, checkpoint: str = FINAL) -> dict[str, Any] | None:
     """Return what the self-test of this model measured of a speed; None without one.
 
-    It is None also where a file of the model has changed since. With the shifted grid's figures, which are
-    those of nnU-Net's own noise.
+    It is None also where it was of another checkpoint, or a file of the model has changed since. With the
+    shifted grid's figures, which are those of nnU-Net's own noise.
     """
     try:
         kept = read_json(model_folder / FILE, expect=dict)
         hashes = kept["sha256"]
-        if kept["schema_version"] != SCHEMA_VERSION or not hashes:
+        if kept["schema_version"] != SCHEMA_VERSION or checkpoint not in map(os.path.basename, hashes):
             return None
         if any(_hash(model_folder / name) != expected for name, expected in hashes.items()):
             return None

@@ -7,7 +7,6 @@ import numpy as np
 
 from nnunet_pancext.raw_cases.case_checks import DIRECTION_TOLERANCE, FETCH_AGAIN
 from nnunet_pancext.raw_cases.dicom_slices import BadSeries, DicomSlice
-from nnunet_pancext.raw_cases.source import name_of
 
 POSITION_TOLERANCE_MM = 0.02  # positions are written with few digits
 EVEN_TOLERANCE = 1e-2  # relative; distances that differ less are even
@@ -29,15 +28,15 @@ def require_one_grid(slices: Sequence[DicomSlice], *, root: Path) -> None:
     first = slices[0]
     if abs(float(np.linalg.norm(first.normal)) - 1) > DIRECTION_TOLERANCE:
         axes = f"orientation {first.orientation}, whose rows and columns are not perpendicular"
-        raise BadSeries("bad orientation", f"{name_of(first.path, root)} has the {axes}. {FETCH_AGAIN}")
+        raise BadSeries("bad orientation", f"{first.name(root)} has the {axes}. {FETCH_AGAIN}")
     for slice_ in slices[1:]:
         for attribute, relative, absolute, values in SHARED:
             actual, expected = getattr(slice_, attribute), getattr(first, attribute)
             if not np.allclose(actual, expected, rtol=relative, atol=absolute):
                 raise BadSeries(
                     f"slices differ in {attribute.removesuffix('_mm')}",
-                    f"{name_of(slice_.path, root)} has {values.format(actual)}, "
-                    f"{name_of(first.path, root)} {values.format(expected)}. "
+                    f"{slice_.name(root)} has {values.format(actual)}, "
+                    f"{first.name(root)} {values.format(expected)}. "
                     f"{SEPARATE} If they are one series, download the file again.",
                 )
 
@@ -79,9 +78,9 @@ def check_spacing(slices: Sequence[DicomSlice], along_mm: Sequence[float], *, ro
 
 def _neighbours(slices: Sequence[DicomSlice], index: int, *, root: Path) -> str:
     """Name a slice and the next one."""
-    first, second = slices[index].path, slices[index + 1].path
-    other = second.name if second.parent == first.parent else name_of(second, root)
-    return f"{name_of(first, root)} and {other}"
+    first, second = slices[index], slices[index + 1]
+    folder = first.path.parent
+    return f"{first.name(root)} and {second.name(folder if second.path.parent == folder else root)}"
 
 
 def _slices_missing(gaps: np.ndarray, usual: float, *, apart: str) -> BadSeries:
@@ -120,6 +119,11 @@ def require_no_tilt(slices: Sequence[DicomSlice], normal: np.ndarray) -> None:
         angle = float(np.degrees(np.arctan2(shift, abs(np.dot(steps, normal)))))
         raise BadSeries(
             "gantry tilt",
-            f"the slices are shifted by {shift:.1f} mm from {slices[0].path.name} to {slices[-1].path.name}, "
-            f"a gantry tilt of {angle:.1f} degrees. Resample the series without tilt, or remove the case.",
+            f"the slices are shifted by {shift:.1f} mm from {_own_name(slices[0])} to "
+            f"{_own_name(slices[-1])}, a gantry tilt of {angle:.1f} degrees. "
+            "Resample the series without tilt, or remove the case.",
         )
+
+
+def _own_name(slice_: DicomSlice) -> str:
+    return slice_.name(slice_.path.parent)

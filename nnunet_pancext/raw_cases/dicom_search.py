@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.raw_cases.dicom_geometry import SEPARATE
 from nnunet_pancext.raw_cases.dicom_slices import (
     BadSeries,
@@ -37,6 +38,11 @@ class CtSeries:
     description: str
     headers: Mapping[Path, Dataset]
 
+    @property
+    def num_slices(self) -> int:
+        """How many slices the files hold, by their headers."""
+        return sum(int(header.get("NumberOfFrames") or 1) for header in self.headers.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoundSeries:
@@ -59,7 +65,7 @@ class FoundSeries:
             return self.series[0]
         listed = ", ".join(
             f"{series.uid} {series.description}".strip()
-            + f" ({len(series.headers)} file(s), such as {name_of(min(series.headers), root)})"
+            + f" ({counted(len(series.headers), 'file')}, such as {name_of(min(series.headers), root)})"
             for series in self.series[:MOST_NAMES]
         )
         more = ", …" if len(self.series) > MOST_NAMES else ""
@@ -148,7 +154,7 @@ def _one_without_uid(by_uid: Mapping[str, Mapping[Path, Dataset]], *, root: Path
         values = Counter(text_of(header, tag) for header in without.values())
         if len(values) > 1:
             listed = ", ".join(
-                f"{value or 'empty'} ({count} file(s))" for value, count in values.most_common(3)
+                f"{value or 'empty'} ({counted(count, 'file')})" for value, count in values.most_common(3)
             )
             message = (
                 f"the {len(without)} slices, such as {first}, lack SeriesInstanceUID and differ in {tag}"

@@ -1,19 +1,29 @@
 """One CT volume from the DICOM files of a series: ordered by position, checked, in HU."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from pydicom import Dataset, dcmread
-from pydicom.uid import UncompressedTransferSyntaxes
+from pydicom import dcmread
 
 from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_itk
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
+from nnunet_pancext.raw_cases.dicom_frames import slice_headers
 from nnunet_pancext.raw_cases.dicom_geometry import check_spacing, require_no_tilt, require_one_grid
+from nnunet_pancext.raw_cases.dicom_pixels import is_compressed, remedy_of, stored_values, syntax_of
 from nnunet_pancext.raw_cases.dicom_search import CtSeries
-from nnunet_pancext.raw_cases.dicom_slices import RESCALE_TAGS, BadSeries, lacking, require_ct_image, slice_of
+from nnunet_pancext.raw_cases.dicom_slices import (
+    RESCALE_TAGS,
+    BadSeries,
+    DicomSlice,
+    SliceHeader,
+    lacking,
+    require_ct_image,
+    slice_of,
+)
 from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.source import name_of
 
@@ -22,15 +32,29 @@ MOST_NAMES = 3  # of damaged files in a message
 
 @dataclass(frozen=True, kw_only=True)
 class DicomSeries:
-    """The files of one volume in the order of their positions, and its geometry.
+    """The slices of one volume in the order of their positions, and its geometry.
 
     `warnings` are messages by kind.
     """
 
-    files: tuple[Path, ...]
+    slices: tuple[DicomSlice, ...]
     geometry: Geometry
-    is_stored_alike: bool  # all slices have the same number type and rescaling to HU
     warnings: Mapping[str, str]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files, each once."""
+        return tuple(dict.fromkeys(slice_.path for slice_ in self.slices))
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether slices are frames of a file."""
+        return any(slice_.frame is not None for slice_ in self.slices)
+
+    @property
+    def is_stored_alike(self) -> bool:
+        """Whether all slices have the same number type and rescaling to HU."""
+        return len({(slice_.rescaling, slice_.stored) for slice_ in self.slices}) == 1
 
 
 def open_series(series: CtSeries, *, root: Path) -> DicomSeries:
@@ -42,13 +66,18 @@ def open_series(series: CtSeries, *, root: Path) -> DicomSeries:
         BadSeries: a header is incomplete or gives no HU; slices differ in size, spacing or orientation, share
             a position, are missing, uneven or tilted.
     """
-    for path, header in series.headers.items():
-        require_ct_image(header, path, root=root)
-    _require_rescaling(series.headers, root=root)
-    slices = [slice_of(header, path, root=root) for path, header in series.headers.items()]
+    headers = [
+        slice_header
+        for path, header in series.headers.items()
+        for slice_header in slice_headers(header, path, root=root)
+    ]
+    for slice_header in headers:
+        require_ct_image(slice_header, root=root)
+    _require_rescaling(headers, root=root)
+    slices = [slice_of(slice_header, root=root) for slice_header in headers]
     require_one_grid(slices, root=root)
     if len(slices) < 2:
-        only = f"{name_of(slices[0].path, root)} is the only slice"
+        only = f"{slices[0].name(root)} is the only slice"
         raise BadSeries("too few slices", f"{only}. {FETCH_AGAIN}")
     first = slices[0]
     row, column = np.reshape(first.orientation, (2, 3))
@@ -58,27 +87,26 @@ def open_series(series: CtSeries, *, root: Path) -> DicomSeries:
     warnings = check_spacing(slices, along_mm, root=root)
     require_no_tilt(slices, normal)
     return DicomSeries(
-        files=tuple(slice_.path for slice_ in slices),
+        slices=tuple(slices),
         geometry=Geometry(
             size=(*first.size, len(slices)),
             spacing_mm=(*first.spacing_mm, (along_mm[-1] - along_mm[0]) / (len(slices) - 1)),
             origin_mm=slices[0].position_mm,
             direction=tuple(np.stack([row, column, normal], axis=1).ravel().tolist()),
         ),
-        is_stored_alike=len({(slice_.rescaling, slice_.stored) for slice_ in slices}) == 1,
         warnings=warnings,
     )
 
 
-def _require_rescaling(headers: Mapping[Path, Dataset], *, root: Path) -> None:
+def _require_rescaling(headers: Sequence[SliceHeader], *, root: Path) -> None:
     """Raise BadSeries where a slice does not say how its values become HU; without it they would be wrong."""
-    missing = {path: tags for path, header in headers.items() if (tags := lacking(header, RESCALE_TAGS))}
+    missing = [(header, tags) for header in headers if (tags := lacking(header.header, RESCALE_TAGS))]
     if not missing:
         return
-    path = min(missing)
+    first, tags = min(missing, key=lambda pair: (pair[0].path, pair[0].frame or 0))
     raise BadSeries(
         "no rescaling to HU",
-        f"{name_of(path, root)} lacks {' and '.join(missing[path])}; {len(missing)} of {len(headers)} slices "
+        f"{first.name(root)} lacks {' and '.join(tags)}; {len(missing)} of {len(headers)} slices "
         "lack one or both, so their HU are unknown. Export or download the series again with both tags, or "
         "remove the case. Only if the stored values are HU, write slope 1 and intercept 0 into every slice.",
     )
@@ -92,6 +120,20 @@ def read_series(series: DicomSeries, *, root: Path) -> sitk.Image:
     Raises:
         BadSeries: the pixels of a file cannot be read.
     """
+    volume = _decode(series, root=root) if series.has_frames else _read_with_itk(series, root=root)
+    if volume.GetSize() != series.geometry.size:
+        sizes = f"size {volume.GetSize()}, by the headers {series.geometry.size}"
+        raise BadSeries("unreadable slice", f"the pixels have {sizes}. {FETCH_AGAIN}")
+    volume.SetSpacing(series.geometry.spacing_mm)
+    volume.SetOrigin(series.geometry.origin_mm)
+    volume.SetDirection(series.geometry.direction)
+    for key in volume.GetMetaDataKeys():
+        volume.EraseMetaData(key)
+    return volume
+
+
+def _read_with_itk(series: DicomSeries, *, root: Path) -> sitk.Image:
+    """Return the volume as ITK reads it, or where it has no decoder for any slice, as pydicom does."""
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])
@@ -102,28 +144,40 @@ def read_series(series: DicomSeries, *, root: Path) -> sitk.Image:
         with only_thread_in_itk():
             volume = reader.Execute()
     except RuntimeError as error:
-        raise BadSeries("unreadable slice", _damage(series.files, error, root=root)) from error
-    if volume.GetSize() != series.geometry.size:
-        sizes = f"size {volume.GetSize()}, by the headers {series.geometry.size}"
-        raise BadSeries("unreadable slice", f"the pixels have {sizes}. {FETCH_AGAIN}")
-    if not series.is_stored_alike:
-        volume = narrowed(volume)
-    volume.SetSpacing(series.geometry.spacing_mm)
-    volume.SetOrigin(series.geometry.origin_mm)
-    volume.SetDirection(series.geometry.direction)
-    for key in volume.GetMetaDataKeys():
-        volume.EraseMetaData(key)
-    return volume
+        damaged = {path: reason for path in series.files if (reason := _reason_if_unreadable(path))}
+        if len(damaged) < len(series.files) or not all(is_compressed(syntax_of(path)) for path in damaged):
+            raise BadSeries("unreadable slice", _damage(series.files, damaged, error, root=root)) from error
+        return _decode(series, root=root)
+    return volume if series.is_stored_alike else narrowed(volume)
 
 
-def _damage(files: Sequence[Path], error: RuntimeError, *, root: Path) -> str:
+def _decode(series: DicomSeries, *, root: Path) -> sitk.Image:
+    """Return the volume as pydicom decodes it, without geometry."""
+    volume = np.empty(series.geometry.size[::-1], np.float64)
+    numbers: dict[Path, list[int]] = defaultdict(list)
+    for number, slice_ in enumerate(series.slices):
+        numbers[slice_.path].append(number)
+    for path, of_file in numbers.items():
+        stored = stored_values(path, root=root)
+        for number in of_file:
+            slice_ = series.slices[number]
+            frame = slice_.frame or 0
+            if frame >= len(stored) or stored.shape[1:] != volume.shape[1:]:
+                sizes = f"{' x '.join(map(str, stored.shape))}, by the header {slice_.size}"
+                name = slice_.name(root)
+                raise BadSeries("unreadable slice", f"the pixels of {name} have {sizes}. {FETCH_AGAIN}")
+            slope, intercept = slice_.rescaling
+            volume[number] = stored[frame] * slope + intercept
+    return narrowed(sitk.GetImageFromArray(volume))
+
+
+def _damage(files: Sequence[Path], damaged: Mapping[Path, str], error: RuntimeError, *, root: Path) -> str:
     """Say which of the files of a series that cannot be read is damaged, and how."""
-    damaged = [(path, reason) for path in files if (reason := _reason_if_unreadable(path))]
     if not damaged:
         return f"the pixels of {files[0].parent.name} cannot be read ({itk_reason(error)}). {FETCH_AGAIN}"
-    path, reason = damaged[0]
-    others = ", ".join(other.name for other, _ in damaged[1 : MOST_NAMES + 1])
-    more = f" {len(damaged) - 1} more cannot be read: {others}." if others else ""
+    (path, reason), *further = damaged.items()
+    others = ", ".join(other.name for other, _ in further[:MOST_NAMES])
+    more = f" {len(further)} more cannot be read: {others}." if others else ""
     return f"the pixels of {name_of(path, root)} cannot be read: {reason}{more}"
 
 
@@ -141,16 +195,12 @@ def _reason_if_unreadable(path: Path) -> str:
             content = dcmread(path, force=True, specific_tags=["PixelData"])
         except Exception:  # pydicom has no common error class
             return damaged
-        syntax = content.file_meta.get("TransferSyntaxUID")
         if "PixelData" not in content:
             return f"the file holds none, or is cut short. {FETCH_AGAIN}"
-        if syntax is None or syntax in UncompressedTransferSyntaxes:
+        syntax = content.file_meta.get("TransferSyntaxUID", "")
+        if not is_compressed(syntax):
             return damaged
-        name = f"{syntax.name} ({syntax})" if syntax.name != syntax else f"the unknown syntax {syntax}"
-        return (
-            f"they are damaged, or SimpleITK cannot decode them. They are stored as {name}. "
-            "Export the series without compression (Explicit VR Little Endian), or download the file again."
-        )
+        return f"they are damaged, or SimpleITK cannot decode them. {remedy_of(syntax)}"
     return ""
 
 

@@ -12,15 +12,19 @@ from pydicom.uid import UID
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
 from nnunet_pancext.raw_cases.source import BadCase, name_of
 
-SERIES_TAGS = ["SeriesInstanceUID", "FrameOfReferenceUID", "SeriesNumber", "SeriesTime", "SeriesDescription"]
+SERIES_TAGS = [
+    *("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"),
+    *("SeriesNumber", "SeriesTime", "SeriesDescription"),
+]
 POSITION_TAGS = ["PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"]
 RESCALE_TAGS = ["RescaleSlope", "RescaleIntercept"]
+FRAME_TAGS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
 VALUE_TAGS = [
     *("SOPClassUID", "Modality", "ImageType", "NumberOfFrames", "PhotometricInterpretation"),
     *("Rows", "Columns", "BitsStored", "PixelRepresentation"),
     *(*POSITION_TAGS, *RESCALE_TAGS),
 ]
-READ_TAGS = SERIES_TAGS + VALUE_TAGS
+READ_TAGS = SERIES_TAGS + VALUE_TAGS + FRAME_TAGS
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 CT_CLASSES = (CT_IMAGE, f"{CT_IMAGE}.1", f"{CT_IMAGE}.2")  # single slices, enhanced and legacy converted
 DICOMDIR = "1.2.840.10008.1.3.10"
@@ -36,10 +40,30 @@ class BadSeries(BadCase):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DicomSlice:
-    """The header of one file. Positions in mm, in DICOM's patient coordinates, as SimpleITK has them."""
+class SliceHeader:
+    """The header of one slice: that of its file, or of a frame of the file, counted from 0."""
 
     path: Path
+    header: Dataset
+    frame: int | None = None
+
+    def name(self, root: Path) -> str:
+        """Return what messages call it."""
+        return slice_name(self.path, self.frame, root=root)
+
+
+def slice_name(path: Path, frame: int | None, *, root: Path) -> str:
+    """Return the file's name below `root`, with the number of the frame, counted from 1."""
+    name = name_of(path, root)
+    return name if frame is None else f"frame {frame + 1} of {name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomSlice:
+    """What a slice's header says. Positions in mm, in DICOM's patient coordinates, as SimpleITK has them."""
+
+    path: Path
+    frame: int | None = None  # of a file with several, counted from 0
     size: tuple[int, int]  # columns, rows
     spacing_mm: tuple[float, float]  # from column to column, from row to row
     orientation: tuple[float, ...]  # of a row, then of a column
@@ -51,6 +75,10 @@ class DicomSlice:
     def normal(self) -> np.ndarray:
         """The direction perpendicular to the slice."""
         return np.cross(self.orientation[:3], self.orientation[3:])
+
+    def name(self, root: Path) -> str:
+        """Return what messages call it."""
+        return slice_name(self.path, self.frame, root=root)
 
 
 def read_header(path: Path, *, root: Path) -> Dataset | None:
@@ -71,7 +99,8 @@ def read_header(path: Path, *, root: Path) -> Dataset | None:
             header = dcmread(path, stop_before_pixels=True, specific_tags=READ_TAGS, force=True)
             if not is_object(header):
                 return None
-        for tag in VALUE_TAGS:  # pydicom parses a field on access
+        has_frames = sop_class(header) in CT_CLASSES  # other objects may describe theirs as they like
+        for tag in (*VALUE_TAGS, *(FRAME_TAGS if has_frames else ())):  # pydicom parses a field on access
             header.get(tag)
     except Exception as error:  # pydicom has no common error class
         raise unreadable(path, error, root=root) from error
@@ -138,12 +167,9 @@ def kind_of(header: Dataset | None) -> str:
     return f"{name} ({modality})" if modality else name
 
 
-def require_ct_image(header: Dataset, path: Path, *, root: Path) -> None:
-    """Raise BadSeries unless the file holds one grey image with a position."""
-    name = name_of(path, root)
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        message = f"{name} holds {header.NumberOfFrames} frames in one file. Export one file per slice."
-        raise BadSeries("multi-frame DICOM", message)
+def require_ct_image(slice_: SliceHeader, *, root: Path) -> None:
+    """Raise BadSeries unless the header is that of a grey image with a position."""
+    name, header = slice_.name(root), slice_.header
     if missing := lacking(header, ["Rows", "Columns", *POSITION_TAGS]):
         message = f"{name} lacks {', '.join(missing)}, which its position depends on. {NO_SLICE}"
         raise BadSeries("incomplete header", message)
@@ -155,13 +181,14 @@ def require_ct_image(header: Dataset, path: Path, *, root: Path) -> None:
         raise BadSeries(f"not {GREY}", message)
 
 
-def slice_of(header: Dataset, path: Path, *, root: Path) -> DicomSlice:
-    """Return the header of a CT slice that lacks no tag; BadSeries if its values define no slice in HU."""
-    name = name_of(path, root)
+def slice_of(slice_header: SliceHeader, *, root: Path) -> DicomSlice:
+    """Return what the header of a CT slice says that lacks no tag; BadSeries if it defines no slice in HU."""
+    name, header = slice_header.name(root), slice_header.header
     try:
         rows, columns = map(float, header.PixelSpacing)
         slice_ = DicomSlice(
-            path=path,
+            path=slice_header.path,
+            frame=slice_header.frame,
             size=(int(header.Columns), int(header.Rows)),
             spacing_mm=(columns, rows),
             orientation=tuple(map(float, header.ImageOrientationPatient)),
@@ -170,7 +197,7 @@ def slice_of(header: Dataset, path: Path, *, root: Path) -> DicomSlice:
             stored=(header.get("BitsStored"), header.get("PixelRepresentation")),
         )
     except (TypeError, ValueError) as error:  # another number of values than expected
-        raise unreadable(path, error, root=root) from error
+        raise unreadable(slice_header.path, error, root=root) from error
     numbers = (*slice_.spacing_mm, *slice_.orientation, *slice_.position_mm)
     lengths = (len(slice_.orientation), len(slice_.position_mm))
     if lengths != (6, 3) or not np.isfinite(numbers).all() or min(slice_.spacing_mm) <= 0:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.nnunet_files.splits_final import Folds
 from nnunet_pancext.splits.folds import (
     FOLDS,
@@ -130,7 +131,8 @@ def _published_split(split: PublishedSplit, patients: Mapping[str, str]) -> Spli
         remarks.append(f"{gaps}. Results on it are not comparable with published ones")
     if unlisted := [case for case, patient in patients.items() if patient not in split.patients]:
         remarks.append(
-            f"{len(unlisted)} labelled case(s) are not in the list and are left out: {', '.join(unlisted)}"
+            f"left out {counted(len(unlisted), 'labelled case')} that the list does not have: "
+            f"{', '.join(unlisted)}"
         )
     training = cases_of(split.patients if split.folds else {*split.train, *split.val}, patients)
     if not training:

@@ -263,7 +263,7 @@ def test_a_network_of_another_package_is_allowed_by_name(copy_of, image, tmp_pat
     assert main(words) == 1
     message = capsys.readouterr().err
     assert "builds mypackage.MyNet, which is not on the allowlist. If you trust the package" in message
-    assert "`pancext attention … --allow NAME`." in message
+    assert "`--allow NAME` of pancext predict and attention." in message
     assert main([*words, "--allow", "mypackage.MyNet"]) == 0
 
 
@@ -318,7 +318,7 @@ def test_the_second_stage_of_a_cascade_is_refused(train, image, tmp_path, capsys
 def test_a_wrong_number_of_channels_is_refused(train, image, tmp_path, capsys):
     folder = train("AttentionUNetTrainer", "2d")
     assert attend(folder, image, image, "-o", tmp_path / "maps") == 1
-    assert "The model takes 1 channel(s) (CT), but 2 image(s) were given" in capsys.readouterr().err
+    assert "The model takes 1 channel (CT), but you gave 2 images" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_a_model_is_refused(image, tmp_path, capsys):

@@ -111,7 +111,7 @@ def test_sound_channels_have_no_finding(dataset):
         (moved, "channel 1: origin differs", "has origin (5.0, 0.0, 0.0), its image (0.0, 0.0, 0.0) mm"),
         (smaller, "channel 1: size differs", "Resample all channels of a case onto one grid"),
         (not_a_number, "channel 1 has NaN or Inf", "has 3 voxels that are NaN or infinite"),
-        (undeclared, "channel 2 not declared", "dataset.json declares 2 channel(s)"),
+        (undeclared, "channel 2 not declared", "dataset.json declares 2 channels"),
         (same_as_first, "channel 1 there twice", "the same voxels as channel 0 of case_2"),
         (same_as_another_case, "channel 1 there twice", "the same voxels as channel 1 of case_1"),
     ],

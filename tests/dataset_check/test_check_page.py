@@ -128,7 +128,7 @@ def test_only_the_worst_of_very_many_cases_are_drawn(slices, tmp_path, monkeypat
     drawn = {path.stem for path in (tmp_path / "check" / "pictures").iterdir()}
     assert drawn == set(list(result.findings)[:3])
     assert "p_7" in drawn
-    assert "Without a figure: 9 case(s)." in result.report.read_text(encoding="utf-8")
+    assert "Without a figure: 9 cases." in result.report.read_text(encoding="utf-8")
 
 
 def unreadable(slices):

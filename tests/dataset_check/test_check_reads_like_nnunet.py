@@ -298,7 +298,7 @@ def test_faults_of_listed_files(elsewhere, capsys):
         "patient 2": ["image missing"],
     }
     assert "/case_2_0000.nii.gz is not there. Download or extract" in str(findings["patient 2"])
-    assert "dataset.json lists 1 image(s) of the case and declares 2 channels. List" in str(
+    assert "dataset.json lists 1 image of the case and declares 2 channels. List" in str(
         findings["patient 1"]
     )
     assert main(["splits", "check", str(folder)]) == 1

@@ -158,7 +158,7 @@ def test_published_lists_are_by_patient(tmp_path, raw_root, shared_data, name):
     assert patients(fold["val"]) <= set(expected["val"])
     assert patients(result.test) <= set(expected["test"])
     assert len(result.training) + len(result.test) == 24
-    assert any("1 labelled case(s)" in note or "2 labelled case(s)" in note for note in result.notes)
+    assert any("1 labelled case " in note or "2 labelled cases " in note for note in result.notes)
     assert any("another 70/10/20 list circulates" in note for note in result.notes)
 
 

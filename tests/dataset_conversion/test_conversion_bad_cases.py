@@ -165,7 +165,7 @@ def test_strict_names_all_bad_cases(task: SyntheticTask, raw_root: Path) -> None
     cut(task.image(1))
     task.label(4).unlink()
     with pytest.raises(
-        PancextError, match=r"(?s)2 problem\(s\).*pancreas_001: image unr.*pancreas_004: label mis"
+        PancextError, match=r"(?s)2 problems.*pancreas_001: image unr.*pancreas_004: label mis"
     ):
         convert(task, raw_root, strict=True)
 

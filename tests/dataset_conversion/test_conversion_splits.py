@@ -75,7 +75,7 @@ def test_test_cases_keep_their_labels(task: SyntheticTask, raw_root: Path) -> No
         names = sorted(path.name for path in (result.folder / folder).iterdir())
         assert names == [f"{case}{suffix}.nii.gz" for case in cases]
     assert json.loads((result.folder / "dataset.json").read_text())["numTraining"] == 4
-    assert any("2 unlabelled test image(s) are left out" in note for note in result.notes)
+    assert any("left out 2 unlabelled test images of the source" in note for note in result.notes)
     assert any("RandomState(12345)" in note for note in result.notes)
     document = json.loads((result.folder / "split.json").read_text())
     assert document["seed"] == 12345

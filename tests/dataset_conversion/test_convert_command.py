@@ -37,7 +37,7 @@ def test_bad_cases_warn_and_exit_0(
 ) -> None:
     task.label(4).unlink()
     assert run("msd", task.folder, "--out", raw_root) == 0
-    assert "left out  1 case(s):\n  pancreas_004: label missing" in capsys.readouterr().out
+    assert "left out  1 case:\n  pancreas_004: label missing" in capsys.readouterr().out
 
 
 def test_options_reach_the_conversion(task: SyntheticTask, raw_root: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_without_nnunet_raw_and_out_it_says_how_to_set_it(
 
 def test_strict_raises(task: SyntheticTask, raw_root: Path) -> None:
     task.label(4).unlink()
-    with pytest.raises(PancextError, match=r"--strict: 1 problem\(s\).*\n  pancreas_004: label missing"):
+    with pytest.raises(PancextError, match=r"--strict: 1 problem.*\n  pancreas_004: label missing"):
         run("msd", task.folder, "--out", raw_root, "--strict")
 
 

@@ -198,9 +198,7 @@ def test_several_series_are_returned_and_only_one_is_accepted(tmp_path, hu, file
     found = find(tmp_path)
     assert [set(series.headers) for series in found.series] == [set(files), set(others)]
     assert [series.description for series in found.series] == ["", "thorax"]
-    words = (
-        r"2 CT series: .* \(5 file\(s\), such as series/1-001.dcm\), .* thorax \(3 file\(s\), such as other/"
-    )
+    words = r"2 CT series: .* \(5 files, such as series/1-001.dcm\), .* thorax \(3 files, such as other/"
     with pytest.raises(BadSeries, match=f"{words}.*Keep the one that belongs to the case") as caught:
         found.only_series(root=tmp_path)
     assert caught.value.kind == "several series"
@@ -224,9 +222,7 @@ def test_slices_without_uid_are_one_series_if_other_fields_agree(tmp_path, hu, f
 def test_slices_without_uid_that_differ_otherwise_are_refused(tmp_path, files, field, values):
     for index, path in enumerate(files):
         edit(path, SeriesInstanceUID="", **{field: values[index % 2]})
-    listed = (
-        rf"{values[0]} \(3 file\(s\)\), {values[1] or 'empty'} \(2 file\(s\)\). Put each series into a folder"
-    )
+    listed = rf"{values[0]} \(3 files\), {values[1] or 'empty'} \(2 files\). Put each series into a folder"
     with pytest.raises(
         BadSeries, match=f"such as series/1-001.dcm, .* differ in {field}: {listed}"
     ) as caught:

@@ -170,7 +170,7 @@ def field_of_unknown_kind(path):
         ("incomplete header", "1-004.dcm lacks SeriesInstanceUID", cut),
         (
             "mixed series",
-            r"2 CT series: .* \(5 file\(s\), such as 1-001.dcm\), 1.2 \(1 file.*1-004.dcm\). Keep",
+            r"2 CT series: .* \(5 files, such as 1-001.dcm\), 1.2 \(1 file.*1-004.dcm\). Keep",
             lambda path: edit(path, SeriesInstanceUID="1.2"),
         ),
         (

@@ -166,4 +166,4 @@ def test_the_command(tmp_path, raw_root, capsys):
     assert main(["convert", "slices", str(folder), "--out", str(raw_root), "--split", "4/2"]) == 0
     printed = capsys.readouterr().out
     assert "cases     12 training, 6 test" in printed
-    assert "of 4 patient(s) for training and 2 for testing" in printed
+    assert "labelled: 4 patients for training, 2 for testing" in printed

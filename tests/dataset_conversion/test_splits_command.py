@@ -193,7 +193,7 @@ def test_an_unreadable_image_is_not_passed(dataset, capsys):
     assert main(["splits", "check", "5"]) == 1
     printed = capsys.readouterr()
     assert "imagesTr/pancreas_003_0000.nii.gz is cut short" in printed.err
-    assert "1 image(s) cannot be read, so their leakage is unknown" in printed.err
+    assert "1 image cannot be read: leakage unknown" in printed.err
     assert "on both sides" not in printed.out
 
 

@@ -133,7 +133,34 @@ def test_sums_make_room_for_the_network(noise, monkeypatch):
         slide(folds, image, slice(None))
 
 
-@pytest.mark.parametrize("speed", ["balanced", "fast"])
+@pytest.mark.parametrize("method", ["foreground", "region"])
+def test_sums_make_room_for_the_result(method, noise, monkeypatch):
+    folds = folds_of([Threshold(3, heads=3, blur=blur) for blur in (0, 1)])
+    image = image_of(folds, noise)
+    expected = slide(folds, image, slice(None), per_fold=True)
+    folds.device = Gpu(monkeypatch, 2).device
+    sliding = slide(folds, image, slice(None), per_fold=True)
+    original = Accumulator._mean
+
+    def mean(self, box, part):
+        if self.device != module.CPU:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return original(self, box, part)
+
+    monkeypatch.setattr(Accumulator, "_mean", mean)
+    result = getattr(sliding, method)()
+    assert sliding.accumulator.device == module.CPU
+    if method == "foreground":
+        assert (result == expected.foreground()).all()
+    else:
+        of_expected = expected.region()
+        for ours, theirs in zip(
+            (result.logits, *result.per_fold), (of_expected.logits, *of_expected.per_fold), strict=True
+        ):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("speed", ["exact", "balanced", "fast"])
 def test_logits_beyond_half_precision_are_refused(speed, noise):
     class Huge(Threshold):
         def forward(self, window):

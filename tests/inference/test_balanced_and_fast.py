@@ -149,17 +149,23 @@ def test_regions_two_channels_and_two_folds(name, axes, speed):
 @pytest.mark.parametrize("speed", WAYS)
 @pytest.mark.parametrize("configuration", SMALL)
 def test_work_is_saved_where_there_is_much_to_save(configuration, speed):
-    patch = SMALL[configuration]
-    folds = folds_of([Threshold(len(patch), heads=3)], configuration=configuration, patch=patch)
-    voxels = organ((10, 36, 36), (3, 8, 8), shape=(36, 96, 96))
+    folds, image, exact = small_organ(configuration)
     # with less overlap more voxels are at the edges of all their windows, where this network sees less
     least = 0.99 if speed == "balanced" else 0.97
-    logits, _, _ = assert_as_good(folds, image_of(folds, voxels), speed, least=least)
+    logits, _, _ = assert_as_good(folds, image, speed, least=least, exact=exact)
     passes = logits.passes
     assert passes.fallback == ""
     assert passes.forwards < passes.whole_image_forwards / 4
     assert passes.windows_left_out == passes.whole_image_windows - passes.windows > 0
     assert passes.seconds.keys() == {"coarse pass", "full pass"}
+
+
+@cache
+def small_organ(configuration):
+    patch = SMALL[configuration]
+    folds = folds_of([Threshold(len(patch), heads=3)], configuration=configuration, patch=patch)
+    image = image_of(folds, organ((10, 36, 36), (3, 8, 8), shape=(28, 96, 96)))  # 781 x 1.6 mm3 = 1.2 mL
+    return folds, image, predict(folds, image, "exact")
 
 
 @pytest.mark.parametrize("speed", WAYS)
@@ -269,17 +275,16 @@ def test_kept_windows_that_find_nothing_are_followed_by_all_others(configuration
 
 @pytest.mark.parametrize("speed", WAYS)
 @pytest.mark.parametrize(
-    ("plausible", "is_believed"), [((1, 10), True), ((20, 99), False), ((0.01, 0.2), False)]
+    ("plausible", "is_believed"), [((0.5, 10), True), ((20, 99), False), ((0.01, 0.2), False)]
 )
 def test_an_implausible_volume_is_followed_by_the_whole_image(plausible, is_believed, speed):
-    folds = folds_of([Threshold(3, heads=3)])
-    image = image_of(folds, organ((14, 40, 40), (4, 9, 11), shape=(28, 80, 80)))  # 1658 x 1.6 mm3 = 2.7 mL
-    logits, _, _ = assert_as_good(folds, image, speed, plausible_ml=plausible)
+    folds, image, exact = small_organ("3d_fullres")
+    logits, _, _ = assert_as_good(folds, image, speed, least=0.97, exact=exact, plausible_ml=plausible)
     if is_believed:
         assert logits.passes.fallback == ""
     else:
         assert "mL are plausible by the training cases" in logits.passes.fallback
-        assert "the foreground found has 2." in logits.passes.fallback
+        assert "the foreground found has 1." in logits.passes.fallback
         assert logits.passes.windows == (
             logits.passes.whole_image_windows if speed == "balanced" else windows_of_fast(image)
         )
@@ -348,14 +353,14 @@ def test_whole_regions_and_folds_are_kept_on_request(speed):
 
 
 def test_balanced_runs_every_window_near_its_foreground():
-    """Its logits in the organ are those of exact, bit for bit, but for windows farther than the margin."""
+    """Its logits in the organ are those of exact but for rounding, and windows farther than the margin."""
     folds = folds_of([Contextual(3, heads=3)])
     image = image_of(folds, organ())
     exact = predict_logits(folds, image, speed="exact").regions[0].logits
     (region,) = predict_logits(folds, image, speed="balanced").regions
     inside = exact[(slice(None), *region.box)]
     foreground = inside[1:].amax(0) > inside[0]
-    same = (inside == region.logits).all(0)
+    same = torch.isclose(inside.float(), region.logits.float(), rtol=0.01, atol=0.02).all(0)
     assert same[foreground].float().mean() > 0.75
     assert (inside - region.logits)[:, foreground].abs().max() < 0.5
 

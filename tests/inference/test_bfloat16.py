@@ -77,6 +77,16 @@ def test_it_is_used_in_2d_alone_on_a_cpu(monkeypatch):
     assert fast.convolutions_type(flat) == torch.float16
 
 
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((12, 0), torch.bfloat16)]
+)
+def test_it_is_used_on_gpus_that_compute_in_it(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    folds = folds_of([Threshold(3, heads=3)])
+    folds.device = torch.device("cuda")
+    assert fast.convolutions_type(folds) == expected
+
+
 def test_mirrorings_are_averaged_in_single_precision():
     class Network(Threshold):
         def forward(self, window):

@@ -1,7 +1,10 @@
+import re
+import shutil
 from pathlib import Path
 
 import pytest
-from prediction.made_models import write_image, write_model
+from contracts.made_preprocessed import DATASET
+from prediction.made_models import predict, write_image, write_model
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +25,24 @@ def image(tmp_path: Path) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model in 2D, which no test changes."""
     return write_model(tmp_path_factory.mktemp("shared") / "results", "2d", folds=("0", "1"))
+
+
+@pytest.fixture
+def copy(model, results):
+    """A copy of the model that a test may change, in nnU-Net's results."""
+    return shutil.copytree(model, results / DATASET / model.name)
+
+
+@pytest.fixture
+def refused(tmp_path, image, capsys):
+    """Return a function that expects a refusal of these options, and that nothing is written."""
+
+    def check(message: str, *words, inputs=(image,), out=tmp_path / "out") -> None:
+        before = set(tmp_path.rglob("*"))
+        assert predict(*inputs, *(() if out is None else ("-o", out)), *words) == 1
+        errors = capsys.readouterr().err
+        assert re.search(message, errors, re.DOTALL), errors
+        assert "Traceback" not in errors
+        assert set(tmp_path.rglob("*")) == before
+
+    return check

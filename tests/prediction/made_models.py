@@ -18,7 +18,7 @@ from nnunet_pancext.cli.main import main
 
 INTENSITIES = {"mean": 80.0, "std": 75.0, "percentile_00_5": -96.0, "percentile_99_5": 215.0}
 SPACING = (0.8, 0.8, 2.5)  # x, y, z: that of the plan, so that nothing is resampled
-SHAPE = (9, 36, 40)
+SHAPE = (7, 30, 34)
 CHECKPOINT = "checkpoint_final.pth"
 
 

@@ -20,7 +20,17 @@ from nnunetv2.postprocessing.remove_connected_components import (
     remove_all_but_largest_component_from_segmentation as keep_largest,
 )
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from prediction.made_models import array, plans_of, predict, record, stock, write_image, write_model
+from prediction.made_models import (
+    SHAPE,
+    array,
+    plans_of,
+    predict,
+    record,
+    stock,
+    voxels,
+    write_image,
+    write_model,
+)
 
 
 def assert_same(ours, theirs):
@@ -53,6 +63,17 @@ def test_labels_equal_nnunets(results, image, tmp_path, configuration, folds, la
 
 def test_an_image_of_another_spacing_is_resampled_as_by_nnunet(results, tmp_path):
     image = write_image(tmp_path / "ct_0000.nii.gz", spacing=(1.0, 0.9, 4.0), shape=(7, 30, 33))
+    model = write_model(results)
+    assert predict(image, "-o", tmp_path / "ours", "-m", model) == 0
+    assert_same(tmp_path / "ours" / "ct.nii.gz", stock(model, [[image]], tmp_path / "theirs") / "ct.nii.gz")
+
+
+@pytest.mark.parametrize("kept", [(slice(2, 6), slice(5, 28), slice(6, 30)), (slice(0, 0),) * 3])
+def test_an_image_with_an_empty_border_or_nothing_else(results, tmp_path, kept):
+    values = np.zeros(SHAPE, np.int16)
+    values[kept] = voxels()[kept]
+    image = tmp_path / "ct_0000.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(image))
     model = write_model(results)
     assert predict(image, "-o", tmp_path / "ours", "-m", model) == 0
     assert_same(tmp_path / "ours" / "ct.nii.gz", stock(model, [[image]], tmp_path / "theirs") / "ct.nii.gz")
@@ -177,12 +198,28 @@ def test_an_ensemble_of_a_cascade_and_its_first_stage_runs_that_once(results, im
     assert [stage["configuration"] for stage in stages] == ["3d_lowres", "3d_cascade_fullres"]
 
 
-@pytest.mark.parametrize("reader", ["NibabelIO", "SimpleITKIOWithReorient"])
+@pytest.mark.parametrize("reader", ["NibabelIO", "NibabelIOWithReorient", "SimpleITKIOWithReorient"])
 def test_another_reader_of_nnunet(results, image, tmp_path, reader):
+    """Lesions and entropy are those of the file's array, also where the reader turns its axes."""
+    written = sitk.ReadImage(str(image))
+    sitk.WriteImage(sitk.PermuteAxes(written, (2, 0, 1)), str(image))
     model = write_model(results, plans=plans_of(image_reader_writer=reader))
     assert predict(image, "-o", tmp_path / "ours", "-m", model, "--entropy") == 0
     theirs = stock(model, [[image]], tmp_path / "theirs")
     assert_same(tmp_path / "ours" / "ct.nii.gz", theirs / "ct.nii.gz")
+    labels = sitk.ReadImage(str(tmp_path / "ours" / "ct.nii.gz"))
+    array_of_file = sitk.GetArrayFromImage(labels)
+    entropy = sitk.ReadImage(str(tmp_path / "ours" / "ct_entropy.nii.gz"))
+    assert entropy.GetSize() == labels.GetSize()
+    for attribute in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(entropy, attribute)(), getattr(labels, attribute)(), atol=1e-5)
+    lesions = record(tmp_path / "ours")["lesions"]
+    assert lesions
+    for lesion in lesions:
+        assert array_of_file[tuple(lesion["voxel"])] == 2
+        if lesion["voxels"] == 1:
+            place_mm = labels.TransformIndexToPhysicalPoint(lesion["voxel"][::-1])
+            np.testing.assert_allclose(place_mm, lesion["centre_mm"], atol=0.01)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha"])

@@ -70,6 +70,25 @@ class TestProgress:
         progress.announce("the whole image", 16)
         assert stream.getvalue() == "      ct: the whole image, 16 forward passes\n"
 
+    def test_it_is_printed_as_soon_as_it_is_known(self, progress, stream):
+        progress.begin_case("ct", number=1, of=1)
+        progress.begin_model("m")
+        progress.announce("the whole image", 100)
+        self.run_window(progress, seconds=9, forwards=2)
+        self.run_window(progress, seconds=3, forwards=2)  # 3 s each
+        self.run_window(progress, seconds=3, forwards=2)
+        assert stream.getvalue().splitlines()[1:] == ["      ct: about 4 min 48 s to go"]
+
+    def test_a_terminal_is_not_flooded(self, progress, stream, monkeypatch):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+        progress.begin_case("ct", number=1, of=1)
+        progress.begin_model("m")
+        progress.announce("the whole image", 100)
+        before = stream.getvalue().count("\r")
+        for _ in range(100):
+            self.run_window(progress, seconds=0.01, forwards=1)
+        assert stream.getvalue().count("\r") - before <= 5
+
     def test_a_later_pass_is_announced_with_its_time(self, progress, stream):
         progress.begin_case("ct", number=2, of=3)
         progress.begin_model("m")
@@ -90,8 +109,9 @@ class TestProgress:
             self.run_window(progress, seconds=2, forwards=1)
         lines = stream.getvalue().splitlines()
         assert lines[1:] == [
-            "      ct: 30 of 100 forward passes, 2 min 20 s to go",
-            "      ct: 60 of 100 forward passes, 1 min 20 s to go",
+            "      ct: about 3 min 16 s to go",
+            "      ct: 32 of 100 forward passes, 2 min 16 s to go",
+            "      ct: 62 of 100 forward passes, 1 min 16 s to go",
         ]
 
     def test_models_are_measured_apart(self, progress, stream):

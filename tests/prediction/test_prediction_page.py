@@ -125,8 +125,8 @@ def test_the_card_of_a_case_says_what_was_measured_and_left_out(shown):
 
 def test_lesions_beyond_the_largest_are_counted(shown):
     text = card_text(shown, "many")
-    assert "Not drawn: 7 smaller lesion(s)." in text
-    assert "Not in this table: 2 smaller lesion(s)." in text
+    assert "Not drawn: 7 smaller lesions." in text
+    assert "Not in this table: 2 smaller lesions." in text
 
 
 def test_a_case_without_an_image_or_a_finding_says_so(shown):
@@ -247,7 +247,7 @@ def test_many_labels_keep_their_volumes_and_legend_short(browser, tmp_path):
         text = shown.run("document.body.innerText")
     assert legend.split("\n") == ["organ 50"]
     assert headings == 1 + 8 + 1 + 4  # case, volumes, lesions, what was run
-    assert "Volumes of 93 more label(s) are with each case." in text
+    assert "Volumes of 93 further labels: see each case." in text
     assert re.search(r"organ 50\s+61\.4 mL\s+not found\s+100 labels", text)
 
 

@@ -226,6 +226,7 @@ def test_the_result_is_kept_beside_the_model(measured):
     assert summary["cases"] == 2
     assert summary["labels"] == result["ways"]["balanced"]["labels"]
     assert summary["shifted_grid"] == result["ways"][SHIFTED]
+    assert self_test_summary(folder, "balanced", checkpoint="checkpoint_best.pth") is None
 
 
 def test_the_result_of_another_model_is_not_told(measured, tmp_path):

@@ -70,7 +70,13 @@ def test_the_samples_contracts_and_numbers_hold(copy):
 
 
 def test_the_sample_is_listed_with_its_ablation(copy):
-    program = "from nnunet_pancext.cli.main import main; main(['trainers', '--all', '-c', '2d'])"
-    table = run(copy, sys.executable, "-c", program)
+    program = (
+        "import sys; from nnunet_pancext.cli.main import main; main(['trainers', '-c', '2d']);"
+        "print('monai imported:', 'monai' in sys.modules);"
+        "main(['trainers', '--all', '-c', '2d'])"
+    )
+    main_trainers, table = run(copy, sys.executable, "-c", program).split("monai imported: ")
+    assert "MyNetTrainer" in main_trainers
+    assert table.startswith("False")  # its import takes seconds, and its trainers are hidden
     assert re.search(r"^MyNetTrainer +MyNet \(Authors\) +2D, 3D ", table, re.MULTILINE)
     assert re.search(r"^MyNetNarrowTrainer +MyNet \(Authors\) ", table, re.MULTILINE)

@@ -140,16 +140,6 @@ def test_families_are_listed_first_and_ablations_with_all(capsys, monkeypatch):
     assert {*names} - {*listed} == {name for name in names if name not in main_trainers()}
 
 
-def test_the_table_does_not_import_monai():
-    """Its import takes seconds, and its trainers are hidden."""
-    program = (
-        "import sys; from nnunet_pancext.cli.main import main; main(['trainers', '-c', '2d']);"
-        "print('monai' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "False"
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["trainers", "--help"], ["reproduce", "--help"]])
 def test_help_imports_neither_torch_nor_nnunet(arguments):
     program = (

@@ -1,0 +1,1 @@
+"""Predictions as DICOM objects: segmentations with coded segments that reference the images they lie on."""

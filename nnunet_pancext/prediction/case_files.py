@@ -1,0 +1,55 @@
+"""The files that a prediction of a case writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_pancext.prediction.case_result import Wanted
+
+SEGMENTATION = ".seg.dcm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFiles:
+    """Where the results of a case are written."""
+
+    out: Path
+    case: str
+    ending: str
+
+    @property
+    def label_map(self) -> Path:
+        return self.out / f"{self.case}{self.ending}"
+
+    @property
+    def record(self) -> Path:
+        return self.out / f"{self.case}.json"
+
+    @property
+    def probabilities(self) -> Path:
+        return self.out / f"{self.case}.npz"
+
+    @property
+    def properties(self) -> Path:
+        return self.out / f"{self.case}.pkl"
+
+    @property
+    def entropy(self) -> Path:
+        return self.out / f"{self.case}_entropy.nii.gz"
+
+    @property
+    def segmentation(self) -> Path:
+        return self.out / f"{self.case}{SEGMENTATION}"
+
+    def of_fold(self, fold: str) -> Path:
+        return self.out / f"fold_{fold}" / f"{self.case}{self.ending}"
+
+    def all(self, wanted: Wanted, folds: Sequence[str]) -> list[Path]:
+        """Return every file that is written, the record last."""
+        return [
+            self.label_map,
+            *([self.probabilities, self.properties] if wanted.save_probabilities else []),
+            *([self.entropy] if wanted.entropy else []),
+            *([self.of_fold(fold) for fold in folds] if wanted.per_fold else []),
+            self.record,
+        ]
