@@ -175,6 +175,12 @@ def of_way(rows: Iterable[Row], model: str, way: str) -> list[Row]:
     return [row for row in rows if (row["model"], row["way"]) == (model, way)]
 
 
+def stock_beside(rows: Iterable[Row], found: Sequence[Row]) -> list[Row]:
+    """Return stock's rows of the same model and cases as those found."""
+    stock = {(row["model"], row["case"]): row for row in rows if row["way"] == STOCK}
+    return [stock[row["model"], row["case"]] for row in found]
+
+
 def ratios(stock: Sequence[Row], other: Sequence[Row], *keys: str) -> list[float]:
     """Return stock's seconds by the other way's, case by case."""
     return [
@@ -185,10 +191,12 @@ def ratios(stock: Sequence[Row], other: Sequence[Row], *keys: str) -> list[float
 
 def table(rows: Sequence[Row], model: str, ways: Sequence[str]) -> list[list[str]]:
     """Return the table's row of each way of a model."""
-    stock = of_way(rows, model, STOCK)
     lines = []
     for way in ways:
         found = of_way(rows, model, way)
+        if not found:
+            continue
+        stock = stock_beside(rows, found)
         total = ratios(stock, found, "total")
         changes = [
             ours[f"dice {FOREGROUND}"] - theirs[f"dice {FOREGROUND}"]
@@ -269,11 +277,11 @@ def report(rows: Sequence[Row], models: Sequence[str], ways: Sequence[str]) -> N
         if dice < LEAST_DICE:
             print(f"\nThe model is too weak to be measured with: its Dice is {dice:.3f}, below {LEAST_DICE}.")
         for way in ways:
+            found = of_way(rows, model, way)
+            sooner = ratios(stock_beside(rows, found), found, "processor")
             slower = [
                 f"{row['case']} ({1 / ratio:.2f})"
-                for row, ratio in zip(
-                    stock, ratios(stock, of_way(rows, model, way), "processor"), strict=True
-                )
+                for row, ratio in zip(found, sooner, strict=True)
                 if ratio < 1 / SLOWER
             ]
             if slower:
@@ -292,6 +300,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=20, help="new phantoms (default 20)")
     parser.add_argument("--ct", type=Path, metavar="FILE", help="also the time of this CT")
     parser.add_argument("--train", action="store_true", help="only train")
+    parser.add_argument("--report", action="store_true", help="only print what was measured before")
     parser.add_argument("--smoke", action="store_true", help="one iteration, two small phantoms")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -309,7 +318,10 @@ def main() -> None:
         groups.append(list(PAIR))  # in one run, to compare them
     for models in groups:
         file = workshop.root / f"prediction_{'_'.join(models)}.csv"
-        rows = measure(models, workshop=workshop, cases=cases, ways=ways, file=file)
+        if options.report:
+            rows = read_cases(file)
+        else:
+            rows = measure(models, workshop=workshop, cases=cases, ways=ways, file=file)
         report(rows, models, ways)
     if options.ct:
         heading = ["", "", "windows + coarse", "forwards", "seconds", "times sooner", "whole image because"]

@@ -59,9 +59,10 @@ RECIPES = {
         strides=((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
         epochs=80,
     ),
-    "2d": Recipe(**FLAT, batch=4, epochs=40),
-    "resenc": Recipe(**FLAT, batch=2, epochs=20, plans=RESIDUAL_PLANS),
-    "cascade": Recipe(**FLAT, batch=2, epochs=20, trainer=NARROW_CASCADE),
+    # nnU-Net's own network in 2D has found no organ after 1000 iterations
+    "2d": Recipe(**FLAT, batch=4, epochs=40, trainer="AttentionUNetTrainer"),
+    "resenc": Recipe(**FLAT, batch=2, epochs=80, plans=RESIDUAL_PLANS),
+    "cascade": Recipe(**FLAT, batch=2, epochs=80, trainer=NARROW_CASCADE),
 }
 
 

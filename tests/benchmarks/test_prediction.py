@@ -99,6 +99,15 @@ def test_the_report_names_the_largest_organ_and_slow_cases(load, capsys):
     assert "too weak" not in shown
 
 
+def test_a_way_that_was_not_measured_on_every_case_is_compared_on_the_others(load):
+    script = load("prediction")
+    (line,) = script.table(
+        [row for row in ROWS if row["case"] != "b" or row["way"] == "stock"], "3d", ["fast"]
+    )
+    found = dict(zip(script.HEADING, line, strict=True))
+    assert (found["times sooner: median"], found["whole image"]) == ("5.40", "0 of 2")  # of 10 and 0.8
+
+
 def test_a_weak_model_is_named(load, capsys):
     load("prediction").report([row("stock", "a", 1.0, dice=0.5)], ["3d"], ["stock"])
     assert "too weak to be measured with: its Dice is 0.500, below 0.8." in capsys.readouterr().out
@@ -222,6 +231,10 @@ def test_a_smoke_run_measures_two_phantoms_in_every_way(load, tmp_path, monkeypa
     assert "| balanced | 4 | 8 | 2.00 | 4.00 | 4.00 | 4.00 | 4.00 | 1 | 1.0000 | +0.0000 | +0.0000 |" in shown
     lines = (tmp_path / "prediction_2d.csv").read_text().splitlines()
     assert len(lines) == 1 + 2 * 4
+    monkeypatch.setattr(script, "measure", None)
+    monkeypatch.setattr("sys.argv", ["prediction.py", str(tmp_path), "--models", "2d", "--report"])
+    script.main()  # from the file
+    assert capsys.readouterr().out.splitlines()[1:] == shown.splitlines()[1:]
 
 
 def test_windows_at_full_size_are_those_near_the_organ(load, tmp_path, monkeypatch):
