@@ -11,7 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID, RLELossless, UncompressedTransferSyntaxes
 
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
-from nnunet_pancext.raw_cases.dicom_slices import BadSeries
+from nnunet_pancext.raw_cases.dicom_slices import BadSeries, num_frames
 from nnunet_pancext.raw_cases.source import name_of
 
 DECODERS = ("pylibjpeg", "libjpeg", "openjpeg")  # the packages' modules
@@ -79,7 +79,7 @@ def _require_whole(data: Dataset, syntax: str) -> None:
     """Raise ValueError for a compressed frame that was cut: decoders fill up what is missing in silence."""
     if not is_compressed(syntax) or syntax == RLELossless or "PixelData" not in data:
         return
-    count = int(data.get("NumberOfFrames") or 1)
+    count = num_frames(data)
     for frame in _compressed_frames(data.PixelData, count):
         if not frame.rstrip(b"\0").endswith(END_OF_IMAGE):
             raise ValueError("a frame has no end: the file is damaged or cut short")

@@ -106,6 +106,22 @@ def test_slices_without_rescaling_are_refused(tmp_path, hu, fields, named, which
     assert "Export or download the series again with both tags" in str(caught.value)
 
 
+def test_values_in_another_unit_than_hu_are_refused(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    edit(files[3], RescaleType="Z_EFF")
+    with pytest.raises(BadSeries, match=rf"^{files[3].name} holds values in Z_EFF \(RescaleType\) in place"):
+        opened(files, root=tmp_path)
+
+
+@pytest.mark.parametrize(("unit", "is_open"), [("US", True), ("HU", False), ("hu", False), ("", False)])
+def test_a_unit_that_is_left_open_is_warned_of(tmp_path, hu, unit, is_open):
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files[:2]:
+        edit(path, RescaleType=unit)
+    text = "2 of 6 slices leave the unit of their values open (RescaleType US); they count as HU."
+    assert opened(files, root=tmp_path).warnings == ({"unspecified unit": text} if is_open else {})
+
+
 def test_slope_1_and_intercept_0_say_that_values_are_hu(tmp_path, hu):
     files = write_with_pydicom(tmp_path, hu, intercept=0)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(volume_of(files, tmp_path)), hu)
