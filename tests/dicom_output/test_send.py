@@ -16,7 +16,13 @@ import pynetdicom
 import pytest
 from contracts.orthanc import Orthanc
 from misbehaving_server import MisbehavingServer, store_answer
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SegmentationStorage,
+    generate_uid,
+)
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dicom_output import c_store
@@ -462,7 +468,7 @@ def test_libraries_print_no_values_of_the_file(segmentation):
     assert content.count(frames) == 1
     segmentation.write_bytes(content.replace(frames, name))
     script = "import sys; from nnunet_pancext.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    with receiving() as (peer, received):
+    with receiving(syntaxes=(ImplicitVRLittleEndian,)) as (peer, received):  # so it is written anew
         command = [sys.executable, "-c", script, "send", str(segmentation), "--send", peer]
         ended = subprocess.run(command, capture_output=True, text=True)
     assert (ended.stdout, ended.stderr) == (f"sent      {segmentation}\n", "")
