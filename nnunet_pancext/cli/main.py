@@ -1,6 +1,7 @@
 """Entry point of `pancext`: runs a sub-command and prints users' mistakes without a traceback."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ COMMANDS = (
     *("send", "inspect", "import_model", "doctor"),
 )
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
+OF_A_PATH = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
 EXAMPLES = """\
 examples:
   pancext doctor                                   is this machine ready?
@@ -57,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `pancext` with `arguments` (default: the command line) and return its exit code."""
+    _reopen_closed_streams()
     parsed = build_parser().parse_args(arguments)
     try:
         code = parsed.run(parsed) or 0
@@ -66,6 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, a pager) has closed the pipe; Python's own last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in OF_A_PATH or error.filename is None:
+            raise
+        text = printable(f"{error.filename}: {error.strerror}", most=LONGEST_LINE)
+        print(f"pancext {parsed.command}: error: {text}. Check the path and permissions.", file=sys.stderr)
+        return 1
     except PancextError as error:
         lines = [printable(line, most=LONGEST_LINE) for line in str(error).split("\n")]
         print(f"pancext {parsed.command}: error: " + "\n".join(lines), file=sys.stderr)
@@ -73,3 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"pancext {parsed.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _reopen_closed_streams() -> None:
+    """Print to nowhere if the caller has closed a stream, whose number the next file would take."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115

@@ -1,9 +1,12 @@
 """`pancext predict`: segment new images with any trained nnU-Net model."""
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +43,7 @@ examples:
 """
 SPEEDS = ("exact", "balanced", "fast")
 CHECKPOINT = "checkpoint_final.pth"
+MOST_THREADS = 1024
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -100,6 +104,8 @@ def run(parsed: argparse.Namespace) -> int:
         if parsed.threads is not None:
             if parsed.threads < 1:
                 raise PancextError(f"--threads {parsed.threads}: give a number of at least 1.")
+            if parsed.threads > MOST_THREADS:
+                raise PancextError(f"--threads {parsed.threads}: give a number of at most {MOST_THREADS}.")
             torch.set_num_threads(parsed.threads)
         return _run(parsed)
     finally:
@@ -109,8 +115,9 @@ def run(parsed: argparse.Namespace) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.checkpoints.device import choose_device
     from nnunet_pancext.dicom_output.quiet import quiet_dicom
+    from nnunet_pancext.doctor.settings import GENERAL
     from nnunet_pancext.evaluation.folder import require_folders
-    from nnunet_pancext.io.console_text import LONGEST_LINE, counted, printable
+    from nnunet_pancext.io.console_text import LONGEST_LINE, counted, is_utf8, printable, shown_name
     from nnunet_pancext.io.files import output_folder
     from nnunet_pancext.io.temporary_folder import temporary_folder
     from nnunet_pancext.nnunet_commands.console import Console
@@ -122,14 +129,26 @@ def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
 
     _require_input(parsed)
+    processes = os.environ.get(GENERAL, "1")
+    if not re.fullmatch(r"[0-9]{1,9}", processes):
+        raise PancextError(f"{GENERAL} is {processes!r}. Set it to a number of processes, or unset it.")
     device = choose_device(parsed.device)
     if device.type == "cpu":
         keep_freed_memory()
     choice = _choose(parsed)
     if parsed.self_test:
         return _self_test(parsed, choice, device)
+    if not is_utf8(parsed.out.absolute()):
+        raise PancextError(
+            f"-o {shown_name(str(parsed.out))} is not UTF-8, which SimpleITK needs. Rename it."
+        )
     if parsed.reference is not None:
         require_folders(parsed.reference, parsed.reference)
+        if realpath(parsed.out) == realpath(parsed.reference):
+            raise PancextError(
+                f"--reference and -o are both {parsed.out}: the ground truth would be replaced. Give another "
+                "folder with -o."
+            )
     console = Console()
     prediction = Prediction(
         choice,
@@ -219,7 +238,7 @@ def _require_input(parsed: argparse.Namespace) -> None:
     if parsed.out is None:
         raise PancextError("There is no output folder. Give it with -o.")
     for fold in parsed.folds:
-        if fold != "all" and not (fold.isascii() and fold.isdecimal()):
+        if fold != "all" and not re.fullmatch(r"[0-9]{1,9}", fold):
             raise PancextError(f"-f {fold} is not a fold. Give numbers such as 0 1 2 3 4, or all.")
 
 

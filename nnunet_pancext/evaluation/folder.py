@@ -67,6 +67,11 @@ def evaluate(
     targets = read_targets(labels)
     require_folders(predictions, truths)
     cases, predicted = (find_cases(folder, file_ending) for folder in (truths, predictions))
+    if only and cases and cases.isdisjoint(only):
+        raise PancextError(
+            f"None of the {len(cases)} label maps in {truths} has the name of a predicted case, such as "
+            f"{min(only)}{file_ending}. Give the folder of their ground truth."
+        )
     if only is not None:
         cases, predicted = cases & set(only), predicted & set(only)
     if not cases:

@@ -7,7 +7,7 @@ import torch
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.inference.foreground import make_unseen
+from nnunet_pancext.inference.foreground import NOT_FINITE, make_unseen
 from nnunet_pancext.inference.logits import Box
 from nnunet_pancext.inference.trained_folds import LoadedFolds
 from nnunet_pancext.inference.windows import shifted, size_of, with_channels
@@ -15,10 +15,6 @@ from nnunet_pancext.inference.windows import shifted, size_of, with_channels
 GAUSSIAN: dict[str, Any] = {"sigma_scale": 1.0 / 8, "value_scaling_factor": 10}  # of nnU-Net's prediction
 CPU = torch.device("cpu")
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError
-BEYOND_HALF = (
-    "The network's logits exceed the largest number in half precision, in which windows are averaged, in "
-    "nnU-Net too. Give another checkpoint (-chk)."
-)
 
 
 class Accumulator:
@@ -64,7 +60,7 @@ class Accumulator:
         """Return the logits (heads, *box) averaged over windows and folds; background where there is none.
 
         Raises:
-            PancextError: a sum exceeds half precision.
+            PancextError: a sum exceeds half precision, or is NaN.
         """
         return self._mean(box, 0)
 
@@ -83,8 +79,8 @@ class Accumulator:
         weights = self.weights[inner]
         logits = self.sums[self.heads * part : self.heads * (part + 1)][with_channels(inner)] / weights
         make_unseen(logits, weights == 0, has_regions=self.has_regions)
-        if torch.isinf(logits).any():
-            raise PancextError(BEYOND_HALF)
+        if not logits.isfinite().all():
+            raise PancextError(NOT_FINITE)
         return logits
 
     def _zeros(self, *shape: int) -> torch.Tensor:

@@ -2,9 +2,8 @@
 
 Every window of nnU-Net's grid whose core lies within MARGIN_MM of the foreground is run. The foreground is
 first that of a coarse pass, then that of these windows without mirroring, then that of the result, until no
-further window is near it. Within the cores of
-these windows the result is that of the whole image, except that windows farther away do not take part in the
-averages at the cores' edges.
+further window is near it. Within the cores of these windows the result is that of the whole image, except
+that windows farther away do not take part in the averages at the cores' edges.
 """
 
 from functools import partial
@@ -14,13 +13,20 @@ from time import monotonic
 import torch
 
 from nnunet_pancext.inference.coarse import (
+    SLICES_A_STEP,
     CoarsePass,
     foreground_of_previous_stage,
     plan_coarse_pass,
     plan_kept_pass,
 )
 from nnunet_pancext.inference.exact import predict_exact
-from nnunet_pancext.inference.foreground import implausible, large_components, volume_ml, voxel_spacing_mm
+from nnunet_pancext.inference.foreground import (
+    hardly_seen,
+    implausible,
+    large_components,
+    volume_ml,
+    voxel_spacing_mm,
+)
 from nnunet_pancext.inference.logits import Logits, Passes, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.sliding import Sliding
@@ -48,6 +54,7 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             image,
             networks=range(len(folds.networks)),
             most_forwards=COARSE_SHARE * passes.whole_image_forwards,
+            least_every=SLICES_A_STEP,
         )
         if coarse is None:
             return _whole_image(folds, image, request, passes, why="a coarse pass would not save work")
@@ -65,6 +72,8 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             foreground = _run_near(mask, sliding, image, request, passes)
             volume = volume_ml(int(foreground.sum()), voxel_spacing_mm(folds, image))
             why = implausible(volume, request)
+            if coarse is not None and not why:
+                why = hardly_seen(int(foreground.sum()), int((foreground & mask).sum()))
         if why:
             passes.fallback = "" if sliding.done.all() else why
             foreground = _run(sliding, grid.all(), "the whole image", request)

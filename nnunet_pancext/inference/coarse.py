@@ -14,7 +14,7 @@ from nnunet_pancext.inference.trained_folds import LoadedFolds
 from nnunet_pancext.inference.window_runner import WindowRunner
 from nnunet_pancext.inference.windows import Grid, Mask, make_grid, padded_shape, stock_grid
 
-SLICES_A_STEP = 3  # one of which is looked at in 2D, where its windows are kept
+SLICES_A_STEP = 3  # of which `balanced` looks at one or more, in 2D
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,22 @@ def plan_coarse_pass(
     networks: Sequence[int],
     most_forwards: float,
     every: int = 1,
+    least_every: int | None = None,
 ) -> CoarsePass | None:
     """Return a pass of windows that touch each other; None if it takes more than `most_forwards`.
 
-    In 2D as many slices are looked at as fit, but no more than one of `every`.
+    In 2D as many slices are looked at as fit, but no more than one of `every`; None if they are fewer than
+    one of `least_every`.
     """
     patch = folds.patch_size
     grid = make_grid(padded_shape(image.data.shape[1:], patch=patch), patch=patch, step=1.0)
     chosen = grid.all()
     if len(patch) == 2:
         slices, a_slice = grid.shape[0], len(grid) // grid.shape[0] * len(networks)
-        chosen &= _spread(slices, min(ceil(slices / every), int(most_forwards // a_slice)))
+        affordable = int(most_forwards // a_slice)
+        if least_every and affordable < ceil(slices / least_every):
+            return None
+        chosen &= _spread(slices, min(ceil(slices / every), affordable))
     planned = CoarsePass(grid, chosen, tuple(networks))
     return planned if 0 < planned.forwards <= most_forwards else None
 

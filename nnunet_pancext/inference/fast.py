@@ -12,7 +12,13 @@ import torch
 from nnunet_pancext.inference.bf16_probe import bfloat16_pays
 from nnunet_pancext.inference.coarse import CoarsePass, foreground_of_previous_stage, plan_coarse_pass
 from nnunet_pancext.inference.crops import boxes_around, grown_where, merged, sides_reached
-from nnunet_pancext.inference.foreground import implausible, large_components, volume_ml, voxel_spacing_mm
+from nnunet_pancext.inference.foreground import (
+    hardly_seen,
+    implausible,
+    large_components,
+    volume_ml,
+    voxel_spacing_mm,
+)
 from nnunet_pancext.inference.logits import Box, Logits, Passes, Region, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.sliding import Sliding
@@ -60,6 +66,7 @@ class _Fast:
         )
         self.whole = whole(self.runner.shape)
         self.crops: dict[tuple[int, ...], tuple[Sliding, Mask]] = {}
+        self.seen: Mask | None = None  # the foreground of the coarse pass
 
     def predict(self) -> Logits:
         places = self._places()
@@ -73,6 +80,10 @@ class _Fast:
             if larger == places:
                 voxels = sum(int(mask.sum()) for _, mask in found)
                 why = implausible(volume_ml(voxels, self.spacing_mm), self.request)
+                if self.seen is not None and not why:
+                    why = hardly_seen(
+                        voxels, sum(int((mask & self.seen[crop.place]).sum()) for crop, mask in found)
+                    )
                 if not why or places == [self.whole]:
                     break
                 self.passes.fallback, larger = why, [self.whole]
@@ -99,7 +110,7 @@ class _Fast:
                 return [self.whole]
             self.request.announce("the coarse pass", coarse.forwards)
             started = monotonic()
-            mask = coarse.find(self.runner)
+            mask = self.seen = coarse.find(self.runner)
             self.passes.coarse_windows = coarse.windows
             self.passes.seconds["coarse pass"] = monotonic() - started
             nothing = "the coarse pass found no foreground"

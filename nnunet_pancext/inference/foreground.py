@@ -16,12 +16,21 @@ from nnunet_pancext.inference.windows import Mask, bounding_box
 # Further windows follow only what has some volume: a few scattered voxels of a noisy network would otherwise
 # lead to windows over the whole image.
 GROWTH_LEAST_ML = 0.05
+NOT_FINITE = (
+    "The network's logits are not finite in half precision, in which windows are averaged, in nnU-Net too. "
+    "Check the image's values, or give another checkpoint (-chk)."
+)
+# Of the foreground of a well trained network, mirrored, the coarse pass sees nine tenths.
+LEAST_SEEN = 0.7
 UNSEEN = 10.0  # how much the logits say background where no window was run
 
 
-def is_foreground(logits: torch.Tensor, *, has_regions: bool) -> torch.Tensor:
-    """Return where logits (heads, ...) have another label than background, as nnU-Net decides it."""
-    return (logits > 0).any(0) if has_regions else logits[1:].amax(0) > logits[0]
+def is_foreground(logits: torch.Tensor, *, has_regions: bool, doubt: float = 0.0) -> torch.Tensor:
+    """Return where logits (heads, ...) have another label than background, as nnU-Net decides it.
+
+    With `doubt` also where background wins by no more than that.
+    """
+    return (logits > -doubt).any(0) if has_regions else logits[1:].amax(0) > logits[0] - doubt
 
 
 def make_background(logits: torch.Tensor, where: torch.Tensor, *, has_regions: bool) -> None:
@@ -84,3 +93,10 @@ def implausible(foreground_ml: float, request: Request) -> str:
         f"the foreground found has {foreground_ml:.3g} mL; {least:.3g} to {most:.3g} mL are plausible by the "
         "training cases"
     )
+
+
+def hardly_seen(foreground: int, seen: int) -> str:
+    """Say that the coarse pass saw too little of the foreground to be relied on; empty if it did not."""
+    if seen >= LEAST_SEEN * foreground:
+        return ""
+    return f"the coarse pass saw only {100 * seen / foreground:.0f} % of the foreground found near it"

@@ -31,9 +31,7 @@ class Passes:
     """
 
     windows: int = 0  # that the result is made of
-    coarse_windows: int = (
-        0  # that only looked for the foreground; of a model without mirroring also in `windows`
-    )
+    coarse_windows: int = 0  # that looked for the foreground; without mirroring also in `windows`
     forwards: int = 0  # of both passes
     whole_image_windows: int = 0
     whole_image_forwards: int = 0

@@ -31,6 +31,6 @@ def predict_logits(
         request: what to compute besides.
 
     Raises:
-        PancextError: the logits exceed half precision.
+        PancextError: the logits exceed half precision, or are NaN.
     """
     return WAYS[speed](folds, image, request or Request())

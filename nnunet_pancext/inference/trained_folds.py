@@ -187,7 +187,7 @@ def _mean_of_mirrored(network: nn.Module, window: torch.Tensor, axes: Sequence[i
 def threads_of_nnunet() -> Iterator[None]:
     """Use as few threads as nnU-Net does to predict."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(min(default_num_processes, threads))
+    torch.set_num_threads(max(1, min(default_num_processes, threads)))
     try:
         yield
     finally:

@@ -4,12 +4,15 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.checkpoints.pickled import Reference, UnsafeFile, read_pickle
+import numpy as np
+
+from nnunet_pancext.checkpoints.pickled import Constructor, Reference, UnsafeFile, read_pickle
 from nnunet_pancext.io.files import atomic_path
 
 MODULE = "nnunetv2.postprocessing.remove_connected_components"
 FUNCTIONS = ("remove_all_but_largest_component_from_segmentation",)
 MOST_BYTES = 1 << 20
+INTEGERS = ("i4", "i8")  # nnU-Net takes label values from numpy.unique
 
 
 def read_postprocessing(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
@@ -22,8 +25,8 @@ def read_postprocessing(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise UnsafeFile(f"has more than {MOST_BYTES:,} bytes")
-        names = {f"{MODULE} {name}": Reference(name) for name in FUNCTIONS}
-        content = read_pickle(file.read_bytes(), names=names, leaves=(Reference,))
+        names = {**NUMPY, **{f"{MODULE} {name}": Reference(name) for name in FUNCTIONS}}
+        content = read_pickle(file.read_bytes(), names=names, set_state=_with_byte_order, leaves=(Reference,))
         if not isinstance(content, (tuple, list)) or len(content) != 2:
             raise UnsafeFile("does not hold functions and their arguments")
         functions, arguments = content
@@ -60,3 +63,28 @@ def _are_labels(value: Any, depth: int = 0) -> bool:
     if isinstance(value, (list, tuple)):
         return depth < 2 and all(_are_labels(entry, depth + 1) for entry in value)
     return type(value) is int
+
+
+def _dtype(name: Any, align: Any = False, copy: Any = True) -> np.dtype:
+    if type(name) is not str or name not in INTEGERS:
+        raise UnsafeFile("holds a NumPy value that is not an integer")
+    return np.dtype(f"<{name}")
+
+
+def _integer(dtype: Any, content: Any) -> int:
+    if not isinstance(dtype, np.dtype) or type(content) is not bytes or len(content) != dtype.itemsize:
+        raise UnsafeFile("is damaged: a NumPy number has the wrong length")
+    return int(np.frombuffer(content, dtype)[0])
+
+
+def _with_byte_order(target: Any, state: Any) -> np.dtype:
+    if isinstance(target, np.dtype) and type(state) is tuple and state[1:2] == ("<",):
+        return target
+    raise UnsafeFile(f"sets the state of a {type(target).__name__}, which label values do not need")
+
+
+NUMPY = {
+    "numpy dtype": Constructor(_dtype),
+    "numpy.core.multiarray scalar": Constructor(_integer),
+    "numpy._core.multiarray scalar": Constructor(_integer),
+}

@@ -1,5 +1,6 @@
 """nnU-Net's dataset.json: what label values and image channels mean, and the format of the files."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class DatasetJson:
     def file_ending(self) -> str:
         """Ending of image and label files, '.nii.gz' if not declared."""
         ending = self.content.get("file_ending", ".nii.gz")
-        if not isinstance(ending, str) or not ending.startswith("."):
+        if not isinstance(ending, str) or not re.fullmatch(r"\.[^/\\\0]+", ending):
             raise PancextError(
                 f"{self.path} has the file_ending {shown_json(ending)}; expected one like .nii.gz. "
                 "Correct it."

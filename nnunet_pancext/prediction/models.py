@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnunet_pancext.checkpoints.checkpoint import read_checkpoint
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
@@ -16,6 +18,10 @@ PLANS = "plans.json"
 INFORMATION = "inference_information.json"  # of nnUNetv2_find_best_configuration
 COPY_AGAIN = "Copy the model again."
 FIND_AGAIN = "Run nnUNetv2_find_best_configuration again."
+INTENSITIES = (  # the second is nnU-Net's former name
+    "foreground_intensity_properties_per_channel",
+    "foreground_intensity_properties_by_modality",
+)
 MOST_INHERITED = 20  # configurations, each of which inherits from the next
 
 
@@ -117,8 +123,12 @@ def choose_best(dataset: str, *, folds: Sequence[str] = (), checkpoint: str = FI
     return Choice(models=models, postprocessing=_find_postprocessing(recorded, root=root, source=file))
 
 
-def open_model(folder: Path, *, folds: Sequence[str] = (), checkpoint: str = FINAL) -> ChosenModel:
+def open_model(
+    folder: Path, *, folds: Sequence[str] = (), checkpoint: str = FINAL, later: tuple[str, ...] = ()
+) -> ChosenModel:
     """Return a trained model with these folds, by default every numbered fold with the checkpoint, else all.
+
+    `later` are the configurations of nnU-Net's cascade that follow it.
 
     Raises:
         PancextError: the folder is not a trained model, a fold or the stage before it is missing, or the plan
@@ -148,7 +158,32 @@ def open_model(folder: Path, *, folds: Sequence[str] = (), checkpoint: str = FIN
         plans=plans,
         previous=None
         if previous is None
-        else _open_previous(folder, parsed, str(previous), folds=chosen, checkpoint=checkpoint),
+        else _open_previous(folder, parsed, str(previous), folds=chosen, checkpoint=checkpoint, later=later),
+    )
+
+
+def require_usable_plan(model: ChosenModel) -> None:
+    """Raise PancextError unless the plan says how each channel and axis of an image is prepared."""
+    plans, settings, channels = model.plans, model.settings, len(model.dataset.channel_names)
+    forward, backward = (plans.get(f"transpose_{way}") for way in ("forward", "backward"))
+    is_order = isinstance(forward, list) and sorted(map(repr, forward)) == ["0", "1", "2"]
+    if not is_order or backward != np.argsort(np.array(forward)).tolist():
+        problem = "no order of the axes, or no way back: transpose_forward, transpose_backward"
+    elif any(
+        not isinstance(settings.get(key), list) or len(settings[key]) < channels
+        for key in ("normalization_schemes", "use_mask_for_norm")
+    ):
+        problem = "no normalization_schemes and use_mask_for_norm for each channel"
+    elif not any(_has_intensities(plans.get(key), channels) for key in INTENSITIES):
+        problem = "no foreground_intensity_properties_per_channel for each channel"
+    else:
+        return
+    raise PancextError(f"{model.folder / PLANS} has {problem}. {COPY_AGAIN}")
+
+
+def _has_intensities(properties: Any, channels: int) -> bool:
+    return isinstance(properties, dict) and all(
+        isinstance(properties.get(str(channel)), dict) for channel in range(channels)
     )
 
 
@@ -179,11 +214,13 @@ def configuration_of(plans: Mapping[str, Any], name: str, *, source: Path) -> di
 
 def _choose_folds(folder: Path, folds: Sequence[str], *, checkpoint: str) -> tuple[str, ...]:
     """Return the folds, which have the checkpoint; those found are in nnU-Net's order."""
-    if Path(checkpoint).name != checkpoint:
+    if Path(checkpoint).name != checkpoint or checkpoint in ("", ".."):
         raise PancextError(f"-chk {checkpoint} is not the name of a file in fold_0, fold_1, … Give its name.")
     if (twice := {fold for fold in folds if list(folds).count(fold) > 1}) != set():
         raise PancextError(f"-f names fold {', '.join(sorted(twice))} twice. Name each fold once.")
-    trained = sorted(file.parent.name.removeprefix("fold_") for file in folder.glob(f"fold_*/{checkpoint}"))
+    trained = sorted(
+        fold.name.removeprefix("fold_") for fold in folder.glob("fold_*") if (fold / checkpoint).is_file()
+    )
     trained = [fold for fold in trained if fold == ALL or fold.isdecimal()]
     numbered = [fold for fold in trained if fold != ALL]
     missing = [fold for fold in folds if fold not in trained]
@@ -197,7 +234,13 @@ def _choose_folds(folder: Path, folds: Sequence[str], *, checkpoint: str) -> tup
 
 
 def _open_previous(
-    folder: Path, name: ModelName, configuration: str, *, folds: Sequence[str], checkpoint: str
+    folder: Path,
+    name: ModelName,
+    configuration: str,
+    *,
+    folds: Sequence[str],
+    checkpoint: str,
+    later: tuple[str, ...],
 ) -> ChosenModel:
     """Return the stage before a configuration of nnU-Net's cascade, of the same trainer, plans and folds."""
     if not name.trainer:
@@ -205,13 +248,19 @@ def _open_previous(
             f"{folder} is the second stage of nnU-Net's cascade; the stage before it, {configuration}, is "
             "found by the folder's name. Rename the folder to TRAINER__PLANS__CONFIGURATION."
         )
+    later = (*later, name.configuration)
+    if configuration in later:
+        raise PancextError(
+            f"{folder / PLANS} has stages of nnU-Net's cascade that follow each other in a circle: "
+            f"{', '.join(later)}. {COPY_AGAIN}"
+        )
     before = folder.resolve().parent / SEPARATOR.join((name.trainer, name.plans, configuration))
     if not before.is_dir():
         raise PancextError(
             f"{folder} is the second stage of nnU-Net's cascade, and the stage before it is not there: "
             f"{before}. Train it, or copy it there."
         )
-    return open_model(before, folds=folds, checkpoint=checkpoint)
+    return open_model(before, folds=folds, checkpoint=checkpoint, later=later)
 
 
 def _find_postprocessing(recorded: Path, *, root: Path, source: Path) -> Path:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import NO_ROOM, free_bytes, write_errors_as_pancext
-from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, write_json
+from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, read_json, write_json
 from nnunet_pancext.io.images import itk_reason, only_thread_in_itk, write_compressed
 from nnunet_pancext.io.unreadable import UnreadableImage
 from nnunet_pancext.prediction.reading import CaseReader
 from nnunet_pancext.raw_cases.geometry import Geometry
 
 OUT = "-o"
+GROUND_TRUTH = ("labelsTr", "labelsTs", "gt_segmentations")  # nnU-Net's folders
 ABANDONED_S = 600
 NOT_WHOLE = "Check the disk and the space on it, and run the same command again."
 
@@ -99,6 +101,32 @@ def write_document(content: Any, target: Path) -> None:
     """Write JSON; raises PancextError as `written`."""
     with write_errors_as_pancext(target, option=OUT):
         write_json(target, content)
+
+
+def remove(target: Path) -> None:
+    """Remove a file if there is one; raises PancextError as `written`."""
+    with write_errors_as_pancext(target, option=OUT):
+        target.unlink(missing_ok=True)
+
+
+def is_other_document(file: Path, content: Any) -> bool:
+    """Whether a file is there that does not hold this content as JSON."""
+    try:
+        return file.exists() and read_json(file) != content
+    except PancextError:
+        return True
+
+
+def belongs_to_nnunet(folder: Path) -> bool:
+    """Whether a folder is a dataset or a trained model, or is in a fold of one."""
+    folder = Path(realpath(folder))
+    folds = [above for above in (folder, *folder.parents) if above.name.startswith("fold_")]
+    return (
+        (folder / "imagesTr").is_dir()
+        or (folder / "dataset_fingerprint.json").is_file()
+        or any(folder.glob("fold_*/*.pth"))
+        or any(any(fold.glob("*.pth")) for fold in folds)
+    )
 
 
 def is_disk_full(error: PancextError) -> bool:

@@ -36,13 +36,18 @@ class Progress:
         self.model = model
 
     def announce(self, text: str, forwards: int) -> None:
-        """Print what is run, its forward passes and the time it will take, where one was measured."""
+        """Print what is run, its forward passes and the time it will take, where one was measured.
+
+        The line of a pass of a few seconds does not stay: an image may have a dozen of them.
+        """
         self.planned, self.done, self.windows, self.last = forwards, 0, 0, self.clock()
         seconds = self._seconds(forwards)
         self.is_timed = seconds is not None
         to_go = "" if seconds is None else f", about {duration_text(seconds)}"
         passes = f"{forwards} forward pass{'es' * (forwards != 1)}"
-        self.console.say(f"{self.case}: {text}, {passes}{to_go}")
+        line = f"{self.case}: {text}, {passes}{to_go}"
+        is_short = seconds is not None and seconds < WORTH_A_LINE_S
+        self.console.say(Status(line) if is_short else line)
 
     def on_window(self, forwards: int) -> None:
         """Take note of a window whose forward passes are done, and show the time to go."""

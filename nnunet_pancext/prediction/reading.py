@@ -81,6 +81,9 @@ class CaseReader:
         """
         if case.fault:
             raise PancextError(case.fault)
+        for file in case.files:
+            if not file.exists() and not file.is_symlink():
+                raise PancextError(f"{name_of(file, HERE)} is not there. Check its name and folder.")
         with quiet_itk():
             geometries = [self._checked(file) for file in case.files]
             for file, geometry in zip(case.files[1:], geometries[1:], strict=True):
@@ -94,6 +97,11 @@ class CaseReader:
                     raise PancextError(next(iter(differences.values())))
             voxels, properties = self._read(case.files)
         _require_channels(case, len(voxels), self.dataset)
+        if not np.isfinite(voxels).all():
+            raise PancextError(
+                f"{name_of(case.files[0], HERE)}: the case has values beyond the range of single precision, "
+                "in which nnU-Net computes. Replace them, by -1024 HU in a CT."
+            )
         _require_size(case, voxels.shape[1:], properties, self.model)
         return CaseImage(
             voxels=voxels,
@@ -128,7 +136,11 @@ class CaseReader:
 
     def _read(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], dict[str, Any]]:
         try:
-            with only_thread_in_itk(), redirect_stdout(io.StringIO()):  # it prints
+            with (
+                only_thread_in_itk(),
+                redirect_stdout(io.StringIO()),
+                np.errstate(over="ignore"),
+            ):  # it prints
                 return self.reader_class().read_images(tuple(map(str, files)))
         except Exception as error:  # of whatever library nnU-Net's class uses
             name = name_of(files[0], HERE)

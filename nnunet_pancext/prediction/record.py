@@ -21,6 +21,11 @@ SCHEMA_VERSION = 1
 NOTICE = "For research. Not a medical device."
 NOT_MEASURED = "not measured"
 STEPS = ("read", "preprocess", "coarse pass", "full pass", "export", "write")
+KEPT = {  # what the page reads of a record that is used again
+    **dict.fromkeys(("case", "label_map", "speed"), str),
+    **dict.fromkeys(("volumes_ml", "windows", "seconds"), dict),
+    "lesions": list,
+}
 WITHOUT_EFFECT = ("threads",)  # options on which a result depends by rounding alone
 DECISIVE = ("nnunet_pancext", "nnunetv2")  # versions on which it depends by more
 
@@ -109,6 +114,7 @@ def is_of(record: Mapping[str, Any], *, inputs: Any, models: Any, options: Mappi
         record.get("schema_version") == SCHEMA_VERSION
         and _hashes(record.get("inputs")) == _hashes(inputs)
         and _hashes(record.get("model")) == _hashes(models)
+        and all(isinstance(record.get(key), kind) for key, kind in KEPT.items())
         and isinstance(kept, dict)
         and _effective(kept) == _effective(options)
         and _decisive(record.get("versions")) == _decisive(versions())
@@ -117,6 +123,8 @@ def is_of(record: Mapping[str, Any], *, inputs: Any, models: Any, options: Mappi
 
 def read_record(file: Path) -> dict[str, Any] | None:
     """Return what a CASE.json holds; None where there is none, or another file of this name."""
+    if not file.is_file():  # nor a pipe, which would be waited for
+        return None
     try:
         record = read_json(file, expect=dict)
     except PancextError:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from os.path import basename, dirname, realpath
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
 from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
-from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel
+from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_usable_plan
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
 from nnunet_pancext.prediction.self_test import self_test_summary
@@ -72,6 +73,8 @@ class Prediction:
         self.choice, self.wanted, self.out, self.progress = choice, wanted, out, progress
         self.dataset = choice.models[0].dataset
         _require_together(choice)
+        for stage in choice.stages:
+            require_usable_plan(stage)
         if wanted.per_fold and len(choice.models) > 1:
             raise PancextError(
                 "--per-fold writes the label maps of one model's folds, but two models are averaged here. "
@@ -144,6 +147,8 @@ class Prediction:
             if outputs.is_disk_full(error):
                 raise
             self._fail(case, str(error), predicted, warn)
+        except BrokenPipeError:  # nobody reads what is printed
+            raise
         except Exception as error:  # a fault of this program, or of nnU-Net's: the other cases go on
             text = unexpected(error, is_private=isinstance(case, DicomCase))
             self._fail(case, text, predicted, warn)
@@ -172,8 +177,13 @@ class Prediction:
         """Load the models and, as nnU-Net does, copy their plan and dataset.json, before the first case."""
         if not self.models.are_loaded:
             self.models.load_all()
-            for name, content in ((NAME, self.dataset.content), (PLANS, self.choice.models[0].plans)):
+            for name, content in self.documents:
                 outputs.write_document(content, self.out / name)
+
+    @property
+    def documents(self) -> list[tuple[str, Any]]:
+        """Names and contents of the files that nnU-Net copies from the model."""
+        return [(NAME, self.dataset.content), (PLANS, self.choice.models[0].plans)]
 
     def _fail(self, case: Case, text: str, predicted: Predicted, warn: Callable[[str], None]) -> None:
         predicted.failures[case.name] = text
@@ -278,7 +288,7 @@ class Prediction:
     def _write(self, case: Case, image: CaseImage, result: CaseResult, entropy: Any) -> dict[str, Any]:
         """Write everything but the record, which marks a case whose files are all there."""
         files = self.files_of(case)
-        files.record.unlink(missing_ok=True)
+        outputs.remove(files.record)
         if isinstance(case, DicomCase):
             files.segmentation.unlink(missing_ok=True)
         if self.wanted.save_probabilities and result.probabilities is not None:
@@ -308,25 +318,33 @@ class Prediction:
 
     def _require_own_files(self, cases: Sequence[Case]) -> None:
         """Refuse results that would replace an image, a file beside it, or the results of another case."""
-        if (self.out / "imagesTr").is_dir() or any(self.out.glob("fold_*/checkpoint_*.pth")):
+        if outputs.belongs_to_nnunet(self.out):
             raise PancextError(
                 f"{self.out} is a raw dataset or a trained model, whose files would be replaced. Give "
                 "another folder with -o."
             )
-        given = {file.resolve(): file for case in cases for file in case.files}
-        is_beside_images = self.out.resolve() in {path.parent for path in given}
+        given = {realpath(file): file for case in cases for file in case.files}
+        is_beside_images = realpath(self.out) in map(dirname, given)
+        is_kept = is_beside_images or basename(realpath(self.out)) in outputs.GROUND_TRUTH
         owners: dict[Path, str] = {}
-        for case in cases:
-            is_ours = record.read_record(self.files_of(case).record) is not None
+        are_ours = [record.read_record(self.files_of(case).record) is not None for case in cases]
+        for name, content in self.documents:
+            if is_beside_images and not any(are_ours) and outputs.is_other_document(self.out / name, content):
+                raise PancextError(
+                    f"{self.out / name} is there already, beside the images, and would be replaced by the "
+                    "model's. Give another folder with -o."
+                )
+        for case, is_ours in zip(cases, are_ours, strict=True):
             for path in self._outputs(case):
-                if (file := given.get(path.resolve())) is not None:
+                if (file := given.get(realpath(path))) is not None:
                     raise PancextError(
                         f"The result {path} would replace the image {file}. Give another folder with -o."
                     )
-                if is_beside_images and not is_ours and path.exists():
+                if is_kept and not is_ours and path.exists():
+                    where = "beside the images" if is_beside_images else "in a folder of ground truth"
                     raise PancextError(
-                        f"{path} is there already, beside the images, and from no earlier prediction. Give "
-                        "another folder with -o."
+                        f"{path} is there already, {where}, and from no earlier prediction. Give another "
+                        "folder with -o."
                     )
                 owner = owners.setdefault(path, case.name)
                 if owner != case.name:

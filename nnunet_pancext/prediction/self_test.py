@@ -38,7 +38,7 @@ MEASURED: dict[str, tuple[Speed, bool]] = {  # speed, and whether the grid is sh
     **{speed: (speed, False) for speed in WAYS},
     SHIFTED: (EXACT, True),
 }
-RIM = 8  # of the patch, the part that the shifted grid leaves out
+RIM = 8  # of the patch, the part by which the grid is shifted
 PACKAGES = ("nnunet-pancext", "nnunetv2", "torch")
 
 
@@ -124,13 +124,24 @@ def self_test_summary(model_folder: Path, speed: str, *, checkpoint: str = FINAL
             return None
         if any(_hash(model_folder / name) != expected for name, expected in hashes.items()):
             return None
+        for way in (speed, SHIFTED):
+            for figures in kept["ways"][way]["labels"].values():
+                change = figures["dice_change"]
+                float(change["mean"] + change["largest_loss"])
         return {
             "cases": kept["cases"],
             "folds": kept["folds"],
             **kept["ways"][speed],
             "shifted_grid": kept["ways"][SHIFTED],
         }
-    except (PancextError, OSError, KeyError, TypeError, AttributeError):  # damaged, or of another hand
+    except (
+        PancextError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # damaged, or of another hand
         return None
 
 
@@ -161,26 +172,23 @@ def self_test_table(result: dict[str, Any]) -> str:
 
 
 def shift_grid(image: PreparedImage, patch_size: Sequence[int]) -> tuple[PreparedImage, list[int]]:
-    """Return the image without a rim at the start of each axis, so that windows lie elsewhere, and the rim.
+    """Return the image with a rim at the start of each axis, so that windows lie elsewhere, and the rim.
 
-    The rim is an eighth of the patch, in voxels (slice, row, column); none along slices in 2D.
+    The rim is an eighth of the patch, in voxels (slice, row, column), none along slices in 2D; it repeats the
+    voxels at the image's edge.
     """
     shape = image.data.shape[1:]
-    patch = (*(0,) * (len(shape) - len(patch_size)), *patch_size)
-    rim = [min(size // RIM, length // 2) for size, length in zip(patch, shape, strict=True)]
-    kept = image.data[:, rim[0] :, rim[1] :, rim[2] :].contiguous()
-    return replace(image, data=kept), rim
-
-
-def restore_rim(logits: Logits, rim: Sequence[int], *, has_regions: bool) -> Logits:
-    """Return logits of the whole image with a rim of background at the start of each axis."""
-    (region,) = logits.regions
+    rim = [0] * (len(shape) - len(patch_size)) + [size // RIM for size in patch_size]
     margins = [margin for length in reversed(rim) for margin in (length, 0)]
-    padded = pad(region.logits, margins, value=-1.0)
-    if not has_regions:
-        padded[0] = pad(region.logits[0], margins, value=1.0)
-    depth, height, width = padded.shape[1:]
-    whole = Region((slice(0, depth), slice(0, height), slice(0, width)), padded)
+    return replace(image, data=pad(image.data[None], margins, mode="replicate")[0]), rim
+
+
+def without_rim(logits: Logits, rim: Sequence[int]) -> Logits:
+    """Return logits of the whole image without the rim at the start of each axis."""
+    (region,) = logits.regions
+    kept = region.logits[:, rim[0] :, rim[1] :, rim[2] :].contiguous()
+    depth, height, width = kept.shape[1:]
+    whole = Region((slice(0, depth), slice(0, height), slice(0, width)), kept)
     return replace(logits, shape=(depth, height, width), regions=(whole,))
 
 
@@ -200,7 +208,7 @@ def _predict(
         if is_shifted:
             shifted, rim = shift_grid(prepared, folds.patch_size)
             logits = predict_logits(folds, shifted, speed=speed, request=request)
-            logits = restore_rim(logits, rim, has_regions=folds.labels.has_regions)
+            logits = without_rim(logits, rim)
         else:
             logits = predict_logits(folds, prepared, speed=speed, request=request)
         label_map, _ = export(folds, prepared, logits)

@@ -52,7 +52,8 @@ def _volumes_of(model_folder: Path, *, announce: Callable[[str], None]) -> dict[
     trained_on = _hash(file.read_bytes() for file in _identity(model_folder))
     label_maps = training_label_maps(model_folder, dataset)
     hash_of_label_maps = _hash(
-        f"{path.name} {(found := path.stat()).st_size} {found.st_mtime_ns}".encode() for path in label_maps
+        f"{path.name} {(found := path.stat()).st_size} {found.st_mtime_ns}".encode(errors="surrogateescape")
+        for path in label_maps
     )
     kept = _read_kept(model_folder / KEPT)
     if kept.get("trained_on") == trained_on and (

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from contracts.made_preprocessed import DATASET, make_preprocessed, use_folders
@@ -18,7 +19,7 @@ from nnunet_pancext.checkpoints.trained_network import find_installed_trainer
 
 POSTPROCESSING = (
     [remove_all_but_largest_component_from_segmentation],
-    [{"labels_or_regions": [(1, 2), 1], "background_label": 0}],
+    [{"labels_or_regions": [(1, 2), np.int64(1)], "background_label": 0}],  # as of numpy.unique
 )
 
 

@@ -161,13 +161,14 @@ def test_sums_make_room_for_the_result(method, noise, monkeypatch):
 
 
 @pytest.mark.parametrize("speed", ["exact", "balanced", "fast"])
-def test_logits_beyond_half_precision_are_refused(speed, noise):
-    class Huge(Threshold):
+@pytest.mark.parametrize("factor", [1e5, float("nan")])
+def test_logits_that_are_not_finite_in_half_precision_are_refused(speed, factor, noise):
+    class Diverged(Threshold):
         def forward(self, window):
-            return 1e5 * super().forward(window)
+            return factor * super().forward(window)
 
-    folds = folds_of([Huge(3, heads=3)])
-    with pytest.raises(PancextError, match="exceed the largest number in half precision"):
+    folds = folds_of([Diverged(3, heads=3)])
+    with pytest.raises(PancextError, match="logits are not finite in half precision"):
         predict_logits(folds, image_of(folds, noise), speed=speed, request=Request(whole_regions=True))
 
 

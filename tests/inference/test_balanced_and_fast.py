@@ -1,5 +1,6 @@
 """`balanced` and `fast` find what `exact` finds, wherever it is, at no more than 1.1 times its price."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from contracts.loaded_folds import Blind, Contextual, Threshold, folds_of, image_of, plans_with
 from scipy.ndimage import gaussian_filter
 
-from nnunet_pancext.inference import fast
+from nnunet_pancext.inference import fast, foreground
 from nnunet_pancext.inference.coarse import plan_kept_pass
 from nnunet_pancext.inference.export import export
 from nnunet_pancext.inference.logits import Request
@@ -228,7 +229,8 @@ def long_organ():
 
 
 @pytest.mark.parametrize(("speed", "least"), [("balanced", 2), ("fast", 1)])
-def test_a_coarse_pass_that_sees_a_part_is_followed_by_growth(speed, least):
+def test_a_coarse_pass_that_sees_a_part_is_followed_by_growth(speed, least, monkeypatch):
+    monkeypatch.setattr(foreground, "LEAST_SEEN", 0.0)
     network = OneWindow(3, heads=3)
     folds = folds_of([network])
     image = image_of(folds, long_organ())
@@ -241,6 +243,22 @@ def test_a_coarse_pass_that_sees_a_part_is_followed_by_growth(speed, least):
     assert logits.passes.growths >= least
     assert logits.passes.fallback == "" or speed == "fast"
     assert calls == logits.passes.forwards <= 1.1 * whole
+
+
+@pytest.mark.parametrize("speed", WAYS)
+def test_a_coarse_pass_that_sees_little_of_what_is_found_is_not_relied_on(speed):
+    network = OneWindow(3, heads=3)
+    folds = folds_of([network])
+    voxels = long_organ()
+    voxels[0:3, 43:48, 0:6] = 1  # in windows that neither the coarse pass nor growth leads to
+    image = image_of(folds, voxels)
+    network.coarse = 108
+    label_map, logits, calls = predict(folds, image, speed)
+    assert label_map[1, 45, 2] == 1
+    assert logits.passes.fallback
+    if speed == "balanced":
+        assert re.fullmatch(r"the coarse pass saw only \d+ % of the foreground .*", logits.passes.fallback)
+    assert calls == logits.passes.forwards <= 1.1 * logits.passes.whole_image_forwards
 
 
 def test_growth_ends_where_the_whole_image_is_as_cheap():
@@ -303,6 +321,20 @@ def test_one_window_is_predicted_at_once(speed):
     assert (logits.passes.coarse_windows, logits.passes.windows) == (0, 1)
 
 
+@pytest.mark.parametrize(("axes", "coarse"), [((0, 1), 8), ((0,), 0)])
+def test_balanced_skips_no_more_than_two_of_three_slices(axes, coarse):
+    """Each of 20 slices is one window: a tenth of 4 or of 2 forward passes are 8 or 4 slices."""
+    folds = folds_of([Threshold(2, heads=3)], configuration="2d", patch=(24, 24), axes=axes)
+    voxels = np.full((20, 24, 24), 0.02)
+    voxels[4:7, 5:15, 5:15] = 1
+    announced = {}
+    logits, _, _ = assert_as_good(
+        folds, image_of(folds, voxels), "balanced", least=1, announce=announced.__setitem__
+    )
+    assert announced.get("the coarse pass", 0) == coarse
+    assert logits.passes.fallback == ("" if coarse else "a coarse pass would not save work")
+
+
 class Previous(Threshold):
     """The label in the last two channels, which are the previous stage's."""
 
@@ -325,7 +357,7 @@ def test_the_second_stage_looks_where_the_first_found_something(speed):
     logits, label_map, _ = assert_as_good(folds, image, speed)
     np.testing.assert_array_equal(label_map, labels)
     assert logits.passes.coarse_windows == 0
-    assert logits.passes.windows < logits.passes.whole_image_windows / 4
+    assert logits.passes.windows < logits.passes.whole_image_windows / 3
     nothing = image_of(folds, np.ones(shape), previous=np.zeros_like(labels))
     logits, label_map, _ = assert_as_good(folds, nothing, speed)
     assert logits.passes.fallback == "the previous stage found no foreground"

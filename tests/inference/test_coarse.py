@@ -57,6 +57,14 @@ def test_slices_are_spread_evenly_in_2d(most, every, slices):
     assert planned.forwards == 3 * len(slices)
 
 
+@pytest.mark.parametrize(("most", "is_enough"), [(12, True), (11, False)])
+def test_too_few_slices_in_2d_are_no_coarse_pass(most, is_enough):
+    """Of 12 slices with three windows each, one of three is four slices."""
+    folds = flat()
+    planned = plan_coarse_pass(folds, image_with(folds), networks=[0], most_forwards=most, least_every=3)
+    assert (planned is not None) == is_enough
+
+
 def test_no_slice_fits():
     folds = flat()
     assert plan_coarse_pass(folds, image_with(folds), networks=[0], most_forwards=2.9) is None

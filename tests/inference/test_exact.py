@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from contracts.loaded_folds import plans_with
+from contracts.loaded_folds import Threshold, folds_of, image_of, plans_with
 from contracts.made_preprocessed import made_dataset_json, use_folders
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -147,6 +147,17 @@ def test_a_folds_logits_are_those_of_the_fold_alone(image, tmp_path):
     np.testing.assert_array_equal(
         export(both, prepared, logits, fold=1)[0], export(alone, prepared, expected)[0]
     )
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")  # in scikit-image
+def test_an_image_that_vanishes_on_the_networks_grid_is_refused():
+    folds = folds_of([Threshold(3, heads=3)], spacing=(3.0, 1.0, 1.0))
+    voxels = np.zeros((8, 20, 20))
+    voxels[4] = 1  # a slice of 1 mm, which is a third of one of the network's
+    with pytest.raises(
+        PancextError, match=r"crops the image to the 1 x 20 x 20 voxels .* vanish on the network"
+    ):
+        image_of(folds, voxels, spacing=(1.0, 1.0, 1.0))
 
 
 def change(folder, fold, **entries):

@@ -82,3 +82,35 @@ def test_a_look_returns_what_each_window_sees_in_its_core():
     expected = organ() > 0.5
     expected[:, 62:] = True  # the image's own edge is in a core
     np.testing.assert_array_equal(sliding.look(grid.all()), expected)
+
+
+class Doubtful(Threshold):
+    """A network that finds a second organ in its coarse passes, and then only where slices are mirrored."""
+
+    def __init__(self, coarse: int) -> None:
+        super().__init__(3, heads=3, blur=0)
+        self.coarse = coarse
+
+    def forward(self, window: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(window)
+        is_mirrored = window[0, 1, 0, 0, 0] > window[0, 1, -1, -1, -1]  # it counts voxels
+        if self.calls > self.coarse and not is_mirrored:
+            logits[:, 0] += 5 * window[:, 2]  # a background that wins by 1 where the third channel marks it
+        return logits
+
+
+def test_what_is_likely_without_mirroring_is_mirrored():
+    second = np.zeros((20, 64, 64))
+    second[8:12, 46:52, 46:52] = 1
+    voxels = np.stack(
+        [np.maximum(organ(), second), np.linspace(0, 1, second.size).reshape(second.shape), second]
+    )
+    grid = stock_grid(folds_of([Threshold(3, heads=3)], patch=PATCH, channels=3), second.shape)
+    network = Doubtful(
+        int(np.prod([-(-length // size) for length, size in zip(grid.shape, PATCH, strict=True)]))
+    )
+    folds = folds_of([network], patch=PATCH, channels=3)
+    (region,) = predict_logits(folds, image_of(folds, voxels), speed="balanced").regions
+    found = np.zeros(second.shape, bool)
+    found[region.box] = (region.logits[1] > region.logits[0]).numpy()
+    np.testing.assert_array_equal(found, (organ() > 0.5) | (second > 0))

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from contracts import hostile_files as hostile
@@ -241,6 +242,10 @@ FILES = {
     "postprocessing with other arguments": (
         pickled(([], [{"labels_or_regions": "a"}])),
         "does not hold arguments for each function",
+    ),
+    "postprocessing with a fraction": (
+        pickled(([], [{"labels_or_regions": np.float64(1)}])),
+        "holds a NumPy value that is not an integer",
     ),
     "damaged postprocessing": (
         {f"{MODEL}/crossval_results_folds_0/postprocessing.pkl": b"\x80"},

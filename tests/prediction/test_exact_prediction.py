@@ -157,7 +157,7 @@ def test_the_best_configurations_are_ensembled_and_postprocessed(results, image,
     models = [write_model(results, name, labels=labels, folds=("0", "1")) for name in ("2d", "3d_fullres")]
     postprocessing = (
         [keep_largest, keep_largest],
-        [{"labels_or_regions": [(1, 2)]}, {"labels_or_regions": 1}],
+        [{"labels_or_regions": [(1, 2)]}, {"labels_or_regions": np.int64(1)}],  # as nnU-Net writes it
     )
     write_choice(results, "2d", "3d_fullres", folds=(0, 1), postprocessing=postprocessing)
     assert predict(image, "-o", tmp_path / "ours", "--best", 7) == 0

@@ -197,6 +197,16 @@ def test_a_case_without_reference_is_named(model, image, tmp_path, capsys):
     assert "not scored    Case 'other': No ground truth in" in capsys.readouterr().err
 
 
+def test_a_reference_of_other_cases(model, image, tmp_path, capsys):
+    truth = tmp_path / "truth"
+    assert predict(image, "-o", truth, "-m", model) == 0
+    other = write_image(tmp_path / "other.nii.gz")
+    assert predict(other, "-o", tmp_path / "out", "-m", model, "--reference", truth) == 1
+    errors = capsys.readouterr().err
+    assert "None of the 1 label maps in" in errors
+    assert "such as other.nii.gz. Give the folder of their ground truth" in errors
+
+
 def test_a_report_has_all_cases(model, image, tmp_path):
     assert predict(image, tmp_path / "gone.nii.gz", "-o", tmp_path / "out", "-m", model, "--report") == 1
     page = (tmp_path / "out" / "prediction.html").read_text()

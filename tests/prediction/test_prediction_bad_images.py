@@ -63,7 +63,7 @@ def text(content: bytes):
 
 ROWS = [[1.0, 0, 0, 0], [0, np.nan, 0, 0], [0, 0, 1, 0]]
 BAD = {
-    "missing": ("a.nii.gz", lambda path: None, r"a.nii.gz is not there"),
+    "missing": ("a.nii.gz", lambda path: None, r"a.nii.gz is not there. Check its name and folder"),
     "empty": ("a.nii.gz", text(b""), r"is empty \(0 bytes\). Download"),
     "truncated": (
         "a.nii.gz",

@@ -101,6 +101,16 @@ class TestProgress:
             in stream.getvalue()
         )
 
+    def test_no_line_stays_of_a_pass_of_seconds(self, progress, stream):
+        progress.begin_case("ct", number=1, of=1)
+        progress.begin_model("m")
+        progress.announce("the coarse pass", 2)
+        self.run_window(progress, seconds=2, forwards=2)
+        progress.announce("further windows", 9)
+        assert "further windows" not in stream.getvalue()
+        progress.announce("further windows", 10)
+        assert "further windows, 10 forward passes, about 10.0 s" in stream.getvalue()
+
     def test_a_pipe_gets_a_line_a_minute(self, progress, stream):
         progress.begin_case("ct", number=1, of=1)
         progress.begin_model("m")

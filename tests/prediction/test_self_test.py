@@ -21,11 +21,11 @@ from nnunet_pancext.prediction.models import open_model
 from nnunet_pancext.prediction.self_test import (
     FILE,
     SHIFTED,
-    restore_rim,
     run_self_test,
     self_test_summary,
     self_test_table,
     shift_grid,
+    without_rim,
 )
 from nnunet_pancext.prediction.self_test_scores import Differences, dice_by_label
 from nnunet_pancext.prediction.validation_cases import choose_validation_cases
@@ -106,25 +106,17 @@ def test_one_case_has_no_spread_and_a_gain_is_no_loss():
 
 
 @pytest.mark.parametrize(("patch", "rim"), [((16, 40), [0, 2, 5]), ((8, 16, 40), [1, 2, 5])])
-def test_the_shifted_grid_leaves_out_an_eighth_of_the_patch(patch, rim):
-    data = torch.arange(12 * 30 * 50.0).reshape(1, 12, 30, 50)
-    shifted, left_out = shift_grid(PreparedImage(data, {}), patch)
-    assert left_out == rim
-    assert torch.equal(shifted.data, data[:, rim[0] :, rim[1] :, rim[2] :])
-
-
-@pytest.mark.parametrize("has_regions", [False, True])
-def test_the_rim_becomes_background(has_regions):
-    inner = torch.full((2, 2, 3, 4), 5.0)
-    logits = Logits((2, 3, 4), (Region((slice(0, 2), slice(0, 3), slice(0, 4)), inner),), Passes(), True)
-    restored = restore_rim(logits, [1, 2, 3], has_regions=has_regions)
-    (region,) = restored.regions
-    assert restored.shape == region.logits.shape[1:] == (3, 5, 7)
-    assert torch.equal(region.logits[:, 1:, 2:, 3:], inner)
-    rim = torch.ones(3, 5, 7, dtype=torch.bool)
-    rim[1:, 2:, 3:] = False
-    assert region.logits[1][rim].unique().tolist() == [-1]
-    assert region.logits[0][rim].unique().tolist() == [-1 if has_regions else 1]
+def test_the_grid_is_shifted_by_a_rim_of_an_eighth_of_the_patch(patch, rim):
+    data = torch.rand(2, 4, 20, 50)
+    shifted, added = shift_grid(PreparedImage(data, {}), patch)
+    assert added == rim
+    assert torch.equal(shifted.data[:, rim[0] :, rim[1] :, rim[2] :], data)
+    assert torch.equal(shifted.data[:, -1, :, 0], shifted.data[:, -1, :, rim[2]])  # the edge, repeated
+    whole = Region(tuple(slice(0, length) for length in shifted.data.shape[1:]), shifted.data)
+    logits = without_rim(Logits(tuple(shifted.data.shape[1:]), (whole,), Passes(), is_whole=True), rim)
+    assert torch.equal(logits.regions[0].logits, data)
+    assert logits.shape == tuple(data.shape[1:])
+    assert logits.regions[0].box == (slice(0, 4), slice(0, 20), slice(0, 50))
 
 
 def test_validation_cases_are_those_that_nnunet_predicted(model):
