@@ -15,7 +15,13 @@ from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_it
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
 from nnunet_pancext.raw_cases.dicom_frames import slice_headers
 from nnunet_pancext.raw_cases.dicom_geometry import check_spacing, require_no_tilt, require_one_grid
-from nnunet_pancext.raw_cases.dicom_pixels import is_compressed, remedy_of, stored_values, syntax_of
+from nnunet_pancext.raw_cases.dicom_pixels import (
+    is_compressed,
+    remedy_of,
+    require_all_pixels,
+    stored_values,
+    syntax_of,
+)
 from nnunet_pancext.raw_cases.dicom_search import CtSeries
 from nnunet_pancext.raw_cases.dicom_slices import (
     RESCALE_TAGS,
@@ -152,6 +158,8 @@ def read_series(series: DicomSeries, *, root: Path) -> sitk.Image:
 
 def _read_with_itk(series: DicomSeries, *, root: Path) -> sitk.Image:
     """Return the volume as ITK reads it, or where it has no decoder for any slice, as pydicom does."""
+    for path in series.files:
+        require_all_pixels(path, root=root)
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])

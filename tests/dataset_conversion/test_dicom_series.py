@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from synthetic_dicom import (
@@ -315,6 +316,19 @@ def test_a_slice_with_damaged_pixels_is_refused_by_name(tmp_path, hu, damage, wo
         read_series(series, root=tmp_path)
     assert caught.value.kind == "unreadable slice"
     assert "0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("at", [slice(3, 4), slice(None)])
+def test_pixels_that_are_fewer_than_the_size_are_refused(tmp_path, hu, at):
+    """ITK would fill up the slice with what is in memory."""
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files[at]:
+        data = pydicom.dcmread(path)
+        data.PixelData = data.PixelData[:-2]
+        data.save_as(path)
+    words = f"^{files[at][0].name} holds 158 bytes of pixels, but its size needs 160. Download"
+    with pytest.raises(BadSeries, match=words):
+        volume_of(files, tmp_path)
 
 
 def test_other_damaged_slices_are_named_too(tmp_path, hu):
