@@ -41,6 +41,7 @@ def _locked_folder(under: Path | None, prefix: str) -> tuple[FileLock, Path]:
         lock = FileLock(folder / LOCK)
         with suppress(FileNotFoundError):  # another run took it for abandoned before the lock was held
             lock.acquire()
+            folder.chmod(0o700)  # since the lock may have made it again
             (folder / FILES).mkdir()
             return lock, folder / FILES
         lock.release(force=True)
