@@ -53,12 +53,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "inputs",
         nargs="*",
+        default=[],
         metavar="INPUT",
         help="images, or a folder of images called CASE_0000.nii.gz (further channels _0001, …); or DICOM: "
         "folder or zip of a CT series or study, or dicomweb:https://HOST/PATH/studies/UID[/series/UID]",
     )
     add_out(parser, "-o", default="none; needed unless --self-test")
     add = parser.add_argument
+    add(
+        "-i",
+        dest="more_inputs",
+        nargs="+",
+        default=[],
+        metavar="INPUT",
+        help="the same, as in nnUNetv2_predict",
+    )
     add("-m", "--model", type=Path, metavar="MODEL_FOLDER", help="folder that nnUNetv2_train wrote")
     add("-d", "--dataset", metavar="DATASET", help="dataset of a model in nnUNet_results: number or name")
     add("-c", "--configuration", metavar="CONFIGURATION", help="with -d: 2d, 3d_fullres, …")
@@ -128,6 +137,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.prediction.run import Prediction
     from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
 
+    parsed.inputs += parsed.more_inputs
     _require_input(parsed)
     processes = os.environ.get(GENERAL, "1")
     if not re.fullmatch(r"[0-9]{1,9}", processes):
@@ -201,6 +211,8 @@ def _run(parsed: argparse.Namespace) -> int:
             )
         for stage in choice.stages:
             print(f"model     {stage}")
+        if change := prediction.change_of_dice:
+            print(f"Dice      change by {parsed.speed}: {change}")
         print(f"cases     {len(cases)}, {parsed.speed}, on {device.type}", flush=True)
         predicted = prediction.predict_all(cases, warn=warn)
         console.clear_status()

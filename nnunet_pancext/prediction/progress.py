@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.io.durations import rough_duration
 from nnunet_pancext.nnunet_commands.console import Console, Status
 
 SHOWN_EVERY_S = 0.2  # on a terminal, where windows may take milliseconds
@@ -43,7 +43,7 @@ class Progress:
         self.planned, self.done, self.windows, self.last = forwards, 0, 0, self.clock()
         seconds = self._seconds(forwards)
         self.is_timed = seconds is not None
-        to_go = "" if seconds is None else f", about {duration_text(seconds)}"
+        to_go = "" if seconds is None else f", about {rough_duration(seconds)}"
         passes = f"{forwards} forward pass{'es' * (forwards != 1)}"
         line = f"{self.case}: {text}, {passes}{to_go}"
         is_short = seconds is not None and seconds < WORTH_A_LINE_S
@@ -62,10 +62,10 @@ class Progress:
             return
         if not self.is_timed and self.windows == FIRST_WINDOWS and to_go >= WORTH_A_LINE_S:
             self.is_timed = True
-            self.console.say(f"{self.case}: about {duration_text(to_go)} to go")
+            self.console.say(f"{self.case}: about {rough_duration(to_go)} to go")
         if now - self.shown >= SHOWN_EVERY_S:
             self.shown = now
-            text = f"{self.done} of {self.planned} forward passes, {duration_text(to_go)} to go"
+            text = f"{self.done} of {self.planned} forward passes, {rough_duration(to_go)} to go"
             self.console.say(Status(f"{self.case}: {text}"))
 
     def _seconds(self, forwards: int) -> float | None:

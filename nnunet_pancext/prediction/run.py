@@ -25,6 +25,7 @@ from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_together, require_usable_plan
 from nnunet_pancext.prediction.own_files import require_own_files
+from nnunet_pancext.prediction.page_texts import EXACT, NOT_MEASURED, self_test_text
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
 from nnunet_pancext.prediction.self_test import self_test_summary
@@ -98,6 +99,14 @@ class Prediction:
         self.model_facts = [_facts_of(stage) for stage in choice.stages]
         is_measured_so = wanted.mirroring  # as in every self-test
         self.self_test = self_test_of(choice, wanted.speed) if is_measured_so else record.NOT_MEASURED
+
+    @property
+    def change_of_dice(self) -> str:
+        """What the self-test measured of the speed, or that it did not; empty for `exact`."""
+        if self.wanted.speed == EXACT:
+            return ""
+        text = self_test_text(self.self_test)
+        return f"{text}; --self-test measures it" if text == NOT_MEASURED else text
 
     def files_of(self, case: Case) -> CaseFiles:
         """Return where the results of a case are written."""

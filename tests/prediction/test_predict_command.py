@@ -86,7 +86,8 @@ def test_the_console_names_folds_volumes_and_failures(model, image, tmp_path, ca
     assert f"model     nnUNetTrainer__nnUNetPlans__2d, folds 0 1 ({CHECKPOINT})\n" in printed.out
     assert re.search(r"ct \(1 of 2\): the whole image, 224 forward passes\n", printed.out)
     assert re.search(
-        r"ct \(1 of 2\): pancreas [\d.]+ mL, cancer [\d.]+ mL; 28 of 28 windows, [\d.]+ s\n", printed.out
+        r"ct \(1 of 2\): pancreas [\d.]+ mL, cancer [\d.]+ mL; \d+ lesions?; 28 of 28 windows, [\d.]+ s\n",
+        printed.out,
     )
     assert printed.out.endswith("For research. Not a medical device.\n")
     assert printed.err.splitlines()[-1] == "pancext predict: 1 of 2 cases failed"
@@ -388,3 +389,16 @@ def test_nothing_is_written_outside_the_folder(model, image, tmp_path, monkeypat
     assert predict(image, "-o", "out", "-m", model) == 0
     new = set(Path(".").rglob("*")) - before
     assert all(path.parts[0] == "out" for path in new)
+
+
+def test_the_option_of_nnunets_command_names_the_input_too(model, image, tmp_path):
+    assert predict("-i", image, "-o", tmp_path / "out", "-m", model) == 0
+    assert (tmp_path / "out" / "ct.nii.gz").is_file()
+
+
+def test_the_console_says_what_the_speed_changes_or_that_it_is_unknown(model, image, tmp_path, capsys):
+    assert predict(image, "-o", tmp_path / "out", "-m", model, "--speed", "balanced") == 0
+    assert (
+        "change by balanced: not measured for this model; --self-test measures it\n"
+        in capsys.readouterr().out
+    )
