@@ -123,6 +123,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.checkpoints.device import choose_device
+    from nnunet_pancext.dicom_output.quiet import quiet_dicom
     from nnunet_pancext.doctor.settings import GENERAL
     from nnunet_pancext.evaluation.folder import require_folders
     from nnunet_pancext.io.console_text import LONGEST_LINE, counted, is_utf8, printable, shown_name
@@ -131,7 +132,6 @@ def _run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.nnunet_commands.console import Console
     from nnunet_pancext.prediction.case_result import Wanted
     from nnunet_pancext.prediction.cases import FoundCases, find_cases
-    from nnunet_pancext.prediction.dicom_case import quiet_dicom
     from nnunet_pancext.prediction.progress import Progress
     from nnunet_pancext.prediction.record import NOTICE
     from nnunet_pancext.prediction.run import Prediction

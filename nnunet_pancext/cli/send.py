@@ -41,6 +41,7 @@ def run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.dicom_output import send
     from nnunet_pancext.dicom_output.access import access_from
     from nnunet_pancext.dicom_output.c_store import parse_peer, require_aet
+    from nnunet_pancext.dicom_output.quiet import quiet_dicom
     from nnunet_pancext.io.console_text import printable
 
     if parsed.store is not None and (parsed.tls or parsed.calling_aet):
@@ -59,10 +60,11 @@ def run(parsed: argparse.Namespace) -> int:
     failures = 0
     for file in parsed.files:
         try:
-            if parsed.store is not None:
-                warnings = send.store(file, parsed.store, access=access)
-            else:
-                warnings = send.send(file, peer, access=access, calling_aet=calling_aet, tls=parsed.tls)
+            with quiet_dicom():
+                if parsed.store is not None:
+                    warnings = send.store(file, parsed.store, access=access)
+                else:
+                    warnings = send.send(file, peer, access=access, calling_aet=calling_aet, tls=parsed.tls)
         except PancextError as error:
             if len(parsed.files) == 1:
                 raise

@@ -260,6 +260,6 @@ def _write(instance: Any, target: Path) -> None:
         ) from error
     except Exception as error:  # pydicom has no common error class
         raise PancextError(
-            f"What the server sent as {target.name} is no complete DICOM object ({printable(str(error))}). "
+            f"What the server sent as {target.name} is no complete DICOM object ({type(error).__name__}). "
             "Export the series to a folder and give that."
         ) from error

@@ -12,7 +12,6 @@ import urllib3
 from nnunet_pancext.dicom_output.access import TOKEN_VARIABLE, Access, shown_url
 from nnunet_pancext.dicom_output.http_session import BadAnswer
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.console_text import printable
 
 Result = TypeVar("Result")
 ATTEMPTS = 3
@@ -102,9 +101,10 @@ def failure_of(error: Exception, *, access: Access) -> Failure:
         return Failure(reason="the answer is not JSON", remedy="Check the path to the DICOMweb service.")
     if isinstance(error, broken):
         return Failure(reason="the connection broke off", remedy=LATER, passing=True)
-    kind = printable(f"{type(error).__name__}: {error}", most=200)
     remedy = "Check the path to the DICOMweb service; the server's log may say more."
-    return Failure(reason=f"the answer is not what DICOMweb prescribes ({kind})", remedy=remedy)
+    return Failure(
+        reason=f"the answer is not what DICOMweb prescribes ({type(error).__name__})", remedy=remedy
+    )
 
 
 def _of_status(status: int, *, access: Access) -> Failure:

@@ -116,11 +116,18 @@ def _segments(label_map: NDArray[Any], *, values: Sequence[tuple[int, ...]]) -> 
     """Return numbers of segments from 1, or masks in a last axis where segments overlap."""
     every = [value for several in values for value in several]
     if len(every) > len(set(every)):
-        return np.stack([np.isin(label_map, several) for several in values], axis=-1).astype(np.uint8)
+        masks = np.empty((*label_map.shape, len(values)), np.uint8)
+        for of_slice, labels in zip(masks, label_map, strict=True):
+            of_slice[:] = np.stack([np.isin(labels, several) for several in values], axis=-1)
+        return masks
+    # Slice by slice, since indices take 8 bytes per voxel.
     number_of = np.zeros(max(every) + 2, np.uint8 if len(values) < 256 else np.uint16)
     for number, several in enumerate(values, start=1):
         number_of[list(several)] = number
-    return number_of.take(label_map, mode="clip")  # its last entry is that of larger values
+    segments = np.empty(label_map.shape, number_of.dtype)
+    for of_slice, labels in zip(segments, label_map, strict=True):
+        number_of.take(labels, mode="clip", out=of_slice)  # its last entry is that of larger values
+    return segments
 
 
 def _segmentation(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.config import RAISE
-from pydicom.datadict import dictionary_VR
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.config import IGNORE, RAISE
+from pydicom.datadict import dictionary_VM, dictionary_VR
+from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
 
 from nnunet_pancext.errors import PancextError
@@ -29,6 +30,8 @@ TYPE_2 = (
 IF_PRESENT = ("IssuerOfPatientID", "PatientIdentityRemoved", "DeidentificationMethod")
 FRAMES = "PerFrameFunctionalGroupsSequence"
 LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+# Archives file by it: whatever it is like, the segmentation has the one of its images.
+VERBATIM = ("PatientID",)
 PLANE_TOLERANCE = 0.1  # of a pixel, by which a slice may be shifted in its plane, as in reading a series
 
 
@@ -238,24 +241,30 @@ def _dataset(**fields: Any) -> Dataset:
 def _patient(header: Dataset) -> Dataset:
     """Return the attributes of patient and study that a segmentation shares with its images."""
     patient = Dataset()
-    for keyword in (*TYPE_2, "PositionReferenceIndicator"):
-        setattr(patient, keyword, _valid(header, keyword))
-    for keyword in IF_PRESENT:
-        if value := _valid(header, keyword):
-            setattr(patient, keyword, value)
+    for keyword in (*TYPE_2, "PositionReferenceIndicator", *IF_PRESENT):
+        value = _valid(header, keyword)
+        if value or keyword not in IF_PRESENT:
+            # Without pydicom's check, whose warning would show the value.
+            element = DataElement(keyword, dictionary_VR(keyword), value, validation_mode=IGNORE)
+            patient[keyword] = element
     if patient.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethod" not in patient:
         patient.DeidentificationMethod = "Unknown"
     return patient
 
 
-def _valid(header: Dataset, keyword: str) -> str | None:
+def _valid(header: Dataset, keyword: str) -> str | list[str] | None:
     """Return a value as text, None where it is missing or not what its kind of value may be."""
     try:
-        text = str(header.get(keyword) or "")
-        validate_value(dictionary_VR(keyword), text, RAISE)
+        value = header.get(keyword)
+        texts = list(map(str, value)) if isinstance(value, MultiValue) else [str(value or "")]
+        if keyword not in VERBATIM:
+            if len(texts) > 1 and dictionary_VM(keyword) == "1":
+                return None
+            for text in texts:
+                validate_value(dictionary_VR(keyword), text, RAISE)
     except Exception:  # pydicom has no common error class
         return None
-    return text or None
+    return texts if len(texts) > 1 else texts[0] or None
 
 
 def step_affine(geometry: Geometry) -> NDArray[np.float64]:

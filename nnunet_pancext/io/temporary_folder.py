@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from nnunet_pancext.io.disk import write_errors_as_pancext
 
-LOCK = ".lock"
+LOCK, FILES = ".lock", "files"
 
 
 @contextmanager
@@ -26,14 +26,25 @@ def temporary_folder(*, under: Path | None, prefix: str, option: str) -> Iterato
     if under:
         _remove_abandoned(under, prefix)
     with write_errors_as_pancext(under or Path(tempfile.gettempdir()), option=option):
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=under))
+        lock, files = _locked_folder(under, prefix)
     try:
-        with FileLock(folder / LOCK):
-            files = folder / "files"
-            files.mkdir()
-            yield files
+        yield files
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        shutil.rmtree(files.parent, ignore_errors=True)
+
+
+def _locked_folder(under: Path | None, prefix: str) -> tuple[FileLock, Path]:
+    """Return the lock of a new folder, which is held, and a folder in it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=under))
+        lock = FileLock(folder / LOCK)
+        with suppress(FileNotFoundError):  # another run took it for abandoned before the lock was held
+            lock.acquire()
+            folder.chmod(0o700)  # since the lock may have made it again
+            (folder / FILES).mkdir()
+            return lock, folder / FILES
+        lock.release(force=True)
 
 
 def _remove_abandoned(under: Path, prefix: str) -> None:

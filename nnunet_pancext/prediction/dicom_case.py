@@ -1,11 +1,9 @@
 """A CT series as a case: its volume is written for the model's own reader for as long as it is needed."""
 
 import hashlib
-import logging
 import shutil
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +18,6 @@ from nnunet_pancext.raw_cases.dicom_series import DicomSeries, read_series
 from nnunet_pancext.raw_cases.source import BadCase
 
 VOLUME = "ct.nii"
-LIBRARIES = ("pydicom", "highdicom", "pynetdicom", "dicomweb_client")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,23 +101,6 @@ class DicomCase(Case):
     """A CT series to predict. `files` are those that are known before it is opened."""
 
     source: CtSource
-
-
-@contextmanager
-def quiet_dicom() -> Iterator[None]:
-    """Keep the libraries from printing values that are against the standard: they may be a patient's."""
-    silent = logging.NullHandler()
-    loggers = [logging.getLogger(name) for name in LIBRARIES]
-    for logger in loggers:
-        logger.addHandler(silent)  # in place of the handler of last resort, which prints
-    try:
-        with warnings.catch_warnings():
-            for name in LIBRARIES:
-                warnings.filterwarnings("ignore", module=name)
-            yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(silent)
 
 
 def image_of(case: Case) -> Path | None:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnunet_pancext.dicom_output import dicomweb
@@ -15,6 +15,7 @@ from nnunet_pancext.io.safe_zip import extract_zip
 from nnunet_pancext.prediction.cases import Case, require_case_name
 from nnunet_pancext.prediction.dicom_case import CtSource, DicomCase, OpenedSeries, for_prediction
 from nnunet_pancext.prediction.dicom_files import is_zip
+from nnunet_pancext.prediction.failures import unexpected
 from nnunet_pancext.raw_cases.dicom_search import PASSED_OVER, CtSeries, FoundSeries, find_ct_series
 from nnunet_pancext.raw_cases.dicom_series import open_series
 from nnunet_pancext.raw_cases.dicom_slices import text_of
@@ -24,6 +25,10 @@ OPTION = "--series"
 NO_UID = (
     "the slices have no SeriesInstanceUID, which would be the case's name. Give it a name with --name NAME, "
     "and --no-seg: a DICOM-SEG needs the UID."
+)
+BAD_UID = (
+    "its SeriesInstanceUID, which would be the case's name, is no UID. Give it a name with --name NAME; the "
+    "DICOM-SEG refers to the images by the UIDs that they have."
 )
 EXTRACT_REMEDY = "Nothing was extracted. Export the study again, or give its folder."
 FEW_INSTANCES = 10  # of a server's largest series: it may hold many slices in one instance
@@ -65,26 +70,23 @@ class DicomInputs:
         """Return the cases; one whose series cannot be determined has a fault.
 
         Raises:
-            PancextError: two are of the same series, or a name is given for several.
+            PancextError: two are of the same series, a chosen one is in no input, or a name is given for
+                several.
         """
         found: list[Case] = []
         origins: dict[str, str] = {}
         for number, text in enumerate(inputs):
             shown = self._shown(text)
-            try:
-                of_input = list(self._cases_of(text, self.folder / str(number)))
-            except (PancextError, BadCase) as error:
-                fault = for_prediction(error) if isinstance(error, BadCase) else str(error)
-                of_input = [
-                    Case(name=_unused(shown.rstrip("/").rsplit("/")[-1], origins), files=(), fault=fault)
-                ]
-            for case in of_input:
+            for case in self._cases_or_fault(text, self.folder / str(number)):
+                if case.fault:
+                    case = replace(case, name=_unused(case.name, origins))
                 if case.name in origins:
                     raise PancextError(
                         f"{origins[case.name]} and {shown} both hold the series {case.name}. Give it once."
                     )
                 origins[case.name] = shown
-            found += of_input
+                found.append(case)
+        self._require_chosen(found)
         if not self.name:
             return found
         require_case_name(self.name, option="--name")
@@ -95,9 +97,31 @@ class DicomInputs:
             )
         (case,) = found
         if isinstance(case, DicomCase):
-            fault = "" if case.fault == NO_UID else case.fault
+            fault = "" if case.fault in (NO_UID, BAD_UID) else case.fault
             return [DicomCase(name=self.name, files=case.files, fault=fault, source=case.source)]
         return [Case(name=self.name, files=(), fault=case.fault)]
+
+    def _cases_or_fault(self, text: str, folder: Path) -> list[Case]:
+        """Return the cases of an input, or one whose fault is why there are none."""
+        try:
+            return list(self._cases_of(text, folder))
+        except BadCase as error:
+            fault = for_prediction(error)
+        except PancextError as error:
+            fault = str(error)
+        except Exception as error:  # a fault of this program: the other inputs go on
+            fault = unexpected(error, is_private=True)
+        return [Case(name=self._shown(text).rstrip("/").rsplit("/")[-1], files=(), fault=fault)]
+
+    def _require_chosen(self, found: Sequence[Case]) -> None:
+        """Raise PancextError for a series of --series that no input has; a fault of an input may be why."""
+        uids = {case.source.uid for case in found if isinstance(case, DicomCase)}
+        missing = [uid for uid in self.chosen if uid not in uids]
+        if missing and not any(case.fault for case in found):
+            raise PancextError(
+                f"{OPTION} {' and '.join(map(printable, missing))}: no INPUT has a CT series of this UID. "
+                "Correct or omit it."
+            )
 
     def _shown(self, text: str) -> str:
         return (
@@ -226,10 +250,9 @@ def _case(
     uid: str, files: tuple[Path, ...], folder: Path, opened: Callable[[Path], OpenedSeries]
 ) -> DicomCase:
     source = CtSource(uid=uid, folder=folder, open_series=opened)
-    is_name = UID.fullmatch(uid) is not None
-    return DicomCase(
-        name=uid if is_name else "series", files=files, source=source, fault="" if is_name else NO_UID
-    )
+    if UID.fullmatch(uid):
+        return DicomCase(name=uid, files=files, source=source)
+    return DicomCase(name="series", files=files, source=source, fault=BAD_UID if uid else NO_UID)
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -276,3 +276,16 @@ def _find_postprocessing(recorded: Path, *, root: Path, source: Path) -> Path:
         f"{source} names the postprocessing {recorded}, which is not there. Copy the folder "
         f"{recorded.parent.name} to where it was, or run nnUNetv2_find_best_configuration again."
     )
+
+
+def require_together(choice: Choice) -> None:
+    """Refuse stages that read images, or label voxels, in different ways."""
+    first = choice.models[0]
+    for stage in choice.stages:
+        same_reader = stage.plans.get("image_reader_writer") == first.plans.get("image_reader_writer")
+        if not same_reader or stage.dataset.labels != first.dataset.labels:
+            what = "labels" if same_reader else "image reader"
+            raise PancextError(
+                f"{stage.folder.name} and {first.folder.name} differ in their {what}, so they cannot be run "
+                "together. Train them on the same dataset with the same plans."
+            )

@@ -12,8 +12,11 @@ import torch
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.inference.logits import Logits, Passes
+from nnunet_pancext.io.console_text import counted
+from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.model_sharing.unpack import sha256_of
+from nnunet_pancext.pages.numbers import volume_text
 from nnunet_pancext.prediction.models import ChosenModel
 from nnunet_pancext.version import __version__
 
@@ -143,3 +146,18 @@ def _decisive(found: Any) -> list[Any] | None:
 
 def _effective(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in WITHOUT_EFFECT}
+
+
+def case_line(content: dict[str, Any]) -> str:
+    """Return the volumes of a case, its lesions, what was run and how long it took."""
+    volumes = ", ".join(
+        f"{name} {'—' if volume is None else f'{volume_text(volume)} mL'}"
+        for name, volume in content["volumes_ml"].items()
+    )
+    if content["options"].get("lesions"):
+        lesions = len(content["lesions"]) + (content.get("lesions_left_out") or 0)
+        volumes += f"; {counted(lesions, 'lesion')}"
+    windows = content["windows"]
+    run, whole = windows["run"], windows["run"] + windows["left_out"]
+    text = f"{volumes}; {run} of {whole} windows, {duration_text(content['seconds']['total'])}"
+    return f"{text} (whole image: {content['fallback']})" if content["fallback"] else text

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from os.path import basename, dirname, realpath
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,10 @@ import torch
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.evaluation.targets import read_targets
-from nnunet_pancext.io.console_text import counted, shown_name
-from nnunet_pancext.io.durations import duration_text
+from nnunet_pancext.io.console_text import shown_name
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.nnunet_files.dataset_json import NAME
-from nnunet_pancext.pages.numbers import volume_text
 from nnunet_pancext.prediction import dicom_results, outputs, record
 from nnunet_pancext.prediction.case_files import CaseFiles
 from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
@@ -26,7 +23,8 @@ from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
 from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
-from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_usable_plan
+from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_together, require_usable_plan
+from nnunet_pancext.prediction.own_files import require_own_files
 from nnunet_pancext.prediction.page_texts import EXACT, NOT_MEASURED, self_test_text
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
@@ -74,7 +72,7 @@ class Prediction:
         self.keep_volumes = keep_volumes
         self.choice, self.wanted, self.out, self.progress = choice, wanted, out, progress
         self.dataset = choice.models[0].dataset
-        _require_together(choice)
+        require_together(choice)
         for stage in choice.stages:
             require_usable_plan(stage)
         if wanted.per_fold and len(choice.models) > 1:
@@ -121,7 +119,13 @@ class Prediction:
             PancextError: results would replace an input or each other, a model cannot be loaded, or the disk
                 is full.
         """
-        self._require_own_files(cases)
+        require_own_files(
+            cases,
+            out=self.out,
+            records={case.name: self.files_of(case).record for case in cases},
+            results_of=self._outputs,
+            documents=self.documents,
+        )
         self.options["plausible_ml"] = self._plausible_ml()
         outputs.remove_abandoned(self.out)
         predicted = Predicted()
@@ -277,7 +281,7 @@ class Prediction:
             **beside,
         }
         outputs.write_document(content, self.files_of(case).record)
-        self.progress.console.say(f"{self.progress.case}: {case_line(content)}")
+        self.progress.console.say(f"{self.progress.case}: {record.case_line(content)}")
         return content
 
     def _read(self, case: Case) -> CaseImage:
@@ -326,62 +330,10 @@ class Prediction:
                 )
         return beside
 
-    def _require_own_files(self, cases: Sequence[Case]) -> None:
-        """Refuse results that would replace an image, a file beside it, or the results of another case."""
-        if outputs.belongs_to_nnunet(self.out):
-            raise PancextError(
-                f"{self.out} is a raw dataset or a trained model, whose files would be replaced. Give "
-                "another folder with -o."
-            )
-        given = {realpath(file): file for case in cases for file in case.files}
-        is_beside_images = realpath(self.out) in map(dirname, given)
-        is_kept = is_beside_images or basename(realpath(self.out)) in outputs.GROUND_TRUTH
-        owners: dict[Path, str] = {}
-        are_ours = [record.read_record(self.files_of(case).record) is not None for case in cases]
-        for name, content in self.documents:
-            if is_beside_images and not any(are_ours) and outputs.is_other_document(self.out / name, content):
-                raise PancextError(
-                    f"{self.out / name} is there already, beside the images, and would be replaced by the "
-                    "model's. Give another folder with -o."
-                )
-        for case, is_ours in zip(cases, are_ours, strict=True):
-            for path in self._outputs(case):
-                if (file := given.get(realpath(path))) is not None:
-                    raise PancextError(
-                        f"The result {path} would replace the image {file}. Give another folder with -o."
-                    )
-                if is_kept and not is_ours and path.exists():
-                    where = "beside the images" if is_beside_images else "in a folder of ground truth"
-                    raise PancextError(
-                        f"{path} is there already, {where}, and from no earlier prediction. Give another "
-                        "folder with -o."
-                    )
-                owner = owners.setdefault(path, case.name)
-                if owner != case.name:
-                    raise PancextError(
-                        f"The cases {shown_name(owner)} and {shown_name(case.name)} would both be written to "
-                        f"{path}. Rename one of them, or predict them separately."
-                    )
-
 
 def input_facts_of(case: Case) -> list[dict[str, Any]]:
     """Return what identifies the input of a case; raises PancextError where it cannot be read."""
     return case.source.facts() if isinstance(case, DicomCase) else record.input_facts(case.files)
-
-
-def case_line(content: dict[str, Any]) -> str:
-    """Return the volumes of a case, its lesions, what was run and how long it took."""
-    volumes = ", ".join(
-        f"{name} {'—' if volume is None else f'{volume_text(volume)} mL'}"
-        for name, volume in content["volumes_ml"].items()
-    )
-    if content["options"].get("lesions"):
-        lesions = len(content["lesions"]) + (content.get("lesions_left_out") or 0)
-        volumes += f"; {counted(lesions, 'lesion')}"
-    windows = content["windows"]
-    run, whole = windows["run"], windows["run"] + windows["left_out"]
-    text = f"{volumes}; {run} of {whole} windows, {duration_text(content['seconds']['total'])}"
-    return f"{text} (whole image: {content['fallback']})" if content["fallback"] else text
 
 
 def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
@@ -399,16 +351,3 @@ def _facts_of(model: ChosenModel) -> dict[str, Any]:
         return record.model_facts(model)
     except OSError as error:
         raise PancextError(f"{model.folder} cannot be read ({error}). Copy the model again.") from error
-
-
-def _require_together(choice: Choice) -> None:
-    """Refuse stages that read images, or label voxels, in different ways."""
-    first = choice.models[0]
-    for stage in choice.stages:
-        same_reader = stage.plans.get("image_reader_writer") == first.plans.get("image_reader_writer")
-        if not same_reader or stage.dataset.labels != first.dataset.labels:
-            what = "labels" if same_reader else "image reader"
-            raise PancextError(
-                f"{stage.folder.name} and {first.folder.name} differ in their {what}, so they cannot be run "
-                "together. Train them on the same dataset with the same plans."
-            )

@@ -11,6 +11,7 @@ from nnunet_pancext.raw_cases.dicom_slices import (
     RESCALE_TAGS,
     BadSeries,
     SliceHeader,
+    num_frames,
 )
 from nnunet_pancext.raw_cases.source import name_of
 
@@ -26,16 +27,15 @@ GROUPS = {
 }
 # What tells apart the volumes that one image may hold.
 VOLUMES = {"StackID": "stacks of slices", "TemporalPositionIndex": "points in time"}
-IN_HU = ("", "HU", "US")  # US: unspecified
 
 
 def slice_headers(header: Dataset, path: Path, *, root: Path) -> list[SliceHeader]:
     """Return the header of each slice in a file: its own, or one for each frame.
 
     Raises:
-        BadSeries: the frames are not described one by one, or do not belong to one volume in HU.
+        BadSeries: the frames are not described one by one, or do not belong to one volume.
     """
-    count = int(header.get("NumberOfFrames") or 1)
+    count = num_frames(header)
     if not header.get(PER_FRAME):
         if count > 1:
             message = f"{name_of(path, root)} holds {count} frames in one file. Export one file per slice."
@@ -68,7 +68,7 @@ def _frames(header: Dataset) -> Iterator[Dataset]:
 
 
 def _require_one_volume(frames: Sequence[Dataset], path: Path, *, root: Path) -> None:
-    """Raise BadSeries for frames of several stacks or points in time, or in another unit than HU."""
+    """Raise BadSeries for frames of several stacks or points in time."""
     name = name_of(path, root)
     for tag, what in VOLUMES.items():
         values = list(dict.fromkeys(str(frame.get(tag, "")) for frame in frames))
@@ -76,7 +76,3 @@ def _require_one_volume(frames: Sequence[Dataset], path: Path, *, root: Path) ->
             listed = ", ".join(values[:3])
             message = f"{name} holds {len(values)} {what} ({tag} {listed}). Export one of them as a series."
             raise BadSeries("multi-frame DICOM", message)
-    units = sorted({str(frame.get("RescaleType") or "") for frame in frames} - set(IN_HU))
-    if units:
-        message = f"{name} holds values in {units[0]} (RescaleType) in place of HU. Give the image in HU."
-        raise BadSeries("no rescaling to HU", message)

@@ -1,5 +1,6 @@
 """Pixels that ITK is not asked for, or has no decoder for: of frames, and of further compressions."""
 
+import math
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,14 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_partial
+from pydicom.tag import Tag
 from pydicom.uid import UID, RLELossless, UncompressedTransferSyntaxes
 
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
-from nnunet_pancext.raw_cases.dicom_slices import BadSeries
+from nnunet_pancext.raw_cases.dicom_slices import BadSeries, num_frames
 from nnunet_pancext.raw_cases.source import name_of
 
 DECODERS = ("pylibjpeg", "libjpeg", "openjpeg")  # the packages' modules
 INSTALL = 'pip install "nnunet-pancext[dicom]"'
+PIXEL_DATA, UNDEFINED_LENGTH = 0x7FE00010, 0xFFFFFFFF  # the latter where pixels are compressed
+SIZE_TAGS: list[int] = [Tag(name) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
 END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000
 
 
@@ -45,6 +50,29 @@ def stored_values(path: Path, *, root: Path) -> NDArray[np.integer]:
             f"the pixels of {name} cannot be read: {reason.rstrip('.')}. {remedy_of(syntax)}",
         ) from error
     return _own_bits(values.reshape(-1, *values.shape[-2:]), data, is_compressed=is_compressed(syntax))
+
+
+def require_all_pixels(path: Path, *, root: Path) -> None:
+    """Raise BadSeries for a slice with fewer bytes of pixels than its size says: ITK makes up the rest."""
+    lengths: list[int] = []
+
+    def is_at_pixels(tag: Any, _vr: str | None, length: int) -> bool:
+        if tag == PIXEL_DATA:
+            lengths.append(length)
+        return bool(tag == PIXEL_DATA)
+
+    try:
+        with path.open("rb") as file:
+            header = read_partial(file, is_at_pixels, force=True, specific_tags=SIZE_TAGS)
+        needed = math.prod(int(header[tag].value) for tag in SIZE_TAGS if tag in header) // 8
+    except Exception:  # pydicom has no common error class; ITK says what is wrong with the file
+        return
+    if lengths and lengths[0] != UNDEFINED_LENGTH and lengths[0] < needed:
+        raise BadSeries(
+            "unreadable slice",
+            f"{name_of(path, root)} holds {lengths[0]} bytes of pixels, but its size needs {needed}. "
+            f"{FETCH_AGAIN}",
+        )
 
 
 def is_compressed(syntax: str) -> bool:
@@ -79,7 +107,7 @@ def _require_whole(data: Dataset, syntax: str) -> None:
     """Raise ValueError for a compressed frame that was cut: decoders fill up what is missing in silence."""
     if not is_compressed(syntax) or syntax == RLELossless or "PixelData" not in data:
         return
-    count = int(data.get("NumberOfFrames") or 1)
+    count = num_frames(data)
     for frame in _compressed_frames(data.PixelData, count):
         if not frame.rstrip(b"\0").endswith(END_OF_IMAGE):
             raise ValueError("a frame has no end: the file is damaged or cut short")

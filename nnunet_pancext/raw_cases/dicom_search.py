@@ -12,10 +12,12 @@ from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.raw_cases.dicom_geometry import SEPARATE
 from nnunet_pancext.raw_cases.dicom_slices import (
     BadSeries,
+    decoded_text,
     is_ct_slice,
     is_exported_as_other,
     is_object,
     kind_of,
+    num_frames,
     read_header,
     text_of,
 )
@@ -41,7 +43,7 @@ class CtSeries:
     @property
     def num_slices(self) -> int:
         """How many slices the files hold, by their headers."""
-        return sum(int(header.get("NumberOfFrames") or 1) for header in self.headers.values())
+        return sum(map(num_frames, self.headers.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def find_ct_series(files: Iterable[Path], *, root: Path) -> FoundSeries:
     series = [
         CtSeries(
             uid=uid,
-            description=text_of(next(iter(of_series.values())), "SeriesDescription"),
+            description=decoded_text(next(iter(of_series.values())), "SeriesDescription"),
             headers=of_series,
         )
         for uid, of_series in sorted(by_uid.items(), key=lambda item: (-len(item[1]), min(item[1])))

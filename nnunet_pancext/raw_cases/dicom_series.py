@@ -4,16 +4,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from pydicom import dcmread
 
 from nnunet_pancext.io.images import DICOM_FORMAT, itk_reason, only_thread_in_itk
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
 from nnunet_pancext.raw_cases.dicom_frames import slice_headers
 from nnunet_pancext.raw_cases.dicom_geometry import check_spacing, require_no_tilt, require_one_grid
-from nnunet_pancext.raw_cases.dicom_pixels import is_compressed, remedy_of, stored_values, syntax_of
+from nnunet_pancext.raw_cases.dicom_pixels import (
+    is_compressed,
+    remedy_of,
+    require_all_pixels,
+    stored_values,
+    syntax_of,
+)
 from nnunet_pancext.raw_cases.dicom_search import CtSeries
 from nnunet_pancext.raw_cases.dicom_slices import (
     RESCALE_TAGS,
@@ -28,6 +36,8 @@ from nnunet_pancext.raw_cases.geometry import Geometry
 from nnunet_pancext.raw_cases.source import name_of
 
 MOST_NAMES = 3  # of damaged files in a message
+NUMBER_TYPES = (np.int16, np.int32, np.float32, np.float64)  # a volume has the first that holds it
+IN_HU, UNSPECIFIED = ("", "HU"), "US"  # values of RescaleType, of which US is common in older images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +84,7 @@ def open_series(series: CtSeries, *, root: Path) -> DicomSeries:
     for slice_header in headers:
         require_ct_image(slice_header, root=root)
     _require_rescaling(headers, root=root)
+    warnings = _check_unit(headers, root=root)
     slices = [slice_of(slice_header, root=root) for slice_header in headers]
     require_one_grid(slices, root=root)
     if len(slices) < 2:
@@ -84,7 +95,7 @@ def open_series(series: CtSeries, *, root: Path) -> DicomSeries:
     normal = first.normal
     slices.sort(key=lambda slice_: float(np.dot(slice_.position_mm, normal)))
     along_mm = [float(np.dot(slice_.position_mm, normal)) for slice_ in slices]
-    warnings = check_spacing(slices, along_mm, root=root)
+    warnings |= check_spacing(slices, along_mm, root=root)
     require_no_tilt(slices, normal)
     return DicomSeries(
         slices=tuple(slices),
@@ -112,6 +123,19 @@ def _require_rescaling(headers: Sequence[SliceHeader], *, root: Path) -> None:
     )
 
 
+def _check_unit(headers: Sequence[SliceHeader], *, root: Path) -> dict[str, str]:
+    """Return a warning where slices leave their unit open; BadSeries if it is another than HU."""
+    units = [str(header.header.get("RescaleType") or "").strip().upper() for header in headers]
+    for header, unit in zip(headers, units, strict=True):
+        if unit not in (*IN_HU, UNSPECIFIED):
+            message = f"{header.name(root)} holds values in {unit} (RescaleType) in place of HU."
+            raise BadSeries("no rescaling to HU", f"{message} Give the series in HU.")
+    if UNSPECIFIED not in units:
+        return {}
+    text = f"{units.count(UNSPECIFIED)} of {len(units)} slices leave the unit of their values open"
+    return {"unspecified unit": f"{text} (RescaleType {UNSPECIFIED}); they count as HU."}
+
+
 def read_series(series: DicomSeries, *, root: Path) -> sitk.Image:
     """Return the volume in HU, with rescale slope and intercept applied per slice.
 
@@ -134,6 +158,8 @@ def read_series(series: DicomSeries, *, root: Path) -> sitk.Image:
 
 def _read_with_itk(series: DicomSeries, *, root: Path) -> sitk.Image:
     """Return the volume as ITK reads it, or where it has no decoder for any slice, as pydicom does."""
+    for path in series.files:
+        require_all_pixels(path, root=root)
     reader = sitk.ImageSeriesReader()
     reader.SetImageIO(DICOM_FORMAT)
     reader.SetFileNames([str(path) for path in series.files])
@@ -153,7 +179,7 @@ def _read_with_itk(series: DicomSeries, *, root: Path) -> sitk.Image:
 
 def _decode(series: DicomSeries, *, root: Path) -> sitk.Image:
     """Return the volume as pydicom decodes it, without geometry."""
-    volume = np.empty(series.geometry.size[::-1], np.float64)
+    volume: NDArray[Any] = np.zeros(series.geometry.size[::-1], NUMBER_TYPES[0])
     numbers: dict[Path, list[int]] = defaultdict(list)
     for number, slice_ in enumerate(series.slices):
         numbers[slice_.path].append(number)
@@ -167,8 +193,24 @@ def _decode(series: DicomSeries, *, root: Path) -> sitk.Image:
                 name = slice_.name(root)
                 raise BadSeries("unreadable slice", f"the pixels of {name} have {sizes}. {FETCH_AGAIN}")
             slope, intercept = slice_.rescaling
-            volume[number] = stored[frame] * slope + intercept
-    return narrowed(sitk.GetImageFromArray(volume))
+            values = stored[frame] * slope + intercept
+            volume = _wide_enough(volume, values)
+            volume[number] = values
+    return sitk.GetImageFromArray(volume)
+
+
+def _wide_enough(volume: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """Return the volume, in a wider number type if it needs one to hold `values` exactly too."""
+    for number_type in NUMBER_TYPES[NUMBER_TYPES.index(volume.dtype.type) :]:
+        if _is_exact(values, number_type) and _is_exact(volume, number_type):
+            break
+    return volume.astype(number_type, copy=False)
+
+
+def _is_exact(values: NDArray[Any], number_type: type) -> bool:
+    """Whether the number type holds all values."""
+    with np.errstate(invalid="ignore"):  # of values beyond its range
+        return values.dtype == number_type or np.array_equal(values.astype(number_type), values)
 
 
 def _damage(files: Sequence[Path], damaged: Mapping[Path, str], error: RuntimeError, *, root: Path) -> str:

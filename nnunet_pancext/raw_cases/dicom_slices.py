@@ -1,5 +1,6 @@
 """The headers of DICOM files: which are CT slices, and what a slice's header says."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from nnunet_pancext.raw_cases.case_checks import FETCH_AGAIN
@@ -22,7 +24,7 @@ FRAME_TAGS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequenc
 VALUE_TAGS = [
     *("SOPClassUID", "Modality", "ImageType", "NumberOfFrames", "PhotometricInterpretation"),
     *("Rows", "Columns", "BitsStored", "PixelRepresentation"),
-    *(*POSITION_TAGS, *RESCALE_TAGS),
+    *(*POSITION_TAGS, *RESCALE_TAGS, "RescaleType"),
 ]
 READ_TAGS = SERIES_TAGS + VALUE_TAGS + FRAME_TAGS
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -102,6 +104,7 @@ def read_header(path: Path, *, root: Path) -> Dataset | None:
         has_frames = sop_class(header) in CT_CLASSES  # other objects may describe theirs as they like
         for tag in (*VALUE_TAGS, *(FRAME_TAGS if has_frames else ())):  # pydicom parses a field on access
             header.get(tag)
+        num_frames(header)
     except Exception as error:  # pydicom has no common error class
         raise unreadable(path, error, root=root) from error
     return header
@@ -120,10 +123,27 @@ def sop_class(header: Dataset) -> UID:
     return UID(str(stated))
 
 
+def num_frames(header: Dataset) -> int:
+    """Return how many frames a file holds; ValueError where it states no number."""
+    return max(1, int(header.get("NumberOfFrames") or 1))
+
+
 def text_of(header: Dataset, tag: str) -> str:
     """Return a field as text, as stored: de-identification leaves values that pydicom does not parse."""
     value = header.get_item(tag).value if tag in header else None
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
+
+
+def decoded_text(header: Dataset, tag: str) -> str:
+    """Return a field as text in the letters of its character set."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of letters that are not in the set, and of a value's length
+            value = header.get(tag)
+    except Exception:  # pydicom has no common error class
+        return text_of(header, tag)
+    parts = value if isinstance(value, MultiValue) else [value or ""]
+    return "\\".join(map(str, parts)).strip(" \0")
 
 
 def is_object(header: Dataset) -> bool:

@@ -30,6 +30,33 @@ def find(root):
     return find_ct_series([path for path in root.rglob("*") if path.is_file()], root=root)
 
 
+@pytest.mark.filterwarnings("ignore:Unknown encoding")  # where the test writes it
+@pytest.mark.parametrize(
+    ("charset", "description"),
+    [("ISO_IR 192", "Abdomen venös"), ("GB18030", "腹部"), (None, "Portal venous"), ("ISO_IR 999", "thin")],
+)
+def test_a_description_has_its_letters(tmp_path, files, charset, description):
+    for path in files:
+        edit(path, SpecificCharacterSet="ISO_IR 100")
+        edit(path, SpecificCharacterSet=charset, SeriesDescription=description)
+    assert find(tmp_path / "series").series[0].description == description
+
+
+@pytest.mark.parametrize(("count", "slices"), [("1 ", 5), ("-5", 5), ("0", 5)])
+def test_odd_numbers_of_frames_are_one(tmp_path, files, count, slices):
+    for path in files:
+        edit(path, NumberOfFrames=count)
+    assert find(tmp_path / "series").series[0].num_slices == slices
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR IS")
+def test_a_number_of_frames_that_is_none_is_refused_by_name(tmp_path, files):
+    edit(files[1], NumberOfFrames="1234")
+    replace_bytes(files[1], b"1234", b"one ")
+    with pytest.raises(BadSeries, match=f"{files[1].name} cannot be read .*'one'"):
+        find(tmp_path / "series")
+
+
 def hu_of(root):
     series = open_series(find(root).only_series(root=root), root=root)
     return sitk.GetArrayFromImage(read_series(series, root=root))

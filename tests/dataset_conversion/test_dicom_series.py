@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from synthetic_dicom import (
@@ -104,6 +105,22 @@ def test_slices_without_rescaling_are_refused(tmp_path, hu, fields, named, which
     assert caught.value.kind == "no rescaling to HU"
     assert str(caught.value).startswith(f"{first} lacks {named}; {count} of 6 slices lack")
     assert "Export or download the series again with both tags" in str(caught.value)
+
+
+def test_values_in_another_unit_than_hu_are_refused(tmp_path, hu):
+    files = write_with_pydicom(tmp_path, hu)
+    edit(files[3], RescaleType="Z_EFF")
+    with pytest.raises(BadSeries, match=rf"^{files[3].name} holds values in Z_EFF \(RescaleType\) in place"):
+        opened(files, root=tmp_path)
+
+
+@pytest.mark.parametrize(("unit", "is_open"), [("US", True), ("HU", False), ("hu", False), ("", False)])
+def test_a_unit_that_is_left_open_is_warned_of(tmp_path, hu, unit, is_open):
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files[:2]:
+        edit(path, RescaleType=unit)
+    text = "2 of 6 slices leave the unit of their values open (RescaleType US); they count as HU."
+    assert opened(files, root=tmp_path).warnings == ({"unspecified unit": text} if is_open else {})
 
 
 def test_slope_1_and_intercept_0_say_that_values_are_hu(tmp_path, hu):
@@ -299,6 +316,19 @@ def test_a_slice_with_damaged_pixels_is_refused_by_name(tmp_path, hu, damage, wo
         read_series(series, root=tmp_path)
     assert caught.value.kind == "unreadable slice"
     assert "0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("at", [slice(3, 4), slice(None)])
+def test_pixels_that_are_fewer_than_the_size_are_refused(tmp_path, hu, at):
+    """ITK would fill up the slice with what is in memory."""
+    files = write_with_pydicom(tmp_path, hu)
+    for path in files[at]:
+        data = pydicom.dcmread(path)
+        data.PixelData = data.PixelData[:-2]
+        data.save_as(path)
+    words = f"^{files[at][0].name} holds 158 bytes of pixels, but its size needs 160. Download"
+    with pytest.raises(BadSeries, match=words):
+        volume_of(files, tmp_path)
 
 
 def test_other_damaged_slices_are_named_too(tmp_path, hu):

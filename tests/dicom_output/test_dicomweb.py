@@ -169,7 +169,7 @@ def test_a_netrc_login_does_not_replace_the_token(misbehaving: MisbehavingServer
 
 @pytest.mark.parametrize("content", ["", " \n", "Bearer abc", "abc\ndef", "naïve", "x" * 70_000])
 def test_a_file_without_a_token_is_refused(content, tmp_path):
-    (tmp_path / "token").write_text(content)
+    (tmp_path / "token").write_text(content, encoding="utf-8")
     with pytest.raises(PancextError, match=r"holds no bearer token\. It is one word") as error:
         access_from(token_file=tmp_path / "token")
     assert not content.strip() or content.strip() not in str(error.value)

@@ -113,7 +113,7 @@ def test_an_instance_that_ends_early_without_a_length(misbehaving, tmp_path):
 
 def test_an_instance_that_is_no_dicom(misbehaving, tmp_path):
     misbehaving.ways["instance"] = ways.not_dicom
-    with pytest.raises(PancextError, match=r"not what DICOMweb prescribes \(InvalidDicomError"):
+    with pytest.raises(PancextError, match=r"not what DICOMweb prescribes \(InvalidDicomError\)"):
         fetch(misbehaving, tmp_path, access=Access())
 
 

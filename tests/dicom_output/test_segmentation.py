@@ -180,9 +180,28 @@ def test_values_that_de_identification_made_invalid_are_empty(tmp_path):
     assert dciodvfy_errors(path) == []
 
 
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_an_archive_finds_the_patient_by_any_id(tmp_path):
+    made = make_series(tmp_path)
+    for patient in ("P" * 90, ["A", "B"], " 17"):
+        edit(made, PatientID=patient)
+        assert pydicom.dcmread(write(made)).PatientID == pydicom.dcmread(made.files[0]).PatientID
+
+
+def test_of_several_values_those_remain_that_may_be_several(tmp_path):
+    made = make_series(tmp_path)
+    methods = ["Basic profile", "Pixels cleaned"]
+    edit(made, StudyID=["S1", "S2"], PatientIdentityRemoved="YES", DeidentificationMethod=methods)
+    path = write(made)
+    data = pydicom.dcmread(path)
+    assert data.DeidentificationMethod == methods
+    assert data["StudyID"].is_empty
+    assert dciodvfy_errors(path) == []
+
+
 def test_nothing_of_the_patient_is_logged(tmp_path, caplog, capsys):
     made = make_series(tmp_path)
-    edit(made, PatientName="Ada Mueller", PatientSex="?")
+    edit(made, PatientName="Ada Mueller", PatientSex="?", PatientID="MRN-0815" * 10)
     with caplog.at_level(logging.DEBUG):
         write(made)
     said = caplog.text + "".join(capsys.readouterr())

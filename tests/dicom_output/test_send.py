@@ -16,7 +16,13 @@ import pynetdicom
 import pytest
 from contracts.orthanc import Orthanc
 from misbehaving_server import MisbehavingServer, store_answer
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SegmentationStorage,
+    generate_uid,
+)
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dicom_output import c_store
@@ -453,6 +459,20 @@ def test_a_failure_prints_nothing_but_the_message(segmentation):
         assert first.startswith("pancext send: error: Cannot ")
         assert "connection refused" in first
         assert second.startswith("The file is kept. To send it again: pancext send '")
+
+
+def test_libraries_print_no_values_of_the_file(segmentation):
+    """pydicom warns of a value against the standard, with the value, when pynetdicom reads it."""
+    content = segmentation.read_bytes()
+    frames, name = b"\x28\0\x08\0IS\2\0003 ", b"\x28\0\x08\0IS\x08\0Mueller "
+    assert content.count(frames) == 1
+    segmentation.write_bytes(content.replace(frames, name))
+    script = "import sys; from nnunet_pancext.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    with receiving(syntaxes=(ImplicitVRLittleEndian,)) as (peer, received):  # so it is written anew
+        command = [sys.executable, "-c", script, "send", str(segmentation), "--send", peer]
+        ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == (f"sent      {segmentation}\n", "")
+    assert len(received) == 1
 
 
 def test_options_that_do_not_belong_together(segmentation, capsys):

@@ -1,14 +1,17 @@
 """Temporary folders, and what killed processes leave of them."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io import temporary_folder as temporary
 from nnunet_pancext.io.temporary_folder import temporary_folder
 
 HOLD = """\
@@ -54,6 +57,23 @@ def test_that_of_a_killed_process_is_removed_by_the_next_but_not_one_in_use(tmp_
     assert held.exists()
     with temporary_folder(under=tmp_path, prefix=".made-", option="-o"):
         assert not held.parent.parent.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_another_run_removes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    taken = []
+
+    class Lock(temporary.FileLock):
+        def acquire(self, *words, **options):
+            if not taken:
+                taken.append(Path(self.lock_file).parent)
+                shutil.rmtree(taken[0])
+            return super().acquire(*words, **options)
+
+    monkeypatch.setattr(temporary, "FileLock", Lock)
+    with temporary_folder(under=tmp_path, prefix=".made-", option="-o") as folder:
+        assert folder.is_dir()
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
     assert not list(tmp_path.iterdir())
 
 

@@ -216,6 +216,25 @@ class TestChoice:
             model,
         )
 
+    def test_several_without_uid_fail_each_for_itself(self, model, series, tmp_path, capsys):
+        folders = [make_series(tmp_path / name, "no series UID", seed=1).folder for name in ("a", "b")]
+        assert predict(*folders, series.folder, "-m", model, "-o", tmp_path / "out") == 1
+        printed = capsys.readouterr().err
+        for name in ("series", "series (2)"):
+            assert f"pancext predict: {name}: the slices have no SeriesInstanceUID" in printed
+        assert (tmp_path / "out" / f"{series.uid}.seg.dcm").is_file()
+
+    def test_a_chosen_series_that_is_nowhere(self, model, series, refused):
+        words = (series.folder, "-m", model, "--series", series.uid, "--series", "1.2.3")
+        refused("--series 1.2.3: no INPUT has a CT series of this UID", *words)
+
+    def test_a_uid_that_is_none(self, model, tmp_path, refused):
+        made = make_series(tmp_path / "in")
+        edit(made.files, SeriesInstanceUID="ANON.17")
+        refused("its SeriesInstanceUID, which would be the case's name, is no UID", made.folder, "-m", model)
+        assert predict(made.folder, "-m", model, "-o", tmp_path / "named", "--name", "ct") == 0
+        assert (tmp_path / "named" / "ct.seg.dcm").is_file()
+
     def test_a_uid_that_is_a_path(self, model, tmp_path, refused):
         made = make_series(tmp_path / "in")
         edit(made.files, SeriesInstanceUID="../../etc")
@@ -333,6 +352,26 @@ def test_a_fault_of_the_program_is_reported_without_values_of_headers(
     assert "failed unexpectedly (ValueError). Please report this:" in text
     assert "raise ValueError(value)" in text
     assert "Zweistein" not in text
+
+
+def test_a_fault_in_one_input_is_reported_without_values_and_leaves_the_others(
+    model, series, tmp_path, monkeypatch, capsys
+):
+    from nnunet_pancext.prediction import dicom_input
+
+    bad, find = make_series(tmp_path / "bad", seed=1), dicom_input.find_ct_series
+
+    def fail(files, *, root):
+        if root == bad.folder:
+            raise ValueError("Zweistein^Adalberta")
+        return find(files, root=root)
+
+    monkeypatch.setattr(dicom_input, "find_ct_series", fail)
+    assert predict(bad.folder, series.folder, "-m", model, "-o", tmp_path / "out") == 1
+    text = capsys.readouterr().err
+    assert "pancext predict: bad: failed unexpectedly (ValueError)" in text
+    assert ": Zweistein" not in text
+    assert (tmp_path / "out" / f"{series.uid}.seg.dcm").is_file()
 
 
 def test_passwords_in_addresses_are_never_shown(results, capsys, tmp_path):

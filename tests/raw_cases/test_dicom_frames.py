@@ -74,6 +74,28 @@ def test_groups_may_be_shared_or_per_frame(frames, tmp_path):
     np.testing.assert_array_equal(sitk.GetArrayFromImage(volume(tmp_path / "enhanced")), expected)
 
 
+@pytest.mark.parametrize(
+    ("slope", "pixel_type"),
+    [(1, sitk.sitkInt16), (100, sitk.sitkInt32), (0.125, sitk.sitkFloat32), (0.1, sitk.sitkFloat64)],
+)
+def test_the_volume_has_the_first_number_type_that_holds_every_frame(frames, tmp_path, slope, pixel_type):
+    path, data = frames()
+    stored = data.pixel_array.astype(float)
+    item = data.PerFrameFunctionalGroupsSequence[9].PixelValueTransformationSequence[0]
+    item.RescaleSlope = slope
+    data.save_as(path)
+    image = volume(tmp_path / "enhanced")
+    assert image.GetPixelID() == pixel_type
+    slopes = np.where(np.arange(len(stored)) == 9, slope, 1)[:, None, None]
+    order = np.argsort(
+        [
+            group.PlanePositionSequence[0].ImagePositionPatient[2]
+            for group in data.PerFrameFunctionalGroupsSequence
+        ]
+    )
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), (stored * slopes - 1024)[order])
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
 def test_compressed_frames(frames, tmp_path, syntax):
     path, data = frames()

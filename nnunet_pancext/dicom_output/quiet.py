@@ -1,0 +1,25 @@
+"""Silence of the DICOM libraries, whose remarks may show what is in a patient's header."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LIBRARIES = ("pydicom", "highdicom", "pynetdicom", "dicomweb_client")
+
+
+@contextmanager
+def quiet_dicom() -> Iterator[None]:
+    """Keep the libraries from printing values that are against the standard: they may be a patient's."""
+    silent = logging.NullHandler()
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    for logger in loggers:
+        logger.addHandler(silent)  # in place of the handler of last resort, which prints
+    try:
+        with warnings.catch_warnings():
+            for name in LIBRARIES:
+                warnings.filterwarnings("ignore", module=name)
+            yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(silent)
