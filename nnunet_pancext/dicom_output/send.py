@@ -18,10 +18,11 @@ from nnunet_pancext.errors import PancextError
 
 CALLING_AET = "PANCEXT"
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+STORED_ALREADY = 0x0111  # the instance of this UID: what was sent is there
 # Statuses of C-STORE and failure reasons of STOW-RS (PS3.4 B.2.3, PS3.7 annex C, PS3.18 I.2.2): first, last.
 MEANINGS = (
     (0x0110, 0x0110, "an error while it was processed"),
-    (0x0111, 0x0111, "it is stored there already"),
+    (STORED_ALREADY, STORED_ALREADY, "it is stored there already"),
     (0x0117, 0x0117, "its SOP instance UID is not valid"),
     (0x0122, 0x0122, "objects of this kind are not accepted"),
     (0x0124, 0x0124, "storing is not permitted"),
@@ -78,12 +79,11 @@ def _outcome(client: Any, instance: Any) -> list[str]:
         answer = client.store_instances([instance])
     except requests.HTTPError as error:
         # With 409 the server says why, object by object.
-        for failed in _failed(error.response):
-            raise BadAnswer(f"the server did not store it: {failed}", "Its log may say more.") from error
+        for reason in _failed(error.response):
+            return _warning_of_failure(reason)
         raise
     for item in answer.get("FailedSOPSequence") or []:
-        reason = meaning(item.get("FailureReason"))
-        raise BadAnswer(f"the server did not store it: {reason}", "Its log may say more.")
+        return _warning_of_failure(item.get("FailureReason"))
     for item in answer.get("ReferencedSOPSequence") or []:
         if item.get("ReferencedSOPInstanceUID") == instance.SOPInstanceUID:
             reason = item.get("WarningReason")
@@ -91,12 +91,19 @@ def _outcome(client: Any, instance: Any) -> list[str]:
     raise BadAnswer("the server does not confirm that it stored it", "Look whether the PACS shows it.")
 
 
-def _failed(response: Any) -> list[str]:
-    """Return why the objects of an answer were refused; empty where it does not say."""
+def _warning_of_failure(reason: Any) -> list[str]:
+    """Return the warning that the server has the instance already; BadAnswer for any other failure."""
+    if reason == STORED_ALREADY:
+        return [meaning(reason)]
+    raise BadAnswer(f"the server did not store it: {meaning(reason)}", "Its log may say more.")
+
+
+def _failed(response: Any) -> list[Any]:
+    """Return the reasons for which the objects of an answer were refused; empty where it does not say."""
     pydicom = optional_module("pydicom")
     try:
         answer = pydicom.Dataset.from_json(response.json())
-        return [meaning(item.get("FailureReason")) for item in answer.FailedSOPSequence]
+        return [item.get("FailureReason") for item in answer.FailedSOPSequence]
     except Exception:  # the answer may be anything
         return []
 
@@ -123,7 +130,7 @@ def send(
         if "Status" not in status:
             raise refusal(peer, "it ended the association before it confirmed", "Its log may say why.")
         code = int(status.Status)
-        if code and code != 1 and code & 0xF000 != WARNING:
+        if code not in (0, 1, STORED_ALREADY) and code & 0xF000 != WARNING:
             raise refusal(peer, f"it did not store it: {meaning(code)}", "Its log may say more.")
         return [meaning(code)] if code else []
     except PancextError as error:

@@ -249,6 +249,14 @@ def patient_for_a_moment(function, *arguments, **options):
     return function(*arguments, **{**options, "timeouts_s": (5, 0.3)})
 
 
+@pytest.mark.parametrize("status", [202, 409])
+def test_an_object_that_the_server_has_already_is_stored(
+    status, misbehaving: MisbehavingServer, segmentation
+):
+    misbehaving.ways["store"] = lambda handler: handler.send(failed_answer(0x0111), status=status)
+    assert store(segmentation, misbehaving.service, access=OPEN) == ["it is stored there already (0x0111)"]
+
+
 def test_warnings_of_a_store_are_returned(misbehaving: MisbehavingServer, segmentation):
     reason = {"00081196": {"vr": "US", "Value": [0xB000]}}
     misbehaving.ways["store"] = lambda handler: handler.send(
@@ -289,7 +297,11 @@ def test_what_is_sent_arrives(segmentation):
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(0xB000, "some elements were changed (0xB000)"), (0xB006, "some elements were left out (0xB006)")],
+    [
+        (0xB000, "some elements were changed (0xB000)"),
+        (0xB006, "some elements were left out (0xB006)"),
+        (0x0111, "it is stored there already (0x0111)"),
+    ],
 )
 def test_warnings_of_a_receiver_are_returned(status, words, segmentation):
     with receiving(status=status) as (peer, _):
