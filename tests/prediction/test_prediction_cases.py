@@ -77,7 +77,7 @@ class TestProgress:
         self.run_window(progress, seconds=9, forwards=2)
         self.run_window(progress, seconds=3, forwards=2)  # 3 s each
         self.run_window(progress, seconds=3, forwards=2)
-        assert stream.getvalue().splitlines()[1:] == ["      ct: about 4 min 48 s to go"]
+        assert stream.getvalue().splitlines()[1:] == ["      ct: about 5 min to go"]
 
     def test_a_terminal_is_not_flooded(self, progress, stream, monkeypatch):
         monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
@@ -97,8 +97,7 @@ class TestProgress:
         self.run_window(progress, seconds=1, forwards=1)
         progress.announce("windows near the foreground", 32)  # 2 s each
         assert (
-            "ct (2 of 3): windows near the foreground, 32 forward passes, about 1 min 04 s\n"
-            in stream.getvalue()
+            "ct (2 of 3): windows near the foreground, 32 forward passes, about 1 min\n" in stream.getvalue()
         )
 
     def test_no_line_stays_of_a_pass_of_seconds(self, progress, stream):
@@ -109,7 +108,7 @@ class TestProgress:
         progress.announce("further windows", 9)
         assert "further windows" not in stream.getvalue()
         progress.announce("further windows", 10)
-        assert "further windows, 10 forward passes, about 10.0 s" in stream.getvalue()
+        assert "further windows, 10 forward passes, about 10 s" in stream.getvalue()
 
     def test_a_pipe_gets_a_line_a_minute(self, progress, stream):
         progress.begin_case("ct", number=1, of=1)
@@ -119,9 +118,9 @@ class TestProgress:
             self.run_window(progress, seconds=2, forwards=1)
         lines = stream.getvalue().splitlines()
         assert lines[1:] == [
-            "      ct: about 3 min 16 s to go",
-            "      ct: 32 of 100 forward passes, 2 min 16 s to go",
-            "      ct: 62 of 100 forward passes, 1 min 16 s to go",
+            "      ct: about 3 min to go",
+            "      ct: 32 of 100 forward passes, 2 min to go",
+            "      ct: 62 of 100 forward passes, 1 min to go",
         ]
 
     def test_models_are_measured_apart(self, progress, stream):
@@ -132,4 +131,4 @@ class TestProgress:
             self.run_window(progress, seconds=seconds, forwards=1)
         progress.begin_model("slow")
         progress.announce("two", 2)
-        assert "two, 2 forward passes, about 20.0 s" in stream.getvalue()
+        assert "two, 2 forward passes, about 20 s" in stream.getvalue()
