@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnunet_pancext.io.console_text import shown_name
+from nnunet_pancext.io.console_text import counted, shown_name
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.pages.numbers import UNDEFINED, volume_text
 from nnunet_pancext.pages.page import Cell
@@ -159,7 +159,7 @@ def self_test_text(self_test: Any) -> str:
     ]
     shifted = self_test.get("shifted_grid", {}).get("labels", {})
     noise = [f"{name} {_signed(figures['dice_change']['mean'])}" for name, figures in shifted.items()]
-    text = f"{', '.join(texts)}; mean of {self_test['cases']} validation cases"
+    text = f"{', '.join(texts)}; mean of {counted(self_test['cases'], 'validation case')}"
     return text + (f"; nnU-Net's own prediction on a shifted grid: {', '.join(noise)}" if noise else "")
 
 
