@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 # The tests whose numbers come from PyTorch's and oneDNN's kernels.
-NUMERICAL := tests/contracts tests/architectures tests/losses tests/trainers tests/attention
+NUMERICAL := tests/contracts tests/architectures tests/losses tests/trainers tests/attention tests/inference
 # As on the oldest CPU that PyTorch runs on.
 WITHOUT_AVX := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
