@@ -216,7 +216,8 @@ def _run(parsed: argparse.Namespace) -> int:
         print(f"cases     {len(cases)}, {parsed.speed}, on {device.type}", flush=True)
         predicted = prediction.predict_all(cases, warn=warn)
         console.clear_status()
-        print(f"written   {parsed.out}")
+        if predicted.records:
+            print(f"written   {parsed.out}")
         if parsed.report:
             _report(prediction, predicted, cases)
     code = 1 if predicted.failures or predicted.unsent else 0

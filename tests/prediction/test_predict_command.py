@@ -402,3 +402,8 @@ def test_the_console_says_what_the_speed_changes_or_that_it_is_unknown(model, im
         "change by balanced: not measured for this model; --self-test measures it\n"
         in capsys.readouterr().out
     )
+
+
+def test_nothing_is_said_to_be_written_where_every_case_failed(model, tmp_path, capsys):
+    assert predict(tmp_path / "gone.nii.gz", "-o", tmp_path / "out", "-m", model) == 1
+    assert "written" not in capsys.readouterr().out
