@@ -10,9 +10,10 @@ from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnunet_pancext.cli import predict_dicom
+from nnunet_pancext.cli import predict_dicom, predict_models
 from nnunet_pancext.cli.options import add_allow, add_command, add_out
 from nnunet_pancext.cli.predict_dicom import add_dicom
+from nnunet_pancext.cli.predict_models import add_model
 from nnunet_pancext.errors import PancextError
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ examples:
     --token-file token --store https://pacs.hospital/dicom-web
 """
 SPEEDS = ("exact", "balanced", "fast")
-CHECKPOINT = "checkpoint_final.pth"
 MOST_THREADS = 1024
 
 
@@ -68,20 +68,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="INPUT",
         help="the same, as in nnUNetv2_predict",
     )
-    add("-m", "--model", type=Path, metavar="MODEL_FOLDER", help="folder that nnUNetv2_train wrote")
-    add("-d", "--dataset", metavar="DATASET", help="dataset of a model in nnUNet_results: number or name")
-    add("-c", "--configuration", metavar="CONFIGURATION", help="with -d: 2d, 3d_fullres, …")
-    add("-tr", "--trainer", metavar="TRAINER", help="with -d (default: nnUNetTrainer)")
-    add("-p", "--plans", metavar="PLANS", help="with -d (default: nnUNetPlans)")
-    add("--best", metavar="DATASET", help="what nnUNetv2_find_best_configuration chose for the dataset")
-    add(
-        *("-f", "--folds"),
-        nargs="+",
-        default=[],
-        metavar="FOLD",
-        help="0 to 4 or all (default: every numbered fold that is trained, else all)",
-    )
-    add("-chk", "--checkpoint", default=CHECKPOINT, metavar="NAME", help="default: %(default)s")
+    add_model(parser)
     add("-device", "--device", choices=("cuda", "cpu", "mps"), help="default: cuda if any, else cpu")
     add(
         "--threads",
@@ -145,7 +132,7 @@ def _run(parsed: argparse.Namespace) -> int:
     device = choose_device(parsed.device)
     if device.type == "cpu":
         keep_freed_memory()
-    choice = _choose(parsed)
+    choice = predict_models.choose(parsed)
     if parsed.self_test:
         return _self_test(parsed, choice, device)
     if not is_utf8(parsed.out.absolute()):
@@ -272,34 +259,6 @@ def _self_test(parsed: argparse.Namespace, choice: "Choice", device: "torch.devi
         )
         print(f"\n{self_test_table(result)}\n\nwritten   {model.folder / FILE}", flush=True)
     return 0
-
-
-def _choose(parsed: argparse.Namespace) -> "Choice":
-    """Return the models that the options name."""
-    from nnunet_pancext.nnunet_files.model_folder import ModelName
-    from nnunet_pancext.prediction import models
-
-    ways = {"-m": parsed.model, "-d": parsed.dataset, "--best": parsed.best}
-    given = [option for option, value in ways.items() if value is not None]
-    if len(given) != 1:
-        what = f"{' and '.join(given)} both name a model" if given else "No model is given"
-        raise PancextError(
-            f"{what}. Give one of -m MODEL_FOLDER, -d DATASET with -c and -tr, or --best DATASET."
-        )
-    of_dataset = {"-c": parsed.configuration, "-tr": parsed.trainer, "-p": parsed.plans}
-    if parsed.dataset is None and (others := [option for option, value in of_dataset.items() if value]):
-        raise PancextError(
-            f"{given[0]} names the model already; {', '.join(others)} would have no effect. Omit it."
-        )
-    folds = [fold if fold == "all" else str(int(fold)) for fold in parsed.folds]
-    if parsed.model is not None:
-        return models.choose_folder(parsed.model, folds=folds, checkpoint=parsed.checkpoint)
-    if parsed.best is not None:
-        return models.choose_best(parsed.best, folds=folds, checkpoint=parsed.checkpoint)
-    if parsed.configuration is None:
-        raise PancextError("-d also needs -c, the configuration: 2d, 3d_lowres, 3d_fullres, …")
-    name = ModelName(parsed.trainer or "nnUNetTrainer", parsed.plans or "nnUNetPlans", parsed.configuration)
-    return models.choose_by_name(parsed.dataset, name, folds=folds, checkpoint=parsed.checkpoint)
 
 
 def _report(prediction: "Prediction", predicted: "Predicted", cases: "Sequence[Case]") -> None:

@@ -32,8 +32,8 @@ def read_codes(
     """Return the code of each label in the order of `labels`, without 'background' and 'ignore'.
 
     The entry of `file` comes first, then that under "segment_codes" in dataset.json, then what is built in.
-    With `allow_private` any other label gets a code of this package's own scheme, 99PANCEXT, which tells
-    other programs nothing but the name.
+    With `allow_private` any other label gets a code of this package's own scheme, 99PANCEXT, of which other
+    programs understand only the name.
 
     Raises:
         PancextError: a file or entry is malformed, names a label that the model does not have, or a label has

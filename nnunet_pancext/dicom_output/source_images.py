@@ -26,7 +26,7 @@ TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
-# By these an archive tells patients apart, and knows that an object is de-identified.
+# An archive identifies patients by these, and sees that an object is de-identified.
 IF_PRESENT = ("IssuerOfPatientID", "PatientIdentityRemoved", "DeidentificationMethod")
 FRAMES = "PerFrameFunctionalGroupsSequence"
 LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
@@ -125,7 +125,7 @@ def _require_uids(headers: Sequence[Dataset], files: Sequence[Path]) -> None:
             )
     if len({str(header.SOPInstanceUID) for header in headers}) < len(headers):
         raise PancextError(
-            "No DICOM-SEG of images that share a SOPInstanceUID: a segmentation tells images apart by it. "
+            "No DICOM-SEG of images that share a SOPInstanceUID: a segmentation refers to each image by it. "
             "Export the series again."
         )
 

@@ -79,8 +79,8 @@ def _volumes_of(model_folder: Path, *, announce: Callable[[str], None]) -> dict[
 def training_label_maps(model_folder: Path, dataset: DatasetJson) -> list[Path]:
     """Return the label maps of the model's training cases; empty where they are not on this machine.
 
-    Another dataset may have the same name. nnU-Net's fingerprint of its images tells them apart; without one
-    in nnUNet_preprocessed, the number of cases does.
+    Another dataset may have the same name. It is recognised by nnU-Net's fingerprint of its images, or by the
+    number of cases if there is no fingerprint in nnUNet_preprocessed.
     """
     name = model_folder.resolve().parent.name
     try:

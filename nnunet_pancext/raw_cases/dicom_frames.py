@@ -25,7 +25,7 @@ GROUPS = {
     "PixelValueTransformationSequence": (*RESCALE_TAGS, "RescaleType"),
     "FrameContentSequence": ("StackID", "TemporalPositionIndex"),
 }
-# What tells apart the volumes that one image may hold.
+# One image may hold several volumes, which differ in these.
 VOLUMES = {"StackID": "stacks of slices", "TemporalPositionIndex": "points in time"}
 
 
