@@ -3,8 +3,17 @@
 import pytest
 from contracts.orthanc import orthanc, running_orthanc
 from network_fixtures import certificates, made_series, misbehaving, misbehaving_tls
+from sent_files import segmentation
 
-__all__ = ["certificates", "made_series", "misbehaving", "misbehaving_tls", "orthanc", "running_orthanc"]
+__all__ = [
+    "certificates",
+    "made_series",
+    "misbehaving",
+    "misbehaving_tls",
+    "orthanc",
+    "running_orthanc",
+    "segmentation",
+]
 
 
 @pytest.fixture(autouse=True)
