@@ -70,6 +70,3 @@ def receiving(
         yield f"RECEIVER@127.0.0.1:{server.server_address[1]}", received
     finally:
         server.shutdown()
-
-
-# Addresses

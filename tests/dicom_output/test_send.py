@@ -96,7 +96,7 @@ def test_orthanc_refuses_another_title(orthanc: Orthanc, segmentation):
         send(segmentation, orthanc.peer.replace("ORTHANC", "orthanc2"), access=OPEN)
 
 
-# STOW-RS
+# Receivers
 
 
 def test_what_is_sent_arrives(segmentation):

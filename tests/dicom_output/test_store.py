@@ -25,9 +25,6 @@ def test_the_service_to_store_at_may_end_in_studies():
         parse_store("http://pacs", access=OPEN)
 
 
-# A real PACS
-
-
 def failed_answer(reason: int) -> bytes:
     item = {"00081155": {"vr": "UI", "Value": ["1.2"]}, "00081197": {"vr": "US", "Value": [reason]}}
     return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
@@ -132,6 +129,3 @@ def test_a_store_with_tls(misbehaving_tls, certificates, segmentation):
     server.ways["store"] = ways.status(500)
     with pytest.raises(PancextError, match=f"--store {server.service} --ca-bundle {certificates.own}$"):
         store(segmentation, server.service, access=access)
-
-
-# C-STORE
