@@ -86,7 +86,7 @@ def make_msd(folder: Path) -> None:
         "labels": {"0": "background", "1": "pancreas"},
         "training": [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in names],
     }
-    (folder / "dataset.json").write_text(json.dumps(declared))
+    (folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
 
 
 def make_nih(folder: Path) -> None:

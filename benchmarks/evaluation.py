@@ -62,7 +62,9 @@ def write_cases(folder: Path, cases: int) -> None:
             sitk.WriteImage(image, str(folder / name / f"case_{number:03d}.nii.gz"))
     declared = {"labels": LABELS, "file_ending": ".nii.gz", "channel_names": {"0": "CT"}}
     for name in ("truth", "predictions"):
-        (folder / name / "dataset.json").write_text(json.dumps({**declared, "numTraining": cases}))
+        (folder / name / "dataset.json").write_text(
+            json.dumps({**declared, "numTraining": cases}), encoding="utf-8"
+        )
 
 
 def measure(code: str) -> tuple[float, float]:

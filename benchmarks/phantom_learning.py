@@ -50,7 +50,7 @@ LESION = "cancer"  # its name in MSD's dataset.json
 def silence() -> Iterator[None]:
     """Suppress all output but the table."""
     with (
-        open(os.devnull, "w") as nowhere,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):

@@ -41,7 +41,7 @@ def memory_mb(entry: str) -> float:
 
     The peak that `getrusage` gives may be that of the process which started this one.
     """
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{entry}:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError(f"no {entry} in /proc/self/status: memory is measured on Linux alone")
@@ -49,7 +49,7 @@ def memory_mb(entry: str) -> float:
 
 def forget_peak() -> None:
     """Let the peak memory of this process begin anew with what is in use now."""
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def print_table(title: str, rows: list[list[str]], heading: list[str]) -> None:

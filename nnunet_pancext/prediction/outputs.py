@@ -62,7 +62,7 @@ def write_label_map(
         try:
             with only_thread_in_itk(), redirect_stdout(StringIO()):
                 reader.reader_class().write_seg(label_map, str(partial), properties)
-            content = json.loads(beside.read_text()) if beside.is_file() else {}
+            content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
         finally:
             beside.unlink(missing_ok=True)
         try:

@@ -236,11 +236,14 @@ def forget_the_trainer(folder):
         (truncate, "checkpoint_final.pth is damaged: .* Copy or download it again"),
         (forget_the_trainer, "no trainer SomebodysTrainer here. Install the package that defines it"),
         (
-            lambda folder: (folder / "plans.json").write_text("{}"),
+            lambda folder: (folder / "plans.json").write_text("{}", encoding="utf-8"),
             "plans.json: the plan has no 'configurations'",
         ),
-        (lambda folder: (folder / "plans.json").write_text("{"), "plans.json is not JSON"),
-        (lambda folder: (folder / "dataset.json").write_text("no"), "dataset.json is not JSON"),
+        (lambda folder: (folder / "plans.json").write_text("{", encoding="utf-8"), "plans.json is not JSON"),
+        (
+            lambda folder: (folder / "dataset.json").write_text("no", encoding="utf-8"),
+            "dataset.json is not JSON",
+        ),
     ],
     ids=["checkpoint", "trainer", "empty plan", "plan", "dataset"],
 )
@@ -256,9 +259,9 @@ def test_a_damaged_model_is_refused(copy_of, image, tmp_path, capsys, damage, me
 
 def test_a_network_of_another_package_is_allowed_by_name(copy_of, image, tmp_path, capsys):
     folder = copy_of("AttentionUNetTrainer", "3d_fullres")
-    plans = json.loads((folder / "plans.json").read_text())
+    plans = json.loads((folder / "plans.json").read_text(encoding="utf-8"))
     plans["configurations"]["3d_fullres"]["architecture"]["network_class_name"] = "mypackage.MyNet"
-    (folder / "plans.json").write_text(json.dumps(plans))
+    (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
     words = ["attention", str(folder), str(image), "-o", str(tmp_path / "maps"), "--device", "cpu"]
     assert main(words) == 1
     message = capsys.readouterr().err
@@ -278,7 +281,9 @@ def test_an_unavailable_device_is_refused(tmp_path, image, capsys, monkeypatch):
 def test_file_names_omit_the_datasets_file_ending(copy_of, image, tmp_path, ending):
     folder = copy_of("AttentionUNetTrainer", "2d")
     file = folder / "dataset.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "file_ending": ending}))
+    file.write_text(
+        json.dumps({**json.loads(file.read_text(encoding="utf-8")), "file_ending": ending}), encoding="utf-8"
+    )
     other = tmp_path / f"pancreas_001_0000{ending}"
     sitk.WriteImage(sitk.ReadImage(str(image)), str(other))
     assert attend(folder, other, "-o", tmp_path / "maps") == 0
@@ -333,7 +338,7 @@ def test_a_missing_image_is_refused(train, tmp_path, capsys):
 
 
 def test_an_output_that_cannot_be_written_is_reported(tmp_path):
-    (tmp_path / "out").write_text("a file")
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
     with pytest.raises(PancextError, match=r"Cannot write the maps to .*out: .*Give another folder with -o"):
         write_maps(
             {"gate": np.zeros((2, 3, 4), np.float32)},
@@ -346,10 +351,14 @@ def test_an_output_that_cannot_be_written_is_reported(tmp_path):
 
 def test_maps_of_a_picture_are_two_dimensional_and_equal_the_networks(copy_of, tmp_path):
     folder = copy_of("AttentionUNetTrainer", "2d")
-    plans, declared = (json.loads((folder / name).read_text()) for name in ("plans.json", "dataset.json"))
+    plans, declared = (
+        json.loads((folder / name).read_text(encoding="utf-8")) for name in ("plans.json", "dataset.json")
+    )
     plans["configurations"]["2d"]["spacing"] = [1.0, 1.0]  # a picture's: nothing is resampled
-    (folder / "plans.json").write_text(json.dumps({**plans, "image_reader_writer": "NaturalImage2DIO"}))
-    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}))
+    (folder / "plans.json").write_text(
+        json.dumps({**plans, "image_reader_writer": "NaturalImage2DIO"}), encoding="utf-8"
+    )
+    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}), encoding="utf-8")
     picture = tmp_path / "slice_1_0000.png"
     values = np.random.default_rng(0).integers(1, 200, SIZE[1:]).astype(np.uint8)
     sitk.WriteImage(sitk.GetImageFromArray(values), str(picture))

@@ -90,8 +90,8 @@ def model(configuration, order, tmp_path, monkeypatch):
     }
     folder = tmp_path / "model"
     (folder / "fold_0").mkdir(parents=True)
-    (folder / "plans.json").write_text(json.dumps(plans))
-    (folder / "dataset.json").write_text(json.dumps(made_dataset_json()))
+    (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps(made_dataset_json()), encoding="utf-8")
     torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
     trained = TrainedModel(folder, fold="0", checkpoint="checkpoint_final.pth", device=torch.device("cpu"))
     trained.network = Mirror()

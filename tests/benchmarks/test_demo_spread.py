@@ -24,7 +24,9 @@ def fake_demo(monkeypatch, script, *, code=0):
         environments.append(env)
         out = Path(words[words.index("--out") + 1])
         dice = 0.7 + 0.01 * int(env["PANCEXT_SEED"])
-        (out / "metrics.csv").write_text(f"case,label,dice\na,pancreas,{dice}\nb,pancreas,{dice + 0.1}\n")
+        (out / "metrics.csv").write_text(
+            f"case,label,dice\na,pancreas,{dice}\nb,pancreas,{dice + 0.1}\n", encoding="utf-8"
+        )
         return subprocess.CompletedProcess(words, code, stdout="out of memory")
 
     monkeypatch.setattr(script.subprocess, "run", run)

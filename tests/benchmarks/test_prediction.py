@@ -148,9 +148,9 @@ def case(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         use_folders(patch, root)
         model = Models(root).write()
-    plans = json.loads((model / "plans.json").read_text())
+    plans = json.loads((model / "plans.json").read_text(encoding="utf-8"))
     plans["foreground_intensity_properties_per_channel"] = {"0": INTENSITIES}
-    (model / "plans.json").write_text(json.dumps(plans))
+    (model / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
     image = sitk.GetImageFromArray(np.random.default_rng(0).normal(90, 40, SHAPE).astype(np.float32))
     image.SetSpacing((0.8, 0.8, 2.5))
     sitk.WriteImage(image, str(root / "a_0000.nii.gz"))
@@ -188,7 +188,7 @@ def test_a_smoke_run_measures_two_phantoms_in_every_way(load, tmp_path, monkeypa
         folder.mkdir()
         for name in ("a", "b"):
             sitk.WriteImage(sitk.GetImageFromArray(label), str(folder / f"{name}{ending}.nii.gz"))
-    (tmp_path / "dataset.json").write_text(json.dumps(DATASET_JSON))
+    (tmp_path / "dataset.json").write_text(json.dumps(DATASET_JSON), encoding="utf-8")
     asked = []
 
     class Made:
@@ -229,7 +229,7 @@ def test_a_smoke_run_measures_two_phantoms_in_every_way(load, tmp_path, monkeypa
     shown = capsys.readouterr().out
     assert "### 2d, patch 112 x 112, 2 phantoms" in shown
     assert "| balanced | 4 | 8 | 2.00 | 4.00 | 4.00 | 4.00 | 4.00 | 1 | 1.0000 | +0.0000 | +0.0000 |" in shown
-    lines = (tmp_path / "prediction_2d.csv").read_text().splitlines()
+    lines = (tmp_path / "prediction_2d.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 1 + 2 * 4
     monkeypatch.setattr(script, "measure", None)
     monkeypatch.setattr("sys.argv", ["prediction.py", str(tmp_path), "--models", "2d", "--report"])

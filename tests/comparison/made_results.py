@@ -60,9 +60,9 @@ def make_tree(
     for index, case in enumerate(names):
         write_map(tree.truths / f"{case}{ENDING}", truth_array(index))
     document = {"channel_names": {"0": "CT"}, "labels": dict(labels), "file_ending": ENDING}
-    (tree.preprocessed / "dataset.json").write_text(json.dumps(document))
+    (tree.preprocessed / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
     splits = [{"train": [name for name in names if name not in fold], "val": fold} for fold in tree.folds]
-    tree.splits.write_text(json.dumps(splits))
+    tree.splits.write_text(json.dumps(splits), encoding="utf-8")
     return tree
 
 
@@ -91,10 +91,14 @@ def add_model(
             moved = shift if isinstance(shift, int) else shift[index % len(shift)]
             write_map(validation / f"{case}{ENDING}", np.roll(truth, moved, axis=-1))
             entries.append(summary_entry(tree, case, truth))
-        (validation / "summary.json").write_text(json.dumps({"metric_per_case": entries}))
+        (validation / "summary.json").write_text(json.dumps({"metric_per_case": entries}), encoding="utf-8")
         write_log(folder / f"fold_{fold}" / "training_log_2026_11_20_10_00_00.txt", seconds, epochs)
-        (folder / f"fold_{fold}" / "debug.json").write_text(json.dumps({"device": device, **(debug or {})}))
-    (folder / "dataset.json").write_text((tree.preprocessed / "dataset.json").read_text())
+        (folder / f"fold_{fold}" / "debug.json").write_text(
+            json.dumps({"device": device, **(debug or {})}), encoding="utf-8"
+        )
+    (folder / "dataset.json").write_text(
+        (tree.preprocessed / "dataset.json").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     plans = default_plans()
     plans["configurations"]["3d_fullres"]["patch_size"] = [8, 32, 32]
     arguments = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
@@ -106,7 +110,7 @@ def add_model(
         n_conv_per_stage=[1, 1, 1],
         n_conv_per_stage_decoder=[1, 1],
     )
-    (folder / "plans.json").write_text(json.dumps(plans))
+    (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
     return folder
 
 
@@ -141,4 +145,4 @@ def write_log(path: Path, seconds: float, epochs: int, first: int = 0) -> None:
             f"2026-11-20 10:00:09.000004: Epoch time: {seconds} s ",
         ]
     lines.append("2026-11-20 10:01:00.000000: Training done. ")
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

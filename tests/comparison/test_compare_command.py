@@ -145,9 +145,11 @@ def test_a_missed_lesion_is_infinitely_far_and_counted(trained, tmp_path, capsys
 def test_regions_are_compared(trained, tmp_path, capsys):
     for path in [trained.preprocessed / "dataset.json", *trained.results.rglob("dataset.json")]:
         labels = '"whole": [1, 2], "tumour": [2]'
-        path.write_text(path.read_text().replace('"pancreas": 1, "tumour": 2', labels))
+        path.write_text(
+            path.read_text(encoding="utf-8").replace('"pancreas": 1, "tumour": 2', labels), encoding="utf-8"
+        )
     for path in trained.results.rglob("summary.json"):
-        path.write_text(path.read_text().replace('"2"', '"(2,)"'))
+        path.write_text(path.read_text(encoding="utf-8").replace('"2"', '"(2,)"'), encoding="utf-8")
     changed = truth_array(3)
     changed[changed == 2] = 1
     write_map(trained.truths / "pancreas_003.nii.gz", changed)
@@ -169,7 +171,7 @@ def test_a_refusal_has_no_traceback_and_writes_nothing(trained, tmp_path, capsys
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_an_output_that_cannot_be_written_is_reported_before_the_work(trained, tmp_path, capsys, place):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     assert compare(tmp_path / place) == 1
     stderr = capsys.readouterr().err
     assert f"Cannot write to {tmp_path / place}" in stderr

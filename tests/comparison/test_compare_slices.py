@@ -75,7 +75,7 @@ def test_models_of_slices_are_compared(slices, tmp_path, capsys, ending):
     assert "By size of the label" not in page
     assert ("HD95, mm" in page) == (ending == ".nii.gz")
     assert unit in " ".join((out / "comparison.tex").read_text(encoding="utf-8").split())
-    assert (out / "strata.csv").read_text().splitlines() == [
+    assert (out / "strata.csv").read_text(encoding="utf-8").splitlines() == [
         "trainer,label,size,metric,n,infinite,mean,sd,median"
     ]
     figures = pictures_of(page)

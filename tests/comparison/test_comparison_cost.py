@@ -52,7 +52,9 @@ def test_without_a_log_the_reason_is_reported(tree):
 def test_peak_memory_and_device_are_read_where_they_are_reported(tree):
     add_model(tree, "A", device="cuda:0", debug={"gpu_name": "NVIDIA H200"})
     add_model(tree, "B")
-    with (tree.model("A") / "fold_1" / "training_log_2026_11_20_10_00_00.txt").open("a") as log:
+    with (tree.model("A") / "fold_1" / "training_log_2026_11_20_10_00_00.txt").open(
+        "a", encoding="utf-8"
+    ) as log:
         log.write("2026-11-20 10:01:00.000000: Peak memory: 7.25 GB on the GPU \n")
     first, second = costs(tree, "A", "B")
     assert (first.peak_gb, first.device) == (7.25, "NVIDIA H200")

@@ -167,14 +167,14 @@ def test_files_are_whole_or_absent(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", sorted(WRITERS))
 def test_a_file_that_cannot_be_finished_leaves_the_old_one(name, tmp_path, monkeypatch):
     target = tmp_path / name
-    target.write_text("old")
+    target.write_text("old", encoding="utf-8")
     surrogate = comparison(label="tumour\ud800")  # cannot be encoded
     if name == "cost.csv":
         surrogate = replace(surrogate, costs=[cost("\ud800")])
     monkeypatch.setattr("nnunet_pancext.comparison.output.latex.HEAD", "\ud800")  # the rest of it is ASCII
     with pytest.raises(UnicodeEncodeError):
         WRITERS[name](target, surrogate)
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
     assert not list(tmp_path.glob(".partial-*"))
 
 

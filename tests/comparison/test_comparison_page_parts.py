@@ -36,7 +36,9 @@ def with_models(tree):
                 )
             ]  # fmt: skip
             log = tree.model(name) / f"fold_{fold}" / "training_log_2026_11_21_10_00_00.txt"
-            log.write_text("".join(f"2026-11-21 10:00:00.000000: {line} \n" for line in lines))
+            log.write_text(
+                "".join(f"2026-11-21 10:00:00.000000: {line} \n" for line in lines), encoding="utf-8"
+            )
     images = tree.root / "nnUNet_raw" / DATASET / "imagesTr"
     images.mkdir(parents=True)
     shutil.copy(tree.preprocessed / "dataset.json", images.parent)
@@ -180,7 +182,7 @@ def test_report_prints_the_path_of_a_comparisons_page(compared, tmp_path, capsys
 def test_report_refuses_options_that_cannot_change_a_written_comparison(tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "comparison.html").write_text("page")
+    (out / "comparison.html").write_text("page", encoding="utf-8")
     assert main(["report", str(out), "--folds", "0", "--attention", "-o", str(tmp_path / "copy.html")]) == 1
     stderr = capsys.readouterr().err
     assert f"--folds, --attention: {out} is a comparison, whose page is already written." in stderr
@@ -190,14 +192,14 @@ def test_report_refuses_options_that_cannot_change_a_written_comparison(tmp_path
 def test_weights_and_phases_are_shown_where_a_training_logged_them(trained, compared, tmp_path):
     assert "Loss weights" not in (compared / "comparison.html").read_text(encoding="utf-8")
     for log in trained.model("B").rglob("training_log_2026_11_21_*.txt"):
-        told = log.read_text()
+        told = log.read_text(encoding="utf-8")
         for epoch, phase in enumerate("SIJ"):
             line = f"2026-11-21 10:00:00.000000: Epoch {epoch} \n"
             assert line in told
             begin, _, _ = line.partition("Epoch")
             further = f"{begin}Loss weights: Dice 0.6000, CE 0.4000 \n{begin}Phase {phase}: window 0.5 \n"
             told = told.replace(line, line + further)
-        log.write_text(told)
+        log.write_text(told, encoding="utf-8")
     page = compare(tmp_path / "out")
     assert "Loss weights. weight by epoch; B, Dice: 0.6 to 0.6" in page
     assert "B, cross-entropy: 0.4 to 0.4" in page

@@ -17,7 +17,9 @@ def test_frames_of_one_name_are_of_one_patient_and_others_of_their_own():
 def test_a_converted_dataset_records_its_patients(tree):
     raw = tree.root / "nnUNet_raw" / DATASET
     raw.mkdir()
-    (raw / "split.json").write_text(json.dumps({"patients": {"pancreas_000": "p7", "pancreas_001": "p7"}}))
+    (raw / "split.json").write_text(
+        json.dumps({"patients": {"pancreas_000": "p7", "pancreas_001": "p7"}}), encoding="utf-8"
+    )
     found = find_patients(DATASET, ["pancreas_000", "pancreas_001", "pancreas_002"])
     assert found == ("p7", "p7", "pancreas_002")
 

@@ -36,7 +36,7 @@ def refusal(*trainers, **options) -> str:
 
 
 def edit_json(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
 def test_whole_models_are_not_refused(trained):
@@ -166,9 +166,9 @@ def test_a_fold_that_lacks_a_case_of_the_split(trained):
 
 
 def test_a_fold_validated_on_a_former_split(trained):
-    splits = json.loads(trained.splits.read_text())
+    splits = json.loads(trained.splits.read_text(encoding="utf-8"))
     moved = splits[0]["val"].pop()
-    trained.splits.write_text(json.dumps(splits))
+    trained.splits.write_text(json.dumps(splits), encoding="utf-8")
     message = refusal()
     assert f"A, fold 0 was also validated on case {moved}" in message
     assert "restore the former one, or train again" in message
@@ -235,7 +235,7 @@ def test_a_truth_that_changed_since_the_training(trained, monkeypatch):
 )
 def test_a_summary_that_is_not_nnunets(trained, content):
     path = trained.model("B") / "fold_1" / "validation" / "summary.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     (trained.model("B") / "fold_1" / "checkpoint_final.pth").touch()
     message = refusal()
     assert message.startswith(f"{path} is not a summary of nnU-Net")
@@ -247,7 +247,7 @@ def test_a_summary_that_is_not_nnunets(trained, content):
     ["{}", "3", '[{"train": []}, {}]', "[3]", "[[]]", '[{"val": null}]', '[{"val": "pancreas_000"}]'],
 )
 def test_a_split_that_is_not_nnunets(trained, content):
-    trained.splits.write_text(content)
+    trained.splits.write_text(content, encoding="utf-8")
     message = refusal()
     assert str(trained.splits) in message
     assert re.search(r"holds no folds|has no list of cases|is not a list", message)

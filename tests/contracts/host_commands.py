@@ -66,7 +66,7 @@ class Project:
     def run_script(self, command: str, *arguments: object, exit_code: int = 0) -> str:
         """Run a command's script, which must end with `exit_code`, and return its output."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("nnUNet_")}
-        with self.log(command).open("w") as log:
+        with self.log(command).open("w", encoding="utf-8") as log:
             code = subprocess.run(
                 [SCRIPTS / command, *map(str, arguments)],
                 env={**kept, **SETTINGS, **self._folders()},
@@ -93,7 +93,7 @@ class Project:
     def _output(
         self, command: str, arguments: tuple[object, ...], code: int | None, expected: int = 0
     ) -> str:
-        output = self.log(command).read_text()
+        output = self.log(command).read_text(encoding="utf-8")
         assert code == expected, f"{command} {arguments} ended with {code}:\n{output[-3000:]}"
         return output
 
@@ -114,7 +114,7 @@ def _context() -> ForkServerContext:
 
 def _call(words: list[str], folders: dict[str, str], log: Path) -> None:
     os.environ.update({**SETTINGS, **folders})
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
     sys.argv = words

@@ -98,10 +98,12 @@ def make_preprocessed(root: Path, *, kind: str = "two foregrounds", channels: in
     folder = root / "nnUNet_preprocessed" / DATASET
     folder.mkdir(parents=True)
     plans, dataset_json = made_plans(channels), made_dataset_json(kind, channels)
-    (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
-    (folder / "dataset.json").write_text(json.dumps(dataset_json))
-    (folder / "dataset_fingerprint.json").write_text("{}")
-    (folder / "splits_final.json").write_text(json.dumps([{"train": CASES[:3], "val": CASES[3:]}]))
+    (folder / "nnUNetPlans.json").write_text(json.dumps(plans), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps(dataset_json), encoding="utf-8")
+    (folder / "dataset_fingerprint.json").write_text("{}", encoding="utf-8")
+    (folder / "splits_final.json").write_text(
+        json.dumps([{"train": CASES[:3], "val": CASES[3:]}]), encoding="utf-8"
+    )
     label_manager = PlansManager(plans).get_label_manager(dataset_json)
     wanted = (
         label_manager.foreground_regions if label_manager.has_regions else label_manager.foreground_labels

@@ -83,7 +83,7 @@ def running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthan
         "Plugins": [str(PLUGIN)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
+    (folder / "orthanc.json").write_text(json.dumps(settings), encoding="utf-8")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, folder / "orthanc.json"], stdout=log, stderr=log, cwd=folder)
     try:
@@ -109,12 +109,12 @@ def wait_for(server: Orthanc, process: subprocess.Popen[bytes], *, log: Path) ->
     """Return when the server answers."""
     last = time.monotonic() + STARTS_WITHIN_S
     while True:
-        assert process.poll() is None, f"Orthanc has ended:\n{log.read_text()}"
+        assert process.poll() is None, f"Orthanc has ended:\n{log.read_text(encoding='utf-8')}"
         try:
             server.call("/dicom-web/studies")
             return
         except (URLError, ConnectionError, TimeoutError):
-            assert time.monotonic() < last, f"Orthanc does not answer:\n{log.read_text()}"
+            assert time.monotonic() < last, f"Orthanc does not answer:\n{log.read_text(encoding='utf-8')}"
             time.sleep(0.05)
 
 

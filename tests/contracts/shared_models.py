@@ -38,10 +38,10 @@ class Models:
         **changes: Any,
     ) -> Path:
         """Write a model whose plan's architecture has the `changes`, and return its folder."""
-        plans = json.loads((self.preprocessed / "nnUNetPlans.json").read_text())
+        plans = json.loads((self.preprocessed / "nnUNetPlans.json").read_text(encoding="utf-8"))
         plans["dataset_name"] = DATASET
         plans["configurations"][configuration]["architecture"].update(changes)
-        dataset_json = json.loads((self.preprocessed / "dataset.json").read_text())
+        dataset_json = json.loads((self.preprocessed / "dataset.json").read_text(encoding="utf-8"))
         for fold in folds:
             trained = find_installed_trainer(trainer)(
                 plans={**plans, "continue_training": False},
@@ -54,7 +54,7 @@ class Models:
             validation = Path(trained.output_folder) / "validation"
             validation.mkdir(parents=True)
             trained.save_checkpoint(str(validation.parent / "checkpoint_final.pth"))
-            (validation / "summary.json").write_text("{}")
+            (validation / "summary.json").write_text("{}", encoding="utf-8")
             (validation.parent / "progress.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         folder = Path(trained.output_folder_base)
         for name, content in {
@@ -62,7 +62,7 @@ class Models:
             "dataset": dataset_json,
             "dataset_fingerprint": {},
         }.items():
-            (folder / f"{name}.json").write_text(json.dumps(content))
+            (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         write_postprocessing(folder / "crossval_results_folds_0")
         return folder
 
@@ -75,8 +75,8 @@ class Models:
 def write_postprocessing(folder: Path, content: Any = POSTPROCESSING) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "postprocessing.pkl").write_bytes(pickle.dumps(content))
-    (folder / "postprocessing.json").write_text("{}")
-    (folder / "summary.json").write_text("{}")
+    (folder / "postprocessing.json").write_text("{}", encoding="utf-8")
+    (folder / "summary.json").write_text("{}", encoding="utf-8")
 
 
 def rewritten(archive: Path, target: Path, changes: dict[str, bytes | None]) -> Path:

@@ -50,4 +50,4 @@ def write_json(folder, **changes):
         **changes,
     }
     kept = {key: value for key, value in content.items() if value is not None}
-    (folder / "dataset.json").write_text(json.dumps(kept))
+    (folder / "dataset.json").write_text(json.dumps(kept), encoding="utf-8")

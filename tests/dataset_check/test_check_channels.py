@@ -35,7 +35,7 @@ def dataset(tmp_path):
         label[2:5, 3:8, 3:8] = 1
         write(folder / "labelsTr" / f"case_{number}.nii.gz", label)
     declared = {"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "pancreas": 1}}
-    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".nii.gz"}))
+    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".nii.gz"}), encoding="utf-8")
     return folder
 
 

@@ -34,7 +34,7 @@ def made_slices(tmp_path_factory):
         write(folder / "imagesTr" / f"p_{number}_0000.png", pixels)
         write(folder / "labelsTr" / f"p_{number}.png", label)
     declared = {"channel_names": {"0": "grey"}, "labels": {"background": 0, "pancreas": 1}, "numTraining": 12}
-    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}))
+    (folder / "dataset.json").write_text(json.dumps({**declared, "file_ending": ".png"}), encoding="utf-8")
     return folder
 
 
@@ -163,7 +163,7 @@ def test_an_image_that_is_no_ct_is_shown_in_its_own_range(tmp_path, monkeypatch,
             (folder / f"{part}Tr").mkdir(parents=True, exist_ok=True)
             sitk.WriteImage(sitk.GetImageFromArray(array), str(folder / f"{part}Tr" / f"{name}.nii.gz"))
     declared = {"channel_names": {"0": channel}, "labels": {"background": 0, "heart": 1}}
-    (folder / "dataset.json").write_text(json.dumps(declared))
+    (folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     check(folder, tmp_path)
     picture = matplotlib.image.imread(tmp_path / "check" / "pictures" / "c0.png")[..., :3]
     inside = picture[picture.shape[0] // 6 : picture.shape[0] // 3, picture.shape[1] // 8 : -10]

@@ -37,7 +37,7 @@ def write_tiff(path, voxels):
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, voxels)
     case = path.with_name(path.name.split(".")[0].removesuffix("_0000"))
-    case.with_suffix(".json").write_text(json.dumps({"spacing": [3, 2, 1]}))
+    case.with_suffix(".json").write_text(json.dumps({"spacing": [3, 2, 1]}), encoding="utf-8")
 
 
 def write_turned(path, voxels):
@@ -114,7 +114,7 @@ KINDS = {
 
 
 def nnunet_reader(folder):
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     files = get_filenames_of_train_images_and_targets(str(folder), content)
     first = files["case_0"]
     chosen = determine_reader_writer_from_dataset_json(content, first["images"][0], verbose=False)

@@ -91,7 +91,7 @@ def test_the_report_shows_every_case_and_needs_no_network(sound, tmp_path):
     assert page.count("data:image/png;base64") == 6
     assert "No problem was found." in page
     assert "://" not in page
-    document = json.loads((tmp_path / "check" / "report.json").read_text())
+    document = json.loads((tmp_path / "check" / "report.json").read_text(encoding="utf-8"))
     assert len(document["cases"]) == 6
     assert document["cases"][0]["labels"]["pancreas"]["volume_ml"] > 1
     assert len(list((tmp_path / "check" / "pictures").glob("*.png"))) == 6
@@ -266,9 +266,9 @@ def test_other_formats_are_checked_as_well(dataset, tmp_path, ending):
             image = sitk.ReadImage(str(path))
             path.unlink()
             sitk.WriteImage(image, str(path).replace(".nii.gz", ending))
-    declared = json.loads((dataset / "dataset.json").read_text())
+    declared = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
     (dataset / "dataset.json").unlink()
-    (dataset / "dataset.json").write_text(json.dumps({**declared, "file_ending": ending}))
+    (dataset / "dataset.json").write_text(json.dumps({**declared, "file_ending": ending}), encoding="utf-8")
     result = check(dataset, tmp_path)
     assert not any(result.findings.values())
     assert len(list((tmp_path / "check" / "pictures").iterdir())) == 1
@@ -288,11 +288,11 @@ def test_a_missing_label(dataset):
 
 def test_regions_and_images_other_than_ct(dataset):
     path = dataset / "dataset.json"
-    declared = json.loads(path.read_text())
+    declared = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
     declared |= {"labels": {"background": 0, "organ": [1, 2], "tumour": [2], "ignore": 3}}
     declared["channel_names"] = {"0": "MR"}
-    path.write_text(json.dumps(declared))
+    path.write_text(json.dumps(declared), encoding="utf-8")
     without_intercept(dataset)
     result = inspect(dataset)
     assert not any(result.findings.values())
@@ -329,7 +329,7 @@ def test_the_command_prints_the_findings_and_fails(dataset, tmp_path, monkeypatc
     ],
 )
 def test_a_malformed_dataset_json_is_refused(tmp_path, capsys, declared, message):
-    (tmp_path / "dataset.json").write_text(json.dumps(declared))
+    (tmp_path / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 1
     assert re.search(message, capsys.readouterr().err)
 
@@ -340,9 +340,9 @@ def test_a_mistyped_path_is_refused(tmp_path, capsys):
 
 
 def test_a_folder_that_is_not_a_raw_dataset_is_refused(tmp_path):
-    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "dataset.json").write_text("{}", encoding="utf-8")
     with pytest.raises(PancextError, match='has no "labels"; nnU-Net expects names with their values'):
         inspect(tmp_path)
-    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "a": 1}}')
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "a": 1}}', encoding="utf-8")
     with pytest.raises(PancextError, match=r"No images \*_0000.nii.gz"):
         inspect(tmp_path)

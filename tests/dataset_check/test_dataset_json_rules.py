@@ -124,9 +124,9 @@ def test_all_errors_come_at_once_and_first(made, tmp_path, capsys):
         "case_1: error: label value not declared: labelsTr/case_1.nii.gz holds 5, declared"
     )
     assert lines[6] == "5 errors of the dataset as a whole; 3 cases, 1 with errors, 0 with warnings"
-    report = json.loads((tmp_path / "check" / "report.json").read_text())
+    report = json.loads((tmp_path / "check" / "report.json").read_text(encoding="utf-8"))
     assert [finding["kind"] for finding in report["findings"]] == kinds
-    page = (tmp_path / "check" / "report.html").read_text()
+    page = (tmp_path / "check" / "report.html").read_text(encoding="utf-8")
     assert page.index("numTraining") < page.index("label value not declared")
 
 

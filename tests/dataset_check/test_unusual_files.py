@@ -32,7 +32,7 @@ def test_a_name_that_is_not_utf8(dataset, tmp_path, capsys):
     assert r"caf\xe9: error: name not UTF-8: the file name caf\xe9_0000.nii.gz is not UTF-8" in shown
     assert "Rename the files of the case, to plain letters and digits." in shown
     assert "3 cases, 1 with errors, 0 with warnings" in shown
-    assert r"caf\xe9" in (tmp_path / "check" / "report.html").read_text()
+    assert r"caf\xe9" in (tmp_path / "check" / "report.html").read_text(encoding="utf-8")
     assert {path.name for path in (tmp_path / "check" / "pictures").iterdir()} == {"case_1.png", "case_2.png"}
 
 
@@ -91,7 +91,7 @@ def test_a_label_number_of_many_digits(dataset, digits):
 
 def test_an_output_folder_that_cannot_be_written_is_found_out_first(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("nnunet_pancext.dataset_check.check.inspect_dataset", None)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     for out in (tmp_path / "file", tmp_path / "file" / "check"):
         with pytest.raises(PancextError, match=f"Cannot write to {out}: .* Give another folder with -o"):
             check_dataset(dataset, out=out, show_progress=False)

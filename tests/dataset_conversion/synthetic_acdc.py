@@ -21,5 +21,5 @@ def add_patient(folder: Path, number: int, *, ed: int = 1, es: int = 9) -> None:
         write_volume(Path(f"{stem}_gt.nii.gz"), label)
     (folder / patient / f"{patient}_4d.nii.gz").write_bytes(b"large")
     (folder / patient / "Info.cfg").write_text(
-        f"ED: {ed}\nES: {es}\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\n"
+        f"ED: {ed}\nES: {es}\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\n", encoding="utf-8"
     )

@@ -54,9 +54,9 @@ class SyntheticTask:
     def edit_json(self, change: Callable[[dict], object]) -> None:
         """Apply `change` to the content of dataset.json."""
         path = self.folder / "dataset.json"
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         change(content)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def make_msd_task(folder: Path, *, cases: int = 6, test_images: int = 2) -> SyntheticTask:
@@ -94,5 +94,5 @@ def make_msd_task(folder: Path, *, cases: int = 6, test_images: int = 2) -> Synt
         ],
         "test": [f"./imagesTs/pancreas_{n:03d}.nii.gz" for n in testing],
     }
-    (folder / "dataset.json").write_text(json.dumps(content))
+    (folder / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
     return task

@@ -45,7 +45,7 @@ def test_both_frames_of_info_are_cases(database, raw_root):
     )
     assert len(list((result.folder / "labelsTs").iterdir())) == 4
     assert not result.left_out
-    declared = json.loads((result.folder / "dataset.json").read_text())
+    declared = json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))
     assert declared["channel_names"] == {"0": "cineMRI"}
     assert declared["labels"] == {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3}
     assert result.file_counts == {"linked": 32}
@@ -54,7 +54,9 @@ def test_both_frames_of_info_are_cases(database, raw_root):
 def test_no_patient_is_in_two_folds(database, raw_root, monkeypatch, tmp_path):
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     result = convert(database, raw_root)
-    folds = json.loads((tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json").read_text())
+    folds = json.loads(
+        (tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json").read_text(encoding="utf-8")
+    )
     assert len(folds) == 5
     for fold in folds:
         assert not patients(fold["train"]) & patients(fold["val"])
@@ -69,8 +71,10 @@ def test_few_patients_get_a_fold_each(tmp_path, raw_root, monkeypatch):
     for number in range(1, 5):
         add_patient(tmp_path / "database" / "training", number)
     result = convert(tmp_path / "database", raw_root)
-    folds = json.loads((tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json").read_text())
-    assert json.loads((result.folder / "split.json").read_text())["folds"] == folds
+    folds = json.loads(
+        (tmp_path / "preprocessed" / "Dataset027_ACDC" / "splits_final.json").read_text(encoding="utf-8")
+    )
+    assert json.loads((result.folder / "split.json").read_text(encoding="utf-8"))["folds"] == folds
     validated = [patients(fold["val"]) for fold in folds]
     assert sorted(map(sorted, validated)) == [[f"patient00{number}"] for number in range(1, 5)]
     for fold, tested in zip(folds, validated, strict=True):
@@ -84,7 +88,7 @@ def test_few_patients_get_a_fold_each(tmp_path, raw_root, monkeypatch):
 def test_one_patient_gets_no_folds(tmp_path, raw_root):
     add_patient(tmp_path / "database" / "training", 1)
     result = convert(tmp_path / "database", raw_root)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert "folds" not in document
     (note,) = [note for note in result.notes if "train with fold 'all'" in note]
     assert note == document["folds_note"]
@@ -93,7 +97,7 @@ def test_one_patient_gets_no_folds(tmp_path, raw_root):
 
 def test_a_published_fold_without_a_patient_is_refused_before_reading(database, raw_root):
     for path in database.rglob("*.nii.gz"):
-        path.write_text("would be found bad if it were read")
+        path.write_text("would be found bad if it were read", encoding="utf-8")
     for number in (2, 19):  # all of the list's patients to validate on that there are here
         shutil.rmtree(database / "training" / f"patient{number:03d}", ignore_errors=True)
     with pytest.raises(PancextError, match=r"Fold 0 has no case for val.*choose another"):
@@ -120,7 +124,7 @@ def test_without_preprocessed_the_folds_are_told(database, raw_root, monkeypatch
     monkeypatch.delenv("nnUNet_preprocessed", raising=False)
     result = convert(database, raw_root)
     assert any("pancext splits apply Dataset027_ACDC" in note for note in result.notes)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert document["patients"]["patient001_frame01"] == "patient001"
     assert len(document["folds"]) == 5
 
@@ -148,12 +152,14 @@ def test_layouts_that_circulate(tmp_path, raw_root, below):
 
 @pytest.mark.parametrize("name", ["ssl4mis-70/10/20", "nnformer-70/10/20"])
 def test_published_lists_are_by_patient(tmp_path, raw_root, shared_data, name):
-    published = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    published = json.loads(
+        (shared_data / "layout_refs" / "published_splits.json").read_text(encoding="utf-8")
+    )
     expected = published[f"acdc_{name.split('-')[0]}_70_10_20"]
     for number in (*range(1, 101, 9), 101):
         add_patient(tmp_path / "database" / "training", number)
     result = convert(tmp_path / "database", raw_root, split=name)
-    (fold,) = json.loads((result.folder / "split.json").read_text())["folds"]
+    (fold,) = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))["folds"]
     assert patients(fold["train"]) <= set(expected["train"])
     assert patients(fold["val"]) <= set(expected["val"])
     assert patients(result.test) <= set(expected["test"])
@@ -167,7 +173,7 @@ def without_info(patient):
 
 
 def info_without_es(patient):
-    (patient / "Info.cfg").write_text("ED: 1\n")
+    (patient / "Info.cfg").write_text("ED: 1\n", encoding="utf-8")
 
 
 def without_label(patient):

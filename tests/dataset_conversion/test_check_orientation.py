@@ -38,7 +38,7 @@ def test_a_flipped_label_is_corrected_and_an_unclear_one_left_out(flipped, raw_r
     np.testing.assert_array_equal(read_voxels(written), synthetic_ct(1)[1])
     same = flipped.label(1)
     assert (result.folder / "labelsTr" / same.name).read_bytes() == same.read_bytes()
-    report = json.loads(result.report_path.read_text())
+    report = json.loads(result.report_path.read_text(encoding="utf-8"))
     assert set(report["orientation_of_labels"]) == {f"pancreas_{n:03d}" for n in (1, 4, 10, 13, 16)}
     assert result.file_counts == {"converted": 1, "linked": 11}
 

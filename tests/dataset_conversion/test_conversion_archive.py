@@ -44,7 +44,7 @@ def test_an_archive_gives_what_its_folder_gives(
         del report["conversion_report.json"]
     assert from_archive == from_folder
     assert result.file_counts == {"extracted": 14}
-    assert '"hidden_files_ignored": 6' in result.report_path.read_text()
+    assert '"hidden_files_ignored": 6' in result.report_path.read_text(encoding="utf-8")
     assert [p.name for p in raw_root.iterdir()] == ["Dataset007_Pancreas"]
 
 
@@ -104,7 +104,7 @@ def test_a_damaged_header_does_not_drop_the_rest_silently(task: SyntheticTask, r
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path, raw_root: Path) -> None:
-    (tmp_path / "Task07_Pancreas.tar").write_text("<html>404</html>")
+    (tmp_path / "Task07_Pancreas.tar").write_text("<html>404</html>", encoding="utf-8")
     with pytest.raises(PancextError, match=r"neither a folder nor a readable .tar, .tar.gz or .zip"):
         convert(tmp_path / "Task07_Pancreas.tar", raw_root)
 

@@ -62,7 +62,7 @@ def write_4d(path: Path) -> None:
 BAD_CASES = {
     "image unreadable": [
         (lambda t: cut(t.image(BAD)), "imagesTr/pancreas_007.nii.gz is cut short"),
-        (lambda t: t.image(BAD).write_text("hello"), "is not a gzip file"),
+        (lambda t: t.image(BAD).write_text("hello", encoding="utf-8"), "is not a gzip file"),
         (lambda t: t.image(BAD).write_bytes(b""), "is empty (0 bytes)"),
         (lambda t: t.image(BAD).write_bytes(gzip.compress(b"x" * 400)), "is not a single-file NIfTI-1 image"),
         (lambda t: t.image(BAD).write_bytes(gzip.compress(b"short")), "holds 5 bytes"),

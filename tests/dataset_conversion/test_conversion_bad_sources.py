@@ -65,7 +65,7 @@ def test_no_dataset_json(task: SyntheticTask, raw_root: Path) -> None:
 def test_dataset_json_is_not_an_object(
     task: SyntheticTask, raw_root: Path, content: str, message: str
 ) -> None:
-    (task.folder / "dataset.json").write_text(content)
+    (task.folder / "dataset.json").write_text(content, encoding="utf-8")
     refused(task.folder, raw_root, message)
 
 
@@ -96,21 +96,21 @@ def test_no_cases(tmp_path: Path, raw_root: Path) -> None:
 
 def test_all_cases_bad(tmp_path: Path, raw_root: Path) -> None:
     task = make_msd_task(tmp_path / "Task07_Pancreas", cases=2, test_images=0)
-    task.image(1).write_text("no image")
+    task.image(1).write_text("no image", encoding="utf-8")
     task.label(4).unlink()
     with pytest.raises(PancextError, match=r"(?s)no usable case.*pancreas_001: image.*pancreas_004: label"):
         convert(task.folder, raw_root)
 
 
 def test_raw_root_is_a_file(task: SyntheticTask, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PancextError, match="is a file, not the folder of raw datasets"):
         convert(task.folder, tmp_path / "file")
 
 
 def test_target_is_a_file(task: SyntheticTask, raw_root: Path) -> None:
     raw_root.mkdir()
-    (raw_root / "Dataset007_Pancreas").write_text("")
+    (raw_root / "Dataset007_Pancreas").write_text("", encoding="utf-8")
     with pytest.raises(PancextError, match="Dataset007_Pancreas is a file, not a dataset"):
         convert(task.folder, raw_root, overwrite=True)
 
@@ -203,7 +203,7 @@ class TestAFailingDisk:
         def open_or_fail(path: Path, *arguments: Any, **options: Any) -> Any:
             return raise_io_error() if path.name == failing else open_file(path, *arguments, **options)
 
-        (tmp_path / "source.nii.gz").write_text("x")
+        (tmp_path / "source.nii.gz").write_text("x", encoding="utf-8")
         monkeypatch.setattr(Path, "open", open_or_fail)
         monkeypatch.setattr(shutil, "copyfile", raise_io_error)
         with pytest.raises(PancextError, match=message):

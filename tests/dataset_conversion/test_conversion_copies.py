@@ -52,7 +52,7 @@ def inodes(*folders):
 
 
 def how(result):
-    return set(json.loads(result.report_path.read_text())["written"]["file_counts"])
+    return set(json.loads(result.report_path.read_text(encoding="utf-8"))["written"]["file_counts"])
 
 
 @pytest.mark.parametrize("layout", AS_THEY_LIE, indirect=True)

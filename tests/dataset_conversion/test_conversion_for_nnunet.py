@@ -77,7 +77,7 @@ def test_a_real_ct_comes_through_unchanged(
     assert pancreas_voxels == {1: 695, 2: 644}  # as the data's readme says
     names = [f"./imagesTr/pancreas_{n:03d}.nii.gz" for n in (1, 2)]
     declared = {"labels": {"0": "background", "1": "pancreas"}, "training": [{"image": n} for n in names]}
-    (task.folder / "dataset.json").write_text(json.dumps(declared))
+    (task.folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
 
     result = convert_msd(task.folder, raw_root=raw_root, show_progress=False)
 

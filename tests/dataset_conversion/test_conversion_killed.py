@@ -49,7 +49,7 @@ def run(source: Path, raw_root: Path, environment: dict[str, str], kill_at: int,
     for module, name in CHANGES:
         setattr(module, name, logged(name, getattr(module, name)))
     convert(source, raw_root, **options)
-    (raw_root.parent / "changes").write_text(" ".join(changes))
+    (raw_root.parent / "changes").write_text(" ".join(changes), encoding="utf-8")
 
 
 def convert(source: Path, raw_root: Path, **options: Any):
@@ -113,7 +113,7 @@ def test_killed_at_random_moments_and_run_again(archive: Path, tmp_path: Path, o
             folder.mkdir()
         if overwrite:
             target.mkdir()
-            (target / "dataset.json").write_text("earlier")
+            (target / "dataset.json").write_text("earlier", encoding="utf-8")
 
     def run_once(kill_at: int = -1) -> int:
         environment = {"nnUNet_preprocessed": str(preprocessed)}
@@ -125,7 +125,7 @@ def test_killed_at_random_moments_and_run_again(archive: Path, tmp_path: Path, o
     undisturbed = content(raw, preprocessed)
     whole = content(target)
     assert any(name.endswith("splits_final.json") for name in undisturbed)
-    changes = (tmp_path / "changes").read_text().split()
+    changes = (tmp_path / "changes").read_text(encoding="utf-8").split()
     random = np.random.default_rng(20)
     moments = {int(number) for number in (np.arange(4) + random.random(4)) / 4 * len(changes)}
     renames = [number for number, name in enumerate(changes) if name == "rename"]  # the publication
@@ -183,7 +183,7 @@ def convert_elsewhere(
 
 
 def test_a_case_that_changed_since_is_read_again(interrupted: SyntheticTask, raw_root: Path) -> None:
-    interrupted.image(1).write_text("damaged since")
+    interrupted.image(1).write_text("damaged since", encoding="utf-8")
     result = convert(interrupted.folder, raw_root)
     assert [problem.case_id for problem in result.left_out] == ["pancreas_001"]
     assert not list(result.folder.rglob("pancreas_001*"))
@@ -199,7 +199,7 @@ def test_work_that_does_not_fit_is_not_used(
     build = raw_root / f".{FOLDER}.partial"
     for record in build.rglob("record.json" if change == "record" else "command.json"):
         if change in ("record", "version"):
-            record.write_text('{"program": "nnunet-pancext 99.0"}')
+            record.write_text('{"program": "nnunet-pancext 99.0"}', encoding="utf-8")
     checked, check = [], case_steps.check_case
     monkeypatch.setattr(
         case_steps, "check_case", lambda case, **how: (checked.append(case), check(case, **how))[1]

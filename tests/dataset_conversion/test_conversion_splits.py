@@ -19,7 +19,7 @@ def convert(task: SyntheticTask, raw_root: Path, **options):
 
 
 def test_folds_are_those_published_for_msd(shared_data: Path) -> None:
-    published = json.loads((shared_data / "layout_refs/msd_task07_cases.json").read_text())
+    published = json.loads((shared_data / "layout_refs/msd_task07_cases.json").read_text(encoding="utf-8"))
     folds = nnunet_folds(published["training_ids"])
     assert folds is not None
     expected = [sorted(ids) for _, ids in sorted(published["nnunet_default_val_folds"].items())]
@@ -74,10 +74,10 @@ def test_test_cases_keep_their_labels(task: SyntheticTask, raw_root: Path) -> No
     ):
         names = sorted(path.name for path in (result.folder / folder).iterdir())
         assert names == [f"{case}{suffix}.nii.gz" for case in cases]
-    assert json.loads((result.folder / "dataset.json").read_text())["numTraining"] == 4
+    assert json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 4
     assert any("left out 2 unlabelled test images of the source" in note for note in result.notes)
     assert any("RandomState(12345)" in note for note in result.notes)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert document["seed"] == 12345
     assert document["test"] == list(result.test)
 
@@ -86,7 +86,7 @@ def test_split_json_holds_the_folds_nnunet_will_make(task: SyntheticTask, raw_ro
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     result = convert(task, raw_root)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert document["name"] == "nnunet"
     expected = generate_crossval_split(sorted(result.training), seed=12345, n_splits=5)
     assert document["folds"] == [
@@ -96,7 +96,7 @@ def test_split_json_holds_the_folds_nnunet_will_make(task: SyntheticTask, raw_ro
 
 def test_too_few_cases_for_folds_are_mentioned(tmp_path: Path, raw_root: Path) -> None:
     result = convert(make_msd_task(tmp_path / "Task07", cases=4, test_images=0), raw_root)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert "folds" not in document
     assert document["folds_note"] == "4 training cases are too few for 5 folds; train with fold 'all'"
     assert any("4 training cases are too few" in note for note in result.notes)
@@ -104,7 +104,7 @@ def test_too_few_cases_for_folds_are_mentioned(tmp_path: Path, raw_root: Path) -
 
 def test_too_few_cases_are_refused_before_they_are_read(task: SyntheticTask, raw_root: Path) -> None:
     for path in (task.folder / "imagesTr").iterdir():
-        path.write_text("would be found bad if it were read")
+        path.write_text("would be found bad if it were read", encoding="utf-8")
     with pytest.raises(PancextError, match=r"257/24 needs 281 usable cases, there are 6. With these"):
         convert(task, raw_root, split="257/24")
 
@@ -130,7 +130,7 @@ def test_nnunets_folds_stay_the_published_ones(
     published_task: SyntheticTask, raw_root: Path, preprocessed: Path
 ) -> None:
     result = convert(published_task, raw_root, split="nnunet-5fold")
-    folds = json.loads((preprocessed / "splits_final.json").read_text())
+    folds = json.loads((preprocessed / "splits_final.json").read_text(encoding="utf-8"))
     numbers = [[case[-3:] for case in fold["val"]] for fold in folds]
     assert numbers == [["021"], ["004"], ["010"], ["001", "016"], ["012"]]
     for fold in folds:
@@ -157,10 +157,12 @@ def test_strict_refuses_an_incomplete_list(published_task: SyntheticTask, raw_ro
 
 def test_older_folds_are_kept(published_task: SyntheticTask, raw_root: Path, preprocessed: Path) -> None:
     preprocessed.mkdir(parents=True)
-    (preprocessed / "splits_final.json").write_text('[{"train": ["mine"], "val": ["yours"]}]')
+    (preprocessed / "splits_final.json").write_text(
+        '[{"train": ["mine"], "val": ["yours"]}]', encoding="utf-8"
+    )
     result = convert(published_task, raw_root, split="nnunet-5fold")
     assert "previous folds were kept as splits_final_replaced_1.json" in result.notes
-    kept = json.loads((preprocessed / "splits_final_replaced_1.json").read_text())
+    kept = json.loads((preprocessed / "splits_final_replaced_1.json").read_text(encoding="utf-8"))
     assert kept == [{"train": ["mine"], "val": ["yours"]}]
     assert not any("preprocessed data of an earlier dataset" in note for note in result.notes)
     again = convert(published_task, raw_root, split="nnunet-5fold", overwrite=True)

@@ -125,7 +125,7 @@ def test_what_is_not_a_slice_is_passed_over(tmp_path, hu, files, kind, add):
 
 def test_files_passed_over_are_counted_by_kind(tmp_path, files):
     for name in ("b.txt", "a.txt"):
-        (tmp_path / name).write_text("a note")
+        (tmp_path / name).write_text("a note", encoding="utf-8")
     add_object(tmp_path / "reports", "1.2.840.10008.5.1.4.1.1.88.67", "SR")
     assert find(tmp_path).warnings[PASSED_OVER] == (
         "no CT slice in 3 of 8 files (1 X-Ray Radiation Dose SR (SR): "

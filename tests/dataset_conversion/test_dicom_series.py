@@ -155,7 +155,7 @@ def test_a_real_series(shared_data):
 
 
 def replace_by_text(path):
-    path.write_text("a note")
+    path.write_text("a note", encoding="utf-8")
 
 
 def empty(path):

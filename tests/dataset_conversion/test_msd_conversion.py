@@ -62,7 +62,7 @@ def test_copies_the_bytes_where_links_are_not_possible(
 
 
 def test_dataset_json_is_what_nnunet_reads(task: SyntheticTask, raw_root: Path) -> None:
-    content = json.loads((convert(task.folder, raw_root).folder / "dataset.json").read_text())
+    content = json.loads((convert(task.folder, raw_root).folder / "dataset.json").read_text(encoding="utf-8"))
     assert content["channel_names"] == {"0": "CT"}
     assert list(content["labels"].items()) == [("background", 0), ("pancreas", 1), ("cancer", 2)]
     assert content["numTraining"] == 6
@@ -88,7 +88,7 @@ def test_merging_makes_every_foreground_pancreas_on_the_same_grid(
     assert merged.GetDirection() == source.GetDirection()
     assert set(np.unique(read_voxels(task.label(7)))) == {0, 1, 2}
     assert result.file_counts == {"linked": 8, "re-encoded": 6}
-    labels = json.loads((result.folder / "dataset.json").read_text())["labels"]
+    labels = json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))["labels"]
     assert labels == {"background": 0, "pancreas": 1}
 
 
@@ -115,10 +115,10 @@ def test_a_source_without_test_images_is_fine(tmp_path: Path, raw_root: Path) ->
 
 
 def test_report_says_what_was_written(task: SyntheticTask, raw_root: Path) -> None:
-    (task.folder / "notes.txt").write_text("mine")
+    (task.folder / "notes.txt").write_text("mine", encoding="utf-8")
     task.label(10).unlink()
     result = convert(task.folder, raw_root)
-    report = json.loads(result.report_path.read_text())
+    report = json.loads(result.report_path.read_text(encoding="utf-8"))
     assert report["source"]["hidden_files_ignored"] == 6
     assert report["source"]["other_files_ignored"] == ["notes.txt"]
     assert report["options"] == {
@@ -170,7 +170,7 @@ def test_an_existing_dataset_is_not_touched(task: SyntheticTask, raw_root: Path)
 
 def test_overwrite_replaces_the_dataset(task: SyntheticTask, raw_root: Path) -> None:
     folder = convert(task.folder, raw_root).folder
-    (folder / "stray.txt").write_text("old")
+    (folder / "stray.txt").write_text("old", encoding="utf-8")
     convert(task.folder, raw_root, labels="pancreas", overwrite=True)
     assert not (folder / "stray.txt").exists()
     assert read_voxels(folder / "labelsTr/pancreas_001.nii.gz").max() == 1
@@ -205,7 +205,7 @@ def test_old_preprocessed_data_is_mentioned(
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     former = tmp_path / "preprocessed" / "Dataset007_Pancreas"
     former.mkdir(parents=True)
-    (former / "nnUNetPlans.json").write_text("{}")
+    (former / "nnUNetPlans.json").write_text("{}", encoding="utf-8")
     assert any("remove it, or nnU-Net trains on it" in note for note in convert(task.folder, raw_root).notes)
 
 

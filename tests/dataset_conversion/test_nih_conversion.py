@@ -61,11 +61,11 @@ def test_images_are_hu_and_labels_follow_their_headers(download, raw_root):
     for number in (1, 2, 13):
         check_case(result, number)
     assert result.file_counts == {"converted": 6}
-    declared = json.loads((result.folder / "dataset.json").read_text())
+    declared = json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))
     assert declared["labels"] == {"background": 0, "pancreas": 1}
     assert declared["channel_names"] == {"0": "CT"}
     assert declared["licence"] == "CC BY 3.0"
-    report = json.loads(result.report_path.read_text())
+    report = json.loads(result.report_path.read_text(encoding="utf-8"))
     assert report["orientation_of_labels"]["PANCREAS_0001"].startswith("as stored: score 1.00, next best 0.")
 
 
@@ -98,11 +98,11 @@ def test_every_layout_that_circulates(tmp_path, raw_root, below):
     download = SyntheticDownload(tmp_path / "download", below=below)
     for number in (1, 2):
         download.add(number)
-    (download.images / "LICENSE.txt").write_text("CC BY 3.0")
+    (download.images / "LICENSE.txt").write_text("CC BY 3.0", encoding="utf-8")
     (download.patient(1) / "._1-001.dcm").write_bytes(b"\0\5\x16\7AppleDouble")
     result = convert(download, raw_root)
     assert len(result.training) == 2
-    report = json.loads(result.report_path.read_text())
+    report = json.loads(result.report_path.read_text(encoding="utf-8"))
     assert report["source"]["other_files_ignored"] == ["LICENSE.txt"]
 
 
@@ -201,7 +201,7 @@ def slice_of_another_series(download):
 
 
 def slice_is_text(download):
-    (download.series(2) / "1-999.dcm").write_text("a note")
+    (download.series(2) / "1-999.dcm").write_text("a note", encoding="utf-8")
 
 
 def tilted(download):
@@ -249,14 +249,16 @@ def test_a_bad_case_is_left_out_by_name(download, raw_root, damage, kind, words)
 
 def test_warnings_reach_the_output_and_the_report(download, raw_root, capsys):
     add_object(download.series(1), "1.2.840.10008.5.1.4.1.1.66.4", "SEG", frames=3)
-    (download.patient(1) / "LICENSE.txt").write_text("CC BY 3.0")
+    (download.patient(1) / "LICENSE.txt").write_text("CC BY 3.0", encoding="utf-8")
     for index, path in enumerate(sorted(download.series(2).iterdir(), reverse=True)):
         edit(path, ImagePositionPatient=[-170.5, 12.25, 40 + index + 0.04 * (index % 2)])
     for path in download.series(13).iterdir():
         edit(path, SeriesInstanceUID="")
     assert main(["convert", "nih", str(download.images), str(download.labels), "--out", str(raw_root)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    report = json.loads((raw_root / "Dataset082_NIHPancreas" / "conversion_report.json").read_text())
+    report = json.loads(
+        (raw_root / "Dataset082_NIHPancreas" / "conversion_report.json").read_text(encoding="utf-8")
+    )
     assert "cases     3 training, 0 test (6 converted files)" in lines
     reported = {(warning["case"], warning["kind"]): warning["message"] for warning in report["warnings"]}
     for (case, kind), words in {
@@ -280,7 +282,7 @@ def test_pydicom_prints_nothing_about_odd_values(download, raw_root):
 
 
 def test_strict_accepts_files_passed_over(download, raw_root):
-    (download.series(2) / "LICENSE.txt").write_text("CC BY 3.0")
+    (download.series(2) / "LICENSE.txt").write_text("CC BY 3.0", encoding="utf-8")
     assert len(convert(download, raw_root, strict=True).training) == 3
 
 

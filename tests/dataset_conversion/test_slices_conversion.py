@@ -24,7 +24,7 @@ def test_masks_are_white_or_numbered(tmp_path, raw_root, value, how):
     result = convert(make(tmp_path / "pngs", value=value), raw_root)
     assert result.file_counts == how
     assert not result.left_out
-    declared = json.loads((result.folder / "dataset.json").read_text())
+    declared = json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))
     assert declared["file_ending"] == ".png"
     assert declared["labels"] == {"background": 0, "pancreas": 1}
     np.testing.assert_array_equal(read_voxels(result.folder / "labelsTr" / "pancreas_002_1.png"), mask(1))
@@ -35,7 +35,7 @@ def test_masks_are_white_or_numbered(tmp_path, raw_root, value, how):
 def test_classes_by_name(tmp_path, raw_root):
     folder = make(tmp_path / "pngs", value=2, label="labels_all")
     result = convert(folder, raw_root, classes=("pancreas", "tumour"))
-    declared = json.loads((result.folder / "dataset.json").read_text())
+    declared = json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))
     assert declared["labels"] == {"background": 0, "pancreas": 1, "tumour": 2}
     assert not result.left_out
 
@@ -46,7 +46,7 @@ def test_classes_by_name(tmp_path, raw_root):
 def test_slices_of_a_patient_stay_together(tmp_path, raw_root, pattern):
     result = convert(make(tmp_path / "pngs", pattern=pattern), raw_root, split="4/2")
     assert (len(result.training), len(result.test)) == (12, 6)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     patients = document["patients"]
     assert len(set(patients.values())) == 6
     assert not {patients[case] for case in result.training} & {patients[case] for case in result.test}
@@ -54,7 +54,7 @@ def test_slices_of_a_patient_stay_together(tmp_path, raw_root, pattern):
 
 def test_folds_are_by_patient(tmp_path, raw_root):
     result = convert(make(tmp_path / "pngs"), raw_root)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert len(document["folds"]) == 5
     for fold in document["folds"]:
         assert not {case[:12] for case in fold["train"]} & {case[:12] for case in fold["val"]}
@@ -62,7 +62,7 @@ def test_folds_are_by_patient(tmp_path, raw_root):
 
 def test_cases_of_one_patient_have_no_folds(tmp_path, raw_root):
     result = convert(make(tmp_path / "pngs", pattern="slice_{:d}{:03d}"), raw_root)
-    document = json.loads((result.folder / "split.json").read_text())
+    document = json.loads((result.folder / "split.json").read_text(encoding="utf-8"))
     assert "folds" not in document
     assert (
         "all 18 training cases are of one patient, slice, and cannot be split into folds"
@@ -83,7 +83,10 @@ def test_a_regular_expression_finds_the_patient(tmp_path, raw_root):
     with pytest.raises(PancextError, match=r"--patient-regex finds no patient in img1of0.png. Give one with"):
         convert(folder, raw_root)
     result = convert(folder, raw_root, patient_regex=r"(img\d+)of")
-    assert len(set(json.loads((result.folder / "split.json").read_text())["patients"].values())) == 6
+    assert (
+        len(set(json.loads((result.folder / "split.json").read_text(encoding="utf-8"))["patients"].values()))
+        == 6
+    )
 
 
 def label_missing(folder):

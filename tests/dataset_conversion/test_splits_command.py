@@ -36,19 +36,21 @@ def make(folders, cases, *, test=0):
         part.mkdir(parents=True, exist_ok=True)
         voxels = np.random.default_rng(index).integers(0, 99, (3, 4, 5)).astype(np.int16)
         write_volume(part / f"{case}_0000.nii.gz", voxels)
-    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".nii.gz"}))
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".nii.gz"}), encoding="utf-8")
     return folder
 
 
 def write_folds(folders, *folds):
     target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps([{"train": train, "val": val} for train, val in folds]))
+    target.write_text(json.dumps([{"train": train, "val": val} for train, val in folds]), encoding="utf-8")
     return target
 
 
 def test_published_lists_are_those_of_their_sources(shared_data):
-    published = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    published = json.loads(
+        (shared_data / "layout_refs" / "published_splits.json").read_text(encoding="utf-8")
+    )
     keys = {
         "transunet-18/12": "synapse_transunet_18_12",
         "monai-24/6": "btcv_monai_24_6_20",
@@ -66,7 +68,7 @@ def test_published_lists_are_those_of_their_sources(shared_data):
     ranges = published["nih_organsegrstn_4fold_test_ranges"]
     folds = PUBLISHED["organsegrstn-4fold"].folds
     assert [[int(fold[0]), int(fold[-1])] for fold in folds] == [ranges[str(number)] for number in range(4)]
-    msd = json.loads((shared_data / "layout_refs" / "msd_task07_cases.json").read_text())
+    msd = json.loads((shared_data / "layout_refs" / "msd_task07_cases.json").read_text(encoding="utf-8"))
     validated = msd["nnunet_default_val_folds"]
     folds = PUBLISHED["nnunet-5fold"].folds
     assert [sorted(fold) for fold in folds] == [sorted(validated[str(number)]) for number in range(5)]
@@ -132,28 +134,30 @@ def test_a_fold_of_missing_cases(dataset, folders, capsys):
 def test_a_published_split_is_put_in_place(folders, capsys):
     folder = make(folders, [f"PANCREAS_{number:04d}" for number in range(1, 83)])
     patients = {f"PANCREAS_{number:04d}": f"{number:04d}" for number in range(1, 83)}
-    (folder / "split.json").write_text(json.dumps({"patients": patients}))
+    (folder / "split.json").write_text(json.dumps({"patients": patients}), encoding="utf-8")
     assert main(["splits", "apply", "5", "--split", "organsegrstn-4fold"]) == 0
     target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
-    folds = json.loads(target.read_text())
+    folds = json.loads(target.read_text(encoding="utf-8"))
     assert [len(fold["val"]) for fold in folds] == [20, 20, 21, 21]
     assert folds[2]["val"][0] == "PANCREAS_0041"
     for fold in folds:
         assert len({*fold["train"], *fold["val"]}) == 82
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 1
     assert "holds other folds. Replace them with --overwrite" in capsys.readouterr().err
-    assert json.loads(target.read_text()) == folds
+    assert json.loads(target.read_text(encoding="utf-8")) == folds
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20", "--overwrite"]) == 0
     assert "kept as splits_final_replaced_1.json" in capsys.readouterr().err
-    (fold,) = json.loads(target.read_text())
+    (fold,) = json.loads(target.read_text(encoding="utf-8"))
     assert (len(fold["train"]), len(fold["val"])) == (62, 20)
-    assert json.loads(target.with_name("splits_final_replaced_1.json").read_text()) == folds
+    assert json.loads(target.with_name("splits_final_replaced_1.json").read_text(encoding="utf-8")) == folds
 
 
 def test_missing_patients_are_named(folders, capsys):
     cases = [f"PANCREAS_{number:04d}" for number in range(1, 83) if number not in (25, 70, 71)]
     folder = make(folders, cases)
-    (folder / "split.json").write_text(json.dumps({"patients": {case: case[-4:] for case in cases}}))
+    (folder / "split.json").write_text(
+        json.dumps({"patients": {case: case[-4:] for case in cases}}), encoding="utf-8"
+    )
     assert main(["splits", "apply", "5", "--split", "mcnet-62/20"]) == 0
     printed = capsys.readouterr().err
     assert "the list of mcnet-62/20 is incomplete: train lacks 0070, 0071; test lacks 0025" in printed
@@ -162,29 +166,33 @@ def test_missing_patients_are_named(folders, capsys):
 def test_no_folds_are_lost(folders):
     target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
     target.parent.mkdir()
-    (target.parent / ".partial-77-splits_final.json").write_text("of a killed run")
+    (target.parent / ".partial-77-splits_final.json").write_text("of a killed run", encoding="utf-8")
     several = [[{"train": ["a"], "val": [name]}] for name in "bcdbb"]
     for folds in several:
         assert place_folds(folds, dataset="Dataset005_Made") == target
-        assert json.loads(target.read_text()) == folds
-    kept = {path.name: json.loads(path.read_text()) for path in target.parent.iterdir() if path != target}
+        assert json.loads(target.read_text(encoding="utf-8")) == folds
+    kept = {
+        path.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in target.parent.iterdir()
+        if path != target
+    }
     assert kept == {f"splits_final_replaced_{number}.json": several[number - 1] for number in (1, 2, 3)}
 
 
 def test_folds_that_are_not_json_are_kept_too(folders):
     target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
     target.parent.mkdir()
-    target.write_text("[{cut")
+    target.write_text("[{cut", encoding="utf-8")
     place_folds([{"train": ["a"], "val": ["b"]}], dataset="Dataset005_Made")
-    assert target.with_name("splits_final_replaced_1.json").read_text() == "[{cut"
+    assert target.with_name("splits_final_replaced_1.json").read_text(encoding="utf-8") == "[{cut"
 
 
 def test_without_a_name_the_folds_of_the_conversion_are_put_in_place(dataset, folders):
     folds = [{"train": ["pancreas_001"], "val": ["pancreas_002"]}]
-    (dataset / "split.json").write_text(json.dumps({"folds": folds}))
+    (dataset / "split.json").write_text(json.dumps({"folds": folds}), encoding="utf-8")
     assert main(["splits", "apply", "5"]) == 0
     target = folders / "preprocessed" / "Dataset005_Made" / "splits_final.json"
-    assert json.loads(target.read_text()) == folds
+    assert json.loads(target.read_text(encoding="utf-8")) == folds
 
 
 def test_an_unreadable_image_is_not_passed(dataset, capsys):
@@ -207,7 +215,7 @@ def test_identical_images_are_detected_in_every_format(folders, capsys, ending):
         # The last is a copy of the first in another number type.
         image = sitk.GetImageFromArray(voxels.astype(np.float32 if index == 5 else np.int16))
         sitk.WriteImage(image, str(part / f"case_{index}_0000{ending}"))
-    (folder / "dataset.json").write_text(json.dumps({"file_ending": ending}))
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ending}), encoding="utf-8")
     assert main(["splits", "check", "5"]) == 1
     printed = capsys.readouterr().err
     assert "training and test: case_0 and case_5 have the same voxels" in printed
@@ -244,7 +252,7 @@ def test_all_colours_of_a_picture_are_compared(folders, capsys, pair, leaks):
         ]
         picture = sitk.GetImageFromArray(np.stack(pixels, axis=-1).astype(np.uint8), isVector=True)
         sitk.WriteImage(picture, str(part / f"case_{index}_0000.png"))
-    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".png"}))
+    (folder / "dataset.json").write_text(json.dumps({"file_ending": ".png"}), encoding="utf-8")
     assert main(["splits", "check", "5"]) == leaks
     assert capsys.readouterr().err.count("case_1 and case_0 have the same voxels") == leaks
 
@@ -252,7 +260,7 @@ def test_all_colours_of_a_picture_are_compared(folders, capsys, pair, leaks):
 @pytest.mark.parametrize("name", [".", "../Dataset005_Made", "../Dataset005_Made/imagesTr/.."])
 def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, capsys, name):
     (dataset / "split.json").write_text(
-        json.dumps({"folds": [{"train": ["pancreas_001"], "val": ["pancreas_001"]}]})
+        json.dumps({"folds": [{"train": ["pancreas_001"], "val": ["pancreas_001"]}]}), encoding="utf-8"
     )
     monkeypatch.chdir(dataset)
     assert main(["splits", "apply", name]) == 0
@@ -278,13 +286,13 @@ def test_folds_are_those_of_the_folders_own_name(dataset, folders, monkeypatch, 
 )
 def test_malformed_json_is_refused(dataset, folders, capsys, file, content, message):
     target = write_folds(folders) if file == "splits_final.json" else dataset / file
-    target.write_text(content)
+    target.write_text(content, encoding="utf-8")
     assert main(["splits", "check", "5"]) == 1
     assert re.search(message, capsys.readouterr().err)
 
 
 def test_malformed_folds_are_not_applied(dataset, capsys):
-    (dataset / "split.json").write_text('{"folds": [{"train": []}]}')
+    (dataset / "split.json").write_text('{"folds": [{"train": []}]}', encoding="utf-8")
     assert main(["splits", "apply", "5"]) == 1
     assert 'split.json has no list of cases "val"' in capsys.readouterr().err
 

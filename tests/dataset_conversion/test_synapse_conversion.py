@@ -27,7 +27,7 @@ def convert(source, raw_root, **options):
 
 
 def labels_of(result):
-    return json.loads((result.folder / "dataset.json").read_text())["labels"]
+    return json.loads((result.folder / "dataset.json").read_text(encoding="utf-8"))["labels"]
 
 
 def test_eight_organs_are_numbered_anew_by_name(raw_data, raw_root):
@@ -56,7 +56,7 @@ def test_thirteen_organs_stay_as_they_are(raw_data, raw_root):
 
 
 def test_transunets_split(raw_data, raw_root, shared_data):
-    expected = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    expected = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text(encoding="utf-8"))
     result = convert(raw_data, raw_root, split="transunet-18/12")
     assert [case[-4:] for case in result.training] == sorted(expected["synapse_transunet_18_12"]["train"])
     assert [case[-4:] for case in result.test] == sorted(expected["synapse_transunet_18_12"]["test"])
@@ -65,11 +65,11 @@ def test_transunets_split(raw_data, raw_root, shared_data):
 
 def test_monais_split(raw_data, raw_root, shared_data, monkeypatch, tmp_path):
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
-    expected = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text())
+    expected = json.loads((shared_data / "layout_refs" / "published_splits.json").read_text(encoding="utf-8"))
     expected = expected["btcv_monai_24_6_20"]
     result = convert(raw_data, raw_root, organs=13, split="monai-24/6")
     splits = tmp_path / "preprocessed" / "Dataset013_Synapse" / "splits_final.json"
-    (fold,) = json.loads(splits.read_text())
+    (fold,) = json.loads(splits.read_text(encoding="utf-8"))
     assert [case[-4:] for case in fold["train"]] == sorted(expected["train"])
     assert [case[-4:] for case in fold["val"]] == sorted(expected["val"])
     assert result.test == ("synapse_0061", "synapse_0062")

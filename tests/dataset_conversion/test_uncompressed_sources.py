@@ -35,7 +35,10 @@ def unpack_all(folder: Path) -> None:
 
 def contents(folder: Path) -> dict[str, object]:
     """What nnU-Net sees: each volume by its voxels, each document by its text."""
-    documents = {path.name: path.read_text() for path in (folder / "dataset.json", folder / "split.json")}
+    documents = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in (folder / "dataset.json", folder / "split.json")
+    }
     volumes = {
         path.relative_to(folder).as_posix(): scan_nifti(path, collect_values=path.parent.name[:6] == "labels")
         for path in folder.rglob("*.nii.gz")

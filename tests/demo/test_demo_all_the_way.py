@@ -29,7 +29,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     assert "on 2 validation cases" in shown
     assert re.search(r"Mean foreground Dice on 1 test cases: [01]\.\d{3}", shown)
 
-    page = (out / "demo_report.html").read_text()
+    page = (out / "demo_report.html").read_text(encoding="utf-8")
     for part in (
         "nnUNetv2_train",
         "nnUNetv2_predict",
@@ -43,7 +43,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     assert (
         len(list((out / "overlays").glob("*.png"))) == len(list((out / "predictions").glob("*.nii.gz"))) == 1
     )
-    assert (out / "metrics.csv").read_text().startswith("case,label,dice")
+    assert (out / "metrics.csv").read_text(encoding="utf-8").startswith("case,label,dice")
     assert not (out / "work").exists()
 
 

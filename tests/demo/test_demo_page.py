@@ -159,23 +159,23 @@ def test_an_overlay_of_an_unscored_case_says_so(tmp_path: Path, arguments: dict[
 
 def test_a_missing_picture_leaves_the_old_report(tmp_path: Path, arguments: dict[str, Any]) -> None:
     target = tmp_path / "report.html"
-    target.write_text("old")
+    target.write_text("old", encoding="utf-8")
     arguments["overlays"] = {"case_1": tmp_path / "absent.png"}
     with pytest.raises(PancextError, match=r"The image .*absent\.png does not exist"):
         write_report(target, **arguments)
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
 
 
 def test_a_failed_write_leaves_the_old_report_and_no_partial_one(
     tmp_path: Path, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "report.html"
-    target.write_text("old")
+    target.write_text("old", encoding="utf-8")
 
     monkeypatch.setattr(page, "render_page", lambda *_, **__: "\ud800")  # cannot be encoded
     with pytest.raises(UnicodeEncodeError):
         write_report(target, **arguments)
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
     assert not list(tmp_path.glob(".partial-*"))
 
 

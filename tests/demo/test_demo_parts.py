@@ -78,9 +78,9 @@ def test_the_other_commands_progress():
 )
 def test_the_small_plan_keeps_what_the_plans_network_divides_by(tmp_path, configuration, patch, batch):
     plans_file = tmp_path / "nnUNetPlans.json"
-    plans_file.write_text(json.dumps(default_plans()))
+    plans_file.write_text(json.dumps(default_plans()), encoding="utf-8")
     name = add_small_configuration(plans_file, configuration)
-    plans = json.loads(plans_file.read_text())
+    plans = json.loads(plans_file.read_text(encoding="utf-8"))
     assert name == f"{configuration}_demo"
     assert plans["configurations"][name] == {
         "inherits_from": configuration,
@@ -150,7 +150,7 @@ def test_the_split_and_the_linked_cases(tmp_path):
     raw = tmp_path / "raw"
     for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b_0000.nii.gz"):
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
-        (raw / name).write_text(name)
+        (raw / name).write_text(name, encoding="utf-8")
     split = Split(training=["b"], validation=["c", "d"], test=["a"], test_was_trained_on=False)
     assert split.folds == [{"train": ["b"], "val": ["c", "d"]}]
     folders = link_cases(split.test, dataset=raw, target=tmp_path / "test")
@@ -181,21 +181,21 @@ def test_a_trainer_that_cannot_be_named_is_refused(trainer, epochs, message):
 def test_an_earlier_demo_is_replaced_and_anything_else_is_left_alone(tmp_path):
     out = tmp_path / "out"
     first = open_workspace(out)
-    first.report.write_text("old")
+    first.report.write_text("old", encoding="utf-8")
     assert not open_workspace(out).report.exists()
 
     other = tmp_path / "other"
     other.mkdir()
-    (other / "thesis.tex").write_text("precious")
+    (other / "thesis.tex").write_text("precious", encoding="utf-8")
     with pytest.raises(PancextError, match="holds something else than a demo"):
         open_workspace(other)
     with pytest.raises(PancextError, match="holds something else than a demo"):
         open_workspace(other / "thesis.tex")
-    assert (other / "thesis.tex").read_text() == "precious"
+    assert (other / "thesis.tex").read_text(encoding="utf-8") == "precious"
 
 
 def test_an_output_folder_that_cannot_be_made_is_reported(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PancextError, match=r"cannot write to .*Give another folder with --out"):
         open_workspace(tmp_path / "file" / "out")
 
@@ -205,7 +205,7 @@ def test_a_command_that_fails_shows_the_end_of_its_output(tmp_path, monkeypatch)
     runner = CommandRunner(logs=tmp_path, environment={}, steps=2)
     with pytest.raises(PancextError, match=r"fake_command ended with exit code 1(.|\n)*out of memory"):
         runner.run("try", ["fake_command"])
-    assert "reading" in (tmp_path / "1_fake_command.txt").read_text()
+    assert "reading" in (tmp_path / "1_fake_command.txt").read_text(encoding="utf-8")
     assert not runner.records
 
 
@@ -217,7 +217,7 @@ def test_a_command_that_ends_well_is_recorded(tmp_path, monkeypatch, capsys):
     assert "[1/1] predict" in shown
     assert "preprocessing\n" in shown
     assert runner.records[0].command == "fake_command -i 'a b'"
-    assert "red" in (tmp_path / "1_fake_command.txt").read_text()
+    assert "red" in (tmp_path / "1_fake_command.txt").read_text(encoding="utf-8")
 
 
 def test_the_facts_resolve_the_inherited_plan():
@@ -328,18 +328,18 @@ def test_a_silent_command_shows_how_long_it_has_been_running(tmp_path, monkeypat
     runner.run("train", ["fake_command"], progress=lambda line: Status(line) if "status" in line else None)
     shown = runner.console.stream.getvalue()
     assert re.search(r"\r\x1b\[K      \.\.\. [\d.]+ s", shown)
-    assert (tmp_path / "1_fake_command.txt").read_text() == ""  # a status is not logged
+    assert (tmp_path / "1_fake_command.txt").read_text(encoding="utf-8") == ""  # a status is not logged
 
 
 def test_one_validation_case_chooses_no_postprocessing(tmp_path, capsys):
     workspace = open_workspace(tmp_path / "out")
     workspace.raw_predictions.mkdir()
-    (workspace.raw_predictions / "a.nii.gz").write_text("predicted")
+    (workspace.raw_predictions / "a.nii.gz").write_text("predicted", encoding="utf-8")
     split = Split(training=["a"], validation=["a"], test=["a"], test_was_trained_on=True)
     runner = CommandRunner(logs=workspace.logs, environment={}, steps=8)
     runner.step = 5
     postprocess(runner, workspace, tmp_path / "model", split, tmp_path / "dataset")
-    assert (workspace.predictions / "a.nii.gz").read_text() == "predicted"
+    assert (workspace.predictions / "a.nii.gz").read_text(encoding="utf-8") == "predicted"
     assert "[6 to 7/8] no postprocessing: one validation case is too few" in capsys.readouterr().out
     assert runner.step == 7
 
@@ -347,6 +347,6 @@ def test_one_validation_case_chooses_no_postprocessing(tmp_path, capsys):
 def _install(monkeypatch: pytest.MonkeyPatch, folder, script: str) -> None:
     """Let the runner find an executable `fake_command` with this Python script."""
     command = folder / "fake_command"
-    command.write_text(f"#!{sys.executable}\n{script}\n")
+    command.write_text(f"#!{sys.executable}\n{script}\n", encoding="utf-8")
     command.chmod(0o755)
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(folder))

@@ -29,7 +29,7 @@ class FakeRunner(CommandRunner):
         )
         if command == "nnUNetv2_plan_and_preprocess":
             preprocessed.mkdir()
-            (preprocessed / "nnUNetPlans.json").write_text(json.dumps(default_plans()))
+            (preprocessed / "nnUNetPlans.json").write_text(json.dumps(default_plans()), encoding="utf-8")
         elif command == "nnUNetv2_train":
             model = f"{options['-tr']}__nnUNetPlans__{words[2]}"
             (results / model / "fold_0" / "validation").mkdir(parents=True)

@@ -142,7 +142,7 @@ def is_storable(path: Path) -> bool:
 def test_the_token_is_sent_but_neither_shown_nor_given_to_another_host(
     misbehaving: MisbehavingServer, made_series, monkeypatch, tmp_path
 ):
-    (tmp_path / "token").write_text("from-a-file\n")
+    (tmp_path / "token").write_text("from-a-file\n", encoding="utf-8")
     monkeypatch.setenv("PANCEXT_DICOMWEB_TOKEN", "SECRET")
     access = access_from()
     assert "SECRET" not in repr(access)
@@ -160,7 +160,7 @@ def test_the_token_is_sent_but_neither_shown_nor_given_to_another_host(
 
 
 def test_a_netrc_login_does_not_replace_the_token(misbehaving: MisbehavingServer, monkeypatch, tmp_path):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password SECRET\n")
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password SECRET\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", os.fspath(tmp_path / "netrc"))
     access = Access(token="the-token")
     list_series(parse_address(misbehaving.address, access=access), access=access)
@@ -180,7 +180,7 @@ def test_files_that_are_missing_or_no_certificates_are_named(tmp_path):
         access_from(token_file=tmp_path / "none")
     with pytest.raises(PancextError, match=r"--ca-bundle .*none cannot be used: No such file"):
         access_from(ca_bundle=tmp_path / "none")
-    (tmp_path / "text").write_text("no certificate")
+    (tmp_path / "text").write_text("no certificate", encoding="utf-8")
     with pytest.raises(PancextError, match=r"--ca-bundle .*text cannot be used: .*Give a PEM file"):
         access_from(ca_bundle=tmp_path / "text")
     with pytest.raises(PancextError, match=r"--client-certificate .*text cannot be used: .*and its key"):

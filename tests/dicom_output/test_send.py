@@ -228,7 +228,7 @@ def test_one_side_alone_with_tls(certificates, segmentation):
 
 def test_files_that_cannot_be_sent_are_named_before_anything_is_asked(tmp_path, segmentation):
     peer, nobody = "A@127.0.0.1:9", "https://127.0.0.1:9"
-    (tmp_path / "text.dcm").write_text("text")
+    (tmp_path / "text.dcm").write_text("text", encoding="utf-8")
     data = pydicom.dcmread(segmentation)
     del data.StudyInstanceUID
     data.save_as(tmp_path / "without.dcm")
@@ -247,7 +247,7 @@ def test_files_that_cannot_be_sent_are_named_before_anything_is_asked(tmp_path, 
 
 
 def test_the_command_sends_several_files_and_goes_on_after_a_failure(segmentation, tmp_path, capsys):
-    (tmp_path / "text.dcm").write_text("text")
+    (tmp_path / "text.dcm").write_text("text", encoding="utf-8")
     with receiving() as (peer, received):
         files = [str(tmp_path / "text.dcm"), str(segmentation)]
         assert main(["send", *files, "--send", peer]) == 1

@@ -44,7 +44,7 @@ class ChildEnvironment:
         self.site_packages = (
             root / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
         )
-        (self.site_packages / "zz_dependencies.pth").write_text(f"{dependencies}\n")
+        (self.site_packages / "zz_dependencies.pth").write_text(f"{dependencies}\n", encoding="utf-8")
 
     def files(self) -> list[str]:
         """Return every path of the environment, folders included, relative to its root."""

@@ -56,7 +56,7 @@ def test_ranks_of_a_distributed_training_find_the_class_and_train_its_network(
 def test_trainers_of_the_user_and_of_nnunet_are_found_as_before(
     wheel_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
-    (tmp_path / "my_trainers.py").write_text(USERS_MODULE)
+    (tmp_path / "my_trainers.py").write_text(USERS_MODULE, encoding="utf-8")
     stock = "nnunetv2.training.nnUNetTrainer"
     lengths = f"{stock}.variants.training_length.nnUNetTrainer_Xepochs"
     expected = {
@@ -94,7 +94,7 @@ def test_a_misspelt_trainer_ends_nnunets_command_with_similar_ones(
 def refused_by_training(environment: ChildEnvironment, trainer: str, folder: Path) -> str:
     """Return what nnU-Net's command says of a name with which it ends, without a traceback."""
     command = folder / "nnUNetv2_train"
-    command.write_text(RUN_TRAINING)
+    command.write_text(RUN_TRAINING, encoding="utf-8")
     done = environment.python(command, "1", "2d", "0", "-tr", trainer, "-device", "cpu", check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
@@ -105,7 +105,9 @@ def test_an_environment_without_the_package_is_not_disturbed_by_the_inherited_va
     wheel_environment: ChildEnvironment, bare_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
     (tmp_path / "my_trainers.py").write_text(
-        "from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer as SegResNetNLTrainer_mine\n"
+        "from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import "
+        "nnUNetTrainer as SegResNetNLTrainer_mine\n",
+        encoding="utf-8",
     )
     code = f"import os; print(os.environ[{VARIABLE!r}])"
     bridge = wheel_environment.python("-c", code).stdout.strip()

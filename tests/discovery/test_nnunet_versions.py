@@ -23,7 +23,7 @@ def outdated_environment(new_environment: Callable[[], ChildEnvironment], wheel:
     environment.install(wheel)
     metadata = environment.site_packages / "nnunetv2-2.7.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: nnunetv2\nVersion: 2.7.0\n")
+    metadata.write_text("Metadata-Version: 2.1\nName: nnunetv2\nVersion: 2.7.0\n", encoding="utf-8")
     return environment
 
 
@@ -31,7 +31,7 @@ def outdated_environment(new_environment: Callable[[], ChildEnvironment], wheel:
 def stock_command(tmp_path: Path) -> Path:
     """A file called like a command of nnU-Net, which only prints a word."""
     command = tmp_path / "nnUNetv2_train"
-    command.write_text("print('started')\n")
+    command.write_text("print('started')\n", encoding="utf-8")
     return command
 
 
@@ -47,7 +47,7 @@ def test_other_processes_beside_an_outdated_nnunet_say_nothing(
     outdated_environment: ChildEnvironment, tmp_path: Path
 ) -> None:
     script = tmp_path / "train.py"
-    script.write_text("import nnunet_pancext\n")
+    script.write_text("import nnunet_pancext\n", encoding="utf-8")
     assert outdated_environment.python(script).stderr == ""
     assert outdated_environment.python("-c", "print('nnUNetv2_train')").stderr == ""
 
@@ -91,7 +91,9 @@ def test_an_nnunet_without_such_a_folder_is_found_by_its_metadata(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "nnunetv2.egg-info").mkdir()
-    (tmp_path / "nnunetv2.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nVersion: 2.6.4\n")
+    (tmp_path / "nnunetv2.egg-info" / "PKG-INFO").write_text(
+        "Metadata-Version: 2.1\nVersion: 2.6.4\n", encoding="utf-8"
+    )
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert "nnunetv2 2.6.4 is too old" in (nnunet_pancext_discovery.outdated_nnunet_message() or "")
 

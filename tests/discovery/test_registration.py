@@ -101,7 +101,7 @@ def test_an_installation_broken_by_hand_does_not_keep_python_from_starting(
 
     (environment.site_packages / "nnunet_pancext").rename(environment.root / "removed")
     without_package = environment.python("-c", "print(1)")
-    discovery.write_text("register = None\n")
+    discovery.write_text("register = None\n", encoding="utf-8")
     with_damage = environment.python("-c", "print(1)")
     discovery.unlink()
     without_discovery = environment.python("-c", "print(1)")

@@ -49,7 +49,7 @@ def test_missing_folder_shows_mkdir_with_a_quoted_path(monkeypatch, tmp_path):
 
 def test_file_in_place_of_a_folder_is_a_problem(monkeypatch, tmp_path):
     file = tmp_path / "raw"
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     monkeypatch.setenv("nnUNet_raw", str(file))
     assert check_folder("nnUNet_raw").found == f"{file} is not a folder"
 

@@ -118,7 +118,9 @@ def test_other_packages_are_counted_and_the_wrong_ones_named(installed):
 
 
 def test_import_error_is_one_line(tmp_path, monkeypatch):
-    (tmp_path / "module_that_fails.py").write_text("raise RuntimeError('first line\\nsecond line')")
+    (tmp_path / "module_that_fails.py").write_text(
+        "raise RuntimeError('first line\\nsecond line')", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert versions.import_error("module_that_fails") == "RuntimeError: second line"
     assert versions.import_error("json") is None

@@ -34,7 +34,9 @@ def evaluate(folders, *options):
 
 
 def dice(folders):
-    totals = json.loads((folders[1].parent / "out" / "summary.json").read_text())["pancext"]["labels"]
+    totals = json.loads((folders[1].parent / "out" / "summary.json").read_text(encoding="utf-8"))["pancext"][
+        "labels"
+    ]
     return {name: label["per_volume"]["dice"]["mean"] for name, label in totals.items()}
 
 
@@ -117,7 +119,7 @@ def test_a_damaged_file_does_not_hide_the_offer(folders, capsys):
 
 
 def test_labels_take_precedence_over_a_dataset_json_beside(folders):
-    (folders[0] / "dataset.json").write_text("{}")
+    (folders[0] / "dataset.json").write_text("{}", encoding="utf-8")
     assert evaluate(folders, "--labels", "pancreas=1", "tumour=2") == 0
 
 

@@ -32,7 +32,7 @@ def root(tmp_path):
             tmp_path / "predictions" / f"case{number}.npz", probabilities=probabilities.astype(np.float16)
         )
     declared = {"labels": LABELS, "file_ending": ".nii.gz"}
-    (tmp_path / "predictions" / "dataset.json").write_text(json.dumps(declared))
+    (tmp_path / "predictions" / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     return tmp_path
 
 
@@ -56,7 +56,7 @@ def test_writes_a_row_per_case_and_label(root, capsys):
     assert float(table[0]["dice"]) == pytest.approx(6 / 7, abs=1e-5)
     assert float(table[0]["probability"]) == pytest.approx(2 * 0.2 / 3 + 0.8, abs=1e-3)
     assert math.isnan(float(table[-1]["dice"]))
-    summary = json.loads((root / "out" / "summary.json").read_text())
+    summary = json.loads((root / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["mean"]["2"]["Dice"] == pytest.approx(2 / 3)
     assert summary["pancext"]["labels"]["tumour"]["lesions"] == {
         "lesions": 2,
@@ -81,7 +81,7 @@ def test_writes_a_row_per_case_and_label(root, capsys):
 
 def auroc_of_tumour(root, *options):
     assert evaluate(root, "--probabilities", *options) == 0
-    summary = json.loads((root / "out" / "summary.json").read_text())
+    summary = json.loads((root / "out" / "summary.json").read_text(encoding="utf-8"))
     return summary["pancext"]["labels"]["tumour"]["patients"]["auroc"]
 
 
@@ -89,7 +89,9 @@ def test_a_patient_is_ranked_once(root, capsys):
     """If all cases are of one patient, there is no patient without a tumour to compare with."""
     assert auroc_of_tumour(root) == 1
     assert math.isnan(auroc_of_tumour(root, "--patient-regex", "^(case)"))
-    (root / "split.json").write_text(json.dumps({"patients": {f"case{number}": "a" for number in range(3)}}))
+    (root / "split.json").write_text(
+        json.dumps({"patients": {f"case{number}": "a" for number in range(3)}}), encoding="utf-8"
+    )
     assert math.isnan(auroc_of_tumour(root))
     assert auroc_of_tumour(root, "--patient-regex", "^case(.)") == 1
 
@@ -102,12 +104,14 @@ def test_an_expression_that_matches_no_patient_is_refused(root, capsys):
 def test_a_case_that_is_ignored_altogether_takes_no_part(root, capsys):
     labels = {**LABELS, "ignore": 3}
     declared = {"labels": labels, "file_ending": ".nii.gz"}
-    (root / "predictions" / "dataset.json").write_text(json.dumps(declared))
+    (root / "predictions" / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     path = root / "truth" / "case0.nii.gz"
     image = sitk.ReadImage(path)
     sitk.WriteImage(image * 0 + 3, path)
     assert evaluate(root, "--probabilities") == 0
-    tumour = json.loads((root / "out" / "summary.json").read_text())["pancext"]["labels"]["tumour"]
+    tumour = json.loads((root / "out" / "summary.json").read_text(encoding="utf-8"))["pancext"]["labels"][
+        "tumour"
+    ]
     assert tumour["patients"] == {"auroc": 1, "average_precision": 1}
     assert {row["probability"] for row in rows(root) if row["case"] == "case0"} == {"nan"}
 
@@ -206,7 +210,7 @@ def test_a_bad_case_is_named_and_the_rest_scored_on_demand(root, capsys, damage,
     assert "case1" in printed.err.splitlines()[-1]
     assert "per volume, 2 cases" in printed.out
     assert {row["case"] for row in rows(root)} == {"case0", "case2"}
-    summary = json.loads((root / "out" / "summary.json").read_text())
+    summary = json.loads((root / "out" / "summary.json").read_text(encoding="utf-8"))
     assert list(summary["pancext"]["not_scored"]) == ["case1"]
 
 
@@ -248,7 +252,7 @@ def test_finds_dataset_json_beside_the_truth_too(root, place):
 )
 def test_refuses_a_dataset_json_without_labels(root, capsys, content, message):
     path = root / "predictions" / "dataset.json"
-    path.unlink() if content is None else path.write_text(content)
+    path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     assert evaluate(root) == 1
     assert re.search(message, capsys.readouterr().err)
 
@@ -269,7 +273,7 @@ def test_refuses_no_jobs(root, capsys):
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(root, capsys):
-    (root / "out").write_text("a file")
+    (root / "out").write_text("a file", encoding="utf-8")
     assert evaluate(root) == 1
     error = capsys.readouterr().err
     assert re.search(r"Cannot write to .*out: .*Give another folder with -o", error)

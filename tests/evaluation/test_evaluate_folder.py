@@ -62,7 +62,7 @@ def test_cases_are_the_truths_in_order_of_names(folders: tuple[Path, Path], labe
         write(truths / f"{name}.nii.gz", label_map)
     write(predictions / "without_truth.nii.gz", label_map)
     (truths / ".partial-1-d.nii.gz").write_bytes(b"")
-    (truths / "notes.txt").write_text("")
+    (truths / "notes.txt").write_text("", encoding="utf-8")
     assert [scores.case for scores in evaluate_folder(*folders, labels=LABELS)] == ["a", "b", "c"]
 
 

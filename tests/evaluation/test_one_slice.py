@@ -138,7 +138,7 @@ def folders(tmp_path):
             write(tmp_path / "predictions" / f"{case}{ending}", square(2 + shift))
             write(tmp_path / "truth" / f"{case}{ending}", square(2))
         declared = {"labels": {"background": 0, "organ": 1}, "file_ending": ending}
-        (tmp_path / "predictions" / "dataset.json").write_text(json.dumps(declared))
+        (tmp_path / "predictions" / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
         return tmp_path / "predictions", tmp_path / "truth"
 
     return make
@@ -166,7 +166,7 @@ def test_the_command_leaves_out_what_it_cannot_measure(folders, tmp_path, capsys
         assert {name for name, text in row.items() if not text} == without
     if "hd95_mm" not in without:
         assert [float(row["hd95_mm"]) for row in rows] == [0, 1.5]
-    totals = json.loads((out / "summary.json").read_text())["pancext"]
+    totals = json.loads((out / "summary.json").read_text(encoding="utf-8"))["pancext"]
     assert totals["not_measured"].startswith(reason)
     per_volume = totals["labels"]["organ"]["per_volume"]
     assert {name for name, statistics in per_volume.items() if statistics is None} == without
@@ -179,7 +179,7 @@ def test_a_volume_is_measured_in_every_unit(folders, tmp_path):
         write(path, np.stack([square(2)] * 2))
     out = tmp_path / "out"
     assert main(["evaluate", str(predictions), str(truth), "-o", str(out)]) == 0
-    totals = json.loads((out / "summary.json").read_text())["pancext"]
+    totals = json.loads((out / "summary.json").read_text(encoding="utf-8"))["pancext"]
     assert totals["not_measured"] == ""
     assert None not in totals["labels"]["organ"]["per_volume"].values()
 
@@ -207,6 +207,6 @@ def test_probabilities_of_slices_rank_patients(folders, tmp_path):
         np.savez(predictions / f"{case}.npz", probabilities=np.stack([1 - organ, organ]))
     out = tmp_path / "out"
     assert main(["evaluate", str(predictions), str(truth), "-o", str(out), "--probabilities"]) == 0
-    organ = json.loads((out / "summary.json").read_text())["pancext"]["labels"]["organ"]
+    organ = json.loads((out / "summary.json").read_text(encoding="utf-8"))["pancext"]["labels"]["organ"]
     assert organ["patients"]["auroc"] == 1
     assert organ["voxels"]["average_precision"] == pytest.approx(1)

@@ -22,7 +22,7 @@ def luminance(colour):
 def test_the_text_of_charts_is_read_by_weak_eyes(ink, paper):
     dark, light = sorted((luminance(ink), luminance(paper)))
     assert (light + 0.05) / (dark + 0.05) >= 4.5
-    assert f"--page: {paper}" in (PACKAGE / "pages" / "templates" / "style.css").read_text()
+    assert f"--page: {paper}" in (PACKAGE / "pages" / "templates" / "style.css").read_text(encoding="utf-8")
     chart = line_chart({"a": ([0, 1], [0, 1])}, x_label="epoch", y_label="loss").svg
     assert f"--ink:{ink}" in chart
     assert "fill: var(--ink)" in chart

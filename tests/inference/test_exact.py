@@ -43,8 +43,8 @@ def write_model(folder, configuration, *, folds, kind="two foregrounds", channel
     manager, dataset_json = PlansManager(plans), made_dataset_json(kind, channels)
     planned = manager.get_configuration(configuration)
     (folder / "plans.json").parent.mkdir(parents=True)
-    (folder / "plans.json").write_text(json.dumps(plans))
-    (folder / "dataset.json").write_text(json.dumps(dataset_json))
+    (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps(dataset_json), encoding="utf-8")
     for fold in folds:
         torch.manual_seed(int(fold))
         network = find_installed_trainer("nnUNetTrainer").build_network_architecture(

@@ -72,7 +72,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         image = np.random.default_rng(number).normal(0, 50, (4, 5, 6)).astype(np.int16)
         sitk.WriteImage(sitk.GetImageFromArray(image), str(folder / "imagesTr" / f"{case}_0000.nii.gz"))
     content = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "organ": 1}, "numTraining": 3}
-    (folder / "dataset.json").write_text(json.dumps({**content, "file_ending": ".nii.gz"}))
+    (folder / "dataset.json").write_text(json.dumps({**content, "file_ending": ".nii.gz"}), encoding="utf-8")
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     (tmp_path / "preprocessed" / folder.name).mkdir(parents=True)
     return folder
@@ -83,7 +83,7 @@ def test_check_reports_a_dataset_json_that_stops_nnunet(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
 ) -> None:
     file = raw / "dataset.json"
-    file.write_text(file.read_text(), encoding=encoding)
+    file.write_text(file.read_text(encoding="utf-8"), encoding=encoding)
     assert main(["check", str(raw), "-o", str(tmp_path / "out")]) == 1
     shown = capsys.readouterr().out
     assert f"dataset: error: encoding: {file} is in {FOREIGN[encoding]}, which nnU-Net cannot read. " in shown

@@ -46,10 +46,10 @@ def test_it_is_compressed_and_the_same_each_time(image, tmp_path):
 
 
 def test_nothing_else_is_left_or_touched(image, tmp_path):
-    (tmp_path / "a.nii").write_text("a file of the user's")
+    (tmp_path / "a.nii").write_text("a file of the user's", encoding="utf-8")
     write_compressed(image, tmp_path / "a.nii.gz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii", "a.nii.gz"]
-    assert (tmp_path / "a.nii").read_text() == "a file of the user's"
+    assert (tmp_path / "a.nii").read_text(encoding="utf-8") == "a file of the user's"
 
 
 def test_a_full_disk_is_reported_though_itk_does_not(image, tmp_path, monkeypatch):

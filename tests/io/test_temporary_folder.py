@@ -38,7 +38,7 @@ def test_it_is_removed_after_an_error(tmp_path):
         pytest.raises(ZeroDivisionError),
         temporary_folder(under=tmp_path, prefix=".made-", option="-o") as folder,
     ):
-        (folder / "volume").write_text(str(1 / 0))
+        (folder / "volume").write_text(str(1 / 0), encoding="utf-8")
     assert not list(tmp_path.iterdir())
 
 

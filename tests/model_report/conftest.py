@@ -74,11 +74,13 @@ def made(tmp_path_factory):
                 validation / f"{truth.name.removesuffix('.nii.gz')}.npz",
                 probabilities=probabilities.astype(np.float16),
             )
-        (validation / "summary.json").write_text("{}")
+        (validation / "summary.json").write_text("{}", encoding="utf-8")
         (model / f"fold_{fold}" / "checkpoint_final.pth").write_bytes(b"not opened")
-        (model / f"fold_{fold}" / "training_log_2026_11_21_10_00_00.txt").write_text(log_text())
+        (model / f"fold_{fold}" / "training_log_2026_11_21_10_00_00.txt").write_text(
+            log_text(), encoding="utf-8"
+        )
     shutil.copy(raw / "dataset.json", model / "dataset.json")
-    (model / "plans.json").write_text(json.dumps({"plans_name": "nnUNetPlans"}))
+    (model / "plans.json").write_text(json.dumps({"plans_name": "nnUNetPlans"}), encoding="utf-8")
     return root
 
 

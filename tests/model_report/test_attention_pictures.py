@@ -37,10 +37,10 @@ def trained(model, tmp_path, monkeypatch):
         }
         # about the phantoms' own: at the plan's 0.8 mm each slice would have hundreds of patches
         content["configurations"]["2d"]["spacing"] = [8.0, 8.0]
-        (folder / "plans.json").write_text(json.dumps(content))
-        dataset = json.loads((folder / "dataset.json").read_text())
+        (folder / "plans.json").write_text(json.dumps(content), encoding="utf-8")
+        dataset = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         dataset["channel_names"] = {str(number): name for number, name in enumerate(channels)}
-        (folder / "dataset.json").write_text(json.dumps(dataset))
+        (folder / "dataset.json").write_text(json.dumps(dataset), encoding="utf-8")
         plans = PlansManager(content)
         for fold in (0, 1):
             torch.manual_seed(fold)

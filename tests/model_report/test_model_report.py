@@ -146,7 +146,7 @@ def test_a_continued_training_counts_as_it_was_run_last(damaged):
     line = "2026-11-22 10:00:00.000000: {} \n"
     texts = ["Epoch 2", "train_loss 7.5", "val_loss what", "Epoch 3", "Phase J: window 0.25"]
     log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
-    log.write_text("".join(map(line.format, texts)))
+    log.write_text("".join(map(line.format, texts)), encoding="utf-8")
     record = read_training_record(open_model_folder(damaged).folds[0].folder)
     assert record.columns["train_losses"] == [1.0, 0.5, 7.5]
     assert record.columns["val_losses"] == [1.2, 0.6]
@@ -156,14 +156,14 @@ def test_a_continued_training_counts_as_it_was_run_last(damaged):
 
 def test_numbers_of_an_older_numpy_are_read(damaged):
     log = damaged / "fold_0" / "training_log_2026_11_22_10_00_00.txt"
-    log.write_text("1: Epoch 0 \n1: Pseudo dice [0.5, nan, 0.25, 1e-04] \n")
+    log.write_text("1: Epoch 0 \n1: Pseudo dice [0.5, nan, 0.25, 1e-04] \n", encoding="utf-8")
     record = read_training_record(open_model_folder(damaged).folds[0].folder)
     assert record.columns["ema_fg_dice"] == pytest.approx([0.7501 / 3])
 
 
 def test_a_fold_without_a_log_has_no_record(damaged):
     for log in (damaged / "fold_0").glob("training_log_*"):
-        log.write_text("no epoch")
+        log.write_text("no epoch", encoding="utf-8")
     assert read_training_record(open_model_folder(damaged).folds[0].folder) is None
 
 
@@ -353,7 +353,7 @@ def test_refuses_a_missing_image(model, tmp_path, capsys):
 def test_refuses_a_file_it_cannot_write_before_the_work(
     model, tmp_path, capsys, monkeypatch, target, message
 ):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(build, "score_validations", None)
     assert message.replace("{}", str(tmp_path)) in refused(capsys, model, "-o", tmp_path / target)

@@ -112,7 +112,7 @@ def test_plans_before_nnunet_2_4(models, tmp_path, capsys, configuration):
         if "architecture" in settings:  # others inherit it
             in_old_format(settings)
     torch.save(content, model / CHECKPOINT)
-    (model / "plans.json").write_text(json.dumps(plans))
+    (model / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
     (ours,) = import_model(model, results=tmp_path / "ours")
     assert torch.equal(logits(ours), expected)
     assert main(["inspect", str(model / CHECKPOINT)]) == 0

@@ -90,8 +90,8 @@ def test_five_folds_an_ensemble_and_postprocessing(models, tmp_path, capsys):
     model = models.write(folds=(0, 1, 2, 3, "all"))
     ensembles = models.results / "ensembles" / "ensemble___a__b__2d___a__b__3d_fullres___0_1"
     write_postprocessing(ensembles)
-    (models.results / "inference_information.json").write_text('{"dataset_name_or_id": 7}')
-    (models.results / "notes.txt").write_text("pip install something")
+    (models.results / "inference_information.json").write_text('{"dataset_name_or_id": 7}', encoding="utf-8")
+    (models.results / "notes.txt").write_text("pip install something", encoding="utf-8")
     assert main(["import", str(models.results), "--results", str(tmp_path / "ours")]) == 0
     ours = tmp_path / "ours" / DATASET / model.name
     assert f"installed {ours}" in capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_five_folds_an_ensemble_and_postprocessing(models, tmp_path, capsys):
         assert arguments == [{"labels_or_regions": [(1, 2), 1], "background_label": 0}]
     assert (tmp_path / "ours" / DATASET / "inference_information.json").is_file()
     assert not list((tmp_path / "ours").rglob("notes.txt"))
-    provenance = json.loads((ours / "provenance.json").read_text())
+    provenance = json.loads((ours / "provenance.json").read_text(encoding="utf-8"))
     assert "notes.txt" in provenance["left_out"]
     assert set(provenance["versions"]) == {"nnunet_pancext", "torch", "nnunetv2"}
     assert set(provenance["files"]) >= {f"fold_{fold}/checkpoint_final.pth" for fold in (0, "all")}
@@ -178,22 +178,22 @@ def test_a_model_of_the_same_name_is_kept_unless_replaced(models, tmp_path, caps
     words = ["import", str(archive), "--results", str(tmp_path / "ours")]
     assert main(words) == 0
     (kept,) = (tmp_path / "ours").rglob("provenance.json")
-    kept.write_text("mine")
+    kept.write_text("mine", encoding="utf-8")
     assert main(words) == 1
     assert "exists. Give --replace" in capsys.readouterr().err
-    assert kept.read_text() == "mine"
+    assert kept.read_text(encoding="utf-8") == "mine"
     assert main([*words, "--replace"]) == 0
-    assert kept.read_text() != "mine"
+    assert kept.read_text(encoding="utf-8") != "mine"
     assert [path.name for path in kept.parents[1].iterdir()] == [kept.parent.name]
 
 
 @pytest.mark.parametrize("options", [[], ["--replace"]])
 def test_a_model_is_not_replaced_by_itself(models, capsys, options):
     folder = models.write()
-    (folder / "fold_0" / "training_log.txt").write_text("mine")
+    (folder / "fold_0" / "training_log.txt").write_text("mine", encoding="utf-8")
     assert main(["import", str(folder), "--results", str(models.results.parent), *options]) == 1
     assert f"{folder} is the model itself. Give another folder with --results." in capsys.readouterr().err
-    assert (folder / "fold_0" / "training_log.txt").read_text() == "mine"
+    assert (folder / "fold_0" / "training_log.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_every_import_writes_the_same_bytes(models, tmp_path):

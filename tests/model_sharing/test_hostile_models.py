@@ -377,10 +377,10 @@ def test_two_models_for_one_place(folder, tmp_path, capsys):
 
 
 def test_names_do_not_reach_the_terminal_as_commands(folder, capsys):
-    declared = json.loads((folder / "dataset.json").read_text())
+    declared = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     declared["channel_names"] = {"0": "CT\n  runs here      no:\x1b[31m"}
     declared["labels"]["\ud800"] = declared["labels"].pop("cancer")
-    (folder / "dataset.json").write_text(json.dumps(declared))
+    (folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     assert main(["inspect", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "channels       CT?  runs here      no:?[31m\n" in shown
@@ -435,11 +435,11 @@ def test_a_download_that_was_cut(genuine, tmp_path, refusal, part):
 
 
 def test_other_files(tmp_path, refusal):
-    (tmp_path / "page.zip").write_text("<html>404</html>")
+    (tmp_path / "page.zip").write_text("<html>404</html>", encoding="utf-8")
     assert "page.zip is a web page, such as a login page or an error message" in refusal(
         tmp_path / "page.zip"
     )
-    (tmp_path / "model.zip").write_text("404")
+    (tmp_path / "model.zip").write_text("404", encoding="utf-8")
     assert "is damaged: File is not a zip file" in refusal(tmp_path / "model.zip")
     assert "does not exist" in refusal(tmp_path / "none.zip")
     (tmp_path / "empty").mkdir()

@@ -84,7 +84,7 @@ def test_a_folder_that_exists_is_meant_literally(
 
 
 def test_a_file_of_such_a_name_is_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "raw ").write_text("")
+    (tmp_path / "raw ").write_text("", encoding="utf-8")
     monkeypatch.setenv(RAW, f"{tmp_path}/raw ")
     with pytest.raises(PancextError, match=rf"blank or line break .*: export nnUNet_raw={tmp_path}/raw$"):
         nnunet_folder(RAW)
@@ -115,9 +115,9 @@ def test_no_command_creates_a_folder_of_that_name(
     }[variable]
     raw = folders.parent / "nnUNet_raw" / "Dataset007_Pancreas"
     (raw / "imagesTr").mkdir(parents=True)
-    (raw / "imagesTr" / "a_0000.nii.gz").write_text("")
-    (raw / "dataset.json").write_text("{}")
-    (raw / "split.json").write_text('{"folds": [{"train": ["a"], "val": ["a"]}]}')
+    (raw / "imagesTr" / "a_0000.nii.gz").write_text("", encoding="utf-8")
+    (raw / "dataset.json").write_text("{}", encoding="utf-8")
+    (raw / "split.json").write_text('{"folds": [{"train": ["a"], "val": ["a"]}]}', encoding="utf-8")
     reproduce = ["reproduce", "segresnet-nl", "--source", str(source), "--device", "cpu"]
     for words in (*commands, reproduce):
         assert main(words) == 1

@@ -24,7 +24,7 @@ def test_command_writes_the_dataset_and_prints_its_folder(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.strip() == str(folder)
     assert "phantom" in printed.err
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     assert (content["numTraining"], content["numTest"]) == (1, 1)
     assert "difficulty hard, seed 7" in content["description"]
 

@@ -53,7 +53,7 @@ def test_folder_holds_what_msd_holds_and_nothing_else(task):
 
 
 def test_dataset_json_has_msd_keys_and_forms(task):
-    content = json.loads((task / "dataset.json").read_text())
+    content = json.loads((task / "dataset.json").read_text(encoding="utf-8"))
     assert list(content) == MSD_KEYS
     assert content["name"] == "Pancreas"
     assert "Phantom" in content["description"]
@@ -136,7 +136,7 @@ def test_existing_folder_is_left_alone(tmp_path):
 
 
 def test_folder_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PancextError, match=r"cannot write .*file/Task07_Pancreas: .*; choose a folder"):
         write(tmp_path / "file")
 

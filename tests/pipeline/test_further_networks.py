@@ -78,7 +78,7 @@ def test_from_lowres_to_the_cascade(phantom_project, tmp_path):
     trainer = "AttentionUNetTrainer_PaperRecipe_1epochs_1iterations"
     project = phantom_project.with_results("results_cascade")
     plans_file = project.root / "preprocessed" / project.raw.name / "nnUNetPlans.json"
-    before = plans_file.read_text()
+    before = plans_file.read_text(encoding="utf-8")
     plans = json.loads(before)
     configurations = plans["configurations"]
     # The phantoms are too small for nnU-Net to plan a cascade by itself.
@@ -89,7 +89,7 @@ def test_from_lowres_to_the_cascade(phantom_project, tmp_path):
         "next_stage": "3d_cascade_fullres",
     }
     configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
-    plans_file.write_text(json.dumps(plans))
+    plans_file.write_text(json.dumps(plans), encoding="utf-8")
     try:
         project.run("nnUNetv2_preprocess", "-d", 7, "-c", "3d_lowres", "-np", 1)
         for configuration in ("3d_lowres", "3d_cascade_fullres"):
@@ -99,5 +99,5 @@ def test_from_lowres_to_the_cascade(phantom_project, tmp_path):
         previous = ("-prev_stage_predictions", tmp_path / "lowres")
         predict(project, tmp_path / "cascade", trainer, "3d_cascade_fullres", "all", *previous)
     finally:
-        plans_file.write_text(before)
+        plans_file.write_text(before, encoding="utf-8")
     check_predictions(project, tmp_path / "cascade")

@@ -35,7 +35,7 @@ def make_msd_folder(real_ct: Path, folder: Path) -> Path:
         "training": training,
         "test": [],
     }
-    (folder / "dataset.json").write_text(json.dumps(declared))
+    (folder / "dataset.json").write_text(json.dumps(declared), encoding="utf-8")
     return folder
 
 
@@ -50,7 +50,9 @@ def test_real_ct_all_the_way(shared_data, tmp_path):
     )
     # One patient: train on both. The smaller volume is enough for nnU-Net's validation.
     split = [{"train": list(VOLUMES), "val": ["pancreas_001"]}]
-    (tmp_path / "preprocessed" / project.raw.name / "splits_final.json").write_text(json.dumps(split))
+    (tmp_path / "preprocessed" / project.raw.name / "splits_final.json").write_text(
+        json.dumps(split), encoding="utf-8"
+    )
     project.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "-device", "cpu")
     out = tmp_path / "predicted"
     project.run(

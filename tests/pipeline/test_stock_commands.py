@@ -53,16 +53,16 @@ def test_a_killed_and_continued_training_ends_with_the_same_weights(trained):
 
 def test_validation_only(trained):
     summary = trained.model(TRAINER, "2d") / "fold_0" / "validation" / "summary.json"
-    before = summary.read_text()
+    before = summary.read_text(encoding="utf-8")
     summary.unlink()
     trained.run("nnUNetv2_train", 7, "2d", 0, "-tr", TRAINER, "--val", "--npz", *CPU)
-    assert summary.read_text() == before
+    assert summary.read_text(encoding="utf-8") == before
 
 
 def test_best_configuration(trained):
     trained.run("nnUNetv2_find_best_configuration", 7, "-c", "2d", "-tr", TRAINER, "-f", 0, "-np", 1)
     information = trained.results / trained.raw.name / "inference_information.json"
-    assert TRAINER in information.read_text()
+    assert TRAINER in information.read_text(encoding="utf-8")
 
 
 def test_an_exported_model_predicts_after_import_with_the_geometry_of_the_images(trained, tmp_path):

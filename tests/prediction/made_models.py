@@ -64,8 +64,8 @@ def write_model(
     dataset_json = {**made_dataset_json(labels, channels), **dataset}
     folder = results / DATASET / f"{trainer}__nnUNetPlans__{configuration}"
     folder.mkdir(parents=True)
-    (folder / "plans.json").write_text(json.dumps(plans))
-    (folder / "dataset.json").write_text(json.dumps(dataset_json))
+    (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps(dataset_json), encoding="utf-8")
     for fold in folds:
         write_fold(folder, fold, configuration=configuration, plans=plans, dataset_json=dataset_json)
     return folder
@@ -159,4 +159,4 @@ def array(path: Path) -> np.ndarray:
 
 
 def record(out: Path, case: str = "ct") -> dict[str, Any]:
-    return json.loads((out / f"{case}.json").read_text())
+    return json.loads((out / f"{case}.json").read_text(encoding="utf-8"))

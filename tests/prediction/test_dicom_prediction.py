@@ -235,10 +235,12 @@ def _content(path: Path) -> bytes:
 def test_the_report_shows_the_series(made, threshold_model, tmp_path):
     words = (made["coronal"].folder, "-o", tmp_path / "out", "-m", threshold_model, "--report")
     assert predict(*words) == 0
-    page = (tmp_path / "out" / "prediction.html").read_text()
+    page = (tmp_path / "out" / "prediction.html").read_text(encoding="utf-8")
     assert page.count("<img") == 2  # the organ, and its lesion
     assert predict(*words) == 0  # of a case that is kept too
-    assert (tmp_path / "out" / "prediction.html").read_text().count("<img") == page.count("<img")
+    assert (tmp_path / "out" / "prediction.html").read_text(encoding="utf-8").count("<img") == page.count(
+        "<img"
+    )
 
 
 @pytest.mark.parametrize("how", ["done", "killed before"])
@@ -280,7 +282,7 @@ def test_a_series_is_chosen_by_its_uid_and_named(threshold_model, tmp_path):
         predict(made.folder, "-o", out, "-m", threshold_model, "--series", other, "--name", "arterial") == 0
     )
     assert sitk.ReadImage(str(out / "arterial.nii.gz")).GetSize() == (48, 40, 5)
-    assert json.loads((out / "arterial.json").read_text())["inputs"][0]["series"] == other
+    assert json.loads((out / "arterial.json").read_text(encoding="utf-8"))["inputs"][0]["series"] == other
     assert pydicom.dcmread(out / "arterial.seg.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID == other
 
 

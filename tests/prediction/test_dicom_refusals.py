@@ -82,7 +82,7 @@ def test_models_that_take_no_ct_volume(results, series, refused, channels, datas
 
 def test_a_folder_that_is_neither(model, tmp_path, refused):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "notes.txt").write_text("Müller")
+    (tmp_path / "in" / "notes.txt").write_text("Müller", encoding="utf-8")
     refused(
         "holds no image called CASE_0000.nii.gz, .*, and no DICOM file. There are notes.txt",
         tmp_path / "in",

@@ -109,7 +109,9 @@ def test_probabilities_and_properties_are_nnunets(results, image, tmp_path):
         pickle.loads((theirs / "ct.pkl").read_bytes())
     )
     for name in ("plans.json", "dataset.json"):
-        assert json.loads((ours / name).read_text()) == json.loads((theirs / name).read_text())
+        assert json.loads((ours / name).read_text(encoding="utf-8")) == json.loads(
+            (theirs / name).read_text(encoding="utf-8")
+        )
 
 
 def test_a_cascade_runs_the_stage_before_it(results, image, tmp_path):
@@ -149,7 +151,7 @@ def write_choice(results, *configurations, folds=(0,), postprocessing=([], [])):
             ],
         },
     }
-    (root / "inference_information.json").write_text(json.dumps(content))
+    (root / "inference_information.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 @pytest.mark.parametrize("labels", ["two foregrounds", "regions"])
@@ -166,7 +168,7 @@ def test_the_best_configurations_are_ensembled_and_postprocessed(results, image,
     ]
     manager = PlansManager(plans_of())
     merged = tmp_path / "merged"
-    dataset_json = json.loads((models[0] / "dataset.json").read_text())
+    dataset_json = json.loads((models[0] / "dataset.json").read_text(encoding="utf-8"))
     merge_files(
         [str(member / "ct.npz") for member in members],
         str(merged),

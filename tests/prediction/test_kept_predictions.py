@@ -10,7 +10,7 @@ from nnunet_pancext.prediction import case_result, run
 
 
 def edit(file, **changes):
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
 class TestKeptCases:
@@ -85,5 +85,5 @@ class TestKeptCases:
         "text", ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 1, "inputs": 3}']
     )
     def test_the_record_is_damaged(self, is_kept, out, text):
-        (out / "ct.json").write_text(text)
+        (out / "ct.json").write_text(text, encoding="utf-8")
         assert not is_kept()

@@ -182,7 +182,7 @@ def test_a_reference_is_scored_as_by_evaluate(model, image, tmp_path, capsys):
     assert "tables " in capsys.readouterr().out
     assert main(["evaluate", str(out), str(truth), "-o", str(tmp_path / "scores"), "--keep-going"]) == 1
     ours, theirs = (
-        json.loads((folder / "summary.json").read_text())
+        json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         for folder in (out / "evaluation", tmp_path / "scores")
     )
     assert ours["foreground_mean"] == theirs["foreground_mean"]
@@ -210,7 +210,7 @@ def test_a_reference_of_other_cases(model, image, tmp_path, capsys):
 
 def test_a_report_has_all_cases(model, image, tmp_path):
     assert predict(image, tmp_path / "gone.nii.gz", "-o", tmp_path / "out", "-m", model, "--report") == 1
-    page = (tmp_path / "out" / "prediction.html").read_text()
+    page = (tmp_path / "out" / "prediction.html").read_text(encoding="utf-8")
     assert "For research. Not a medical device." in page
     assert "ct" in page
     assert "is not there" in page
@@ -218,7 +218,7 @@ def test_a_report_has_all_cases(model, image, tmp_path):
 
 def test_files_that_are_left_out_are_named(model, image, tmp_path, capsys):
     write_image(image.parent / "notes.nii.gz")
-    (image.parent / "readme.txt").write_text("")
+    (image.parent / "readme.txt").write_text("", encoding="utf-8")
     assert predict(image.parent, "-o", tmp_path / "out", "-m", model) == 0
     errors = capsys.readouterr().err
     assert "left out 1 file not called CASE_0000, notes.nii.gz first" in errors
@@ -333,7 +333,7 @@ def test_abandoned_files_of_killed_runs_are_removed(model, image, tmp_path):
     ours, old, new = (out / f".partial-{number}-ct.nii.gz" for number in (os.getpid(), 2**22 + 1, 2**22 + 2))
     of_fold = out / "fold_0" / old.name
     for path in (ours, old, new, of_fold):
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
     for path in (ours, old, of_fold):
         os.utime(path, (0, 0))
     outputs.remove_abandoned(out)
@@ -348,7 +348,7 @@ def test_a_tiff_keeps_its_spacing_beside_the_record(results, tmp_path):
     image = tmp_path / "in" / "ct_0000.tif"
     image.parent.mkdir()
     tifffile.imwrite(image, voxels())
-    (image.parent / "ct.json").write_text(json.dumps({"spacing": [2.5, 0.8, 0.8]}))
+    (image.parent / "ct.json").write_text(json.dumps({"spacing": [2.5, 0.8, 0.8]}), encoding="utf-8")
     out = tmp_path / "out"
     assert predict(image, "-o", out, "-m", model) == 0
     content = record(out)

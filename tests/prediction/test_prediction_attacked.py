@@ -15,14 +15,14 @@ from nnunet_pancext.model_sharing.unpack import sha256_of
 
 
 def edit(file: Path, **changes) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
 def edit_configuration(folder: Path, name: str, **changes) -> None:
     file = folder / "plans.json"
-    content = json.loads(file.read_text())
+    content = json.loads(file.read_text(encoding="utf-8"))
     content["configurations"][name].update(changes)
-    file.write_text(json.dumps(content))
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 class TestOutputsThatAreKept:
@@ -51,9 +51,9 @@ class TestOutputsThatAreKept:
 
     @pytest.mark.parametrize("name", ["dataset.json", "plans.json"])
     def test_a_document_beside_the_images(self, refused, model, image, name):
-        (image.parent / name).write_text('{"of": "somebody"}')
+        (image.parent / name).write_text('{"of": "somebody"}', encoding="utf-8")
         refused(f"{name} is there already, beside the images", "-m", model, out=image.parent)
-        assert (image.parent / name).read_text() == '{"of": "somebody"}'
+        assert (image.parent / name).read_text(encoding="utf-8") == '{"of": "somebody"}'
 
     @pytest.mark.parametrize("inside", ["fold_0", "fold_0/validation"])
     def test_a_fold(self, refused, model, copy, inside):
@@ -61,7 +61,7 @@ class TestOutputsThatAreKept:
         refused("is a raw dataset or a trained model, whose files", "-m", model, out=copy / inside)
 
     def test_a_preprocessed_dataset(self, refused, model, tmp_path):
-        (tmp_path / "dataset_fingerprint.json").write_text("{}")
+        (tmp_path / "dataset_fingerprint.json").write_text("{}", encoding="utf-8")
         refused("is a raw dataset or a trained model, whose files", "-m", model, out=tmp_path)
 
     def test_images_and_predictions_of_a_second_run(self, model, image):
@@ -165,10 +165,10 @@ class TestPlans:
         refused("has no foreground_intensity_properties_per_channel for each channel", "-m", copy)
 
     def test_intensities_under_their_former_name(self, copy, image, tmp_path):
-        plans = json.loads((copy / "plans.json").read_text())
+        plans = json.loads((copy / "plans.json").read_text(encoding="utf-8"))
         found = plans.pop("foreground_intensity_properties_per_channel")
         plans["foreground_intensity_properties_by_modality"] = found
-        (copy / "plans.json").write_text(json.dumps(plans))
+        (copy / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
         assert predict(image, "-o", tmp_path / "out", "-m", copy) == 0
 
 
@@ -211,7 +211,7 @@ def test_a_self_test_of_another_hand(copy, image, tmp_path, labels):
         "ways": {"exact": {"labels": labels}, "exact, shifted grid": {"labels": labels}},
         "sha256": {"plans.json": sha256_of(copy / "plans.json")},
     }
-    (copy / "self_test.json").write_text(json.dumps(content))
+    (copy / "self_test.json").write_text(json.dumps(content), encoding="utf-8")
     assert predict(image, "-o", tmp_path / "out", "-m", copy) == 0
     assert record(tmp_path / "out")["self_test"] == "not measured"
 

@@ -19,7 +19,7 @@ OPTIONS = ("--save_probabilities", "--entropy", "--per-fold")
 
 
 def run(images: Path, out: Path, model: Path, started: Path) -> None:
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     started.touch()

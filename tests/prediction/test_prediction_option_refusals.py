@@ -43,7 +43,7 @@ def test_an_output_that_would_replace_the_image(refused, model, tmp_path):
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.json"])
 def test_a_file_beside_the_image_that_would_be_replaced(refused, model, tmp_path, name):
     image = write_image(tmp_path / "a_0000.nii.gz")
-    (tmp_path / name).write_text('{"patient": 1}')
+    (tmp_path / name).write_text('{"patient": 1}', encoding="utf-8")
     refused(f"{name} is there already, beside the images", "-m", model, inputs=[image], out=tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_a_case_with_the_name_of_another_output(refused, model, tmp_path):
 
 
 def test_a_file_of_another_kind(refused, model, tmp_path):
-    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "notes.txt").write_text("", encoding="utf-8")
     refused(
         "notes.txt does not end in .nii.gz or .nrrd or .mha", "-m", model, inputs=[tmp_path / "notes.txt"]
     )

@@ -252,7 +252,7 @@ def test_many_labels_keep_their_volumes_and_legend_short(browser, tmp_path):
 
 
 def test_a_page_that_cannot_be_written_is_an_error_for_users(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PancextError, match=r"cannot write .*page\.html"):
         write_prediction_page(
             tmp_path / "file" / "page.html", [], images={}, label_maps={}, labels=LABELS, is_ct=True

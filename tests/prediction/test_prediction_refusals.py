@@ -14,7 +14,7 @@ from prediction.made_models import CHECKPOINT, plans_of, write_fold, write_model
 
 
 def edit(file: Path, **changes) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
 def test_a_folder_that_is_no_model(refused, tmp_path):
@@ -149,7 +149,7 @@ def test_a_reader_that_is_unknown(refused, copy):
 
 @pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
 def test_a_damaged_json_file(refused, copy, name):
-    (copy / name).write_text("{")
+    (copy / name).write_text("{", encoding="utf-8")
     refused(f"{name} is not JSON: .*Copy the model again", "-m", copy)
 
 
@@ -201,7 +201,7 @@ BEST = {
     ids=["list", "no models", "empty", "no postprocessing"],
 )
 def test_a_malformed_choice(refused, copy, content, message):
-    (copy.parent / "inference_information.json").write_text(json.dumps(content))
+    (copy.parent / "inference_information.json").write_text(json.dumps(content), encoding="utf-8")
     refused(message, "--best", 7)
 
 
@@ -210,7 +210,7 @@ def test_postprocessing_that_runs_code(refused, copy, tmp_path):
     file.write_bytes(hostile.RUNNING["reduce"](canary))
     best = {**BEST["best_model_or_ensemble"], "postprocessing_file": str(file)}
     content = {**BEST, "best_model_or_ensemble": best}
-    (copy.parent / "inference_information.json").write_text(json.dumps(content))
+    (copy.parent / "inference_information.json").write_text(json.dumps(content), encoding="utf-8")
     refused("Only nnU-Net's own postprocessing is accepted", "--best", 7)
     assert not canary.exists()
 
@@ -226,7 +226,7 @@ def write_ensemble(results: Path, **of_second) -> None:
         "selected_model_or_models": [first, {**first, "configuration": "3d_fullres"}],
     }
     content = {"folds": [0], "best_model_or_ensemble": best}
-    (results / DATASET / "inference_information.json").write_text(json.dumps(content))
+    (results / DATASET / "inference_information.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def test_folds_of_an_ensemble(refused, results):

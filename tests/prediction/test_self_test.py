@@ -42,7 +42,7 @@ def made(tmp_path_factory):
     raw = root / "nnUNet_raw" / DATASET
     for name in ("imagesTr", "labelsTr"):
         (raw / name).mkdir(parents=True)
-    (raw / "dataset.json").write_text(json.dumps(made_dataset_json()))
+    (raw / "dataset.json").write_text(json.dumps(made_dataset_json()), encoding="utf-8")
     generator = np.random.default_rng(3)
     for case in CASES:
         label = np.zeros(SHAPE, np.uint8)
@@ -55,7 +55,7 @@ def made(tmp_path_factory):
             sitk.WriteImage(written, str(raw / f"{target}.nii.gz"))
     validation = write_model(root / "nnUNet_results", "2d") / "fold_0" / "validation"
     validation.mkdir()
-    (validation / "summary.json").write_text("{}")
+    (validation / "summary.json").write_text("{}", encoding="utf-8")
     for case in CASES[2:]:
         shutil.copy(raw / "labelsTr" / f"{case}.nii.gz", validation)
     return root
@@ -212,7 +212,7 @@ def test_dice_of_exact_is_that_of_nnunets_own_prediction(made, measured, tmp_pat
 
 def test_the_result_is_kept_beside_the_model(measured):
     folder, result, _ = measured
-    assert json.loads((folder / FILE).read_text()) == result
+    assert json.loads((folder / FILE).read_text(encoding="utf-8")) == result
     assert set(result["sha256"]) == {"plans.json", "dataset.json", "fold_0/checkpoint_final.pth"}
     summary = self_test_summary(folder, "balanced")
     assert summary["cases"] == 2
@@ -232,7 +232,7 @@ def test_the_result_of_another_model_is_not_told(measured, tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": 1, "sha256": []}'])
 def test_a_damaged_result_is_none(model, content):
     assert self_test_summary(model, "fast") is None  # nothing was measured yet
-    (model / FILE).write_text(content)
+    (model / FILE).write_text(content, encoding="utf-8")
     assert self_test_summary(model, "fast") is None
 
 
@@ -286,13 +286,13 @@ def test_a_prediction_tells_what_the_self_test_measured(made, measured, tmp_path
     image = made / "nnUNet_raw" / DATASET / "imagesTr" / f"{CASES[0]}_0000.nii.gz"
     words = ["predict", str(image), "-o", str(tmp_path / "out"), "-m", str(folder), "-device", "cpu"]
     assert main(words) == 0
-    content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text())
+    content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text(encoding="utf-8"))
     assert content["self_test"]["labels"] == result["ways"]["balanced"]["labels"]
     assert main([*words, "--disable_tta"]) == 0
-    content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text())
+    content = json.loads((tmp_path / "out" / f"{CASES[0]}.json").read_text(encoding="utf-8"))
     assert content["self_test"] == "not measured"
     # 5 x 16 x 16 voxels of 2.5 x 0.8 x 0.8 mm in every training case: balanced asks for their volumes
-    kept = json.loads((folder / "training_volumes.json").read_text())
+    kept = json.loads((folder / "training_volumes.json").read_text(encoding="utf-8"))
     assert (kept["smallest_ml"], kept["largest_ml"]) == pytest.approx((2.048, 2.048))
 
 
@@ -320,5 +320,5 @@ def test_the_stage_before_is_run_with_the_same_fold(made, tmp_path, monkeypatch)
     before = "../nnUNetTrainer__nnUNetPlans__3d_lowres"
     assert f"{before}/fold_0/checkpoint_final.pth" in result["sha256"]
     assert self_test_summary(folder, "fast") is not None
-    (folder / before / "plans.json").write_text("{}")
+    (folder / before / "plans.json").write_text("{}", encoding="utf-8")
     assert self_test_summary(folder, "fast") is None

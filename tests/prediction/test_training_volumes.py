@@ -41,7 +41,7 @@ def model(tmp_path):
     folder = tmp_path / "nnUNet_results" / DATASET / "nnUNetTrainer__nnUNetPlans__2d"
     folder.mkdir(parents=True)
     content = {"labels": LABELS, "numTraining": 3, "file_ending": ".nii.gz", "channel_names": {"0": "CT"}}
-    (folder / "dataset.json").write_text(json.dumps(content))
+    (folder / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 
 
@@ -79,7 +79,7 @@ def test_label_maps_are_read_once(model, truth, read):
     assert sorted(read) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
     assert plausible_volumes_ml(model) == first
     assert len(read) == 3
-    assert json.loads((model / KEPT).read_text())["cases"] == 3
+    assert json.loads((model / KEPT).read_text(encoding="utf-8"))["cases"] == 3
 
 
 def test_a_copied_model_keeps_its_volumes(model, truth, read):
@@ -97,17 +97,17 @@ def test_changed_label_maps_are_read_again(model, truth):
 
 def test_volumes_of_a_model_that_was_trained_anew_are_read_again(model, truth, read):
     plausible_volumes_ml(model)
-    content = json.loads((model / "dataset.json").read_text())
-    (model / "dataset.json").write_text(json.dumps({**content, "name": "another"}))
+    content = json.loads((model / "dataset.json").read_text(encoding="utf-8"))
+    (model / "dataset.json").write_text(json.dumps({**content, "name": "another"}), encoding="utf-8")
     plausible_volumes_ml(model)
     assert len(read) == 6
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"schema_version": 1, "smallest_ml": "2"}'])
 def test_a_damaged_file_beside_the_model_is_replaced(model, truth, damage):
-    (model / KEPT).write_text(damage)
+    (model / KEPT).write_text(damage, encoding="utf-8")
     assert plausible_volumes_ml(model) == pytest.approx((0.4, 50.0))
-    assert json.loads((model / KEPT).read_text())["largest_ml"] == pytest.approx(10)
+    assert json.loads((model / KEPT).read_text(encoding="utf-8"))["largest_ml"] == pytest.approx(10)
 
 
 def test_another_dataset_of_this_name_is_not_taken_for_the_models_own(model, truth):
@@ -117,9 +117,11 @@ def test_another_dataset_of_this_name_is_not_taken_for_the_models_own(model, tru
 
 @pytest.mark.parametrize(("spacing", "expected"), [(1.0, pytest.approx((0.4, 50.0))), (2.0, None)])
 def test_the_fingerprint_tells_datasets_of_as_many_cases_apart(model, truth, spacing, expected):
-    (model / "dataset_fingerprint.json").write_text(json.dumps({"spacings": [[1.0] * 3] * 3}))
+    (model / "dataset_fingerprint.json").write_text(
+        json.dumps({"spacings": [[1.0] * 3] * 3}), encoding="utf-8"
+    )
     content = {"spacings": [[1.0] * 3, [1.0] * 3, [spacing] * 3]}
-    (truth.parent / "dataset_fingerprint.json").write_text(json.dumps(content))
+    (truth.parent / "dataset_fingerprint.json").write_text(json.dumps(content), encoding="utf-8")
     assert plausible_volumes_ml(model) == expected
 
 

@@ -37,8 +37,8 @@ def write_threshold_model(
     }
     folder = results / DATASET / "nnUNetTrainer__nnUNetPlans__3d_fullres"
     (folder / "fold_0").mkdir(parents=True)
-    (folder / "plans.json").write_text(json.dumps(plans))
-    (folder / "dataset.json").write_text(json.dumps(dataset_json))
+    (folder / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps(dataset_json), encoding="utf-8")
     content = {
         "network_weights": _network(plans, heads=len(dataset_json["labels"])).state_dict(),
         "trainer_name": "nnUNetTrainer",

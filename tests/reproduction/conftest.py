@@ -43,8 +43,8 @@ class Machine:
     def calls(self) -> list[list[str]]:
         """Return the commands since the last look."""
         record = self.root / "calls"
-        lines = record.read_text().splitlines() if record.exists() else []
-        record.write_text("")
+        lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+        record.write_text("", encoding="utf-8")
         return [json.loads(line) for line in lines]
 
     def fold(self, trainer: str, dataset: str = "Dataset900_PancreasOrgan") -> Path:
@@ -61,10 +61,10 @@ def machine(tmp_path, monkeypatch) -> Machine:
     """Return a machine with nnU-Net's folders, a download, and fakes of all commands."""
     scripts = tmp_path / "scripts"
     scripts.mkdir()
-    body = Path(__file__).with_name("fake_commands.py").read_text()
+    body = Path(__file__).with_name("fake_commands.py").read_text(encoding="utf-8")
     for name in COMMANDS:
         script = scripts / name
-        script.write_text(f"#!{sys.executable} -IS\n{body}")
+        script.write_text(f"#!{sys.executable} -IS\n{body}", encoding="utf-8")
         script.chmod(0o755)
     monkeypatch.setattr("sysconfig.get_path", lambda kind: str(scripts))
     for name in DUTIES:

@@ -24,7 +24,7 @@ SCORES = {"per_slice": {"slice_dice": 0.5}, "per_volume": {"dice": {"mean": 0.4,
 
 def put(path, text=""):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def option(name):
@@ -108,7 +108,7 @@ def predict():
 
 
 name = Path(sys.argv[0]).name
-with open(os.environ["FAKE_CALLS"], "a") as calls:
+with open(os.environ["FAKE_CALLS"], "a", encoding="utf-8") as calls:
     calls.write(json.dumps([name, *sys.argv[1:]]) + "\n")
 if name == os.environ.get("FAKE_FAILS"):
     print("Epoch 3")

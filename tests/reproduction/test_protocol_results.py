@@ -21,7 +21,7 @@ def write_scores(paper: str, trainer: str, labels: dict, *, out: Path, datasets:
     (run,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
     file = result_folder(run, trainer, out=out) / "scores" / "summary.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}))
+    file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}), encoding="utf-8")
 
 
 def cells(paper: str, *, out: Path, datasets: list[str]) -> dict[tuple[str, str, str], tuple[str, str, str]]:
@@ -114,7 +114,7 @@ def test_every_column_is_where_an_evaluation_writes_it(tmp_path):
             sitk.WriteImage(sitk.GetImageFromArray(label), str(folder / f"{case}.nii.gz"))
     evaluation = evaluate(*folders, labels={"background": 0, "pancreas": 1, "cancer": 2})
     write_summary(evaluation, tmp_path / "summary.json")
-    labels = json.loads((tmp_path / "summary.json").read_text())["pancext"]["labels"]
+    labels = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["pancext"]["labels"]
     for name in ("segresnet-nl", "pancreas-tumor-cascade", "attention-unet", "cdi-nstseg"):
         for experiment in PAPERS[name].experiments:
             for column in (*(c for table in experiment.tables for c in table.columns), *experiment.further):

@@ -175,7 +175,7 @@ def test_a_command_that_is_not_installed_is_reported(machine, capsys):
 def test_a_dataset_of_another_split_is_refused(machine, capsys):
     assert machine.reproduce(*ONE) == 0
     report = machine.raw / "Dataset900_PancreasOrgan" / "conversion_report.json"
-    report.write_text(json.dumps({"options": {"split": "nnunet", "labels": "pancreas"}}))
+    report.write_text(json.dumps({"options": {"split": "nnunet", "labels": "pancreas"}}), encoding="utf-8")
     machine.calls()
     assert machine.reproduce(*ONE) == 1
     errors = capsys.readouterr().err
@@ -186,7 +186,7 @@ def test_a_dataset_of_another_split_is_refused(machine, capsys):
 def test_a_broken_report_is_reported(machine, capsys):
     report = machine.raw / "Dataset900_PancreasOrgan" / "conversion_report.json"
     report.parent.mkdir(parents=True)
-    report.write_text("{")
+    report.write_text("{", encoding="utf-8")
     assert machine.reproduce(*ONE) == 1
     assert "conversion_report.json is not JSON" in capsys.readouterr().err
 
@@ -224,7 +224,7 @@ def test_other_folds_than_the_papers_are_refused(machine, capsys):
     words = ["dlkunet", "--datasets", "acdc", "--trainers", "nnUNetTrainer"]
     assert machine.reproduce(*words) == 0
     placed = machine.root / "nnUNet_preprocessed" / "Dataset905_ACDCListed" / "splits_final.json"
-    placed.write_text(json.dumps([{"train": ["b"], "val": ["a"]}]))
+    placed.write_text(json.dumps([{"train": ["b"], "val": ["a"]}]), encoding="utf-8")
     machine.calls()
     capsys.readouterr()
     assert machine.reproduce(*words) == 1

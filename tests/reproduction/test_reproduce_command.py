@@ -104,7 +104,7 @@ def test_a_machine_without_a_gpu_is_reported_before_anything_runs(machine, capsy
 
 
 def test_a_folder_that_cannot_be_written_is_reported(machine, capsys):
-    machine.out.write_text("a file")
+    machine.out.write_text("a file", encoding="utf-8")
     assert machine.reproduce("segresnet-nl") == 1
     assert "Give another --out." in capsys.readouterr().err
     assert main(["reproduce", "segresnet-nl", "--table", "--out", str(machine.out)]) == 1

@@ -66,7 +66,7 @@ def test_the_console_shows_iterations_and_remaining_time(make, monkeypatch, caps
     begins = [line.partition(":")[0] for line in lines]
     assert begins == [f"Epoch {epoch}/2, iteration {number}/2" for epoch in (1, 2) for number in (1, 2)]
     (log,) = Path(trainer.output_folder).glob("training_log_*.txt")
-    assert "to go in this epoch" not in log.read_text()
+    assert "to go in this epoch" not in log.read_text(encoding="utf-8")
 
 
 def test_an_impossible_interval_ends_the_command_before_it_trains(make, monkeypatch):

@@ -71,7 +71,9 @@ def test_weights_are_logged_and_kept_by_checkpoints(make):
     assert (
         list(zip(*(trainer.logger.get_value(key, None) for key in (DICE, CE)), strict=True))[2:] == PHASES[2:]
     )
-    (log,) = [path.read_text() for path in sorted(Path(trainer.output_folder).glob("training_log*"))][-1:]
+    (log,) = [
+        path.read_text(encoding="utf-8") for path in sorted(Path(trainer.output_folder).glob("training_log*"))
+    ][-1:]
     assert "Loss weights: Dice 0.7000, CE 0.3000" in log
 
 

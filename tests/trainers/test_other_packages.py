@@ -62,11 +62,15 @@ def install(tmp_path, monkeypatch):
     def install(package: str, content: str) -> None:
         module = package.replace("-", "_")
         monkeypatch.delitem(sys.modules, module, raising=False)
-        (folder / f"{module}.py").write_text(content)
+        (folder / f"{module}.py").write_text(content, encoding="utf-8")
         metadata = folder / f"{module}-1.0.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (metadata / "entry_points.txt").write_text(f"[nnunet_pancext.papers]\npapers = {module}\n")
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8"
+        )
+        (metadata / "entry_points.txt").write_text(
+            f"[nnunet_pancext.papers]\npapers = {module}\n", encoding="utf-8"
+        )
 
     return install
 
@@ -154,8 +158,8 @@ def test_an_underscore_would_begin_a_suffix(install):
 def test_an_installed_wheel_is_found_by_nnunet(tmp_path):
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
-    (source / "pyproject.toml").write_text(PYPROJECT)
-    (source / "their_papers.py").write_text(MODULE.format(name="TheirTrainer"))
+    (source / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (source / "their_papers.py").write_text(MODULE.format(name="TheirTrainer"), encoding="utf-8")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", target]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, source], check=True)
     program = (

@@ -40,12 +40,12 @@ def plans_file(tmp_path):
         "previous_stage": "3d_lowres",
     }
     path = tmp_path / "nnUNetPlans.json"
-    path.write_text(json.dumps(plans))
+    path.write_text(json.dumps(plans), encoding="utf-8")
     return path
 
 
 def write_dataset_json(plans_file, **content):
-    plans_file.with_name("dataset.json").write_text(json.dumps(content))
+    plans_file.with_name("dataset.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def run(*arguments):
@@ -223,7 +223,7 @@ def test_a_plan_of_another_kind_of_network_is_refused(trainer, lacks):
 def test_a_file_that_is_not_a_plan_is_refused(tmp_path, content, message):
     path = tmp_path / "plans.json"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
     with pytest.raises(PancextError, match=message):
         run("--plans", path)
 
@@ -236,7 +236,7 @@ def test_an_unknown_configuration_lists_the_known_ones(plans_file, arguments):
 
 
 def test_a_configuration_that_nnunet_cannot_read_is_refused(plans_file):
-    plans_file.write_text(json.dumps({"configurations": {"2d": {"patch_size": [64, 64]}}}))
+    plans_file.write_text(json.dumps({"configurations": {"2d": {"patch_size": [64, 64]}}}), encoding="utf-8")
     with (
         pytest.warns(UserWarning, match="old nnU-Net plans"),
         pytest.raises(PancextError, match=r"cannot read.*'2d'"),
@@ -324,7 +324,7 @@ def test_a_malformed_configuration_is_refused_without_a_traceback(tmp_path, caps
     plans = default_setting().plans
     plans["configurations"]["2d"] |= edit
     file = tmp_path / "nnUNetPlans.json"
-    file.write_text(json.dumps(plans))
+    file.write_text(json.dumps(plans), encoding="utf-8")
     assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
     assert "Recreate the plan: nnUNetv2_plan_experiment." in capsys.readouterr().err
 
@@ -358,7 +358,7 @@ def test_an_impossible_size_is_refused_by_its_key(tmp_path, capsys, key, value, 
         content = content[folder]
     content[name] = value
     file = tmp_path / "nnUNetPlans.json"
-    file.write_text(json.dumps(plans))
+    file.write_text(json.dumps(plans), encoding="utf-8")
     assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
     error = capsys.readouterr().err
     assert f"configurations.2d.{key} is {json.dumps(value)}; expected: {expected}. Plan: {file}" in error
@@ -369,6 +369,6 @@ def test_a_patch_of_more_axes_than_the_spacing_is_refused(tmp_path, capsys):
     plans = default_setting().plans
     plans["configurations"]["2d"]["patch_size"] = [64, 64, 64]
     file = tmp_path / "nnUNetPlans.json"
-    file.write_text(json.dumps(plans))
+    file.write_text(json.dumps(plans), encoding="utf-8")
     assert main(["trainers", "--plans", str(file), "-c", "2d"]) == 1
     assert "configurations.2d.spacing is [0.8, 0.8]; expected: one number for each" in capsys.readouterr().err

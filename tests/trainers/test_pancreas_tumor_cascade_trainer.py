@@ -26,7 +26,7 @@ def told_in(log):
     return re.findall(
         r"Phase (\w): stage 1 [\d.]+, stage 2 [\d.e-]+, ISB [\d.e-]+, "
         r"patches without organ [\d.]+(?:, window / patch [\d.]+)?",
-        log.read_text(),
+        log.read_text(encoding="utf-8"),
     )
 
 

@@ -55,7 +55,7 @@ def run_rank(rank: int, name: str, folder: Path) -> None:
         network = small.build_network_architecture(None, PLAN, 1, 3, enable_deep_supervision=deep_supervision)
         key = "deep supervision" if deep_supervision else "one output"
         answer[key] = train_two_steps(network, deep_supervision=deep_supervision)
-    (folder / f"rank_{rank}.json").write_text(json.dumps(answer))
+    (folder / f"rank_{rank}.json").write_text(json.dumps(answer), encoding="utf-8")
     dist.destroy_process_group()
 
 
@@ -63,5 +63,10 @@ if __name__ == "__main__":
     trainer_name, meeting_folder = sys.argv[1], Path(sys.argv[2])
     mp.spawn(run_rank, args=(trainer_name, meeting_folder), nprocs=RANKS)
     print(
-        json.dumps([json.loads((meeting_folder / f"rank_{rank}.json").read_text()) for rank in range(RANKS)])
+        json.dumps(
+            [
+                json.loads((meeting_folder / f"rank_{rank}.json").read_text(encoding="utf-8"))
+                for rank in range(RANKS)
+            ]
+        )
     )
