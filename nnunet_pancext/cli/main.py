@@ -15,7 +15,7 @@ from nnunet_pancext.io.console_text import LONGEST_LINE, printable
 # The modules of `nnunet_pancext.cli`, in the order of the help.
 COMMANDS = (
     *("demo", "convert", "check", "splits", "phantom", "trainers", "predict"),
-    *("evaluate", "compare", "report", "reproduce", "attention"),
+    *("evaluate", "compare", "report", "campaign", "reproduce", "attention"),
     *("send", "inspect", "import_model", "doctor"),
 )
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe

@@ -1,0 +1,1 @@
+"""The kinds of steps; a module here adds one."""

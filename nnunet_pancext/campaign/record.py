@@ -1,0 +1,95 @@
+"""What happened to a step: `state/STEP.json`, written by the process that runs it, whole or not at all.
+
+Whether a step is done is decided by its outputs, never by this file.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.files import read_json, write_json
+
+FORMAT = 1
+STATE, LOGS = "state", "logs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One run of a step's command; times are seconds since the epoch.
+
+    `place` is "local" or "slurm", `job` the Slurm job's id, `restarts` how often Slurm requeued it, and `gpu`
+    its CUDA_VISIBLE_DEVICES. `outcome` is "done", "failed", "interrupted" or "cancelled", and None while it
+    runs and after a kill that nobody could record. `message` is the error that ended it.
+    """
+
+    place: str
+    host: str
+    pid: int
+    started: float
+    job: str = ""
+    restarts: int = 0
+    gpu: str = ""
+    ended: float | None = None
+    exit_code: int | None = None
+    outcome: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The attempts at a step, and the `options` with which its outputs were made, once they were."""
+
+    attempts: tuple[Attempt, ...] = ()
+    options: dict[str, Any] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def last(self) -> Attempt | None:
+        """The latest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    def with_last(self, **changes: Any) -> "Record":
+        """Return the record with changes to its latest attempt."""
+        return replace(self, attempts=(*self.attempts[:-1], replace(self.attempts[-1], **changes)))
+
+
+def state_file(folder: Path, step: str) -> Path:
+    """Return the file of a step's record."""
+    return folder / STATE / f"{step}.json"
+
+
+def lease_file(folder: Path, step: str) -> Path:
+    """Return the file that names the process that runs a step."""
+    return folder / STATE / f"{step}.lease"
+
+
+def cancel_file(folder: Path, step: str) -> Path:
+    """Return the file whose existence asks for the end of a step."""
+    return folder / STATE / f"{step}.cancel"
+
+
+def log_file(folder: Path, step: str) -> Path:
+    """Return the log of a step; each attempt is appended."""
+    return folder / LOGS / f"{step}.txt"
+
+
+def read_record(folder: Path, step: str) -> Record:
+    """Return a step's record; empty where there is none."""
+    path = state_file(folder, step)
+    if not path.is_file():
+        return Record()
+    remedy = "Remove it: what is done is seen from the outputs."
+    content = read_json(path, expect=dict, remedy=remedy)
+    try:
+        attempts = tuple(Attempt(**attempt) for attempt in content["attempts"])
+        return Record(attempts=attempts, options=content["options"], versions=content["versions"])
+    except (KeyError, TypeError) as error:
+        raise PancextError(f"{path} is not a step's record ({error}). {remedy}") from error
+
+
+def write_record(folder: Path, step: str, record: Record) -> None:
+    """Write a step's record."""
+    path = state_file(folder, step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"format": FORMAT, **asdict(record)})

@@ -1,0 +1,1 @@
+"""Programs that steps of a campaign run, each in a process of its own."""

@@ -1,0 +1,7 @@
+"""`pancext campaign status`."""
+
+import argparse
+
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """Add the sub-commands of this module."""
