@@ -98,6 +98,24 @@ def test_each_epoch_has_a_checkpoint_that_knows_the_best(make, submitted, monkey
             assert archive.testzip() is None
 
 
+@pytest.mark.parametrize("kind", [SmallTrainer, SmallStockTrainer])
+@pytest.mark.parametrize(
+    ("logged", "saved", "best"),
+    [([0.3, 0.2], None, 0.3), ([0.2, 0.3], 0.2, 0.3), ([0.3, 0.2], 0.3, 0.3), ([], None, None)],
+)
+def test_a_checkpoint_of_nnunet_does_not_make_a_worse_epoch_the_best(
+    make, tmp_path, kind, logged, saved, best
+):
+    trainer = make(kind)
+    trainer.initialize()
+    trainer.logger.local_logger.my_fantastic_logging["ema_fg_dice"] = logged
+    trainer._best_ema = saved
+    trainer.save_checkpoint(str(tmp_path / "checkpoint_latest.pth"))
+    continued = make(kind)
+    continued.load_checkpoint(str(tmp_path / "checkpoint_latest.pth"))
+    assert continued._best_ema == best
+
+
 def test_a_slow_disk_does_not_bring_back_checkpoint_latest(make, monkeypatch):
     whole = checkpoint_writer.write_whole
 

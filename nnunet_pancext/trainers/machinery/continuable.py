@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.io.files import PARTIAL_PREFIX
 from nnunet_pancext.trainers.machinery.checkpoint_writer import CheckpointWriter
@@ -73,6 +74,15 @@ class ContinuableTrainer(nnUNetTrainer):
             self._content = content
         else:
             self.checkpoint_writer.flush()
+
+    def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
+        super().load_checkpoint(filename_or_checkpoint)
+        # nnU-Net itself saves checkpoint_latest.pth before it looks whether the epoch is the best.
+        best: float | None = None
+        for average in self.logger.get_value("ema_fg_dice", step=None):
+            if best is None or average > best:
+                best = average
+        self._best_ema = best
 
     def _serialise(self) -> memoryview:
         """Return the present checkpoint; empty with --disable_checkpointing and on all GPUs but the first."""
