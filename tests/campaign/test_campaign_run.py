@@ -3,14 +3,10 @@
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from contracts.script_step import GpuScriptStep, ScriptStep, make_campaign, notes
+from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campaign, notes, start_run, until
 
 from nnunet_pancext.campaign import gpus
 from nnunet_pancext.campaign.lease import Lease
@@ -18,26 +14,6 @@ from nnunet_pancext.campaign.local import run_local
 from nnunet_pancext.campaign.record import cancel_file, lease_file, read_record, state_file
 from nnunet_pancext.campaign.run import run_campaign
 from nnunet_pancext.cli.main import main
-
-MAIN = "import sys; from nnunet_pancext.cli.main import main; sys.exit(main())"
-GENTLE = "signal.signal(signal.SIGTERM, lambda *_: (note('saved'), sys.exit(143))); note('ready');"
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, for as long as the slowest machine may need."""
-    give_up_at = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
-
-
-def start_run(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", MAIN, "campaign", "run", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def cli(folder: Path, *words: str) -> int:
