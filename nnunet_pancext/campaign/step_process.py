@@ -174,7 +174,7 @@ class StepProcess:
             self._say(str(error))
             self._end_with("failed", message=str(error))
         except BaseException as error:
-            self._end_with("failed", message=f"{type(error).__name__}: {error}")
+            self._end_with(self._asked or "failed", message=f"{type(error).__name__}: {error}")
             raise
 
     def _header(self, words: Sequence[str]) -> str:
