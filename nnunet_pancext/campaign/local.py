@@ -106,6 +106,9 @@ class LocalRun:
         """Run the steps, and print what happens; the exit code."""
         before = len(self.done)
         self.console.say(f"{counted(len(self.steps), 'step')}, {before} done before")
+        for path in runs_folder(self.folder).glob("*.lease"):
+            if current_owner(path) is None:  # of a run that was killed
+                path.unlink(missing_ok=True)
         lease = runs_folder(self.folder) / f"{socket.gethostname()}-{os.getpid()}.lease"
         with Lease(lease), self._signals():
             try:
