@@ -50,6 +50,17 @@ class Preprocessed:
         return configuration_of(self.content or {}, self.configuration, source=self.plans_file, remedy=remedy)
 
     @property
+    def is_planned(self) -> bool:
+        """Whether the plans have the configuration, and nnU-Net's other two files are there and whole."""
+        try:
+            return bool(self.settings) and None not in (
+                valid_json(self.folder / FINGERPRINT),
+                valid_json(self.folder / NAME),
+            )
+        except PancextError:
+            return False
+
+    @property
     def data(self) -> Path:
         """The folder of the preprocessed cases; without plans, as nnU-Net's planners would name it."""
         try:

@@ -53,7 +53,7 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
     with write_errors_as_pancext(target.folder, option=PREPROCESSED):
         target.folder.mkdir(exist_ok=True)
         cases, ending = cases_of(target.dataset)
-        with waiting_lock(target.folder / ".planning"):
+        with waiting_lock(target.folder / ".planning.lease"):
             _copy_folds(target)
             _plan(target, planner)
             for copy, label in target.labels_to_copy(cases, ending).items():
@@ -62,9 +62,9 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
                     shutil.copy2(label, partial)
         # A new object: the plans may be new.
         target = Preprocessed(dataset=target.dataset, plans=target.plans, configuration=target.configuration)
-        with waiting_lock(target.data.with_name(f".{target.data.name}")):
+        with waiting_lock(target.data.with_name(f".{target.data.name}.lease")):
             _make_cases(target, cases)
-        with waiting_lock(target.folder / ".planning"):
+        with waiting_lock(target.folder / ".planning.lease"):
             _make_folds(target)
 
 
@@ -151,6 +151,11 @@ def _make_cases(target: Preprocessed, cases: Mapping[str, CaseFiles]) -> None:
         files = get_filenames_of_train_images_and_targets(
             str(existing_folder(RAW) / target.dataset), dataset_json
         )
+        if lost := [case for case in missing if case not in files]:
+            raise PancextError(
+                f"nnU-Net does not find the images of {', '.join(lost)}. Check that they are files, or links "
+                "to files that are there."
+            )
         preprocessor = configuration.preprocessor_class(verbose=False)
         jobs = {
             case: (files[case]["images"], files[case]["label"], plans, configuration, dataset_json)
