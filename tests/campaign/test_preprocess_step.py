@@ -203,6 +203,13 @@ def test_label_maps_and_folds_are_completed(folder, tmp_path):
     assert STEP.is_done(tmp_path)
 
 
+def test_what_a_killed_run_left_is_removed(folder):
+    (folder / ".partial-1-splits_final.json").touch()
+    (folder / TRUTH / ".partial-1-x.nii.gz").touch()
+    assert run() == 0
+    assert not list(folder.rglob(".*"))
+
+
 def test_folds_of_the_raw_dataset_are_taken(folder, tmp_path):
     own = (folder / "splits_final.json").rename(tmp_path / "raw" / DATASET / "splits_final.json")
     assert run() == 0

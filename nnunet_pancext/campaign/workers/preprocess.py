@@ -24,7 +24,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.durations import duration_text
-from nnunet_pancext.io.files import atomic_path, read_json
+from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, read_json
 from nnunet_pancext.nnunet_files.case_files import CaseFiles
 from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, nnunet_folder
@@ -54,6 +54,7 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
         target.folder.mkdir(exist_ok=True)
         cases, ending = cases_of(target.dataset)
         with waiting_lock(target.folder / ".planning.lease"):
+            _remove_partial(target)
             _copy_folds(target)
             _plan(target, planner)
             for copy, label in target.labels_to_copy(cases, ending).items():
@@ -66,6 +67,12 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
             _make_cases(target, cases)
         with waiting_lock(target.folder / ".planning.lease"):
             _make_folds(target)
+
+
+def _remove_partial(target: Preprocessed) -> None:
+    """Remove what a killed run left, but not the files by which others ask for a lease."""
+    for stale in (*target.folder.glob(f"{PARTIAL_PREFIX}*.json"), *target.truth.glob(f"{PARTIAL_PREFIX}*")):
+        stale.unlink()
 
 
 def _copy_folds(target: Preprocessed) -> None:
