@@ -6,9 +6,9 @@ import shutil
 import subprocess
 
 import pytest
+from campaign.small_raw import CASES, DATASET, DATASET_JSON, use_folders, write_raw
 from contracts.host_commands import SETTINGS
 from contracts.made_preprocessed import made_plans
-from small_raw import CASES, DATASET, DATASET_JSON, use_folders, write_raw
 
 from nnunet_pancext.campaign.kinds.best import Best
 from nnunet_pancext.nnunet_files.best_configuration import read_best_configuration

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from small_raw import DATASET
+from campaign.small_raw import DATASET
 
 from nnunet_pancext.campaign.definition import read_campaign, write_campaign
 from nnunet_pancext.campaign.plan import Request, Stage, plan_campaign

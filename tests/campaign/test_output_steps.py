@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from small_raw import DATASET, use_folders
+from campaign.small_raw import DATASET, use_folders
 
 from nnunet_pancext.campaign.kinds.best import Best
 from nnunet_pancext.campaign.kinds.compare import Compare

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from small_raw import DATASET, use_folders, write_names
+from campaign.small_raw import DATASET, use_folders, write_names
 
 from nnunet_pancext.campaign.definition import FILE, present_versions, read_campaign
 from nnunet_pancext.cli.main import main

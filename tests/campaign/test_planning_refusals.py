@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from small_raw import CASES, DATASET, use_folders, write_names
+from campaign.small_raw import CASES, DATASET, use_folders, write_names
 
 from nnunet_pancext.campaign import trainer_check
 from nnunet_pancext.campaign.plan import Request, Stage

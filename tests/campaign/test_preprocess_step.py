@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from small_raw import CASES, DATASET, use_folders, write_names
+from campaign.small_raw import CASES, DATASET, use_folders, write_names
 
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
 from nnunet_pancext.campaign.workers import preprocess as worker

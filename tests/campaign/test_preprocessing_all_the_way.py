@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from campaign.small_raw import CASES, DATASET, use_folders, write_raw
 from contracts.host_commands import SETTINGS, Project
-from small_raw import CASES, DATASET, use_folders, write_raw
 
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
 

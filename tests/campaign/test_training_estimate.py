@@ -1,7 +1,7 @@
 """Estimated GPU-hours: epochs of trainers, and seconds an epoch of earlier logs."""
 
 import pytest
-from small_raw import DATASET, use_folders
+from campaign.small_raw import DATASET, use_folders
 
 from nnunet_pancext.campaign.estimate import (
     BENCHMARK,
