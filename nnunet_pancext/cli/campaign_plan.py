@@ -12,6 +12,7 @@ from nnunet_pancext.io.console_text import counted
 
 if TYPE_CHECKING:
     from nnunet_pancext.campaign.definition import Campaign
+    from nnunet_pancext.campaign.step import Step
 
 DESCRIPTION = """\
 Write FOLDER/campaign.toml: every combination of the datasets, trainers, plans, configurations and folds, as
@@ -121,7 +122,7 @@ def _text(folder: Path, campaign: "Campaign") -> str:
     from nnunet_pancext.campaign.definition import FILE
     from nnunet_pancext.pages.text_table import text_table
 
-    done = {step.name for step in campaign.steps if step.is_done(folder)}
+    done = {step.name for step in campaign.steps if _is_done(step, folder)}
     paragraphs = [
         text_table(_step_rows(campaign, done), left=(0, 3)),
         text_table(_hour_rows(campaign, done), ruled_below=(0, -2), left=(0, 1)),
@@ -130,6 +131,14 @@ def _text(folder: Path, campaign: "Campaign") -> str:
         f"written   {folder / FILE}\nnext      pancext campaign run {folder}",
     ]
     return "\n\n".join(paragraphs)
+
+
+def _is_done(step: "Step", folder: Path) -> bool:
+    """Whether a step has nothing to do; what is wrong with its outputs is said when it is run."""
+    try:
+        return step.is_done(folder)
+    except PancextError:
+        return False
 
 
 def _step_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:

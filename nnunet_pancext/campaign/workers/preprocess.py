@@ -113,7 +113,7 @@ def _plan(target: Preprocessed, planner: str) -> None:
         DatasetFingerprintExtractor(target.dataset, default_num_processes).run()
     if target.plans_file in unfinished:
         print(f"planning {target.dataset} with {planner}", flush=True)
-        plan_experiments([_number(target.dataset)], planner, overwrite_plans_name=target.plans)
+        plan_experiments([target.dataset], planner, overwrite_plans_name=target.plans)
     if not (target.folder / NAME).is_file():
         with atomic_path(target.folder / NAME) as partial:
             shutil.copyfile(raw / NAME, partial)
@@ -127,10 +127,6 @@ def planner_of(target: Preprocessed) -> str:
             f"{', '.join(PLANNERS)}. Make the plans first, or name the step's planner."
         )
     return PLANNERS[target.plans]
-
-
-def _number(dataset: str) -> int:
-    return int(dataset.removeprefix("Dataset").split("_")[0])
 
 
 def _make_cases(target: Preprocessed, cases: Mapping[str, CaseFiles]) -> None:
