@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
 
@@ -31,14 +30,10 @@ class Measured:
     epochs: int | None = None
 
 
-def measured_training(fold: Path, *, validated: tuple[int, int | None] | None = None) -> Measured | None:
-    """Measure a training by the log in its fold's folder; None before the first epoch.
+def measured_training(fold: Path) -> Measured | None:
+    """Measure a training by the log in its fold's folder; None before the end of the first epoch.
 
     The seconds are those of the epochs alone, without the validation after the last.
-
-    Args:
-        fold: the fold's folder.
-        validated: number of validated cases, and of all of them if known.
     """
     record = _record(fold)
     if record is None:
@@ -48,8 +43,6 @@ def measured_training(fold: Path, *, validated: tuple[int, int | None] | None = 
     words = [f"epoch {done}" if epochs is None else f"epoch {done} of {epochs}"]
     if dice and not math.isnan(dice[-1]):
         words.append(f"pseudo Dice {dice[-1]:.3f}")
-    if validated is not None and done == epochs:
-        words.append(cases_text("validated", *validated))
     seconds_left = seconds_in_all = None
     if record.seconds and epochs is not None:
         seconds_left = (epochs - done) * statistics.median(record.seconds[-RECENT_EPOCHS:])
@@ -60,15 +53,6 @@ def measured_training(fold: Path, *, validated: tuple[int, int | None] | None = 
         seconds_in_all=seconds_in_all,
         pseudo_dice=dice,
         epochs=epochs,
-    )
-
-
-def cases_text(done_word: str, done: int, of: int | None) -> str:
-    """Return, for example, 'validated 3 of 10 cases', or 'validated 3 cases'."""
-    return (
-        f"{done_word} {counted(done, 'case')}"
-        if of is None
-        else f"{done_word} {done} of {counted(of, 'case')}"
     )
 
 

@@ -176,7 +176,7 @@ def _queue(folder: Path, problems: list[str]) -> "dict[str, QueueState]":
 
     try:
         return queue_states(folder)
-    except PancextError as error:
+    except (PancextError, OSError, ValueError) as error:
         problems.append(f"The steps in Slurm's queue are not known: {error}")
         return {}
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from campaign.made_campaign import write_training_log
+from contracts.made_campaign import write_training_log
 
-from nnunet_pancext.campaign.measured import cases_text, measured_training, planned_epochs
+from nnunet_pancext.campaign.measured import measured_training, planned_epochs
 
 
 def test_a_training_tells_its_epochs_its_dice_and_the_time_to_go(tmp_path: Path) -> None:
@@ -43,26 +43,6 @@ def test_without_the_number_of_epochs_the_time_is_unknown(tmp_path: Path) -> Non
     assert (measured.seconds_left, measured.seconds_in_all) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "validated", "ends"),
-    [
-        (10, (3, 8), ", validated 3 of 8 cases"),
-        (10, (1, None), ", validated 1 case"),
-        (9, (0, 8), "0.0"),
-        (10, None, "0.0"),
-    ],
-)
-def test_validated_cases_are_told_after_the_last_epoch(
-    tmp_path: Path, epochs: int, validated: tuple[int, int | None] | None, ends: str
-) -> None:
-    write_training_log(tmp_path, epochs=epochs, planned=10, dice=0.0)
-
-    measured = measured_training(tmp_path, validated=validated)
-
-    assert measured is not None
-    assert measured.text.removesuffix("00").endswith(ends)
-
-
 def test_before_the_first_epoch_nothing_is_measured(tmp_path: Path) -> None:
     assert measured_training(tmp_path / "missing") is None
     (tmp_path / "training_log_1.txt").write_text("using torch.compile\n", encoding="utf-8")
@@ -82,9 +62,3 @@ def test_an_unreadable_number_of_epochs_is_unknown(tmp_path: Path, content: str)
     (tmp_path / "debug.json").write_text(content, encoding="utf-8")
 
     assert planned_epochs(tmp_path) is None
-
-
-def test_cases_are_counted_in_words() -> None:
-    assert cases_text("preprocessed", 1, None) == "preprocessed 1 case"
-    assert cases_text("preprocessed", 1, 1) == "preprocessed 1 of 1 case"
-    assert cases_text("preprocessed", 0, 20) == "preprocessed 0 of 20 cases"

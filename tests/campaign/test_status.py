@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from campaign.made_campaign import (
+from contracts.made_campaign import (
     HOUR,
     STARTED,
     MadeStep,

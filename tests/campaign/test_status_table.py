@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from campaign.made_campaign import STARTED, MadeStep, attempt
+from contracts.made_campaign import STARTED, MadeStep, attempt
 
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Record
