@@ -1,8 +1,10 @@
 """`campaign.toml`: the steps of a campaign with all that they depend on, readable and editable."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -53,7 +55,9 @@ class Campaign:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise PancextError(f"The campaign has no step {name!r}. `pancext campaign status FOLDER` lists them.")
+        close = get_close_matches(name, [step.name for step in self.steps], cutoff=0.5)
+        ways = f"Is it {' or '.join(close)}?" if close else "`pancext campaign status FOLDER` lists them."
+        raise PancextError(f"The campaign has no step {name!r}. {ways}")
 
     def dependents(self, name: str) -> list[str]:
         """Return the steps that need this one, directly or through others, in order."""
@@ -196,6 +200,13 @@ def read_campaign(folder: Path) -> Campaign:
         raise PancextError(f"{where} has no [[step]]. Plan the campaign again with `pancext campaign plan`.")
     steps = [read_step(entry, where=f"{where}, [[step]] {i}") for i, entry in enumerate(entries, start=1)]
     return Campaign(device=device, seed=seed, steps=ordered(steps, where=where), **tables)
+
+
+def open_campaign(folder: Path) -> Campaign:
+    """Read `campaign.toml`, and set its environment variables in this process, as its steps' methods need."""
+    campaign = read_campaign(folder)
+    os.environ.update(campaign.variables)
+    return campaign
 
 
 def _texts(table: Any, where: str) -> dict[str, str]:

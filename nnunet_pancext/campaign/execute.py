@@ -1,54 +1,23 @@
-"""Runs one step of a campaign under its lease, as a child with a log, and records what happened to it."""
+"""Runs one step of a campaign in this process: `python -m nnunet_pancext.campaign.execute FOLDER STEP`."""
 
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from nnunet_pancext.campaign.lease import Held
 from nnunet_pancext.campaign.record import Attempt
+from nnunet_pancext.campaign.step_process import StepProcess
+from nnunet_pancext.errors import PancextError
 
-GRACE_S = 60.0
+__all__ = ["StepProcess", "run_step"]
 
-
-class StepProcess:
-    """A step's command as a child of this process, from the lease to the record.
-
-    `start` takes the leases and starts the child, `wait` returns when it has ended, and `stop` ends it, also
-    out of a signal handler that interrupts `wait` (no lock is held): it returns when the child is gone, the
-    record is written and the leases are released. All three must be called in the main thread.
-
-    Args:
-        folder: the campaign's.
-        name: the step's.
-        place: "local" or "slurm".
-        job: the Slurm job's id.
-        restarts: how often Slurm has requeued the job.
-        gpu: CUDA_VISIBLE_DEVICES of the child; "" leaves it as it is.
-    """
-
-    def __init__(
-        self, folder: Path, name: str, *, place: str, job: str = "", restarts: int = 0, gpu: str = ""
-    ) -> None:
-        raise NotImplementedError
-
-    @property
-    def attempt(self) -> Attempt:
-        """What is known of the attempt so far; its `outcome` is None while it runs."""
-        raise NotImplementedError
-
-    def start(self) -> bool:
-        """Start the child; False if there is nothing to do, since the step is done already.
-
-        Raises:
-            Held: another living process runs the step.
-            PancextError: a need is not done, or the step was begun with other options.
-        """
-        raise NotImplementedError
-
-    def wait(self) -> Attempt:
-        """Wait for the child's end, or end it when its cancel file appears or its lease is lost."""
-        raise NotImplementedError
-
-    def stop(self, outcome: str = "interrupted") -> Attempt:
-        """End the child with SIGTERM, and with SIGKILL after `GRACE_S` seconds; without one, prevent it."""
-        raise NotImplementedError
+ENDING_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR2")
+EXIT_CODES = {"done": 0, "failed": 1, "cancelled": 3, "interrupted": 4}
+HELD = 75  # another process runs the step: os.EX_TEMPFAIL, which Windows has not
 
 
 def run_step(
@@ -63,4 +32,48 @@ def run_step(
         Held: another living process runs the step.
         PancextError: a need is not done, or the step was begun with other options.
     """
-    raise NotImplementedError
+    process = StepProcess(folder, name, place=place, job=job, restarts=restarts, gpu=gpu)
+    with _ended_by_signals(process):
+        if process.start():
+            process.wait()
+    if process.unwritten:
+        print(f"Cannot write {process.unwritten}. Free space on its disk.", file=sys.stderr)
+    return process.attempt
+
+
+@contextmanager
+def _ended_by_signals(process: StepProcess) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda *_: process.ask_to_stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one step; return its outcome by `EXIT_CODES`, or `HELD` if another process has it."""
+    parser = argparse.ArgumentParser(prog="python -m nnunet_pancext.campaign.execute")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("step")
+    parser.add_argument("--gpu", default="", help="CUDA_VISIBLE_DEVICES of the step's command")
+    parsed = parser.parse_args(arguments)
+    try:
+        attempt = run_step(parsed.folder, parsed.step, place="local", gpu=parsed.gpu)
+    except Held as error:
+        print(error, file=sys.stderr)
+        return HELD
+    except PancextError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CODES["failed"]
+    if attempt.message:
+        print(attempt.message, file=sys.stderr)
+    return EXIT_CODES[attempt.outcome or "interrupted"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
