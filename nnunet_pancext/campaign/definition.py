@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -54,7 +55,9 @@ class Campaign:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise PancextError(f"The campaign has no step {name!r}. `pancext campaign status FOLDER` lists them.")
+        close = get_close_matches(name, [step.name for step in self.steps], cutoff=0.5)
+        ways = f"Is it {' or '.join(close)}?" if close else "`pancext campaign status FOLDER` lists them."
+        raise PancextError(f"The campaign has no step {name!r}. {ways}")
 
     def dependents(self, name: str) -> list[str]:
         """Return the steps that need this one, directly or through others, in order."""
