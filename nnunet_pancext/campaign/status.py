@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.log_tail import last_lines, last_progress
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Record, cancel_file, log_file
+from nnunet_pancext.campaign.slurm_queue import QueueState, job_log, queue_states, submissions_file
 from nnunet_pancext.campaign.state import (
     CANCELLED,
     CHANGED,
@@ -35,9 +35,6 @@ from nnunet_pancext.campaign.status_words import (
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
-
-if TYPE_CHECKING:
-    from nnunet_pancext.campaign.slurm_queue import QueueState
 
 QUEUED, UNCLEAR = "queued", "unclear"  # beside the states of `state`: in Slurm's queue, and unreadable
 # From the best to the worst.
@@ -147,11 +144,15 @@ def read_status(campaign: Campaign, folder: Path) -> Status:
     problems: list[str] = []
     of_steps = _step_states(campaign, folder)
     queue = _queue(folder, problems)
+    may_be_lost = not problems and submissions_file(folder).is_file()
+    rows = []
     states = {
         name: QUEUED if name in queue and of_step.state not in (DONE, RUNNING) else of_step.state
         for name, of_step in of_steps.items()
     }
-    rows = [_row(of_step, states, queue.get(name), folder=folder) for name, of_step in of_steps.items()]
+    for name, of_step in of_steps.items():
+        job = job_log(folder, name) if may_be_lost else None
+        rows.append(_row(of_step, states, queue.get(name), folder=folder, job_log=job))
     return Status(folder=folder, rows=rows, made_at=time.time(), problems=problems)
 
 
@@ -169,11 +170,7 @@ def _step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
     return states
 
 
-def _queue(folder: Path, problems: list[str]) -> "dict[str, QueueState]":
-    if not (folder / "slurm").is_dir():
-        return {}
-    from nnunet_pancext.campaign.slurm_queue import queue_states
-
+def _queue(folder: Path, problems: list[str]) -> dict[str, QueueState]:
     try:
         return queue_states(folder)
     except (PancextError, OSError, ValueError) as error:
@@ -181,7 +178,14 @@ def _queue(folder: Path, problems: list[str]) -> "dict[str, QueueState]":
         return {}
 
 
-def _row(of_step: StepState, states: Mapping[str, str], queued: "QueueState | None", *, folder: Path) -> Row:
+def _row(
+    of_step: StepState,
+    states: Mapping[str, str],
+    queued: QueueState | None,
+    *,
+    folder: Path,
+    job_log: Path | None,
+) -> Row:
     step, record, state = of_step.step, of_step.record, states[of_step.step.name]
     log = log_file(folder, step.name)
     measured, problem, alike = None, "", ""
@@ -202,6 +206,8 @@ def _row(of_step: StepState, states: Mapping[str, str], queued: "QueueState | No
         details = f"job {queued.job}, {alike}"
     elif state == WAITING:
         details = alike = waiting_text(step, states)
+    elif state == READY and not record.attempts and job_log is not None and job_log.is_file():
+        details = f"its Slurm job ended before it ran; see {job_log}"
     elif state == READY and not record.attempts:
         details = alike = "can start"
     else:

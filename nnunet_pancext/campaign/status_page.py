@@ -66,7 +66,7 @@ def _headlines(status: Status) -> list[dict[str, str]]:
     if seconds:
         unknown = len(left) - len(seconds)
         detail = joined("one after another", f"{unknown} of unknown duration" if unknown else "")
-        headlines.append({"name": "their epochs", "number": hours_text(sum(seconds)), "detail": detail})
+        headlines.append({"name": "training time left", "number": hours_text(sum(seconds)), "detail": detail})
     return headlines
 
 
