@@ -11,6 +11,7 @@ from nnunet_pancext.campaign.record import Attempt
 from nnunet_pancext.campaign.state import DONE, FAILED, RUNNING
 from nnunet_pancext.campaign.status import STATES, Row, Status
 from nnunet_pancext.campaign.status_words import attempt_text, hours_text, joined, moment, place_text
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.pages.page import write_page
 
 FILE = "status.html"
@@ -76,7 +77,7 @@ def attempts_of(row: Row) -> list[str]:
 
 
 def _attempt(attempt: Attempt) -> str:
-    restarts = f"requeued {attempt.restarts} times" if attempt.restarts else ""
+    restarts = f"requeued {counted(attempt.restarts, 'time')}" if attempt.restarts else ""
     return joined(
         moment(attempt.started), place_text(attempt), attempt_text(attempt), restarts, attempt.message
     )
