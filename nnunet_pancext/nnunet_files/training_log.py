@@ -101,10 +101,10 @@ def _values(line: str) -> Iterator[tuple[str, float]]:
         for name, value in match.groupdict().items():
             if value is not None and NUMBER.fullmatch(value):
                 yield name, float(value)
-    if match := PSEUDO_DICE.search(line):
+    elif match := PSEUDO_DICE.search(line):
         dice = [float(value) for value in NUMBER.findall(match[1]) if value != "nan"]
         yield "mean_fg_dice", sum(dice) / len(dice) if dice else math.nan
-    if match := PHASE.search(line):
+    elif match := PHASE.search(line):
         for part in match[2].split(", "):
             name, _, value = part.rstrip().rpartition(" ")
             if NUMBER.fullmatch(value):
