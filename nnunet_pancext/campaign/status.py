@@ -1,16 +1,12 @@
-"""Where a campaign is: a row for each step, from its record, lease, queue, log and outputs. Read only."""
+"""Where a campaign is: a row for each step, and what they add up to."""
 
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnunet_pancext.campaign.definition import Campaign
-from nnunet_pancext.campaign.log_tail import last_lines, last_progress
 from nnunet_pancext.campaign.measured import Measured
-from nnunet_pancext.campaign.record import Record, cancel_file, log_file
-from nnunet_pancext.campaign.slurm_queue import QueueState, job_log, queue_states, submissions_file
+from nnunet_pancext.campaign.record import Record
 from nnunet_pancext.campaign.state import (
     CANCELLED,
     CHANGED,
@@ -20,27 +16,15 @@ from nnunet_pancext.campaign.state import (
     READY,
     RUNNING,
     WAITING,
-    StepState,
-    step_state,
 )
-from nnunet_pancext.campaign.status_words import (
-    attempts_text,
-    done_text,
-    ended_text,
-    hours_text,
-    joined,
-    running_text,
-    waiting_text,
-)
+from nnunet_pancext.campaign.status_words import attempts_text, hours_text, joined
 from nnunet_pancext.campaign.step import Step
-from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 
 QUEUED, UNCLEAR = "queued", "unclear"  # beside the states of `state`: in Slurm's queue, and unreadable
 # From the best to the worst.
 STATES = (DONE, RUNNING, QUEUED, READY, WAITING, INTERRUPTED, CANCELLED, CHANGED, FAILED, UNCLEAR)
 TRAIN = "train"
-LOG_LINES = 8  # of a failed step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +52,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """All rows in the order of the plan, and what could not be read."""
+    """All rows in the order of the plan, whether a `run` is at work, and what could not be read."""
 
     folder: Path
     rows: Sequence[Row]
     made_at: float
+    is_run_under_way: bool = False
     problems: Sequence[str] = ()
 
     @property
@@ -88,8 +73,8 @@ class Status:
 
     @property
     def is_active(self) -> bool:
-        """Whether a step runs or is in Slurm's queue."""
-        return any(row.state in (RUNNING, QUEUED) for row in self.rows)
+        """Whether a step runs or is in Slurm's queue, or a `run` is about to start one."""
+        return self.is_run_under_way or any(row.state in (RUNNING, QUEUED) for row in self.rows)
 
     @property
     def by_dataset(self) -> dict[str, list[Row]]:
@@ -137,88 +122,3 @@ class Status:
 
 def _differ_in_fold(one: Step, other: Step) -> bool:
     return one.kind == other.kind and {**one.options(), "fold": ""} == {**other.options(), "fold": ""}
-
-
-def read_status(campaign: Campaign, folder: Path) -> Status:
-    """Return where the campaign in `folder` is; its environment variables must be set."""
-    problems: list[str] = []
-    of_steps = _step_states(campaign, folder)
-    queue = _queue(folder, problems)
-    may_be_lost = not problems and submissions_file(folder).is_file()
-    rows = []
-    states = {
-        name: QUEUED if name in queue and of_step.state not in (DONE, RUNNING) else of_step.state
-        for name, of_step in of_steps.items()
-    }
-    for name, of_step in of_steps.items():
-        job = job_log(folder, name) if may_be_lost else None
-        rows.append(_row(of_step, states, queue.get(name), folder=folder, job_log=job))
-    return Status(folder=folder, rows=rows, made_at=time.time(), problems=problems)
-
-
-def _step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
-    """Return the state of each step, UNCLEAR where its files cannot be read."""
-    states: dict[str, StepState] = {}
-    for step in campaign.steps:
-        done, changed = (
-            [name for name, before in states.items() if before.state == state] for state in (DONE, CHANGED)
-        )
-        try:
-            states[step.name] = step_state(step, folder, done=done, changed=changed)
-        except (PancextError, OSError, ValueError) as error:
-            states[step.name] = StepState(step=step, state=UNCLEAR, record=Record(), note=str(error))
-    return states
-
-
-def _queue(folder: Path, problems: list[str]) -> dict[str, QueueState]:
-    try:
-        return queue_states(folder)
-    except (PancextError, OSError, ValueError) as error:
-        problems.append(f"The steps in Slurm's queue are not known: {error}")
-        return {}
-
-
-def _row(
-    of_step: StepState,
-    states: Mapping[str, str],
-    queued: QueueState | None,
-    *,
-    folder: Path,
-    job_log: Path | None,
-) -> Row:
-    step, record, state = of_step.step, of_step.record, states[of_step.step.name]
-    log = log_file(folder, step.name)
-    measured, problem, alike = None, "", ""
-    if step.kind == TRAIN or (record.attempts and state != DONE):
-        try:
-            measured = step.measured(folder)
-        except (PancextError, OSError, ValueError) as error:
-            problem = str(error)
-    if state == DONE:
-        details = done_text(record)
-    elif state == RUNNING:
-        progress = "" if measured else last_progress(log, step.progress())
-        details = running_text(record, of_step.owner, measured, progress)
-        if cancel_file(folder, step.name).exists():
-            details = f"is being cancelled; {details}"
-    elif state == QUEUED and queued is not None:
-        alike = joined(queued.state.lower(), queued.reason and f"({queued.reason})", by=" ")
-        details = f"job {queued.job}, {alike}"
-    elif state == WAITING:
-        details = alike = waiting_text(step, states)
-    elif state == READY and not record.attempts and job_log is not None and job_log.is_file():
-        details = f"its Slurm job ended before it ran; see {job_log}"
-    elif state == READY and not record.attempts:
-        details = alike = "can start"
-    else:
-        is_known = record.last is not None and of_step.note == record.last.message
-        details = joined("" if is_known else of_step.note, ended_text(record, measured))
-    return Row(
-        step=step,
-        state=state,
-        details=joined(details, problem),
-        alike=alike,
-        record=record,
-        measured=measured,
-        log=last_lines(log, LOG_LINES) if state == FAILED else (),
-    )

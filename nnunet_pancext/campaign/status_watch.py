@@ -9,7 +9,7 @@ from typing import TextIO
 from nnunet_pancext.campaign.status import Status
 
 EVERY_S = 10.0
-QUIET_LOOKS = 3  # without a running step: between two steps there are seconds in which none runs
+QUIET_LOOKS = 2  # without a running step: it may be watched a moment before it is run
 PIPE_WIDTH = 120  # characters
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
 

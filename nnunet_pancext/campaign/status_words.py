@@ -1,7 +1,7 @@
 """A step's state in words."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.campaign.lease import Owner
 from nnunet_pancext.campaign.measured import Measured
@@ -9,6 +9,7 @@ from nnunet_pancext.campaign.record import Attempt, Record
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.durations import duration_text, rough_duration
 
+HEADER = "=== "  # of what the log says about the attempts themselves
 LOG_LINE = "  |"  # in the message of an attempt
 MOST_ATTEMPTS = 4  # that are listed in a line
 STUCK = ("failed", "interrupted", "cancelled", "changed")
@@ -60,19 +61,25 @@ def done_text(record: Record) -> str:
     return f"{moment(last.ended)}, took {duration_text(last.seconds)}"
 
 
-def running_text(record: Record, owner: Owner | None, measured: Measured | None, progress: str) -> str:
-    """Return where a step runs, how far it is, and the time to go."""
-    last = record.last
+def starting_text(owner: Owner | None, log: Sequence[str]) -> str:
+    """Return where a step is about to start, and what it waits for, as the last line of its `log` says."""
+    waits = [line.removeprefix(HEADER) for line in log if line.startswith(f"{HEADER}waits for ")]
+    return joined(f"starts on {owner.host}" if owner and owner.host else "starts", *waits)
+
+
+def running_text(attempt: Attempt, measured: Measured | None, progress: str) -> str:
+    """Return where an attempt runs, how far it is, and the time to go."""
     to_go = measured.seconds_left if measured else None
-    if last is not None and last.outcome is None:
-        where = f"since {moment(last.started)} on {place_text(last)}"
-    else:
-        where = f"starts on {owner.host}" if owner else "starts"
     return joined(
-        where,
+        f"since {moment(attempt.started)} on {place_text(attempt)}",
         measured.text if measured else progress,
         f"{hours_text(to_go)} to go" if to_go else "",
     )
+
+
+def queued_text(state: str, reason: str) -> str:
+    """Return a job's state and reason, as Slurm calls them."""
+    return joined(state.lower(), f"({reason})" if reason not in ("", "None") else "", by=" ")
 
 
 def waiting_text(step: Step, states: Mapping[str, str]) -> str:

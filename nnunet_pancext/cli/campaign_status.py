@@ -42,8 +42,9 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Show the status once, or until nothing runs any more."""
     from nnunet_pancext.campaign.definition import open_campaign
-    from nnunet_pancext.campaign.status import Status, read_status
+    from nnunet_pancext.campaign.status import Status
     from nnunet_pancext.campaign.status_page import FILE, write_status_page
+    from nnunet_pancext.campaign.status_rows import read_status
     from nnunet_pancext.campaign.status_table import status_table
     from nnunet_pancext.campaign.status_watch import EVERY_S, Screen, ending, watch
 

@@ -1,4 +1,4 @@
-"""What the status says of each step, and of the campaign."""
+"""What the status says of each step."""
 
 import time
 from collections.abc import Iterator
@@ -22,9 +22,10 @@ from contracts.made_campaign import (
 from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.lease import Lease
 from nnunet_pancext.campaign.measured import Measured
-from nnunet_pancext.campaign.record import cancel_file, lease_file, state_file
+from nnunet_pancext.campaign.record import cancel_file, lease_file, runs_folder, state_file
 from nnunet_pancext.campaign.slurm_queue import QueueState, Submission, Submissions, write_submissions
-from nnunet_pancext.campaign.status import Row, Status, read_status
+from nnunet_pancext.campaign.status import Row
+from nnunet_pancext.campaign.status_rows import read_status
 from nnunet_pancext.campaign.step import Progress
 
 PREPROCESS, TRAIN_0, TRAIN_1 = range(3)
@@ -146,6 +147,16 @@ def test_a_step_whose_lease_is_just_taken_starts(tmp_path: Path, campaign: Campa
         row = row_of(campaign, tmp_path, TRAIN_0)
 
     assert row.details.startswith("starts on ")
+
+
+def test_a_step_that_waits_for_a_folder_says_so(tmp_path: Path, campaign: Campaign) -> None:
+    step = campaign.steps[TRAIN_0]
+    write_log(tmp_path, step, "an earlier attempt\n=== waits for fold_0: it is held by node2\n")
+
+    with Lease(lease_file(tmp_path, step.name)):
+        row = row_of(campaign, tmp_path, TRAIN_0)
+
+    assert row.details.endswith("; waits for fold_0: it is held by node2")
 
 
 def test_a_running_step_that_shall_end_is_being_cancelled(tmp_path: Path, campaign: Campaign) -> None:
@@ -289,77 +300,6 @@ def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
     )
 
 
-def test_the_summary_counts_states_and_adds_up_the_time_to_go(tmp_path: Path, campaign: Campaign) -> None:
-    """One training is half through its 10 h, the other one will take as long as it."""
-    step = training_of(campaign, TRAIN_0)
-    record_attempts(tmp_path, step, attempt("interrupted"))
-    write_training_log(step.fold_folder(tmp_path), epochs=500, planned=1000, seconds=36.0)
-
-    status = read_status(campaign, tmp_path)
-
-    assert status.counts == {"done": 1, "ready": 1, "waiting": 2, "interrupted": 1}
-    assert status.summary() == [
-        "1 of 5 steps done; 1 interrupted, 2 waiting, 1 ready.",
-        "2 of 2 trainings left: 15 h of epochs one after another.",
-    ]
-    assert not status.is_done
-    assert not status.is_active
-
-
-def test_trainings_of_unknown_duration_are_counted(tmp_path: Path) -> None:
-    campaign = made_campaign(tmp_path, trainers=("A", "B"))
-    step = training_of(campaign, TRAIN_0)
-    record_attempts(tmp_path, step, attempt("done"))
-    write_training_log(step.fold_folder(tmp_path), epochs=100, planned=100, seconds=36.0)
-
-    assert read_status(campaign, tmp_path).summary()[1] == (
-        "3 of 4 trainings left: 1 h 00 min of epochs one after another, and 2 trainings of unknown duration."
-    )
-
-
-def test_a_changed_training_is_counted_from_its_start(tmp_path: Path, campaign: Campaign) -> None:
-    step = training_of(campaign, TRAIN_0)
-    write_training_log(step.fold_folder(tmp_path), epochs=100, planned=100, seconds=36.0)
-    for number in (TRAIN_0, TRAIN_1):
-        record_attempts(tmp_path, campaign.steps[number], attempt("done"))
-    record_attempts(tmp_path, replace(step, plans="Other"), attempt("done"))
-
-    status = read_status(campaign, tmp_path)
-
-    assert status.rows[TRAIN_0].state == "changed"
-    assert status.summary()[1] == "1 of 2 trainings left: 1 h 00 min of epochs one after another."
-
-
-def test_without_any_measure_the_duration_is_unknown(tmp_path: Path, campaign: Campaign) -> None:
-    assert read_status(campaign, tmp_path).summary()[1] == "2 of 2 trainings left, of unknown duration."
-
-
-def test_a_campaign_that_is_done_says_so(tmp_path: Path, campaign: Campaign) -> None:
-    for step in campaign.steps:
-        record_attempts(tmp_path, step, attempt("done"))
-
-    status = read_status(campaign, tmp_path)
-
-    assert status.is_done
-    assert status.summary() == ["5 of 5 steps done."]
-
-
-def test_rows_are_grouped_by_dataset(tmp_path: Path) -> None:
-    steps = tuple(
-        MadeStep(name=f"s{number}", dataset=name) for number, name in enumerate(["7", "Dataset8_X", "", "7"])
-    )
-
-    status = Status(
-        folder=tmp_path, rows=[Row(step=step, state="ready", details="") for step in steps], made_at=STARTED
-    )
-
-    assert {heading: [row.step.name for row in rows] for heading, rows in status.by_dataset.items()} == {
-        "Dataset 7": ["s0", "s3"],
-        "Dataset8_X": ["s1"],
-        "All datasets": ["s2"],
-    }
-
-
 @pytest.fixture
 def submitted(tmp_path: Path, campaign: Campaign) -> Path:
     """The campaign's folder after its trainings were submitted as jobs 17 and 18."""
@@ -375,7 +315,7 @@ def test_a_step_in_slurms_queue_tells_why_it_waits(
 ) -> None:
     name = campaign.steps[TRAIN_0].name
     queue = {name: QueueState(job="17", state="PENDING", reason="Priority", node="", since=STARTED)}
-    monkeypatch.setattr("nnunet_pancext.campaign.status.queue_states", lambda _: queue)
+    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.queue_states", lambda _: queue)
 
     status = read_status(campaign, submitted)
 
@@ -390,7 +330,7 @@ def test_a_step_in_slurms_queue_tells_why_it_waits(
 def test_a_job_that_ended_before_its_step_began_is_told(
     submitted: Path, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnunet_pancext.campaign.status.queue_states", lambda _: {})
+    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.queue_states", lambda _: {})
     (submitted / "slurm" / "17_0_log.err").write_text("No module named submitit", encoding="utf-8")
 
     rows = read_status(campaign, submitted).rows
@@ -411,6 +351,12 @@ def test_without_an_answer_of_slurm_the_other_states_are_shown(
         "Run this where Slurm's commands are, on a login node."
     ]
     assert [row.state for row in status.rows] == ["done", "ready", "ready", "waiting", "waiting"]
+
+
+def test_between_two_steps_of_a_run_the_campaign_is_active(tmp_path: Path, campaign: Campaign) -> None:
+    with Lease(runs_folder(tmp_path) / "node1-17.lease"):
+        assert read_status(campaign, tmp_path).is_active
+    assert not read_status(campaign, tmp_path).is_active
 
 
 def test_nothing_is_written(tmp_path: Path, campaign: Campaign) -> None:
