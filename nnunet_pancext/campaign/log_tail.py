@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnunet_pancext.io.console_text import printable
 
+HEADER = "=== "  # of what a log says about the attempts themselves
 TAIL_BYTES = 32_768
 LONGEST = 300  # characters of a line
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -15,6 +16,14 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def last_lines(log: Path, number: int) -> list[str]:
     """Return the last lines that are not empty, safe to print; none where there is no log."""
     return [printable(line, most=LONGEST) for line in deque(_tail(log), maxlen=number)]
+
+
+def last_output(log: Path, number: int) -> list[str]:
+    """Return the last lines of the latest attempt's command; none if it has printed nothing."""
+    lines = _tail(log)
+    headers = [index for index, line in enumerate(lines) if line.startswith(HEADER)]
+    output = lines[headers[-1] + 1 :] if headers else lines
+    return [printable(line, most=LONGEST) for line in output[-number:]]
 
 
 def last_progress(log: Path, progress: Callable[[str], str | None] | None) -> str:

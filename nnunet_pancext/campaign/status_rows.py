@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnunet_pancext.campaign.control import is_run_under_way
 from nnunet_pancext.campaign.definition import Campaign
-from nnunet_pancext.campaign.log_tail import last_lines, last_progress
+from nnunet_pancext.campaign.log_tail import last_lines, last_output, last_progress
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Record, cancel_file, log_file
 from nnunet_pancext.campaign.slurm_queue import QueueState, job_log, queue_states, submissions_file
@@ -121,7 +121,7 @@ def _row(
         alike=alike,
         record=record,
         measured=measured,
-        log=last_lines(log, LOG_LINES) if state == FAILED else (),
+        log=last_output(log, LOG_LINES) if state == FAILED else (),
     )
 
 

@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.campaign.lease import Owner
+from nnunet_pancext.campaign.log_tail import HEADER
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Attempt, Record
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.durations import duration_text, rough_duration
 
-HEADER = "=== "  # of what the log says about the attempts themselves
 LOG_LINE = "  |"  # in the message of an attempt
 MOST_ATTEMPTS = 4  # that are listed in a line
 STUCK = ("failed", "interrupted", "cancelled", "changed")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_pancext.campaign.log_tail import TAIL_BYTES, last_lines, last_progress
+from nnunet_pancext.campaign.log_tail import TAIL_BYTES, last_lines, last_output, last_progress
 
 
 def log_of(tmp_path: Path, content: bytes) -> Path:
@@ -29,6 +29,21 @@ def log_of(tmp_path: Path, content: bytes) -> Path:
 )
 def test_the_last_lines_are_safe_to_print(tmp_path: Path, content: bytes, lines: list[str]) -> None:
     assert last_lines(log_of(tmp_path, content), 3) == lines
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"=== attempt 1: command\na\n=== attempt 2: command\nb\nc\nd\ne\n", ["c", "d", "e"]),
+        (b"=== attempt 1: command\na\n=== attempt 2: command\nb\n", ["b"]),
+        (b"=== attempt 1: command\na\n=== attempt 2: command\n", []),
+        (b"a\nb\n", ["a", "b"]),
+    ],
+)
+def test_the_last_output_is_that_of_the_latest_attempt(
+    tmp_path: Path, content: bytes, lines: list[str]
+) -> None:
+    assert last_output(log_of(tmp_path, content), 3) == lines
 
 
 def test_of_a_long_log_only_whole_lines_of_its_end_are_read(tmp_path: Path) -> None:
