@@ -58,7 +58,7 @@ class ScriptStep(Step):
 
     def command(self, folder: Path) -> list[str]:
         output = self.result(folder)
-        return [sys.executable, "-I", "-S", "-c", PRELUDE + self.code, str(folder), self.name, str(output)]
+        return [sys.executable, "-ISu", "-c", PRELUDE + self.code, str(folder), self.name, str(output)]
 
     def progress(self) -> Progress | None:
         return lambda line: line.removeprefix("progress ") if line.startswith("progress ") else None
