@@ -1,14 +1,17 @@
 """How far the steps are that tell it themselves."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
 
 import pytest
-from campaign.small_raw import CASES, DATASET, use_folders, write_names
+from campaign.small_raw import CASES, DATASET, use_folders, write_dataset_json, write_names
+from contracts.made_campaign import write_training_log
 
 from nnunet_pancext.campaign.kinds.predict import Predict
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
+from nnunet_pancext.campaign.kinds.train import Train
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,35 @@ def test_preprocessing_counts_whole_cases(
     step = Preprocess(name="preprocess", dataset=DATASET, configuration="2d")
 
     assert step.measured(tmp_path).text == text
+
+
+def test_a_training_counts_its_validated_cases_after_the_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = use_folders(monkeypatch, tmp_path)
+    step = Train(name="train", dataset=DATASET, configuration="2d", fold="0", trainer="A", plans="P")
+    fold = Path(folders["nnUNet_results"], DATASET, "A__P__2d", "fold_0")
+    preprocessed = Path(folders["nnUNet_preprocessed"], DATASET)
+    preprocessed.mkdir()
+    write_dataset_json(preprocessed, CASES)
+    splits = [{"train": CASES[3:], "val": CASES[:3]}]
+    (preprocessed / "splits_final.json").write_text(json.dumps(splits), encoding="utf-8")
+    assert step.measured(tmp_path) is None
+
+    write_training_log(fold, epochs=3, planned=3, dice=0.0)
+    assert text_of(step, tmp_path) == "epoch 3 of 3, pseudo Dice 0.000"
+
+    (fold / "validation").mkdir()
+    (fold / "validation" / f"{CASES[0]}.nii.gz").touch()
+    with zipfile.ZipFile(fold / "checkpoint_final.pth", "w"):
+        pass
+    assert text_of(step, tmp_path) == "epoch 3 of 3, pseudo Dice 0.000, 1 of 3 cases validated"
+
+
+def text_of(step: Train, folder: Path) -> str:
+    measured = step.measured(folder)
+    assert measured is not None
+    return measured.text
 
 
 def test_prediction_counts_the_cases_that_are_younger_than_the_model(
