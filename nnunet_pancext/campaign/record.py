@@ -35,6 +35,11 @@ class Attempt:
     outcome: str | None = None
     message: str = ""
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None without an end."""
+        return None if self.ended is None else self.ended - self.started
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:

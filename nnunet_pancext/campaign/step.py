@@ -7,10 +7,13 @@ from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.modules import classes_of, import_modules
+
+if TYPE_CHECKING:
+    from nnunet_pancext.campaign.measured import Measured
 
 KINDS = "nnunet_pancext.campaign.kinds"
 ENTRY_POINTS = "nnunet_pancext.campaign_kinds"
@@ -73,6 +76,13 @@ class Step:
 
     def progress(self) -> Progress | None:
         """Return what turns a line of the command's output into a line for the console, or None."""
+        return None
+
+    def measured(self, folder: Path) -> "Measured | None":
+        """Return how far the step is, from the files that it writes; None where they do not tell.
+
+        It is called at any time, also after the step's end, and must be quick: no import of torch or nnU-Net.
+        """
         return None
 
     def remarks(self, folder: Path) -> list[str]:

@@ -1,7 +1,69 @@
-"""`pancext campaign status`."""
+"""`pancext campaign status`: where each step is, on the console and as a page."""
 
 import argparse
+from pathlib import Path
+
+from nnunet_pancext.cli.options import add_command
+
+DESCRIPTION = """\
+Show each step of a campaign: when it was done, where it runs, how far it is and what it waits for, with the
+last lines of the log of one that failed. The same is written to FOLDER/status.html. Nothing else is written,
+so it can be called at any time, from any machine that sees FOLDER."""
+
+EXAMPLES = """\
+examples:
+  pancext campaign status CAMPAIGN
+  pancext campaign status CAMPAIGN --watch       every 10 s, until nothing runs any more
+  pancext campaign status CAMPAIGN --all | grep failed
+"""
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Add the sub-commands of this module."""
+    parser = add_command(
+        commands,
+        "status",
+        help="show what is done, runs, waits and failed, and the time to go",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the campaign's folder")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="look again every 10 s until all is done (exit code 0) or nothing runs any more (1)",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="a line for each step, also where like steps would share one"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Show the status once, or until nothing runs any more."""
+    from nnunet_pancext.campaign.definition import open_campaign
+    from nnunet_pancext.campaign.status import Status
+    from nnunet_pancext.campaign.status_page import FILE, write_status_page
+    from nnunet_pancext.campaign.status_rows import read_status
+    from nnunet_pancext.campaign.status_table import status_table
+    from nnunet_pancext.campaign.status_watch import EVERY_S, Screen, ending, watch
+
+    folder, screen = parsed.folder, Screen()
+
+    def look() -> Status:
+        return read_status(open_campaign(folder), folder)
+
+    def show(status: Status, *, refresh_s: int | None = None) -> None:
+        is_written = write_status_page(status, refresh_s=refresh_s)
+        page = f"Page: {folder / FILE}" if is_written else f"{folder / FILE} cannot be written."
+        screen.show(f"{status_table(status, width=screen.width, folded=not parsed.all)}\n{page}")
+
+    if not parsed.watch:
+        show(look())
+        return 0
+    try:
+        status = watch(look, lambda status: show(status, refresh_s=round(EVERY_S)))
+    finally:
+        write_status_page(look())  # that browsers do not load again
+    print(ending(status))
+    return 0 if status.is_done else 1

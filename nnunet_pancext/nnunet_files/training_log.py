@@ -14,14 +14,14 @@ EPOCH = re.compile(r": Epoch (\d+)\s*$")
 PHASE = re.compile(r": Phase (\S+): (.*)")
 PEAK = re.compile(r": Peak memory: ([\d.]+) GB")
 PSEUDO_DICE = re.compile(r": Pseudo dice \[(.*)\]")
-LINES = {
-    "train_losses": re.compile(r": train_loss (\S+)"),
-    "val_losses": re.compile(r": val_loss (\S+)"),
-    "lrs": re.compile(r": Current learning rate: (\S+)"),
-    "seconds": re.compile(r": Epoch time: (\S+) s\s*$"),
-    "loss_weight_dice": re.compile(r": Loss weights: Dice (\S+), CE"),
-    "loss_weight_ce": re.compile(r": Loss weights: Dice \S+, CE (\S+)"),
-}
+# The columns by the lines that log them; a line is searched once, as a campaign may have 100,000.
+COLUMNS = re.compile(
+    r": (?:train_loss (?P<train_losses>\S+)"
+    r"|val_loss (?P<val_losses>\S+)"
+    r"|Current learning rate: (?P<lrs>\S+)"
+    r"|Epoch time: (?P<seconds>\S+) s\s*$"
+    r"|Loss weights: Dice (?P<loss_weight_dice>\S+), CE (?P<loss_weight_ce>\S+))"
+)
 # As in [0.61, nan] or [np.float32(0.61), np.float32(nan)].
 NUMBER = re.compile(r"(?<![\w.])(?:nan|-?\d+(?:\.\d+)?(?:e-?\d+)?)")
 AVERAGE_DECAY = 0.9  # of nnU-Net's moving average
@@ -69,9 +69,9 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
             if match := EPOCH.search(line):
                 number = int(match[1])
                 # A training continued from an earlier epoch replaces the later ones.
-                for later in [epoch for epoch in epochs if epoch >= number]:
-                    del epochs[later]
-                    phase_of.pop(later, None)
+                while epochs and (latest := next(reversed(epochs))) >= number:
+                    del epochs[latest]
+                    phase_of.pop(latest, None)
                 epochs[number] = {}
             elif number is not None:
                 epochs[number].update(_values(line))
@@ -97,13 +97,14 @@ def read_training_record(folder: Path) -> TrainingRecord | None:
 
 def _values(line: str) -> Iterator[tuple[str, float]]:
     """Yield the values that a line logs, by column."""
-    for name, pattern in LINES.items():
-        if (match := pattern.search(line)) and NUMBER.fullmatch(match[1]):
-            yield name, float(match[1])
-    if match := PSEUDO_DICE.search(line):
+    if match := COLUMNS.search(line):
+        for name, value in match.groupdict().items():
+            if value is not None and NUMBER.fullmatch(value):
+                yield name, float(value)
+    elif match := PSEUDO_DICE.search(line):
         dice = [float(value) for value in NUMBER.findall(match[1]) if value != "nan"]
         yield "mean_fg_dice", sum(dice) / len(dice) if dice else math.nan
-    if match := PHASE.search(line):
+    elif match := PHASE.search(line):
         for part in match[2].split(", "):
             name, _, value = part.rstrip().rpartition(" ")
             if NUMBER.fullmatch(value):

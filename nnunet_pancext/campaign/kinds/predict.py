@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.step import Progress, Step
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_commands.console import INDENT
 from nnunet_pancext.nnunet_files.best_configuration import read_best_configuration
@@ -73,6 +75,11 @@ class Predict(Step):
             if since is None or not self._is_whole(folder, case, since):
                 (self.result(folder) / f"{case}.json").unlink(missing_ok=True)
         return []
+
+    def measured(self, folder: Path) -> Measured:
+        cases, since = self._cases(folder), self._made_at(folder)
+        done = 0 if since is None else sum(self._is_whole(folder, case, since) for case in cases)
+        return Measured(text=f"{done} of {counted(len(cases), 'case')} predicted")
 
     def progress(self) -> Progress | None:
         return lambda line: line.strip() if line.startswith(INDENT) and ": " in line else None

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.set_aside import set_aside
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
+from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.preprocessed import Preprocessed, cases_of
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE
@@ -67,6 +70,15 @@ class Preprocess(Step):
         if self.planner:
             set_aside(target.plans_file)
         set_aside(data)
+
+    def measured(self, folder: Path) -> Measured:
+        target = self.preprocessed
+        try:
+            cases, _ = cases_of(self.dataset)
+        except PancextError:
+            cases = target.copied_cases()
+        done = len(cases) - len(target.missing(cases))
+        return Measured(text=f"{done} of {counted(len(cases), 'case')} preprocessed")
 
     def progress(self) -> Progress | None:
         return lambda line: line if line.startswith(CASE_LINE) else None

@@ -1,11 +1,14 @@
 """The step that trains a fold and validates it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnunet_pancext.campaign.measured import Measured, measured_training
 from nnunet_pancext.campaign.step import Progress, Step, worker
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress
+from nnunet_pancext.nnunet_files.model_folder import FINAL
 from nnunet_pancext.nnunet_files.trained_fold import TrainedFold
 
 EPOCHS = re.compile(r"_(\d+)epochs?(?:_|\Z)")  # in the names of our trainers and of nnU-Net's
@@ -63,6 +66,16 @@ class Train(Step):
         trained = self.trained
         trained.validation_cases()  # an impossible fold is refused before anything is touched
         return trained.prepare()
+
+    def measured(self, folder: Path) -> Measured | None:
+        trained = self.trained
+        measured = measured_training(trained.folder)
+        if measured is None or not trained.has_checkpoint(FINAL):
+            return measured
+        cases, ending = trained.validation_cases() or [], trained.ending
+        validated = sum((trained.validation / f"{case}{ending}").is_file() for case in cases)
+        text = f"{measured.text}, {validated} of {counted(len(cases), 'case')} validated"
+        return replace(measured, text=text)
 
     def progress(self) -> Progress | None:
         epochs = EPOCHS.search(self.trainer)

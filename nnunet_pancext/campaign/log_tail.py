@@ -1,0 +1,48 @@
+"""The end of a step's log."""
+
+import re
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from nnunet_pancext.io.console_text import printable
+
+HEADER = "=== "  # of what a log says about the attempts themselves
+TAIL_BYTES = 32_768
+LONGEST = 300  # characters of a line
+COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def last_lines(log: Path, number: int) -> list[str]:
+    """Return the last lines that are not empty, safe to print; none where there is no log."""
+    return [printable(line, most=LONGEST) for line in deque(_tail(log), maxlen=number)]
+
+
+def last_output(log: Path, number: int) -> list[str]:
+    """Return the last lines of the latest attempt's command; none if it has printed nothing."""
+    lines = _tail(log)
+    headers = [index for index, line in enumerate(lines) if line.startswith(HEADER)]
+    output = lines[headers[-1] + 1 :] if headers else lines
+    return [printable(line, most=LONGEST) for line in output[-number:]]
+
+
+def last_progress(log: Path, progress: Callable[[str], str | None] | None) -> str:
+    """Return the latest progress in the end of a log, as `progress` makes it of its lines; else empty."""
+    found = (
+        "" if progress is None else next(filter(None, reversed([progress(line) for line in _tail(log)])), "")
+    )
+    return printable(found, most=LONGEST)
+
+
+def _tail(log: Path) -> list[str]:
+    """Return the lines at the end; of a bar that redraws its line, what was drawn last."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = (COLOUR.sub("", line).rstrip().rpartition("\r")[2] for line in text.split("\n"))
+    whole = list(lines)[1 if size > TAIL_BYTES else 0 :]
+    return [line for line in whole if line.strip()]
