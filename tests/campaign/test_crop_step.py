@@ -271,7 +271,7 @@ def test_what_would_be_wrong_is_refused_and_nothing_is_written(made, change, opt
 
 def test_fold_all_is_refused(made):
     (made.validation(0).parent).rename(made.validation("all").parent)
-    with pytest.raises(PancextError, match="is of fold all, and .* has the folds 0 to 1"):
+    with pytest.raises(PancextError, match=r"is of fold all, and .* has the folds 0 to 1"):
         crop_dataset(made.step(train_predictions=(str(made.validation("all")),)), made.root)
 
 
@@ -291,7 +291,7 @@ def test_the_step_is_done_when_its_dataset_is_whole_and_newer_than_the_predictio
 def test_a_dataset_of_another_origin_is_not_replaced(made):
     step = made.step()
     made.target.mkdir()
-    with pytest.raises(PancextError, match="is there, but was not made by this step. Move that dataset away"):
+    with pytest.raises(PancextError, match=r"is there, but was not made by this step\. Move that dataset away"):
         step.is_done(made.root)
     made.target.rmdir()
     crop_dataset(step, made.root)
