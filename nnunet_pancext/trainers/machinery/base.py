@@ -1,25 +1,24 @@
 """What all trainers of the package add to nnU-Net's."""
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
-from nnunet_pancext.io.files import PARTIAL_PREFIX
 from nnunet_pancext.io.progress_interval import interval_from_environment
 from nnunet_pancext.losses import LossWeighting, OrdinaryWeights
 from nnunet_pancext.trainers.machinery import loss_weights
 from nnunet_pancext.trainers.machinery.allocator import keep_freed_memory
+from nnunet_pancext.trainers.machinery.continuable import ContinuableTrainer
 from nnunet_pancext.trainers.machinery.finite_loss import check_loss
 from nnunet_pancext.trainers.machinery.iteration_progress import IterationProgress
-from nnunet_pancext.trainers.machinery.nnunet import nnUNetTrainer
 from nnunet_pancext.trainers.machinery.paper_recipe import PaperRecipe
 from nnunet_pancext.trainers.machinery.peak_memory import peak_memory_message
-from nnunet_pancext.trainers.machinery.seeding import INITIALISATION, seed_from_environment, seed_generators
+from nnunet_pancext.trainers.machinery.seeded_trainer import SeededTrainer
+from nnunet_pancext.trainers.machinery.seeding import seed_from_environment
 from nnunet_pancext.trainers.machinery.shared_boundary import add_isb_loss, check_labels
 
-WORKERS = "nnUNet_n_proc_DA"  # nnU-Net's variable: number of processes that prepare batches
 # A trainer class may set these; nnU-Net sets them on the instance.
 HYPERPARAMETERS = (
     "initial_lr",
@@ -34,7 +33,7 @@ HYPERPARAMETERS = (
 )
 
 
-class PancextTrainer(nnUNetTrainer):
+class PancextTrainer(ContinuableTrainer, SeededTrainer):
     """Base of the package's trainers, an extension of nnU-Net's.
 
     Class attributes named in `HYPERPARAMETERS` replace nnU-Net's defaults. `NetworkTrainer` trains the
@@ -44,9 +43,10 @@ class PancextTrainer(nnUNetTrainer):
         - `loss_weighting` weights Dice and cross-entropy by the epoch (`loss_weights`);
         - `isb_weight` adds the inter-class shared boundary loss (`shared_boundary`);
         - `_PaperRecipe` trains as the paper did (`paper_recipe`);
-        - checkpoints are written to a temporary name and renamed, so a killed run leaves no partial file;
+        - each epoch ends with a checkpoint, written beside the training, whole or not at all; SIGTERM and
+          SIGUSR2 end the training after it (`continuable`);
         - a loss that is not finite ends the training with a message (`finite_loss`);
-        - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeding`);
+        - `PANCEXT_SEED` makes a run reproducible, and exact when continued (`seeded_trainer`);
         - once a minute the console shows iterations and the remaining time (`iteration_progress`);
         - on a CPU with glibc freed memory is kept for the next step (`allocator`).
     """
@@ -80,8 +80,7 @@ class PancextTrainer(nnUNetTrainer):
             if hasattr(type(self), name):
                 setattr(self, name, getattr(type(self), name))
         if not hasattr(type(self), "save_every"):
-            # nnU-Net's 50 would leave a short run without a checkpoint to continue from.
-            self.save_every = min(self.save_every, max(1, self.num_epochs // 10))
+            self.save_every = 1  # nnU-Net's 50 would lose up to 49 epochs
         self.weights: tuple[float, float] | None = None  # of Dice and CE, where not always 1 and 1
         if self.isb_weight:
             check_labels(self.label_manager, trainer=type(self).__name__)
@@ -127,10 +126,6 @@ class PancextTrainer(nnUNetTrainer):
         return add_isb_loss(loss, self.isb_weight, self.label_manager, self.configuration_manager)
 
     def initialize(self) -> None:
-        if self.seed is not None:
-            seed_generators(self.seed, self.fold, INITIALISATION, self.local_rank)
-            torch.backends.cudnn.deterministic = True
-            self.print_to_log_file(f"Reproducible mode, seed {self.seed}: data are prepared in this process.")
         super().initialize()
         self.set_label_buffers()
 
@@ -151,19 +146,6 @@ class PancextTrainer(nnUNetTrainer):
                 interval_s=self.progress_interval_s,
             )
 
-    def get_dataloaders(self) -> Any:
-        if self.seed is None:
-            return super().get_dataloaders()
-        # Worker processes would return batches in random order.
-        before = os.environ.get(WORKERS)
-        os.environ[WORKERS] = "0"
-        try:
-            return super().get_dataloaders()
-        finally:
-            del os.environ[WORKERS]
-            if before is not None:
-                os.environ[WORKERS] = before
-
     def on_epoch_start(self) -> None:
         super().on_epoch_start()
         if self.progress is not None:
@@ -172,8 +154,6 @@ class PancextTrainer(nnUNetTrainer):
             self.weights = self.loss_weighting(num_epochs=self.num_epochs)(self.current_epoch)
             loss_weights.set_loss_weights(self.loss, *self.weights)
         self.configure_epoch(self.current_epoch, self.num_epochs)
-        if self.seed is not None:
-            seed_generators(self.seed, self.fold, self.current_epoch, self.local_rank)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -209,13 +189,6 @@ class PancextTrainer(nnUNetTrainer):
     def validation_step(self, batch: dict) -> dict:
         return self._checked("validation", super().validation_step(batch), batch)
 
-    def save_checkpoint(self, filename: str) -> None:
-        target = Path(filename)
-        partial = target.with_name(PARTIAL_PREFIX + target.name)
-        super().save_checkpoint(str(partial))
-        if partial.is_file():  # not with --disable_checkpointing, and only on the first of several GPUs
-            os.replace(partial, target)
-
     def load_checkpoint(self, filename_or_checkpoint: Any) -> None:
         """Load as nnU-Net does, which asks the network for all its weights once for each of them."""
         if not self.was_initialized:
@@ -231,6 +204,8 @@ class PancextTrainer(nnUNetTrainer):
         """Do nothing: nnU-Net's plot needs an unmaintained package."""
 
     def _checked(self, step: str, result: dict, batch: dict) -> dict:
+        if not np.all(np.isfinite(result["loss"])):
+            self.checkpoint_writer.wait()  # the message names the last checkpoint
         check_loss(
             result["loss"],
             step=step,
