@@ -20,7 +20,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("-c", "--configuration", metavar="CONFIGURATION", help="with -d: 2d, 3d_fullres, …")
     add("-tr", "--trainer", metavar="TRAINER", help="with -d (default: nnUNetTrainer)")
     add("-p", "--plans", metavar="PLANS", help="with -d (default: nnUNetPlans)")
-    add("--best", metavar="DATASET", help="what nnUNetv2_find_best_configuration chose for the dataset")
+    add(
+        "--best",
+        metavar="DATASET",
+        help="what nnUNetv2_find_best_configuration chose for the dataset, or a copy of its "
+        "inference_information.json",
+    )
     add(
         *("-f", "--folds"),
         nargs="+",

@@ -1,6 +1,6 @@
 """Which trained models a prediction runs: a folder, nnU-Net's names, or what nnU-Net found best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,18 @@ import numpy as np
 from nnunet_pancext.checkpoints.checkpoint import read_checkpoint
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
+from nnunet_pancext.nnunet_files.best_configuration import FIND_AGAIN, INFORMATION, read_best_configuration
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.model_folder import ALL, FINAL, SEPARATOR, ModelName
 from nnunet_pancext.nnunet_files.models import find_dataset_results, find_model
+from nnunet_pancext.nnunet_files.plans_file import configuration_of
 
 PLANS = "plans.json"
-INFORMATION = "inference_information.json"  # of nnUNetv2_find_best_configuration
 COPY_AGAIN = "Copy the model again."
-FIND_AGAIN = "Run nnUNetv2_find_best_configuration again."
 INTENSITIES = (  # the second is nnU-Net's former name
     "foreground_intensity_properties_per_channel",
     "foreground_intensity_properties_by_modality",
 )
-MOST_INHERITED = 20  # configurations, each of which inherits from the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,8 @@ class ChosenModel:
     @property
     def settings(self) -> dict[str, Any]:
         """The plan's settings of the configuration, with those that it inherits."""
-        return configuration_of(self.plans, self.name.configuration, source=self.folder / PLANS)
+        source = self.folder / PLANS
+        return configuration_of(self.plans, self.name.configuration, source=source, remedy=COPY_AGAIN)
 
     def __str__(self) -> str:
         folds = f"fold{'s' * (len(self.folds) > 1)} {' '.join(self.folds)}"
@@ -91,36 +91,37 @@ def choose_by_name(
     return Choice(models=(open_model(folder, folds=folds, checkpoint=checkpoint),))
 
 
-def choose_best(dataset: str, *, folds: Sequence[str] = (), checkpoint: str = FINAL) -> Choice:
+def choose_best(best: str, *, folds: Sequence[str] = (), checkpoint: str = FINAL) -> Choice:
     """Return what nnUNetv2_find_best_configuration chose, with its folds unless others are given.
 
+    `best` is the dataset, or a copy of the inference_information.json that nnU-Net wrote.
+
     Raises:
-        PancextError: its file is missing or malformed, the postprocessing is not there, or as `open_model`.
+        PancextError: the file is missing or malformed, the postprocessing is not there, or as `open_model`.
     """
-    root = find_dataset_results(dataset)
-    file = root / INFORMATION
-    if not file.is_file():
-        raise PancextError(
-            f"--best {dataset}: there is no {file}. Run nnUNetv2_find_best_configuration {dataset} first, or "
-            "choose a model with -d, -c and -tr."
-        )
-    content = read_json(file, expect=dict, remedy=FIND_AGAIN)
-    try:
-        best = content["best_model_or_ensemble"]
-        names = [
-            ModelName(*(str(entry[key]) for key in ("trainer", "plans_identifier", "configuration")))
-            for entry in best["selected_model_or_models"]
-        ]
-        found = folds or [str(fold) for fold in content["folds"]]
-        recorded = Path(best["postprocessing_file"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise PancextError(
-            f"{file} does not name the models, folds and postprocessing. {FIND_AGAIN}"
-        ) from error
-    if not names or any(Path(str(name)).name != str(name) for name in names):
-        raise PancextError(f"{file} does not name a model. {FIND_AGAIN}")
-    models = tuple(open_model(find_model(root, name), folds=found, checkpoint=checkpoint) for name in names)
-    return Choice(models=models, postprocessing=_find_postprocessing(recorded, root=root, source=file))
+    if best.endswith(".json"):
+        file = Path(best)
+        if not file.is_file():
+            raise PancextError(f"--best {best}: there is no such file. Give a copy of {INFORMATION}.")
+        found = read_best_configuration(file)
+        if not found.dataset:
+            raise PancextError(f"{file} does not name its dataset. {FIND_AGAIN}")
+        root = find_dataset_results(found.dataset)
+    else:
+        root = find_dataset_results(best)
+        file = root / INFORMATION
+        if not file.is_file():
+            raise PancextError(
+                f"--best {best}: there is no {file}. Run nnUNetv2_find_best_configuration {best} first, or "
+                "choose a model with -d, -c and -tr."
+            )
+        found = read_best_configuration(file)
+    models = tuple(
+        open_model(find_model(root, name), folds=folds or found.folds, checkpoint=checkpoint)
+        for name in found.models
+    )
+    postprocessing = _find_postprocessing(found.postprocessing, root=root, source=file)
+    return Choice(models=models, postprocessing=postprocessing)
 
 
 def open_model(
@@ -148,7 +149,8 @@ def open_model(
     parsed = ModelName.parse(folder.resolve().name)
     if parsed is None:  # renamed, or given by a link
         parsed = ModelName("", "", read_checkpoint(folder / f"fold_{chosen[0]}" / checkpoint).configuration)
-    previous = configuration_of(plans, parsed.configuration, source=folder / PLANS).get("previous_stage")
+    settings = configuration_of(plans, parsed.configuration, source=folder / PLANS, remedy=COPY_AGAIN)
+    previous = settings.get("previous_stage")
     return ChosenModel(
         folder=folder,
         name=parsed,
@@ -185,31 +187,6 @@ def _has_intensities(properties: Any, channels: int) -> bool:
     return isinstance(properties, dict) and all(
         isinstance(properties.get(str(channel)), dict) for channel in range(channels)
     )
-
-
-def configuration_of(plans: Mapping[str, Any], name: str, *, source: Path) -> dict[str, Any]:
-    """Return the settings of a configuration with those that it inherits, as nnU-Net resolves them.
-
-    Raises:
-        PancextError: the plan does not have it, or a configuration that it inherits from.
-    """
-    known = plans.get("configurations")
-    known = known if isinstance(known, dict) else {}
-    settings: dict[str, Any] = {}
-    parent: Any = name
-    for _ in range(MOST_INHERITED):
-        found = known.get(parent) if isinstance(parent, str) else None
-        if not isinstance(found, dict):
-            raise PancextError(
-                f"{source} has no configuration {str(parent)[:80]!r}; it has {', '.join(known) or 'none'}. "
-                f"{COPY_AGAIN}"
-            )
-        settings = {**found, **settings}
-        parent = found.get("inherits_from")
-        if parent is None:
-            settings.pop("inherits_from", None)
-            return settings
-    raise PancextError(f"{source} has configurations that inherit from each other. {COPY_AGAIN}")
 
 
 def _choose_folds(folder: Path, folds: Sequence[str], *, checkpoint: str) -> tuple[str, ...]:

@@ -1,0 +1,46 @@
+"""The step that compares the trained models of a dataset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_pancext.campaign.step import Step
+from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
+
+RESULT_FILES = ("comparison.csv", "comparison.tex", "comparison.html")  # each written whole or not at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Step):
+    """`pancext compare`; `models` are TRAINER__PLANS__CONFIGURATION, the first is the reference."""
+
+    kind = "compare"
+
+    dataset: str
+    models: tuple[str, ...]
+    folds: tuple[str, ...]
+    output: str
+
+    @property
+    def title(self) -> str:
+        return f"compare {len(self.models)} models, {self.dataset}"
+
+    def result(self, folder: Path) -> Path:
+        return folder / self.output
+
+    def is_done(self, folder: Path) -> bool:
+        try:
+            compared_at = min((self.result(folder) / name).stat().st_mtime for name in RESULT_FILES)
+            results = existing_folder(RESULTS) / self.dataset
+            return all(
+                (results / model / f"fold_{fold}" / "validation" / "summary.json").stat().st_mtime
+                <= compared_at
+                for model in self.models
+                for fold in self.folds
+            )
+        except (OSError, PancextError):
+            return False
+
+    def command(self, folder: Path) -> list[str]:
+        models = ("-tr", *self.models, "-f", *self.folds)
+        return ["pancext", "compare", self.dataset, *models, "-o", str(self.result(folder))]
