@@ -1,5 +1,6 @@
 """`campaign.toml`: the steps of a campaign with all that they depend on, readable and editable."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -196,6 +197,13 @@ def read_campaign(folder: Path) -> Campaign:
         raise PancextError(f"{where} has no [[step]]. Plan the campaign again with `pancext campaign plan`.")
     steps = [read_step(entry, where=f"{where}, [[step]] {i}") for i, entry in enumerate(entries, start=1)]
     return Campaign(device=device, seed=seed, steps=ordered(steps, where=where), **tables)
+
+
+def open_campaign(folder: Path) -> Campaign:
+    """Read `campaign.toml`, and set its environment variables in this process, as its steps' methods need."""
+    campaign = read_campaign(folder)
+    os.environ.update(campaign.variables)
+    return campaign
 
 
 def _texts(table: Any, where: str) -> dict[str, str]:

@@ -38,7 +38,10 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The attempts at a step, and the `options` with which its outputs were made, once they were."""
+    """The attempts at a step, and the `options` and `versions` with which its outputs were begun.
+
+    `options` are None where none were: before the first attempt, and after outputs were set aside.
+    """
 
     attempts: tuple[Attempt, ...] = ()
     options: dict[str, Any] | None = None
@@ -67,6 +70,16 @@ def lease_file(folder: Path, step: str) -> Path:
 def cancel_file(folder: Path, step: str) -> Path:
     """Return the file whose existence asks for the end of a step."""
     return folder / STATE / f"{step}.cancel"
+
+
+def retry_file(folder: Path, step: str) -> Path:
+    """Return the file by which a `run` that is under way learns to do a failed step again."""
+    return folder / STATE / f"{step}.retry"
+
+
+def runs_folder(folder: Path) -> Path:
+    """Return the folder with a lease of each `run` that is under way on a machine of its own."""
+    return folder / STATE / "runs"
 
 
 def log_file(folder: Path, step: str) -> Path:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -12,6 +13,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.modules import classes_of, import_modules
 
 KINDS = "nnunet_pancext.campaign.kinds"
+ENTRY_POINTS = "nnunet_pancext.campaign_kinds"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,149}")
 OF_EVERY_STEP = ("name", "needs")
 Progress = Callable[[str], str | None]
@@ -90,9 +92,13 @@ def worker(module: str, *arguments: object) -> list[str]:
 
 @lru_cache
 def kinds() -> dict[str, type[Step]]:
-    """Return the kinds of steps by their names in `campaign.toml`."""
+    """Return the kinds of steps by their names in `campaign.toml`.
+
+    Other packages add theirs as entry points of the group `nnunet_pancext.campaign_kinds`, each a class.
+    """
     path = [str(Path(__file__).with_name("kinds"))]
     classes = [kind for module in import_modules(KINDS, path) for kind in classes_of(module, Step).values()]
+    classes += [point.load() for point in entry_points(group=ENTRY_POINTS)]
     return {kind.kind: kind for kind in classes if hasattr(kind, "kind")}
 
 

@@ -1,7 +1,52 @@
-"""`pancext campaign run`."""
+"""`pancext campaign run`: every step that is not done, on this machine or on Slurm."""
 
 import argparse
+from pathlib import Path
+
+from nnunet_pancext.cli.options import add_command
+from nnunet_pancext.errors import PancextError
+
+DESCRIPTION = """\
+Do every step that is not done, also those that failed, were interrupted or cancelled before. Independent
+steps run side by side, as many as there are GPUs. Ctrl-C ends them, and the same command goes on where they
+were."""
+
+EXAMPLES = """\
+examples:
+  pancext campaign run CAMPAIGN                         all GPUs of this machine
+  pancext campaign run CAMPAIGN --gpus 2                two of them; CUDA_VISIBLE_DEVICES chooses which
+  pancext campaign run CAMPAIGN --on slurm --partition gpu --gres gpu:1 --time 24:00:00
+  pancext campaign run CAMPAIGN --redo                  after a change of campaign.toml
+"""
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Add the sub-commands of this module."""
+    """Add `run`."""
+    text = "do every step that is not done"
+    parser = add_command(commands, "run", help=text, description=DESCRIPTION, epilog=EXAMPLES)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the campaign's folder")
+    parser.add_argument(
+        "--on", choices=("local", "slurm"), default="local", help="this machine (default), or Slurm's queue"
+    )
+    parser.add_argument("--gpus", type=int, metavar="N", help="GPUs of this machine to use (default: all)")
+    parser.add_argument(
+        "--redo",
+        action="store_true",
+        help="do again what campaign.toml has changed since; the former results are set aside",
+    )
+    # Slurm's options: SlurmOptions of campaign.slurm.
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the campaign; the exit code is 0 if every step is done."""
+    from nnunet_pancext.campaign.run import run_campaign
+
+    slurm = None
+    if parsed.on == "slurm":
+        if parsed.gpus is not None:
+            raise PancextError("--gpus is for this machine; on Slurm give --gres, e.g. --gres gpu:1.")
+        from nnunet_pancext.campaign.slurm import SlurmOptions
+
+        slurm = SlurmOptions.from_arguments(parsed)
+    return run_campaign(parsed.folder, gpus=parsed.gpus, slurm=slurm, do_again=parsed.redo)

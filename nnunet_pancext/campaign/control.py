@@ -1,0 +1,93 @@
+"""Ending the steps of a campaign from outside, and doing failed ones again."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from nnunet_pancext.campaign.definition import Campaign, open_campaign
+from nnunet_pancext.campaign.lease import current_owner
+from nnunet_pancext.campaign.record import cancel_file, retry_file, runs_folder
+from nnunet_pancext.campaign.state import CANCELLED, DONE, FAILED, INTERRUPTED, RUNNING, step_states
+from nnunet_pancext.errors import PancextError
+
+SUBMISSIONS = Path("slurm", "submissions.json")
+
+
+def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
+    """Ask for the end of steps that run, and keep the others from starting; return those that were not done.
+
+    Args:
+        folder: the campaign's.
+        steps: their names; all if there are none.
+    """
+    folder = folder.absolute()
+    campaign = open_campaign(folder)
+    _require_names(campaign, steps)
+    states = step_states(campaign, folder)
+    names = [name for name in steps or states if states[name].state != DONE]
+    for name in names:
+        _touch(cancel_file(folder, name))
+    if (folder / SUBMISSIONS).is_file():
+        from nnunet_pancext.campaign.slurm import cancel_jobs
+
+        cancel_jobs(folder, names)
+    return names
+
+
+def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
+    """Make steps that failed, were interrupted or cancelled ready again for a run under way; return them.
+
+    Args:
+        folder: the campaign's.
+        steps: their names; all such steps if there are none.
+    """
+    folder = folder.absolute()
+    campaign = open_campaign(folder)
+    _require_names(campaign, steps)
+    states = step_states(campaign, folder)
+    again = (FAILED, INTERRUPTED, CANCELLED)
+    names = [name for name in steps or states if states[name].state in again]
+    if others := [name for name in steps if name not in names]:
+        raise PancextError(
+            f"{', '.join(f'{name} is {states[name].state}' for name in others)}: there is nothing to retry. "
+            "Only steps that failed, were interrupted or cancelled can be."
+        )
+    for name in names:
+        cancel_file(folder, name).unlink(missing_ok=True)
+        _touch(retry_file(folder, name))
+    return names
+
+
+def forget_requests(folder: Path, campaign: Campaign) -> None:
+    """Remove what `cancel` and `retry` asked for earlier, for a run that does everything."""
+    for step in campaign.steps:
+        cancel_file(folder, step.name).unlink(missing_ok=True)
+        retry_file(folder, step.name).unlink(missing_ok=True)
+
+
+def is_run_under_way(folder: Path) -> bool:
+    """Whether a `run` is at work, on this machine or another."""
+    return any(current_owner(path) for path in runs_folder(folder).glob("*.lease"))
+
+
+def running_steps(folder: Path) -> list[str]:
+    """Return the names of the steps that run."""
+    campaign = open_campaign(folder)
+    return [name for name, state in step_states(campaign, folder).items() if state.state == RUNNING]
+
+
+def _touch(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise PancextError(f"Cannot write {path}: {error.strerror}. Change its permissions.") from error
+
+
+def _require_names(campaign: Campaign, names: Sequence[str]) -> None:
+    known = [step.name for step in campaign.steps]
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=3, cutoff=0.5)
+            ways = f"Is it {' or '.join(close)}?" if close else "`pancext campaign status FOLDER` lists them."
+            raise PancextError(f"The campaign has no step {name!r}. {ways}")
