@@ -291,7 +291,9 @@ def test_the_step_is_done_when_its_dataset_is_whole_and_newer_than_the_predictio
 def test_a_dataset_of_another_origin_is_not_replaced(made):
     step = made.step()
     made.target.mkdir()
-    with pytest.raises(PancextError, match=r"is there, but was not made by this step\. Move that dataset away"):
+    with pytest.raises(
+        PancextError, match=r"is there, but was not made by this step\. Move that dataset away"
+    ):
         step.is_done(made.root)
     made.target.rmdir()
     crop_dataset(step, made.root)

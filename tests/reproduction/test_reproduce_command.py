@@ -93,14 +93,14 @@ def test_a_missing_download_is_reported_before_anything_runs(machine, capsys):
     message = capsys.readouterr().err
     assert "not converted yet, and its download is not given" in message
     assert "--source nih-images=PATH nih-labels=PATH" in message
-    assert machine.calls() == []
+    assert machine.ran == []
 
 
 def test_a_machine_without_a_gpu_is_reported_before_anything_runs(machine, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     message = error_of(capsys, "segresnet-nl", "--source", str(machine.source), "--out", str(machine.out))
     assert "PyTorch finds no GPU" in message
-    assert machine.calls() == []
+    assert machine.ran == []
 
 
 def test_a_folder_that_cannot_be_written_is_reported(machine, capsys):
