@@ -2,13 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from nnunet_pancext.campaign.definition import Campaign, present_versions
 from nnunet_pancext.campaign.lease import Lease
-from nnunet_pancext.campaign.record import Record, lease_file, read_record, state_file, write_record
+from nnunet_pancext.campaign.record import (
+    Record,
+    folder_lease_file,
+    lease_file,
+    read_record,
+    state_file,
+    write_record,
+)
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import shown_json
@@ -40,6 +48,14 @@ def changed_entries(step: Step, record: Record) -> Entries:
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(options))
+
+
+def adopt(step: Step, folder: Path) -> None:
+    """Record the options of a step that was done outside of the campaign, unless they are recorded."""
+    if read_record(folder, step.name).options is None:
+        with Lease(lease_file(folder, step.name)):
+            record = read_record(folder, step.name)
+            write_record(folder, step.name, replace(record, options=step.options()))
 
 
 def changes_text(entries: Mapping[str, tuple[Any, Any]]) -> str:
@@ -82,7 +98,10 @@ def redo(campaign: Campaign, folder: Path, changes: Sequence[Change]) -> list[st
     names = {name for change in changes for name in (change.step, *change.dependents)}
     steps = [step for step in campaign.steps if step.name in names]
     for step in reversed(steps):  # killed half-way, no step is left whose needs look unchanged
-        with Lease(lease_file(folder, step.name)):
+        with ExitStack() as leases:
+            leases.enter_context(Lease(lease_file(folder, step.name)))
+            if written := step.written_folder(folder):
+                leases.enter_context(Lease(folder_lease_file(written)))
             step.set_aside(folder)
             if state_file(folder, step.name).is_file():
                 write_record(folder, step.name, replace(read_record(folder, step.name), options=None))

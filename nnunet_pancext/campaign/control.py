@@ -1,13 +1,12 @@
 """Ending the steps of a campaign from outside, and doing failed ones again."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from nnunet_pancext.campaign.definition import Campaign, open_campaign
 from nnunet_pancext.campaign.lease import current_owner
 from nnunet_pancext.campaign.record import cancel_file, retry_file, runs_folder
-from nnunet_pancext.campaign.state import CANCELLED, DONE, FAILED, INTERRUPTED, RUNNING, step_states
+from nnunet_pancext.campaign.state import CANCELLED, DONE, FAILED, INTERRUPTED, step_states
 from nnunet_pancext.errors import PancextError
 
 SUBMISSIONS = Path("slurm", "submissions.json")
@@ -22,13 +21,14 @@ def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
     """
     folder = folder.absolute()
     campaign = open_campaign(folder)
-    _require_names(campaign, steps)
+    for name in steps:
+        campaign.step(name)
     states = step_states(campaign, folder)
     names = [name for name in steps or states if states[name].state != DONE]
     for name in names:
         _touch(cancel_file(folder, name))
     if (folder / SUBMISSIONS).is_file():
-        from nnunet_pancext.campaign.slurm import cancel_jobs
+        from nnunet_pancext.campaign.slurm_queue import cancel_jobs
 
         cancel_jobs(folder, names)
     return names
@@ -43,7 +43,8 @@ def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
     """
     folder = folder.absolute()
     campaign = open_campaign(folder)
-    _require_names(campaign, steps)
+    for name in steps:
+        campaign.step(name)
     states = step_states(campaign, folder)
     again = (FAILED, INTERRUPTED, CANCELLED)
     names = [name for name in steps or states if states[name].state in again]
@@ -70,24 +71,9 @@ def is_run_under_way(folder: Path) -> bool:
     return any(current_owner(path) for path in runs_folder(folder).glob("*.lease"))
 
 
-def running_steps(folder: Path) -> list[str]:
-    """Return the names of the steps that run."""
-    campaign = open_campaign(folder)
-    return [name for name, state in step_states(campaign, folder).items() if state.state == RUNNING]
-
-
 def _touch(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
         raise PancextError(f"Cannot write {path}: {error.strerror}. Change its permissions.") from error
-
-
-def _require_names(campaign: Campaign, names: Sequence[str]) -> None:
-    known = [step.name for step in campaign.steps]
-    for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=3, cutoff=0.5)
-            ways = f"Is it {' or '.join(close)}?" if close else "`pancext campaign status FOLDER` lists them."
-            raise PancextError(f"The campaign has no step {name!r}. {ways}")

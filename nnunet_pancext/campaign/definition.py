@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -54,7 +55,9 @@ class Campaign:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise PancextError(f"The campaign has no step {name!r}. `pancext campaign status FOLDER` lists them.")
+        close = get_close_matches(name, [step.name for step in self.steps], cutoff=0.5)
+        ways = f"Is it {' or '.join(close)}?" if close else "`pancext campaign status FOLDER` lists them."
+        raise PancextError(f"The campaign has no step {name!r}. {ways}")
 
     def dependents(self, name: str) -> list[str]:
         """Return the steps that need this one, directly or through others, in order."""
@@ -162,7 +165,7 @@ def read_campaign(folder: Path) -> Campaign:
     """
     path = folder / FILE
     try:
-        content = tomlkit.parse(path.read_bytes()).unwrap()
+        content = tomlkit.parse(path.read_bytes().decode("utf-8-sig")).unwrap()
     except FileNotFoundError:
         raise PancextError(
             f"There is no {path}. Give the folder of a campaign; `pancext campaign plan` makes one."

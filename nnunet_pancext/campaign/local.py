@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nnunet_pancext.campaign.changes import adopt
 from nnunet_pancext.campaign.definition import Campaign, open_campaign
-from nnunet_pancext.campaign.execute import GRACE_S, StepProcess
 from nnunet_pancext.campaign.gpus import gpu_slots
 from nnunet_pancext.campaign.lease import Held, Lease, current_owner
 from nnunet_pancext.campaign.log_follower import LogFollower
@@ -23,6 +23,7 @@ from nnunet_pancext.campaign.record import (
     runs_folder,
 )
 from nnunet_pancext.campaign.step import Step
+from nnunet_pancext.campaign.step_process import GRACE_S
 from nnunet_pancext.campaign.supervisor import Supervisor
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
@@ -70,8 +71,9 @@ class LocalRun:
         self.running: dict[str, Supervisor] = {}
         self.elsewhere: dict[str, LogFollower] = {}
         self.seconds = 0.0  # of the steps that this run has ended
-        self.signal = 0
-        self.started = self.shown = time.monotonic()
+        self.signals: list[int] = []
+        self.started = self.looked = time.monotonic()
+        self.shown = ""
         self._find_done()
         needs_gpu = any(step.uses_gpu for step in self.steps if step.name not in self.done)
         slots = gpu_slots(campaign.device, gpus) if needs_gpu or gpus is not None else []
@@ -90,9 +92,8 @@ class LocalRun:
         try:
             if not step.is_done(self.folder):
                 return False
-            if read_record(self.folder, step.name).options is None:
-                with suppress(Held):
-                    StepProcess(self.folder, step.name, place="local").start()
+            with suppress(Held):  # then another run does it
+                adopt(step, self.folder)
         except (PancextError, OSError) as error:
             self._fail(step, "failed", str(error))
             return False
@@ -106,7 +107,7 @@ class LocalRun:
         lease = runs_folder(self.folder) / f"{socket.gethostname()}-{os.getpid()}.lease"
         with Lease(lease), self._signals():
             try:
-                while not self.signal:
+                while not self.signals:
                     self._reap()
                     self._heed_retries()
                     self._start_what_is_ready()
@@ -121,7 +122,7 @@ class LocalRun:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         def note(number: int, _: object) -> None:
-            self.signal = number
+            self.signals.append(number)
 
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -214,14 +215,18 @@ class LocalRun:
 
     def _show(self) -> None:
         """Show the newest line of each running step: on a terminal in one line, else below each other."""
-        if time.monotonic() - self.shown < SHOW_S:
+        if time.monotonic() - self.looked < SHOW_S:
             return
-        self.shown = time.monotonic()
+        self.looked = time.monotonic()
         followers = {name: supervisor.follower for name, supervisor in self.running.items()} | self.elsewhere
         news = [f"{name}: {line}" for name, follower in followers.items() if (line := follower.update())]
-        if news:
-            separator = " | " if self.console.stream.isatty() else "\n      "
-            self.console.say(Status(separator.join(news)))
+        is_terminal = self.console.stream.isatty()
+        text = (" | " if is_terminal else f"\n{INDENT}").join(news)
+        if text and (is_terminal or text != self.shown):
+            before = self.console.printed_at
+            self.console.say(Status(text))
+            if self.console.printed_at != before:
+                self.shown = text
 
     def _end_running(self) -> None:
         """End the running steps, each as gently as it can be."""
@@ -233,7 +238,7 @@ class LocalRun:
         for supervisor in self.running.values():
             supervisor.stop()
         until = time.monotonic() + GONE_S
-        while self.running and time.monotonic() < until:
+        while self.running and len(self.signals) < 2 and time.monotonic() < until:
             self._reap()
             time.sleep(TICK_S)
 
@@ -253,9 +258,9 @@ class LocalRun:
             counts.append(f"{waiting} waiting")
         wall = duration_text(time.monotonic() - self.started)
         say(f"{', '.join(counts)}; {wall}, sum of the steps' times {duration_text(self.seconds)}")
-        if self.signal:
+        if self.signals:
             say("Stopped. `pancext campaign run FOLDER` goes on where it was.")
-            return 128 + self.signal
+            return 128 + self.signals[0]
         needed = {need for step in self.steps for need in step.needs}
         for step in self.steps:
             if step.name in self.done and step.name not in needed:

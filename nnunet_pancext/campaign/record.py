@@ -67,6 +67,11 @@ def lease_file(folder: Path, step: str) -> Path:
     return folder / STATE / f"{step}.lease"
 
 
+def folder_lease_file(written: Path) -> Path:
+    """Return the file that names the process that writes a folder, beside it."""
+    return written.with_name(f".{written.name}.lease")
+
+
 def cancel_file(folder: Path, step: str) -> Path:
     """Return the file whose existence asks for the end of a step."""
     return folder / STATE / f"{step}.cancel"

@@ -1,9 +1,8 @@
 """Steps of a campaign that cost nothing: a few lines of Python that write a file, and campaigns of them.
 
-Their kinds come from a package of their own, as a user's would: `install_kinds` makes it, for PYTHONPATH.
+Their kinds are those of another package, as a user's would be: `install_kinds` makes it.
 """
 
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any, ClassVar
 from nnunet_pancext.campaign.definition import Campaign, write_campaign
 from nnunet_pancext.campaign.step import Progress, Step
 
-MODULE = "script_step_kinds"
 KINDS = {"script": "ScriptStep", "gpu_script": "GpuScriptStep"}
 # Run before each script; `finish` is how it leaves a whole output, and `count` says that it did.
 PRELUDE = """\
@@ -43,7 +41,7 @@ class ScriptStep(Step):
 
     code: str = "finish('x')"
     writes: str = ""
-    extra: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -66,7 +64,7 @@ class ScriptStep(Step):
         return lambda line: line.removeprefix("progress ") if line.startswith("progress ") else None
 
     def remarks(self, folder: Path) -> list[str]:
-        return ["a remark"] if "remark" in self.extra else []
+        return list(self.words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +76,16 @@ class GpuScriptStep(ScriptStep):
 
 
 def install_kinds(site: Path) -> Path:
-    """Make a package of these kinds in a folder, which must be on PYTHONPATH; return the folder."""
-    information = site / f"{MODULE}-1.0.dist-info"
+    """Make these kinds known to every Python with this folder and that of `contracts` on PYTHONPATH."""
+    information = site / "script_steps-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {MODULE}\nVersion: 1.0\n", encoding="utf-8"
+        "Metadata-Version: 2.1\nName: script-steps\nVersion: 1.0\n", encoding="utf-8"
     )
-    points = "".join(f"{name} = {MODULE}:{of}\n" for name, of in KINDS.items())
+    points = "".join(f"{name} = {__name__}:{of}\n" for name, of in KINDS.items())
     (information / "entry_points.txt").write_text(
         f"[nnunet_pancext.campaign_kinds]\n{points}", encoding="utf-8"
     )
-    shutil.copyfile(__file__, site / f"{MODULE}.py")
     return site
 
 
