@@ -7,10 +7,14 @@ from pathlib import Path
 
 from nnunet_pancext.cli.options import add_command, add_out
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_commands.console import INDENT
 from nnunet_pancext.reproduction.papers import PAPERS, find_paper
 from nnunet_pancext.reproduction.selection import CONFIGURATIONS, FOLDS, Selection, planned_runs, read_sources
 
-AGAIN = "Run the same command again to continue: finished steps are skipped, a started training continues."
+AGAIN = (
+    "Run the same command again to continue: finished steps are skipped, a started training continues. "
+    "--table shows the results so far."
+)
 DESCRIPTION = """\
 Write the whole protocol of a paper as a campaign in OUT/PAPER, and run it: conversion with the paper's split,
 preprocessing, training of its rows and of stock nnU-Net, prediction of the test set, evaluation, and a table
@@ -104,20 +108,19 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.dry_run:
         print(format_dry_run(paper, runs, selection, folder, seconds_per_epoch=seconds))
         return 0
-    code = 0
     if not parsed.table:
-        write_protocol(folder, runs, selection, is_run_here=not parsed.plan)
+        finished = write_protocol(folder, runs, selection, is_run_here=not parsed.plan)
         print(f"campaign  {folder}", flush=True)
+        for remark in (remark for step in finished for remark in step.remarks(folder)):
+            print(f"{INDENT}{remark}", flush=True)
         if parsed.plan:
             print(f"Run it with `pancext campaign run {folder}`, on Slurm with --on slurm; then see --table.")
             return 0
-        code = run_campaign(folder, gpus=parsed.gpus)
-        if code:
+        if code := run_campaign(folder, gpus=parsed.gpus):
             print(AGAIN, file=sys.stderr)
-        if code > 1:  # ended by a signal
             return code
     comparisons = [compare(run, folder=folder) for run in runs]
     print(f"\n{format_results(comparisons)}\n")
     for file in write_results(paper, comparisons, out=selection.out):
         print(f"table     {file}")
-    return code
+    return 0

@@ -18,8 +18,8 @@ from nnunet_pancext.reproduction.selection import PlannedRun, Selection
 
 def write_protocol(
     folder: Path, runs: Sequence[PlannedRun], selection: Selection, *, is_run_here: bool
-) -> None:
-    """Write the campaign of a selection, or find it there.
+) -> list[Step]:
+    """Write the campaign of a selection, or find it there; return the steps that are done already.
 
     Raises:
         PancextError: what it needs is missing: nnU-Net's folders, a download or, where `is_run_here`, a GPU
@@ -30,7 +30,8 @@ def write_protocol(
     campaign = continued(folder, plan_protocol(runs, selection, folders=folders), runs)
     for path in folders.values():
         Path(path).mkdir(parents=True, exist_ok=True)
-    unfinished = [step for step in campaign.steps if step not in finished_steps(campaign, folder)]
+    finished = finished_steps(campaign, folder)
+    unfinished = [step for step in campaign.steps if step not in finished]
     require_downloads(runs, unfinished)
     if is_run_here:
         require_gpu_and_extras(unfinished, device=campaign.device)
@@ -39,6 +40,7 @@ def write_protocol(
         write_campaign(folder, campaign)
     except OSError as error:
         raise PancextError(f"cannot write to {folder}: {error.strerror}. Give another --out.") from error
+    return finished
 
 
 def finished_steps(campaign: Campaign, folder: Path) -> list[Step]:

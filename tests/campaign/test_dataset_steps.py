@@ -125,7 +125,5 @@ def test_folds_are_placed_when_they_are_the_datasets_own(folder):
 def test_other_folds_are_refused(folder):
     put(folder / "nnUNet_raw" / DATASET / "split.json", {"folds": FOLDS})
     put(SPLITS.result(folder), [{"train": ["b"], "val": ["a"]}])
-    with pytest.raises(
-        PancextError, match=r"splits_final\.json holds other folds than .*split\.json, the da"
-    ):
+    with pytest.raises(PancextError, match=r"splits_final\.json holds other folds than .*split\.json, the"):
         SPLITS.is_done(folder)
