@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -51,9 +52,7 @@ class Project:
     def start(self, command: str, *arguments: object) -> ForkServerProcess:
         """Start a command and return its process; its output goes to the file `log`."""
         words = [command, *map(str, arguments)]
-        process = _context().Process(target=_call, args=(words, self._folders(), self.log(command)))
-        process.start()
-        return process
+        return forked(_call, words, self._folders(), self.log(command))
 
     def run(self, command: str, *arguments: object) -> str:
         """Run a command, which must succeed, and return its output."""
@@ -96,6 +95,13 @@ class Project:
         output = self.log(command).read_text(encoding="utf-8")
         assert code == expected, f"{command} {arguments} ended with {code}:\n{output[-3000:]}"
         return output
+
+
+def forked(function: Callable[..., object], *arguments: object) -> ForkServerProcess:
+    """Start a function of a module in a process that has imported nnU-Net already."""
+    process = _context().Process(target=function, args=arguments)
+    process.start()
+    return process
 
 
 @cache
