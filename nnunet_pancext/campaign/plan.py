@@ -69,7 +69,7 @@ def plan_campaign(request: Request, *, folders: Mapping[str, str], versions: Map
     for step in steps:
         if not NAME.fullmatch(step.name):
             raise PancextError(
-                f"{step.name} cannot name a step, which has at most 150 letters, digits and _ . + -. Rename the "
+                f"{step.name} cannot name a step: up to 150 letters, digits and _ . + - can. Rename the "
                 "dataset, the trainer or the plans."
             )
     return Campaign(
