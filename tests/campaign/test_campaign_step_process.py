@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from contracts.script_step import ScriptStep, make_campaign, notes
+from contracts.script_step import GENTLE, ScriptStep, make_campaign, notes, until
 
 from nnunet_pancext.campaign import step_process
 from nnunet_pancext.campaign.child import MARK, end_leftovers
@@ -32,15 +31,7 @@ from nnunet_pancext.errors import PancextError
 
 LONG = "wait_for('go'); finish('x')"
 UNGENTLE = f"signal.signal(signal.SIGTERM, signal.SIG_IGN); note('deaf'); {LONG}"
-GENTLE = f"signal.signal(signal.SIGTERM, lambda *_: (note('saved'), sys.exit(143))); note('ready');{LONG}"
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, for as long as the slowest machine may need."""
-    give_up_at = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
+GENTLY = f"{GENTLE} {LONG}"
 
 
 def run(folder: Path, name: str = "a"):
@@ -169,7 +160,7 @@ def during(folder: Path, note: str, act: Callable[[], object]) -> threading.Thre
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 def test_a_signal_ends_the_child_gently(folder: Path, number: int):
-    make_campaign(folder, [ScriptStep(name="a", code=GENTLE)])
+    make_campaign(folder, [ScriptStep(name="a", code=GENTLY)])
     during(folder, "a ready", lambda: os.kill(os.getpid(), number))
     before = signal.getsignal(number)
     attempt = run(folder)
@@ -194,7 +185,7 @@ def test_a_child_that_somebody_else_ends_is_interrupted(folder: Path):
 
 
 def test_the_cancel_file_ends_the_child(folder: Path):
-    make_campaign(folder, [ScriptStep(name="a", code=GENTLE)])
+    make_campaign(folder, [ScriptStep(name="a", code=GENTLY)])
     during(folder, "a ready", cancel_file(folder, "a").touch)
     assert run(folder).outcome == "cancelled"
     assert notes(folder)[-1] == "a saved"
@@ -203,7 +194,7 @@ def test_the_cancel_file_ends_the_child(folder: Path):
 
 
 def test_stop_may_interrupt_wait(folder: Path):
-    make_campaign(folder, [ScriptStep(name="a", code=GENTLE)])
+    make_campaign(folder, [ScriptStep(name="a", code=GENTLY)])
     process = StepProcess(folder, "a", place="slurm")
     seen = []
     before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(process.stop()))

@@ -3,8 +3,10 @@
 Their kinds are those of another package, as a user's would be: `install_kinds` makes it.
 """
 
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +14,7 @@ from typing import Any, ClassVar
 from nnunet_pancext.campaign.definition import Campaign, write_campaign
 from nnunet_pancext.campaign.step import Progress, Step
 
+MAIN = "import sys; from nnunet_pancext.cli.main import main; sys.exit(main())"
 KINDS = {"script": "ScriptStep", "gpu_script": "GpuScriptStep"}
 # Run before each script; `finish` is how it leaves a whole output, and `count` says that it did.
 PRELUDE = """\
@@ -27,10 +30,14 @@ def finish(text):
     note("finished")
     os.replace(partial, output)
 def wait_for(file):
-    while not (folder / file).exists():
+    for _ in range(6000):
+        if (folder / file).exists():
+            return
         time.sleep(0.02)
+    sys.exit(9)
 note("started")
 """
+GENTLE = "signal.signal(signal.SIGTERM, lambda *_: (note('saved'), sys.exit(143))); note('ready');"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +65,7 @@ class ScriptStep(Step):
 
     def command(self, folder: Path) -> list[str]:
         output = self.result(folder)
-        return [sys.executable, "-I", "-S", "-c", PRELUDE + self.code, str(folder), self.name, str(output)]
+        return [sys.executable, "-ISu", "-c", PRELUDE + self.code, str(folder), self.name, str(output)]
 
     def progress(self) -> Progress | None:
         return lambda line: line.removeprefix("progress ") if line.startswith("progress ") else None
@@ -105,3 +112,17 @@ def notes(folder: Path) -> list[str]:
     """Return what the scripts have noted so far: `NAME started`, `NAME finished`."""
     path = folder / "notes.txt"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, for as long as the slowest machine may need."""
+    give_up_at = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+def start_run(folder: Path) -> subprocess.Popen[str]:
+    """Start `pancext campaign run` in a process of its own."""
+    command = [sys.executable, "-c", MAIN, "campaign", "run", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
