@@ -27,7 +27,7 @@ def write_protocol(
     """
     require_all_folders_set()
     folders = {name: str(Path(nnunet_folder(name) or "").absolute()) for name in DUTIES}
-    campaign = continued(folder, plan_protocol(runs, selection, folders=folders), runs)
+    campaign = present_or_planned(folder, plan_protocol(runs, selection, folders=folders), runs)
     for path in folders.values():
         Path(path).mkdir(parents=True, exist_ok=True)
     finished = finished_steps(campaign, folder)
@@ -37,7 +37,8 @@ def write_protocol(
         require_gpu_and_extras(unfinished, device=campaign.device)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_campaign(folder, campaign)
+        if not (folder / FILE).is_file() or read_campaign(folder) != campaign:
+            write_campaign(folder, campaign)
     except OSError as error:
         raise PancextError(f"cannot write to {folder}: {error.strerror}. Give another --out.") from error
     return finished
@@ -52,7 +53,7 @@ def finished_steps(campaign: Campaign, folder: Path) -> list[Step]:
     return finished
 
 
-def continued(folder: Path, planned: Campaign, runs: Sequence[PlannedRun]) -> Campaign:
+def present_or_planned(folder: Path, planned: Campaign, runs: Sequence[PlannedRun]) -> Campaign:
     """Return the campaign to run in the folder: the one that is there, or the planned one.
 
     The downloads are those that are given now; where none are, or a dataset is converted, those given before.
@@ -72,16 +73,15 @@ def continued(folder: Path, planned: Campaign, runs: Sequence[PlannedRun]) -> Ca
             if missing_downloads(step, datasets[step.dataset]) or former.is_done(folder):
                 step = replace(step, sources=former.sources)
             steps[index], before[step.name] = step, replace(former, sources=step.sources)
-    planned = replace(planned, steps=tuple(steps))
-    differences = _differences(replace(existing, steps=tuple(before.values())), planned)
-    if differences:
+    continued = replace(existing, steps=tuple(before.values()))
+    if differences := _differences(continued, replace(planned, steps=tuple(steps))):
         listed = "\n".join(f"  {line}" for line in differences)
         raise PancextError(
             f"{folder} holds the protocol of another selection:\n{listed}\n"
             f"Give the same options as before, or another --out: what is converted, preprocessed and trained "
             f"is used again. `pancext campaign run {folder}` goes on with the one that is there."
         )
-    return replace(planned, versions=existing.versions)
+    return continued
 
 
 def _differences(existing: Campaign, planned: Campaign) -> list[str]:

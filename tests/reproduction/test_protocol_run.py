@@ -107,6 +107,17 @@ def test_a_campaign_that_was_changed_by_hand_is_named(machine, capsys):
     assert f"`pancext campaign run {folder}` goes on with the one that is there." in message
 
 
+def test_what_else_was_written_into_the_campaign_stays(machine):
+    assert machine.reproduce(*ONE) == 0
+    file = machine.out / "segresnet-nl" / "campaign.toml"
+    text = file.read_text(encoding="utf-8").replace(
+        "[[step]]", '# as here\n[environment]\nnnUNet_n_proc_DA = "4"\n\n[[step]]', 1
+    )
+    file.write_text(text, encoding="utf-8")
+    assert machine.reproduce(*ONE) == 0
+    assert file.read_text(encoding="utf-8") == text
+
+
 def test_a_download_that_has_moved_is_taken_from_where_it_is(machine, capsys):
     assert machine.reproduce(*ONE, "--plan") == 0
     elsewhere = machine.source.rename(machine.root / "elsewhere")
