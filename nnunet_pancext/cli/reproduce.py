@@ -89,12 +89,6 @@ def run(parsed: argparse.Namespace) -> int:
                 dataset = experiment.dataset
                 print(f"    {dataset.layout}: {dataset.title}; {len(experiment.trainers)} trainers")
         return 0
-    from nnunet_pancext.campaign.run import run_campaign
-    from nnunet_pancext.reproduction.campaign import campaign_folder
-    from nnunet_pancext.reproduction.comparison import compare, format_results, write_results
-    from nnunet_pancext.reproduction.dry_run import format_dry_run
-    from nnunet_pancext.reproduction.folder import write_protocol
-
     paper = find_paper(parsed.paper)
     seconds = parsed.seconds_per_epoch
     if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
@@ -104,6 +98,12 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.source:
         selection = read_sources(parsed.source, paper, selection)
     runs = planned_runs(paper, selection)
+    from nnunet_pancext.campaign.run import run_campaign
+    from nnunet_pancext.reproduction.campaign import campaign_folder
+    from nnunet_pancext.reproduction.comparison import compare, format_results, write_results
+    from nnunet_pancext.reproduction.dry_run import format_dry_run
+    from nnunet_pancext.reproduction.folder import write_protocol
+
     folder = campaign_folder(paper, selection)
     if parsed.dry_run:
         print(format_dry_run(paper, runs, selection, folder, seconds_per_epoch=seconds))
