@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED
 from nnunet_pancext.nnunet_files.model_folder import Fold, ModelName
@@ -59,8 +60,8 @@ def find_out_of_fold(folders: Sequence[Path], cases: Sequence[str]) -> OutOfFold
         case = missing[0]
         why = f"only {trained_on[case]}, by a fold trained on it" if case in trained_on else "none"
         raise PancextError(
-            f"{len(missing)} training cases have no prediction by a fold of {model} that was not trained on "
-            f"them, {case} first ({why}). Train and validate the missing folds, and name them all."
+            f"There is no prediction of {counted(len(missing), 'training case')} by a fold of {model} that was "
+            f"not trained on the case, {case} first ({why}). Train and validate the missing folds, and name them all."
         )
     return OutOfFold(predictions={case: found[case] for case in cases}, declared=declared, folds=splits)
 

@@ -240,11 +240,11 @@ def nothing(made):
         (
             other_splits,
             {},
-            r"2 training cases have no prediction by a fold of .* that was not trained on them, a first "
+            r"There is no prediction of 2 training cases by a fold of .* that was not trained on the case, a first "
             r"\(only .*fold_0/validation/a.nii.gz, by a fold trained on it\)",
         ),
-        (no_prediction, {}, r"1 training cases have no prediction .*, b first \(none\)"),
-        (no_test_prediction, {}, "test has no prediction of 1 test cases, c first. Predict them all."),
+        (no_prediction, {}, r"There is no prediction of 1 training case .*, b first \(none\)"),
+        (no_test_prediction, {}, "test has no prediction of 1 test case, c first. Predict them all."),
         (shifted_prediction, {}, "fold_0/validation/a.nii.gz and .*labelsTr/a.nii.gz: voxels of equal index"),
         (
             nothing,

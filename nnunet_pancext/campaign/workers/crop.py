@@ -14,6 +14,7 @@ from nnunet_pancext.campaign.definition import read_campaign
 from nnunet_pancext.campaign.kinds.crop import REPORT, Crop, as_recorded
 from nnunet_pancext.dataset_conversion.target import with_geometry, write_image
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import read_json, write_json
 from nnunet_pancext.io.images import read_image
@@ -184,7 +185,7 @@ def _test_predictions(folder: Path, test: Mapping[str, CaseFiles], declared: Dat
     missing = [case for case, path in found.items() if not path.is_file()]
     if missing:
         raise PancextError(
-            f"{folder} has no prediction of {len(missing)} test cases, {missing[0]} first. Predict them all."
+            f"{folder} has no prediction of {counted(len(missing), 'test case')}, {missing[0]} first. Predict them all."
         )
     return found
 
