@@ -60,8 +60,9 @@ def find_out_of_fold(folders: Sequence[Path], cases: Sequence[str]) -> OutOfFold
         case = missing[0]
         why = f"only {trained_on[case]}, by a fold trained on it" if case in trained_on else "none"
         raise PancextError(
-            f"There is no prediction of {counted(len(missing), 'training case')} by a fold of {model} that was "
-            f"not trained on the case, {case} first ({why}). Train and validate the missing folds, and name them all."
+            f"There is no prediction of {counted(len(missing), 'training case')} by a fold of {model} that "
+            f"was not trained on the case, {case} first ({why}). Train and validate the missing folds, and "
+            "name them all."
         )
     return OutOfFold(predictions={case: found[case] for case in cases}, declared=declared, folds=splits)
 

@@ -240,7 +240,7 @@ def nothing(made):
         (
             other_splits,
             {},
-            r"There is no prediction of 2 training cases by a fold of .* that was not trained on the case, a first "
+            r"There is no prediction of 2 training cases by a fold of .* not trained on the case, a first "
             r"\(only .*fold_0/validation/a.nii.gz, by a fold trained on it\)",
         ),
         (no_prediction, {}, r"There is no prediction of 1 training case .*, b first \(none\)"),

@@ -185,7 +185,8 @@ def _test_predictions(folder: Path, test: Mapping[str, CaseFiles], declared: Dat
     missing = [case for case, path in found.items() if not path.is_file()]
     if missing:
         raise PancextError(
-            f"{folder} has no prediction of {counted(len(missing), 'test case')}, {missing[0]} first. Predict them all."
+            f"{folder} has no prediction of {counted(len(missing), 'test case')}, {missing[0]} first. "
+            "Predict them all."
         )
     return found
 
