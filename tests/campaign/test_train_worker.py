@@ -22,6 +22,12 @@ MOMENTS = {  # three epochs of two training steps and one validation step
     "before the last checkpoint": (f"{STEP}on_train_end", 1),
 }
 
+HARDEST = (
+    "in the second epoch",
+    "between checkpoint_best and checkpoint_latest",
+    "before the last checkpoint",
+)
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -54,8 +60,9 @@ def use(monkeypatch, training):
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("trainer", [OURS, STOCK])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("trainer", "moment"), [*((OURS, moment) for moment in MOMENTS), *((STOCK, moment) for moment in HARDEST)]
+)
 def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     root, undisturbed, monkeypatch, trainer, moment
 ):

@@ -1,5 +1,6 @@
 """Trainings of seconds in processes of their own, which end at a chosen moment."""
 
+import multiprocessing
 import os
 import pkgutil
 import signal
@@ -9,15 +10,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-import nnunet_pancext_discovery
 import torch
 from contracts.host_commands import QUIET_THREADS, forked
 
+import nnunet_pancext_discovery
 from nnunet_pancext.nnunet_files.trained_fold import TrainedFold
 
 OURS = "nnUNetTrainerNonLocal_3epochs_2iterations"
 STOCK = "nnUNetTrainerSmallStock"
-# Found by nnU-Net through nnUNet_extTrainer, as a user's own trainer; nnU-Net's short ones have 250 iterations.
+# Found through nnUNet_extTrainer, as a user's own trainer: nnU-Net's short ones have 250 iterations.
 STOCK_SOURCE = f"""
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -29,6 +30,7 @@ class {STOCK}(nnUNetTrainer):
         self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = {{epochs}}, 2, 1
 """
 PATIENCE_S = 300
+START_METHOD = multiprocessing.get_all_start_methods()[0]  # the default of this system
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,7 @@ class Training:
 def _train(training: Training, options: tuple[str, ...]) -> None:
     os.environ.update(training.environment)
     nnunet_pancext_discovery.register()  # as at the start of every Python
+    multiprocessing.set_start_method(START_METHOD, force=True)  # and not as this process was started
     with training.log.open("w", encoding="utf-8") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
@@ -118,7 +121,7 @@ def _train(training: Training, options: tuple[str, ...]) -> None:
 
 
 def _die_at(name: str, call: int) -> None:
-    """Replace a function, as in package.module:Class.method, by one that kills the process at a call of it."""
+    """Replace a function, as package.module:Class.method, by one that kills the process at a call of it."""
     owner_name, _, attribute = name.rpartition("." if "." in name.partition(":")[2] else ":")
     owner: Any = pkgutil.resolve_name(owner_name)
     original, calls = getattr(owner, attribute), 0

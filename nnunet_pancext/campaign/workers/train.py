@@ -40,7 +40,8 @@ def train(fold: TrainedFold, *, device: str, proceed: str = "", probabilities: b
     if chosen.type == "cuda":
         import torch
 
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
+        torch.backends.cudnn.benchmark = trainer.seed is None  # as nnUNetv2_train, unless numbers must repeat
+        torch.backends.cudnn.deterministic = trainer.seed is not None
     if proceed != "val":
         _unpack(trainer)
         trainer.run_training()
