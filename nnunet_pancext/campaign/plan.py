@@ -10,7 +10,8 @@ from nnunet_pancext.campaign.kinds.compare import Compare
 from nnunet_pancext.campaign.kinds.evaluate import Evaluate
 from nnunet_pancext.campaign.kinds.predict import Predict
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
-from nnunet_pancext.campaign.step import NAME, Step, kinds
+from nnunet_pancext.campaign.kinds.train import Train
+from nnunet_pancext.campaign.step import NAME, Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.model_folder import ALL, ModelName
 from nnunet_pancext.nnunet_files.plans_file import CASCADE, FIRST_STAGE, SECOND_STAGE_DATA
@@ -88,7 +89,7 @@ class _DatasetPlan:
         self.request, self.dataset = request, dataset
         self.number = dataset.removeprefix("Dataset").split("_")[0]
         self.preprocessing: dict[str, Preprocess] = {}
-        self.trainings: list[Any] = []
+        self.trainings: list[Train] = []
 
     def steps(self) -> Iterator[Step]:
         for plans in self.request.plans:
@@ -118,7 +119,7 @@ class _DatasetPlan:
             trained.setdefault(configuration, request.folds)
         return trained
 
-    def _train(self, trainer: str, plans: str, configuration: str, fold: str) -> Any:
+    def _train(self, trainer: str, plans: str, configuration: str, fold: str) -> Train:
         stage = self.request.stage(self.dataset, plans, configuration)
         # A first stage predicts for each second one onto its cases, which must be there.
         later = [self.request.stage(self.dataset, plans, other) for other in self.request.configurations]
@@ -129,8 +130,7 @@ class _DatasetPlan:
             if (step.trainer, step.plans, step.configuration) == (trainer, plans, stage.previous)
         ]
         needs = [*(self._preprocess(plans, name).name for name in dict.fromkeys(data)), *before]
-        train: Any = kinds()["train"]
-        return train(
+        return Train(
             name=f"train-{self.number}-{trainer}-{plans}-{configuration}-{fold}",
             needs=tuple(needs),
             dataset=self.dataset,

@@ -1,25 +1,23 @@
-"""A lock for which steps of one dataset wait, because nnU-Net writes some files of it in place."""
+"""A lease for which steps of one dataset wait, because nnU-Net writes some files of it in place."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from nnunet_pancext.campaign.lease import Held, Lease
 
 
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder; print a line where another process holds it, and wait.
-
-    The operating system releases it when its process is killed.
-    """
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    """Hold the lease at `path`; where another process holds it, say so and wait, however long."""
+    lease = Lease(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"another step is writing {path.parent}; waiting for it", flush=True)
-        lock.acquire()
+        lease.acquire()
+    except Held as held:
+        print(f"waiting for {held.owner}, which is writing {path.parent}", flush=True)
+        lease.acquire(wait_s=math.inf)
     try:
         yield
     finally:
-        lock.release()
+        lease.release()

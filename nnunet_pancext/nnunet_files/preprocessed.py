@@ -44,10 +44,26 @@ class Preprocessed:
         return valid_json(self.plans_file)
 
     @property
+    def truth(self) -> Path:
+        """The folder of the label maps that nnU-Net's validation compares with."""
+        return self.folder / TRUTH
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The plan's settings of the configuration; PancextError where there are none."""
         remedy = "nnU-Net leaves out 3d_lowres and the cascade where images are small. Choose another."
         return configuration_of(self.content or {}, self.configuration, source=self.plans_file, remedy=remedy)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether the plans have the configuration, and nnU-Net's other two files are there and whole."""
+        try:
+            return bool(self.settings) and None not in (
+                valid_json(self.folder / FINGERPRINT),
+                valid_json(self.folder / NAME),
+            )
+        except PancextError:
+            return False
 
     @property
     def data(self) -> Path:
@@ -69,13 +85,13 @@ class Preprocessed:
 
     def labels_to_copy(self, cases: Mapping[str, CaseFiles], ending: str) -> dict[Path, Path]:
         """Return the label maps that nnU-Net's validation lacks, by the paths of their copies."""
-        copies = {self.folder / TRUTH / f"{case}{ending}": files.label for case, files in cases.items()}
+        copies = {self.truth / f"{case}{ending}": files.label for case, files in cases.items()}
         return {copy: label for copy, label in copies.items() if label and not _is_copied(label, copy)}
 
     def copied_cases(self) -> dict[str, CaseFiles]:
         """Return the cases whose label maps were copied, without their files."""
         ending = read_dataset_json(self.folder / NAME).file_ending
-        return dict.fromkeys(sorted(find_cases(self.folder / TRUTH, ending)), CaseFiles())
+        return dict.fromkeys(sorted(find_cases(self.truth, ending)), CaseFiles())
 
 
 def valid_json(path: Path) -> dict[str, Any] | None:

@@ -185,6 +185,16 @@ def test_the_best_configurations_are_ensembled_and_postprocessed(results, image,
     assert content["options"]["postprocessing_sha256"]
 
 
+def test_a_copy_of_the_choice_is_taken_instead_of_the_datasets_own(results, image, tmp_path):
+    write_model(results, "2d")
+    write_model(results, "3d_fullres")
+    write_choice(results, "2d")
+    kept = (results / DATASET / "inference_information.json").rename(tmp_path / "2d.json")
+    write_choice(results, "3d_fullres")
+    assert predict(image, "-o", tmp_path / "ours", "--best", kept) == 0
+    assert [model["configuration"] for model in record(tmp_path / "ours")["model"]] == ["2d"]
+
+
 def test_an_ensemble_of_a_cascade_and_its_first_stage_runs_that_once(results, image, tmp_path):
     first, second = (write_model(results, name) for name in ("3d_lowres", "3d_cascade_fullres"))
     write_choice(results, "3d_lowres", "3d_cascade_fullres")

@@ -205,6 +205,22 @@ def test_a_malformed_choice(refused, copy, content, message):
     refused(message, "--best", 7)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "--best .*kept.json: there is no such file. Give a copy of inference_information.json"),
+        (BEST, "kept.json does not name its dataset. Run nnUNetv2_find_best_configuration again"),
+        ({"dataset_name_or_id": 8, **BEST}, "There is no dataset '8' in nnUNet_results"),
+        ({}, "kept.json does not name the models, folds and postprocessing"),
+    ],
+    ids=["no file", "no dataset", "other dataset", "empty"],
+)
+def test_a_bad_copy_of_a_choice(refused, copy, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "kept.json").write_text(json.dumps(content), encoding="utf-8")
+    refused(message, "--best", tmp_path / "kept.json")
+
+
 def test_postprocessing_that_runs_code(refused, copy, tmp_path):
     canary, file = tmp_path / "canary", copy.parent / "postprocessing.pkl"
     file.write_bytes(hostile.RUNNING["reduce"](canary))

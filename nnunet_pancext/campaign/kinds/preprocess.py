@@ -6,9 +6,8 @@ from pathlib import Path
 from nnunet_pancext.campaign.set_aside import set_aside
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
-from nnunet_pancext.nnunet_files.preprocessed import FINGERPRINT, Preprocessed, cases_of, valid_json
+from nnunet_pancext.nnunet_files.preprocessed import Preprocessed, cases_of
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE
 from nnunet_pancext.splits.folds import FOLDS
 
@@ -44,8 +43,7 @@ class Preprocess(Step):
 
     def is_done(self, folder: Path) -> bool:
         target = self.preprocessed
-        needed = (f"{self.plans}.json", FINGERPRINT, NAME)
-        if any(valid_json(target.folder / name) is None for name in needed):
+        if not target.is_planned:
             return False
         try:
             cases, ending = cases_of(self.dataset)

@@ -28,7 +28,7 @@ def find_best(step: Best, out: Path) -> None:
         {"plans": model.plans, "configuration": model.configuration, "trainer": model.trainer}
         for model in step.models
     ]
-    with waiting_lock(existing_folder(RESULTS) / step.dataset / ".best"):
+    with waiting_lock(existing_folder(RESULTS) / step.dataset / ".best.lease"):
         try:
             found = find_best_configuration(
                 step.dataset,

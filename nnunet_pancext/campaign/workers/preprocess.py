@@ -24,7 +24,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.durations import duration_text
-from nnunet_pancext.io.files import atomic_path, read_json
+from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, read_json
 from nnunet_pancext.nnunet_files.case_files import CaseFiles
 from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, nnunet_folder
@@ -53,7 +53,8 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
     with write_errors_as_pancext(target.folder, option=PREPROCESSED):
         target.folder.mkdir(exist_ok=True)
         cases, ending = cases_of(target.dataset)
-        with waiting_lock(target.folder / ".planning"):
+        with waiting_lock(target.folder / ".planning.lease"):
+            _remove_partial(target)
             _copy_folds(target)
             _plan(target, planner)
             for copy, label in target.labels_to_copy(cases, ending).items():
@@ -62,10 +63,16 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
                     shutil.copy2(label, partial)
         # A new object: the plans may be new.
         target = Preprocessed(dataset=target.dataset, plans=target.plans, configuration=target.configuration)
-        with waiting_lock(target.data.with_name(f".{target.data.name}")):
+        with waiting_lock(target.data.with_name(f".{target.data.name}.lease")):
             _make_cases(target, cases)
-        with waiting_lock(target.folder / ".planning"):
+        with waiting_lock(target.folder / ".planning.lease"):
             _make_folds(target)
+
+
+def _remove_partial(target: Preprocessed) -> None:
+    """Remove what a killed run left, but not the files by which others ask for a lease."""
+    for stale in (*target.folder.glob(f"{PARTIAL_PREFIX}*.json"), *target.truth.glob(f"{PARTIAL_PREFIX}*")):
+        stale.unlink()
 
 
 def _copy_folds(target: Preprocessed) -> None:
@@ -151,6 +158,11 @@ def _make_cases(target: Preprocessed, cases: Mapping[str, CaseFiles]) -> None:
         files = get_filenames_of_train_images_and_targets(
             str(existing_folder(RAW) / target.dataset), dataset_json
         )
+        if lost := [case for case in missing if case not in files]:
+            raise PancextError(
+                f"nnU-Net does not find the images of {', '.join(lost)}. Check that they are files, or links "
+                "to files that are there."
+            )
         preprocessor = configuration.preprocessor_class(verbose=False)
         jobs = {
             case: (files[case]["images"], files[case]["label"], plans, configuration, dataset_json)
