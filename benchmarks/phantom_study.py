@@ -4,33 +4,29 @@ python benchmarks/phantom_study.py WORK                          all of them, ho
 python benchmarks/phantom_study.py WORK --trainers nnUNetTrainerBaseline SegResNetNLTrainer --epochs 8
 
 The phantoms have an organ of low contrast and small lesions. Each trainer has the same plan, patch, seed,
-iterations and folds. Without a GPU the batch is two patches of nnU-Net's own size. A rerun skips what
-is finished in WORK and continues trainings that were stopped.
+iterations and folds. Without a GPU the batch is two patches of nnU-Net's own size. WORK is the folder of a
+campaign: a rerun skips what is finished and continues trainings that were stopped, and `pancext campaign
+status WORK` shows where it is.
 """
 
-import json
 import os
 import subprocess
 import sys
 import sysconfig
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from report import command_line
 
+from nnunet_pancext.campaign.definition import SEED, present_versions, write_campaign
+from nnunet_pancext.campaign.plan import Request, plan_campaign
+from nnunet_pancext.campaign.run import run_campaign
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
-from nnunet_pancext.demo.pipeline import (
-    DATASET_ID,
-    PHANTOM_SIZE,
-    PLANS,
-    environment,
-    find_device,
-    plan_words,
-)
-from nnunet_pancext.demo.workspace import Workspace
-from nnunet_pancext.io.files import write_json
+from nnunet_pancext.demo.pipeline import DATASET_ID, PHANTOM_SIZE, find_device
+from nnunet_pancext.io.files import read_json, write_json
+from nnunet_pancext.io.parallel import default_jobs
+from nnunet_pancext.nnunet_files.folders import DUTIES, PREPROCESSED, RAW
+from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.phantom.dataset import TASK_FOLDER, write_phantom_dataset
 
 TRAINERS = (
@@ -45,82 +41,49 @@ TRAINERS = (
 )
 ITERATIONS_PER_EPOCH = 100
 CASES = 18
-SEED = 2000
+PHANTOM_SEED = 2000
 CPU_BATCH = 2
+# Threads that wait actively would slow down a training beside this one.
+QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "nnUNet_n_proc_DA": "1"}
 
 
-def run(words: list[str], *, workspace: Workspace, log: Path) -> None:
-    """Run a command with its output in a log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # Threads that wait actively would slow down a training beside this one.
-    quiet = {"OMP_WAIT_POLICY": "PASSIVE", "nnUNet_n_proc_DA": "1"}
-    with log.open("w", encoding="utf-8") as stream:
-        code = subprocess.call(
-            [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]],
-            env={**os.environ, **environment(workspace), **quiet},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    if code:
-        sys.exit(f"{' '.join(words)} ended with exit code {code}; see {log}")
-
-
-def make_dataset(workspace: Workspace, *, configuration: str, folds: int) -> str:
-    """Write, plan and preprocess the phantoms once; return the configuration to train."""
+def make_dataset(work: Path, *, configuration: str, folds: int, device: str) -> tuple[str, str]:
+    """Write, convert and plan the phantoms once; return their dataset and the configuration to train."""
     request = {"configuration": configuration, "folds": folds}
-    record = workspace.work / "dataset.json"
+    record = work / "dataset.json"
     if record.is_file():
-        made = json.loads(record.read_text(encoding="utf-8"))
+        made = read_json(record, expect=dict)
         if made["asked"] != request:
-            sys.exit(f"{workspace.root} holds a study of {made['asked']}, not {request}; give another WORK.")
-        return made["configuration"]
-    folders = workspace.nnunet_folders()
-    for folder in (workspace.work, *folders.values()):
-        folder.mkdir(parents=True, exist_ok=True)
-    source = workspace.work / "source" / TASK_FOLDER
+            sys.exit(f"{work} holds a study of {made['asked']}, not {request}; give another WORK.")
+        return made["dataset"], made["configuration"]
+    source = work / "source" / TASK_FOLDER
     if not source.is_dir():
-        write_phantom_dataset(source.parent, cases=CASES, size=PHANTOM_SIZE, seed=SEED, difficulty="hard")
+        write_phantom_dataset(
+            source.parent, cases=CASES, size=PHANTOM_SIZE, seed=PHANTOM_SEED, difficulty="hard"
+        )
     dataset = convert_msd(
-        source,
-        raw_root=folders["nnUNet_raw"],
-        dataset_id=DATASET_ID,
-        labels="pancreas+tumour",
-        overwrite=True,
+        source, raw_root=work / RAW, dataset_id=DATASET_ID, labels="pancreas+tumour", overwrite=True
     )
-    run(plan_words(configuration), workspace=workspace, log=workspace.logs / "plan.txt")
-    preprocessed = folders["nnUNet_preprocessed"] / dataset.folder.name
-    if find_device() == "cpu":
-        configuration = add_small_batch(preprocessed / f"{PLANS}.json", configuration)
+    command = Path(sysconfig.get_path("scripts")) / "nnUNetv2_plan_and_preprocess"
+    subprocess.run([command, "-d", str(DATASET_ID), "--no_pp"], check=True)
+    preprocessed = work / PREPROCESSED / dataset.folder.name
+    if device == "cpu":
+        configuration = add_small_batch(preprocessed / f"{DEFAULT_PLANS}.json", configuration)
     cases = sorted(dataset.training)
     parts = [cases[fold::folds] for fold in range(folds)]
     splits = [{"train": [case for case in cases if case not in part], "val": part} for part in parts]
     write_json(preprocessed / "splits_final.json", splits)
-    write_json(record, {"asked": request, "configuration": configuration})
-    return configuration
+    write_json(record, {"asked": request, "dataset": dataset.folder.name, "configuration": configuration})
+    return dataset.folder.name, configuration
 
 
 def add_small_batch(plans_file: Path, configuration: str) -> str:
     """Add a configuration with a batch that a CPU can train, and return its name."""
-    plans = json.loads(plans_file.read_text(encoding="utf-8"))
+    plans = read_json(plans_file, expect=dict)
     name = f"{configuration}_study"
     plans["configurations"][name] = {"inherits_from": configuration, "batch_size": CPU_BATCH}
     write_json(plans_file, plans)
     return name
-
-
-def train(trainer: str, *, fold: int, configuration: str, workspace: Workspace) -> None:
-    """Train and validate a fold, or continue it."""
-    (dataset,) = workspace.nnunet_folders()["nnUNet_preprocessed"].iterdir()
-    model = workspace.nnunet_folders()["nnUNet_results"] / dataset.name
-    folder = model / f"{trainer}__{PLANS}__{configuration}" / f"fold_{fold}"
-    if (folder / "validation" / "summary.json").is_file():
-        return
-    print(f"{datetime.now():%H:%M}  {trainer}, fold {fold}", flush=True)
-    words = ["nnUNetv2_train", str(DATASET_ID), configuration, str(fold), "-tr", trainer]
-    words += ["-device", find_device()]
-    if any(folder.glob("checkpoint_*.pth")):
-        words.append("--c")
-    run(words, workspace=workspace, log=workspace.logs / f"{trainer}_{fold}.txt")
 
 
 def main() -> None:
@@ -135,18 +98,35 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once (default 1)")
     options = parser.parse_args()
-    workspace = Workspace(options.work.resolve())
-    configuration = make_dataset(workspace, configuration=options.configuration, folds=options.folds)
+    work, device = options.work.resolve(), find_device()
+    folders = {name: str(work / name) for name in DUTIES}
+    for folder in folders.values():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    os.environ.update(folders)
+    dataset, configuration = make_dataset(
+        work, configuration=options.configuration, folds=options.folds, device=device
+    )
     named = [f"{name}_{options.epochs}epochs_{ITERATIONS_PER_EPOCH}iterations" for name in options.trainers]
-    # Fold by fold, so that a stopped study has complete folds of all trainers.
-    for fold in range(options.folds):
-        work = partial(train, fold=fold, configuration=configuration, workspace=workspace)
-        with ThreadPoolExecutor(options.jobs) as executor:
-            list(executor.map(work, named))
-    os.environ.update(environment(workspace))
-    command = Path(sysconfig.get_path("scripts")) / "pancext"
-    words = ["compare", str(DATASET_ID), "--trainers", *named, "--configuration", configuration]
-    sys.exit(subprocess.call([str(command), *words, "-o", str(workspace.root / "comparison")]))
+    request = Request(
+        datasets=(dataset,),
+        trainers=tuple(named),
+        configurations=(configuration,),
+        folds=tuple(map(str, range(options.folds))),
+        device=device,
+        seed=int(os.environ.get(SEED, "0")),
+    )
+    campaign = plan_campaign(request, folders=folders, versions=present_versions())
+    environment = {**QUIET, "nnUNet_def_n_proc": str(default_jobs())}
+    write_campaign(work, replace(campaign, environment=environment))
+    if device == "cuda":
+        sys.exit(run_campaign(work, gpus=options.jobs, do_again=True))
+    # Without GPUs a run trains one fold at a time, and several runs share the folds among them.
+    command = [str(Path(sysconfig.get_path("scripts")) / "pancext"), "campaign", "run", str(work)]
+    others = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(options.jobs - 1)]
+    code = run_campaign(work, do_again=True)
+    for other in others:
+        other.wait()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ reports.sortable pages.page
 reproduction.choices reproduction.selection
 reproduction.columns reproduction.protocol
 reproduction.estimate reproduction.dry_run
-reproduction.extras reproduction.run
+reproduction.extras reproduction.requirements
 reproduction.results reproduction.comparison
 trainers.host trainers.machinery.nnunet
 trainers.overview cli.trainer_table
@@ -126,6 +126,10 @@ errors.HostCommandError errors.NNUNetCommandError
 evaluation.spread.Spread evaluation.scores.SummaryStatistics
 evaluation.spread.spread evaluation.scores.summary_statistics
 patients.told_patients nnunet_files.raw_dataset.recorded_patients
+reproduction.plan.TrainingLength campaign.training_length.TrainingLength
+reproduction.plan.training_length campaign.training_length.training_length
+reproduction.run.needs_extra reproduction.requirements.needs_extra
+reproduction.steps.placeholders reproduction.campaign.placeholders
 reports.pictures.Shown pages.pictures.CaseFigure
 """)
 

@@ -11,7 +11,7 @@ from nnunet_pancext.io.csv_table import write_csv
 from nnunet_pancext.io.files import read_json, write_text
 from nnunet_pancext.pages.numbers import UNDEFINED
 from nnunet_pancext.pages.text_table import text_table
-from nnunet_pancext.reproduction.plan import result_folder
+from nnunet_pancext.reproduction.campaign import result_paths
 from nnunet_pancext.reproduction.protocol import STOCK, Column, Experiment, Paper, Row, Table
 from nnunet_pancext.reproduction.selection import PlannedRun
 
@@ -50,9 +50,9 @@ class PaperComparison:
         return [HEADER, *(row[:2] + row[3:] for row in self.rows)]
 
 
-def compare(run: PlannedRun, *, out: Path) -> PaperComparison:
-    """Return the comparison of a run, from the scores available under `out`."""
-    scores = {name: _scores(result_folder(run, name, out=out)) for name in (STOCK, *run.trainers)}
+def compare(run: PlannedRun, *, folder: Path) -> PaperComparison:
+    """Return the comparison of a run, from the scores available in its campaign's folder."""
+    scores = {name: _scores(folder / result_paths(run, name)[1]) for name in (STOCK, *run.trainers)}
     stock = scores[STOCK]
     rows = [
         ComparisonRow(
@@ -97,7 +97,7 @@ def score_text(labels: Mapping[str, Any] | None, column: Column) -> str:
 
 def _scores(folder: Path) -> dict[str, Any]:
     """Return what `pancext evaluate` wrote of cases and labels; empty where there are no scores."""
-    summary = folder / "scores" / "summary.json"
+    summary = folder / "summary.json"
     return read_json(summary, expect=dict).get("pancext", {}) if summary.is_file() else {}
 
 

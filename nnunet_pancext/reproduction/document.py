@@ -12,10 +12,12 @@ from nnunet_pancext.reproduction.protocol import Paper, Table
 INTRODUCTION = """\
 # Reproducing the papers
 
-`pancext reproduce PAPER` runs a paper's protocol through nnU-Net's stock commands. The download is converted
-with the paper's split; its model, the ablations of its tables and stock nnU-Net are trained, with the paper's
-recipe where it gives one; the test set is predicted and scored with the paper's aggregation. `--dry-run`
-shows the commands and an estimate of GPU-hours. Results end up in a table: the paper's figure, ours, stock
+`pancext reproduce PAPER` writes a paper's protocol as a campaign in `reproduction_output/PAPER` and runs it.
+The download is converted with the paper's split; its model, the ablations of its tables and stock nnU-Net are
+trained, with the paper's recipe where it gives one; the test set is predicted and scored with the paper's
+aggregation. The same command continues what was stopped. `--dry-run` shows the commands and an estimate of
+GPU-hours. `--plan` only writes the campaign, so that it can be changed or run on Slurm:
+`pancext campaign run FOLDER --on slurm`. Results end up in a table: the paper's figure, ours, stock
 nnU-Net's.
 
 **None of these protocols has been run yet**, so this page has the papers' figures alone. Each table names

@@ -1,29 +1,35 @@
-"""A machine with fakes of all commands of a protocol that record their arguments."""
+"""A machine on which the steps of a protocol leave at once what they would leave after days."""
 
 import json
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nnunet_pancext.campaign.definition import Campaign, open_campaign
+from nnunet_pancext.campaign.step import Step, kinds
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
-COMMANDS = ("pancext", "nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
+FOLDS = [{"train": ["a"], "val": ["b"]}]
+SCORES = {"per_slice": {"slice_dice": 0.5}, "per_volume": {"dice": {"mean": 0.4, "sd": 0.1}}}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Machine:
-    """The fake machine: its folders, and how to run `pancext reproduce` on it."""
+    """The machine, how to run `pancext reproduce` on it, and the steps that were run, by name.
+
+    A step that was run is done; `remarks` is the content of a conversion report beside its options, and
+    `code` the exit code of the campaign.
+    """
 
     root: Path
     source: Path
-
-    @property
-    def results(self) -> Path:
-        """Folder of the trained models."""
-        return self.root / "nnUNet_results"
+    done: set[str] = field(default_factory=set)
+    ran: list[str] = field(default_factory=list)
+    remarks: dict[str, Any] = field(default_factory=dict)
+    code: int = 0
 
     @property
     def raw(self) -> Path:
@@ -35,48 +41,64 @@ class Machine:
         """Folder of results."""
         return self.root / "out"
 
+    def campaign(self, paper: str) -> Campaign:
+        """Return what was written."""
+        return open_campaign(self.out / paper)
+
     def reproduce(self, *words: str, source: bool = True) -> int:
         """Run the command on the CPU and return its exit code."""
         given = ["--source", str(self.source)] if source else []
         return main(["reproduce", *words, *given, "--device", "cpu", "--out", str(self.out)])
 
-    def calls(self) -> list[list[str]]:
-        """Return the commands since the last look."""
-        record = self.root / "calls"
-        lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
-        record.write_text("", encoding="utf-8")
-        return [json.loads(line) for line in lines]
+    def run_campaign(self, folder: Path, *, gpus: int | None = None) -> int:
+        """Leave the outputs of each step that is not done, in order."""
+        for step in open_campaign(folder).steps:
+            if not step.is_done(folder):
+                step.command(folder)
+                step.prepare(folder)
+                self.ran.append(step.name)
+                self._leave(step, folder)
+        return self.code
 
-    def fold(self, trainer: str, dataset: str = "Dataset900_PancreasOrgan") -> Path:
-        """Return the folder of the one fold of a trainer in 2d."""
-        return self.results / dataset / f"{trainer}__nnUNetPlans__2d" / "fold_all"
+    def _leave(self, step: Step, folder: Path) -> None:
+        result = step.result(folder)
+        if step.kind == "convert":
+            options = {"split": step.options()["split"], "labels": step.options()["labels"]}
+            put(result / "split.json", {"folds": FOLDS})
+            put(result / "conversion_report.json", {"options": options, **self.remarks})
+        elif step.kind == "splits":
+            put(result, FOLDS)
+        else:
+            self.done.add(step.name)
+        if step.kind == "evaluate":
+            labels = {"cancer": SCORES, "pancreas": SCORES}
+            put(result / "summary.json", {"pancext": {"cases": 2, "labels": labels}})
 
-    def result(self, trainer: str, dataset: str = "Dataset900_PancreasOrgan") -> Path:
-        """Return the folder of a trainer's predictions and scores."""
-        return self.out / dataset / f"{trainer}__nnUNetPlans__2d__fold_all"
+
+def put(path: Path, content: Any) -> None:
+    """Write JSON into a folder that is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch) -> Machine:
-    """Return a machine with nnU-Net's folders, a download, and fakes of all commands."""
-    scripts = tmp_path / "scripts"
-    scripts.mkdir()
-    body = Path(__file__).with_name("fake_commands.py").read_text(encoding="utf-8")
-    for name in COMMANDS:
-        script = scripts / name
-        script.write_text(f"#!{sys.executable} -IS\n{body}", encoding="utf-8")
-        script.chmod(0o755)
-    monkeypatch.setattr("sysconfig.get_path", lambda kind: str(scripts))
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a machine with nnU-Net's variables, a download, and steps that take no time."""
     for name in DUTIES:
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))
     source = tmp_path / "Task07_Pancreas"
     source.mkdir()
-    return Machine(root=tmp_path, source=source)
+    made = Machine(root=tmp_path, source=source)
+    monkeypatch.setattr("nnunet_pancext.campaign.run.run_campaign", made.run_campaign)
+
+    for name in ("preprocess", "train", "predict", "evaluate"):
+        monkeypatch.setattr(kinds()[name], "is_done", lambda step, folder: step.name in made.done)
+        monkeypatch.setattr(kinds()[name], "prepare", lambda step, folder: [])
+    return made
 
 
 @pytest.fixture
-def no_host_folders(monkeypatch) -> None:
+def no_host_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unset nnU-Net's variables."""
     for name in DUTIES:
         monkeypatch.delenv(name, raising=False)

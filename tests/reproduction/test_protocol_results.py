@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.reproduction.campaign import result_paths
 from nnunet_pancext.reproduction.comparison import compare, score_text
 from nnunet_pancext.reproduction.papers import PAPERS
-from nnunet_pancext.reproduction.plan import result_folder
 from nnunet_pancext.reproduction.protocol import Column
 from nnunet_pancext.reproduction.selection import Selection, planned_runs
 
@@ -19,7 +19,7 @@ NONE = "–"  # noqa: RUF001
 def write_scores(paper: str, trainer: str, labels: dict, *, out: Path, datasets: list[str]) -> None:
     """Put the scores of a trainer where its evaluation would."""
     (run,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
-    file = result_folder(run, trainer, out=out) / "scores" / "summary.json"
+    file = out / paper / result_paths(run, trainer)[1] / "summary.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"pancext": {"cases": 23, "labels": labels}}), encoding="utf-8")
 
@@ -28,7 +28,7 @@ def cells(paper: str, *, out: Path, datasets: list[str]) -> dict[tuple[str, str,
     (run,) = planned_runs(PAPERS[paper], Selection(out=out, datasets=datasets))
     return {
         (row.source, row.method, row.metric): (row.paper, row.ours, row.stock)
-        for row in compare(run, out=out).rows
+        for row in compare(run, folder=out / paper).rows
     }
 
 

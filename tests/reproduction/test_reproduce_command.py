@@ -3,6 +3,7 @@
 import pytest
 
 from nnunet_pancext.cli.main import main
+from nnunet_pancext.nnunet_files.folders import DUTIES
 from nnunet_pancext.reproduction.papers import PAPERS
 
 
@@ -93,14 +94,14 @@ def test_a_missing_download_is_reported_before_anything_runs(machine, capsys):
     message = capsys.readouterr().err
     assert "not converted yet, and its download is not given" in message
     assert "--source nih-images=PATH nih-labels=PATH" in message
-    assert machine.calls() == []
+    assert machine.ran == []
 
 
 def test_a_machine_without_a_gpu_is_reported_before_anything_runs(machine, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     message = error_of(capsys, "segresnet-nl", "--source", str(machine.source), "--out", str(machine.out))
     assert "PyTorch finds no GPU" in message
-    assert machine.calls() == []
+    assert machine.ran == []
 
 
 def test_a_folder_that_cannot_be_written_is_reported(machine, capsys):
@@ -109,3 +110,17 @@ def test_a_folder_that_cannot_be_written_is_reported(machine, capsys):
     assert "Give another --out." in capsys.readouterr().err
     assert main(["reproduce", "segresnet-nl", "--table", "--out", str(machine.out)]) == 1
     assert f"cannot write to {machine.out}" in capsys.readouterr().err
+
+
+def test_a_step_that_fails_is_shown_with_its_last_lines_and_how_to_go_on(tmp_path, monkeypatch, capsys):
+    for name in DUTIES:
+        monkeypatch.setenv(name, str(tmp_path / name))
+    source = tmp_path / "Task07_Pancreas"
+    source.mkdir()
+    options = ["--device", "cpu", "--out", str(tmp_path / "out"), "--trainers", "nnUNetTrainer"]
+    assert main(["reproduce", "segresnet-nl", "--source", str(source), *options]) == 1
+    captured = capsys.readouterr()
+    assert "convert-900: failed: pancext ended with exit code 1" in captured.out
+    assert "| pancext convert: error: " in captured.out
+    assert "0 of 5 steps done, 1 failed or interrupted, 4 waiting" in captured.out
+    assert "Run the same command again to continue" in captured.err
