@@ -211,7 +211,9 @@ def _outside_of_jobs() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _say(submitted: Mapping[str, str], queue: Mapping[str, QueueState], *, options: SlurmOptions, limit: int) -> None:
+def _say(
+    submitted: Mapping[str, str], queue: Mapping[str, QueueState], *, options: SlurmOptions, limit: int
+) -> None:
     for step, job in submitted.items():
         print(f"{step}: job {job}")
     if queue:

@@ -1,15 +1,12 @@
 """A campaign on a real Slurm: to its end, and through what happens to jobs."""
 
-import json
 import pickle
-import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from contracts import slurm_steps
-from contracts.slurm_cluster import SlurmCluster, running_cluster, slurm_cluster, wait_for  # noqa: F401
+from contracts.slurm_cluster import SlurmCluster, running_cluster, slurm_cluster, tail, wait_for  # noqa: F401
 from contracts.slurm_steps import Sum, Train, let_end, made_campaign, runs, ticks, words
 
 import nnunet_pancext
@@ -17,10 +14,9 @@ from nnunet_pancext.campaign.definition import open_campaign
 from nnunet_pancext.campaign.record import read_record
 from nnunet_pancext.campaign.slurm import run_slurm
 from nnunet_pancext.campaign.slurm_options import SlurmOptions
-from nnunet_pancext.campaign.slurm_queue import cancel_jobs, job_log, queue_states, read_submissions
+from nnunet_pancext.campaign.slurm_queue import cancel_jobs, job_log, queue_states
 from nnunet_pancext.campaign.state import step_states
 from nnunet_pancext.campaign.step import kinds
-from nnunet_pancext.errors import PancextError
 
 pytest.importorskip("submitit")
 
@@ -85,7 +81,9 @@ def in_queue(folder: Path, name: str) -> str:
 
 def at_work(folder: Path, name: str = "train", *, times: int = 1) -> Callable[[], bool]:
     """Whether a step ticks in its first, second, … run."""
-    return lambda: len(runs(folder, name)) >= times and bool(ticks(folder, name)) and began(folder, name) >= times
+    return lambda: (
+        len(runs(folder, name)) >= times and bool(ticks(folder, name)) and began(folder, name) >= times
+    )
 
 
 def began(folder: Path, name: str) -> int:
@@ -99,7 +97,7 @@ def start_now(cluster: SlurmCluster, job: str) -> None:
 
 def wait_for_end(folder: Path, name: str) -> None:
     """Return when a step is done and the queue empty."""
-    wait_for(is_done(folder, name), f"{name}, {states(folder)}", log=job_log(folder, name))
+    wait_for(is_done(folder, name), f"{name}, {states(folder)}", details=tail(job_log(folder, name)))
     wait_for(lambda: not queue_states(folder), "an empty queue")
 
 
@@ -119,7 +117,8 @@ def test_a_campaign_runs_to_its_comparison(cluster, folder, capsys):
         "Submitted 8 steps; time limit of each: 04:00:00, the partition's own.\n"
     )
     array = {jobs[name].partition("_")[0] for name in FOLDS}
-    assert len(array) == 1 and {jobs[name].partition("_")[2] for name in FOLDS} == set("0123")
+    assert len(array) == 1
+    assert {jobs[name].partition("_")[2] for name in FOLDS} == set("0123")
     wait_for(lambda: all(at_work(folder, name)() for name in FOLDS), "four folds side by side")
     assert states(folder)["preprocess"] == "done"
     queue = queue_states(folder)
@@ -168,7 +167,11 @@ def preempt(cluster: SlurmCluster) -> str:
 
 def go_on_and_end(cluster: SlurmCluster, folder: Path, job: str) -> None:
     """Let a requeued training go on to the end of the campaign, as the same job."""
-    wait_for(lambda: start_now(cluster, job) or at_work(folder, times=2)(), "the second run", log=job_log(folder, "train"))
+    wait_for(
+        lambda: start_now(cluster, job) or at_work(folder, times=2)(),
+        "the second run",
+        details=tail(job_log(folder, "train")),
+    )
     let_end(folder)
     wait_for_end(folder, "compare")
     assert words(folder, "train") == ["started", "stopped", "continued", "done"]
@@ -183,7 +186,11 @@ def test_a_job_at_its_time_limit_is_requeued_as_often_as_it_takes(cluster, folde
     wait_for(at_work(folder), "the training")
     assert "TimeLimit=00:05:00" in cluster.slurm("scontrol", "show", "job", job)
     cluster.slurm("scancel", job, "--signal=USR2")
-    wait_for(lambda: in_queue(folder, "train") == "PENDING", "the job to be requeued", log=job_log(folder, "train"))
+    wait_for(
+        lambda: in_queue(folder, "train") == "PENDING",
+        "the job to be requeued",
+        details=tail(job_log(folder, "train")),
+    )
     # submitit counts any end of a job of 10 minutes or less as one of its time limit, and gives up after 3.
     assert "this job is timed-out" in all_logs(folder)
     submitted = pickle.loads((folder / "slurm" / f"{job}_submitted.pkl").read_bytes())
@@ -196,7 +203,11 @@ def test_two_signals_at_once_requeue_a_job_once(cluster, folder):
     wait_for(at_work(folder), "the training")
     for name in ("TERM", "USR2"):  # as where preemption sends the user's signal, too
         cluster.slurm("scancel", job, f"--signal={name}")
-    wait_for(lambda: in_queue(folder, "train") == "PENDING", "the job to be requeued", log=job_log(folder, "train"))
+    wait_for(
+        lambda: in_queue(folder, "train") == "PENDING",
+        "the job to be requeued",
+        details=tail(job_log(folder, "train")),
+    )
     go_on_and_end(cluster, folder, job)
 
 
@@ -208,7 +219,8 @@ def test_a_job_that_is_cancelled_by_hand_can_be_done_again(cluster, folder):
     assert words(folder, "train") == ["started", "stopped"]
     assert states(folder) == {"train": "interrupted", "compare": "waiting"}
     again = run_slurm(folder, steps=["train"])
-    assert set(again) == {"train", "compare"} and again["train"] != first["train"]
+    assert set(again) == {"train", "compare"}
+    assert again["train"] != first["train"]
     let_end(folder)
     wait_for_end(folder, "compare")
     assert words(folder, "train") == ["started", "stopped", "continued", "done"]
@@ -224,7 +236,8 @@ def test_steps_are_cancelled_by_name_and_only_they(cluster, folder):
     let_end(folder)
     for name in ("one", "two", "three"):
         wait_for_end(folder, name)
-    assert began(folder, "one") == 2 and began(folder, "two") == 1
+    assert began(folder, "one") == 2
+    assert began(folder, "two") == 1
 
 
 def test_what_needs_a_failed_step_is_not_run_until_it_is_retried(cluster, folder):
@@ -239,11 +252,12 @@ def test_what_needs_a_failed_step_is_not_run_until_it_is_retried(cluster, folder
     assert cluster.job_state(job) == "FAILED"
     assert states(folder) == {"broken": "failed", "train": "waiting", "other": "done", "compare": "waiting"}
     log = job_log(folder, "broken").read_text(encoding="utf-8")
-    assert "PancextError: Step broken was not done: failed." in log and "there is no such trainer" in log
+    assert "PancextError: Step broken was not done: failed." in log
+    assert "there is no such trainer" in log
     (folder / "mended").touch()
     assert set(run_slurm(folder, steps=["broken"])) == {"broken", "train", "compare"}
     wait_for_end(folder, "compare")
-    assert (folder / "results" / "compare").read_text(encoding="utf-8") == "5"
+    assert (folder / "results" / "compare").read_text(encoding="utf-8") == "4"
     assert words(folder, "other") == ["started", "done"]
 
 
@@ -252,10 +266,13 @@ def test_a_node_that_dies_with_all_that_ran_there(cluster, folder):
     wait_for(at_work(folder), "the training")
     node = queue_states(folder)["train"].node
     cluster.end(node)
-    for process in cluster.job_processes(node):
-        signal_process(process)
+    cluster.end_jobs(node)
     wait_for(lambda: in_queue(folder, "train") == "PENDING", "Slurm to miss the node")
-    wait_for(lambda: start_now(cluster, job) or at_work(folder, times=2)(), "the second run", log=job_log(folder, "train"))
+    wait_for(
+        lambda: start_now(cluster, job) or at_work(folder, times=2)(),
+        "the second run",
+        details=tail(job_log(folder, "train")),
+    )
     assert queue_states(folder)["train"].node != node
     let_end(folder)
     wait_for_end(folder, "compare")
@@ -274,18 +291,9 @@ def test_a_node_that_slurm_loses_sight_of_while_its_training_lives_on(cluster, f
     wait_for(lambda: len(ticks(folder, "train")) > reached, "the first run to go on")
     assert began(folder, "train") == 1  # the second does not write beside it
     let_end(folder)
-    wait_for(is_done(folder, "compare"), "the comparison", log=job_log(folder, "train"))
+    wait_for(is_done(folder, "compare"), "the comparison", details=tail(job_log(folder, "train")))
     assert words(folder, "train") == ["started", "done"]
     assert_ticked_without_repeats(folder)
-
-
-def signal_process(process: int) -> None:
-    import os
-
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def test_the_controller_may_be_restarted(cluster, folder):

@@ -1,4 +1,4 @@
-"""Steps of a campaign that cost nothing, in a module that Slurm's jobs find on PYTHONPATH as an installed package.
+"""Steps of a campaign that cost nothing, in a module that Slurm's jobs find as an installed package.
 
 A step goes on until it may end: a file `FOLDER/go/NAME`, or `FOLDER/go/all`. What each of its runs does, it
 appends to `FOLDER/trace/NAME`. It goes on from the tick that it has reached.
@@ -18,12 +18,17 @@ from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
 TICK_S = 0.1
-ENTRY_POINTS = "[nnunet_pancext.campaign_kinds]\nslurm-train = slurm_steps:Train\nslurm-sum = slurm_steps:Sum\n"
+ENTRY_POINTS = (
+    "[nnunet_pancext.campaign_kinds]\nslurm-train = slurm_steps:Train\nslurm-sum = slurm_steps:Sum\n"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Step):
-    """Adds up what its needs have made, and 1; without `go` it ends at once. `is_broken` fails until `FOLDER/mended`."""
+    """Adds up what its needs have made, and 1.
+
+    Unless it `waits`, it may end at once. If it `is_broken`, it fails until there is `FOLDER/mended`.
+    """
 
     kind: ClassVar[str] = "slurm-sum"
 
@@ -59,7 +64,9 @@ def install(folder: Path) -> None:
     """Make the kinds known to every Python that has the folder on PYTHONPATH."""
     metadata = folder / "slurm_steps-1.0.dist-info"
     metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: slurm_steps\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: slurm_steps\nVersion: 1.0\n", encoding="utf-8"
+    )
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
     (folder / "slurm_steps.py").write_bytes(Path(__file__).read_bytes())
 
