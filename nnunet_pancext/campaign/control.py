@@ -1,6 +1,7 @@
 """Ending the steps of a campaign from outside, and doing failed ones again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnunet_pancext.campaign.definition import Campaign, open_campaign
@@ -28,7 +29,7 @@ def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
     for name in names:
         _touch(cancel_file(folder, name))
     if (folder / SUBMISSIONS).is_file():
-        from nnunet_pancext.campaign.slurm import cancel_jobs
+        from nnunet_pancext.campaign.slurm_queue import cancel_jobs
 
         cancel_jobs(folder, names)
     return names
@@ -54,7 +55,8 @@ def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
             "Only steps that failed, were interrupted or cancelled can be."
         )
     for name in names:
-        cancel_file(folder, name).unlink(missing_ok=True)
+        with _writing(cancel_file(folder, name)):
+            cancel_file(folder, name).unlink(missing_ok=True)
         _touch(retry_file(folder, name))
     return names
 
@@ -62,8 +64,9 @@ def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
 def forget_requests(folder: Path, campaign: Campaign) -> None:
     """Remove what `cancel` and `retry` asked for earlier, for a run that does everything."""
     for step in campaign.steps:
-        cancel_file(folder, step.name).unlink(missing_ok=True)
-        retry_file(folder, step.name).unlink(missing_ok=True)
+        for path in (cancel_file(folder, step.name), retry_file(folder, step.name)):
+            with _writing(path):
+                path.unlink(missing_ok=True)
 
 
 def is_run_under_way(folder: Path) -> bool:
@@ -72,8 +75,14 @@ def is_run_under_way(folder: Path) -> bool:
 
 
 def _touch(path: Path) -> None:
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise PancextError(f"Cannot write {path}: {error.strerror}. Change its permissions.") from error

@@ -165,7 +165,7 @@ def read_campaign(folder: Path) -> Campaign:
     """
     path = folder / FILE
     try:
-        content = tomlkit.parse(path.read_bytes()).unwrap()
+        content = tomlkit.parse(path.read_bytes().decode("utf-8-sig")).unwrap()
     except FileNotFoundError:
         raise PancextError(
             f"There is no {path}. Give the folder of a campaign; `pancext campaign plan` makes one."

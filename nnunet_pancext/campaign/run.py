@@ -48,5 +48,6 @@ def run_campaign(
     if slurm is not None:
         from nnunet_pancext.campaign.slurm import run_slurm
 
-        return run_slurm(folder, slurm)
+        run_slurm(folder, slurm)
+        return 0
     return run_local(folder, gpus=gpus, only=only)

@@ -7,7 +7,7 @@ from pathlib import Path
 from nnunet_pancext.campaign.changes import changed_entries, changes_text
 from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.lease import Owner, current_owner
-from nnunet_pancext.campaign.record import Record, cancel_file, lease_file, read_record
+from nnunet_pancext.campaign.record import STATE, Record, cancel_file, lease_file, read_record
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 
@@ -38,16 +38,22 @@ def step_state(
 
     A step without an outcome and without a living owner was interrupted: killed with its supervisor.
     """
+    try:
+        owner = current_owner(lease_file(folder, step.name))
+    except OSError as error:
+        raise PancextError(
+            f"Cannot read the state of step {step.name}: {error.strerror}. Check {folder / STATE}."
+        ) from error
     record = read_record(folder, step.name)
 
-    def state(name: str, note: str = "", owner: Owner | None = None) -> StepState:
+    def state(name: str, note: str = "") -> StepState:
         return StepState(step=step, state=name, record=record, note=note, owner=owner)
 
-    if owner := current_owner(lease_file(folder, step.name)):
-        return state(RUNNING, owner=owner)
+    if owner:
+        return state(RUNNING)
     try:
         has_result, is_done = step.result(folder).exists(), step.is_done(folder)
-    except PancextError as error:
+    except (PancextError, OSError) as error:
         return state(FAILED, str(error))
     if has_result and (entries := changed_entries(step, record)):
         return state(CHANGED, changes_text(entries))

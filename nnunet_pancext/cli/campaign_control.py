@@ -51,7 +51,8 @@ def run_retry(parsed: argparse.Namespace) -> int:
             print(f"ready again {name}")
         return 0
     if (parsed.folder / SUBMISSIONS).is_file():
-        from nnunet_pancext.campaign.slurm import resubmit
+        from nnunet_pancext.campaign.slurm import run_slurm
 
-        return resubmit(parsed.folder, names)
+        run_slurm(parsed.folder, steps=names)
+        return 0
     return run_campaign(parsed.folder, only=names)

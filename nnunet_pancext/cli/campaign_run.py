@@ -34,7 +34,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="do again what campaign.toml has changed since; the former results are set aside",
     )
-    # Slurm's options: SlurmOptions of campaign.slurm.
+    # add_slurm_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,7 +46,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.on == "slurm":
         if parsed.gpus is not None:
             raise PancextError("--gpus is for this machine; on Slurm give --gres, e.g. --gres gpu:1.")
-        from nnunet_pancext.campaign.slurm import SlurmOptions
+        from nnunet_pancext.cli.campaign_slurm import slurm_options
 
-        slurm = SlurmOptions.from_arguments(parsed)
+        slurm = slurm_options(parsed)
     return run_campaign(parsed.folder, gpus=parsed.gpus, slurm=slurm, do_again=parsed.redo)

@@ -1,11 +1,12 @@
 """Steps of a campaign that cost nothing: a few lines of Python that write a file, and campaigns of them.
 
-Their kinds come from a package of their own, as a user's would: `install_kinds` makes it, for PYTHONPATH.
+Their kinds are those of another package, as a user's would be: `install_kinds` makes it.
 """
 
-import shutil
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 from nnunet_pancext.campaign.definition import Campaign, write_campaign
 from nnunet_pancext.campaign.step import Progress, Step
 
-MODULE = "script_step_kinds"
+MAIN = "import sys; from nnunet_pancext.cli.main import main; sys.exit(main())"
 KINDS = {"script": "ScriptStep", "gpu_script": "GpuScriptStep"}
 # Run before each script; `finish` is how it leaves a whole output, and `count` says that it did.
 PRELUDE = """\
@@ -29,10 +30,14 @@ def finish(text):
     note("finished")
     os.replace(partial, output)
 def wait_for(file):
-    while not (folder / file).exists():
+    for _ in range(6000):
+        if (folder / file).exists():
+            return
         time.sleep(0.02)
+    sys.exit(9)
 note("started")
 """
+GENTLE = "signal.signal(signal.SIGTERM, lambda *_: (note('saved'), sys.exit(143))); note('ready');"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +48,7 @@ class ScriptStep(Step):
 
     code: str = "finish('x')"
     writes: str = ""
-    extra: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -60,13 +65,13 @@ class ScriptStep(Step):
 
     def command(self, folder: Path) -> list[str]:
         output = self.result(folder)
-        return [sys.executable, "-I", "-S", "-c", PRELUDE + self.code, str(folder), self.name, str(output)]
+        return [sys.executable, "-ISu", "-c", PRELUDE + self.code, str(folder), self.name, str(output)]
 
     def progress(self) -> Progress | None:
         return lambda line: line.removeprefix("progress ") if line.startswith("progress ") else None
 
     def remarks(self, folder: Path) -> list[str]:
-        return ["a remark"] if "remark" in self.extra else []
+        return list(self.words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +83,16 @@ class GpuScriptStep(ScriptStep):
 
 
 def install_kinds(site: Path) -> Path:
-    """Make a package of these kinds in a folder, which must be on PYTHONPATH; return the folder."""
-    information = site / f"{MODULE}-1.0.dist-info"
+    """Make these kinds known to every Python with this folder and that of `contracts` on PYTHONPATH."""
+    information = site / "script_steps-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {MODULE}\nVersion: 1.0\n", encoding="utf-8"
+        "Metadata-Version: 2.1\nName: script-steps\nVersion: 1.0\n", encoding="utf-8"
     )
-    points = "".join(f"{name} = {MODULE}:{of}\n" for name, of in KINDS.items())
+    points = "".join(f"{name} = {__name__}:{of}\n" for name, of in KINDS.items())
     (information / "entry_points.txt").write_text(
         f"[nnunet_pancext.campaign_kinds]\n{points}", encoding="utf-8"
     )
-    shutil.copyfile(__file__, site / f"{MODULE}.py")
     return site
 
 
@@ -108,3 +112,17 @@ def notes(folder: Path) -> list[str]:
     """Return what the scripts have noted so far: `NAME started`, `NAME finished`."""
     path = folder / "notes.txt"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, for as long as the slowest machine may need."""
+    give_up_at = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+def start_run(folder: Path) -> subprocess.Popen[str]:
+    """Start `pancext campaign run` in a process of its own."""
+    command = [sys.executable, "-c", MAIN, "campaign", "run", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -1,0 +1,60 @@
+"""What is kept of each step, and moving outputs aside."""
+
+from pathlib import Path
+
+import pytest
+
+from nnunet_pancext.campaign.record import Attempt, Record, read_record, state_file, write_record
+from nnunet_pancext.campaign.set_aside import set_aside
+from nnunet_pancext.errors import PancextError
+
+ATTEMPT = Attempt(place="local", host="here", pid=3, started=1.5)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path):
+    record = Record(
+        attempts=(ATTEMPT, ATTEMPT), options={"folds": ["0", "1"], "epochs": 3}, versions={"torch": "2.15.0"}
+    )
+    record = record.with_last(outcome="failed", exit_code=-9, ended=2.5, message="é")
+    write_record(tmp_path, "a", record)
+    assert read_record(tmp_path, "a") == record
+    assert record.attempts[0] == ATTEMPT
+    assert record.last is not None
+    assert record.last.outcome == "failed"
+
+
+def test_a_step_without_a_record_has_an_empty_one(tmp_path: Path):
+    assert read_record(tmp_path, "a") == Record()
+    assert Record().last is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"a\.json is not JSON: .*Remove it: what is done is seen from the outputs"),
+        ("[]", r"a\.json is not an object"),
+        ("{}", r"a\.json is not a step's record .*Remove it"),
+        (
+            '{"attempts": [{"pid": 1}], "options": null, "versions": {}}',
+            r"is not a step's record .*Remove it",
+        ),
+        ('{"attempts": 3, "options": null, "versions": {}}', r"is not a step's record .*Remove it"),
+    ],
+)
+def test_a_record_that_is_none_is_refused(tmp_path: Path, text: str, message: str):
+    path = state_file(tmp_path, "a")
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PancextError, match=message):
+        read_record(tmp_path, "a")
+
+
+def test_what_is_set_aside_keeps_its_name_and_what_was_aside_before(tmp_path: Path):
+    for text in ("first", "second"):
+        (tmp_path / "fold_0").mkdir()
+        (tmp_path / "fold_0" / "log").write_text(text, encoding="utf-8")
+        set_aside(tmp_path / "fold_0")
+    assert not (tmp_path / "fold_0").exists()
+    logs = [(tmp_path / f"former-{number}-fold_0" / "log").read_text(encoding="utf-8") for number in (1, 2)]
+    assert logs == ["first", "second"]
+    assert set_aside(tmp_path / "fold_0") is None
