@@ -74,6 +74,7 @@ def write_submissions(folder: Path, submissions: Submissions) -> None:
     """Write the record of the jobs."""
     jobs = {step: asdict(job) for step, job in submissions.jobs.items()}
     content = {"format": FORMAT, "options": submissions.options.as_json(), "jobs": jobs}
+    submissions_file(folder).parent.mkdir(exist_ok=True)
     write_json(submissions_file(folder), content)
 
 
@@ -163,14 +164,14 @@ def slurm(*command: str) -> str:
             f"{command[0]} did not answer within {ANSWERS_WITHIN_S} s. Try again later."
         ) from None
     if done.returncode != 0:
-        raise PancextError(f"{command[0]} failed: {error_text(done.stderr)}")
+        raise PancextError(f"{command[0]} failed: {error_text(done.stderr)}.")
     return done.stdout
 
 
 def error_text(stderr: Any) -> str:
     """Return an error of a command of Slurm in one line."""
     lines = [line.strip() for line in str(stderr).splitlines() if line.strip()]
-    return "; ".join(lines) or "it gave no reason."
+    return "; ".join(lines).rstrip(".") or "it gave no reason"
 
 
 def _seconds(time: str) -> float:

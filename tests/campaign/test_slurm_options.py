@@ -122,7 +122,9 @@ def test_the_command_line_gives_the_options():
     parser = argparse.ArgumentParser()
     add_slurm_options(parser)
     line = "--partition gpu --account lab --time 1-0 --memory 48G --gres gpu:1 --qos long --cpus 6"
-    parsed = parser.parse_args([*line.split(), "--constraint", "a100", "--sbatch", "mail-type=FAIL", "--sbatch", "exclusive"])
+    parsed = parser.parse_args(
+        [*line.split(), "--constraint", "a100", "--sbatch", "mail-type=FAIL", "--sbatch", "exclusive"]
+    )
     assert slurm_options(parsed) == SlurmOptions(
         partition="gpu",
         account="lab",

@@ -18,8 +18,8 @@ from contracts.orthanc import free_ports
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 NODES = ("n1", "n2")
 WITHIN_S = 60  # generous: a machine may be busy
-# A requeued job waits for `cred_expire`, which is 120 s else. `config_overrides`: nodes may have more CPUs than
-# the machine. A node that does not answer is down after `SlurmdTimeout`.
+# A requeued job waits for `cred_expire`, which is 120 s else. `config_overrides`: nodes may have more CPUs
+# than the machine. A node that does not answer is down after `SlurmdTimeout`.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
