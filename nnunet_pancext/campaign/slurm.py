@@ -57,7 +57,7 @@ def run_slurm(
         PancextError: submitit or sbatch is missing, an option is wrong, or Slurm refuses a job. Jobs that
             were submitted before remain in the queue, and the next run submits the others.
     """
-    folder = folder.resolve()
+    folder = folder.absolute()
     executor = _executor(folder)
     campaign = open_campaign(folder)
     with Lease(folder / FOLDER / "submitting.lease"):

@@ -2,6 +2,7 @@
 
 import pickle
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from contracts.slurm_steps import (
 )
 
 from nnunet_pancext.campaign.definition import open_campaign
-from nnunet_pancext.campaign.record import read_record
+from nnunet_pancext.campaign.record import log_file, read_record
 from nnunet_pancext.campaign.slurm import run_slurm
 from nnunet_pancext.campaign.slurm_options import SlurmOptions
 from nnunet_pancext.campaign.slurm_queue import cancel_jobs, job_log, queue_states
@@ -51,11 +52,12 @@ def whole_campaign(folder: Path) -> None:
     """
     folds = [training(name, "preprocess") for name in FOLDS]
     best = [quick(f"best-{trainer}", f"train-{trainer}-0", f"train-{trainer}-1") for trainer in "AB"]
-    make_campaign(folder, [quick("preprocess"), *folds, *best, quick("compare", "best-A", "best-B")])
+    steps = [quick("preprocess"), *folds, *best, quick("compare", "best-A", "best-B")]
+    make_campaign(folder, steps, environment={"COLOUR": "the campaign's"})
 
 
 def training_at_work(folder: Path, options: SlurmOptions) -> str:
-    """Make a campaign of a training and a step that needs it; return the training's job once it is at work."""
+    """Make a campaign of a training and what needs it; return the training's job once it is at work."""
     make_campaign(folder, [training("train"), quick("compare", "train")])
     job = run_slurm(folder, options)["train"]
     wait_for(lambda: at_work(folder, "train"), "the training", details=lambda: all_logs(folder))
@@ -105,8 +107,9 @@ def all_logs(folder: Path) -> str:
     return "".join(path.read_text(encoding="utf-8") for path in sorted((folder / "slurm").glob("*_log.*")))
 
 
-def test_a_campaign_runs_to_its_comparison(cluster, folder, capsys):
+def test_a_campaign_runs_to_its_comparison(cluster, folder, capsys, monkeypatch):
     whole_campaign(folder)
+    monkeypatch.setenv("COLOUR", "the shell's")
     jobs = run_slurm(folder, ONE_CPU)
     assert capsys.readouterr().out.endswith(
         "Submitted 8 steps; time limit of each: 04:00:00, the partition's own.\n"
@@ -128,6 +131,8 @@ def test_a_campaign_runs_to_its_comparison(cluster, folder, capsys):
     attempt = read_record(folder, "train-B-1").last
     assert (attempt.place, attempt.job, attempt.restarts) == ("slurm", jobs["train-B-1"], 0)
     assert attempt.outcome == "done"
+    log = log_file(folder, "train-B-1").read_text(encoding="utf-8")
+    assert f"run by {sys.executable} in the campaign's colour" in log
     assert run_slurm(folder) == {}
     assert all(words(folder, step.name) == ["started", "done"] for step in open_campaign(folder).steps)
 

@@ -31,6 +31,7 @@ while waits and not any((folder / "go" / each).exists() for each in (name, "all"
     say(tick)
     time.sleep(0.1)
 say("done")
+print(f"run by {sys.executable} in {os.environ.get('COLOUR')} colour")
 finish(str(1 + sum(int((folder / f"{need}.out").read_text()) for need in needs)))
 """
 
