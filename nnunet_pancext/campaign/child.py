@@ -124,7 +124,7 @@ def append_line(log: Path, line: str) -> str:
 
 
 def end_leftovers(mark: str) -> None:
-    """Kill every process of this machine with `mark` in its environment, and wait for their end."""
+    """Kill every process of this machine whose mark starts with this one, and wait for their end."""
     until = time.monotonic() + GONE_S
     while (found := _marked(mark)) and time.monotonic() < until:
         for process in found:
@@ -139,7 +139,9 @@ def _marked(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            is_left = process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+            is_left = (
+                process.environ().get(MARK, "").startswith(mark) and process.status() != psutil.STATUS_ZOMBIE
+            )
         except (psutil.Error, OSError):
             continue  # another user's, or gone meanwhile
         if is_left and process.pid != os.getpid():

@@ -32,6 +32,7 @@ from nnunet_pancext.nnunet_commands.console import INDENT, Console, Status
 
 TICK_S = 0.2
 SHOW_S = 1.0
+ELSEWHERE_S = 2.0
 CPU = "CPU"  # the slot of steps without a GPU
 GONE_S = GRACE_S + 30  # for a step that was asked to end
 
@@ -73,6 +74,7 @@ class LocalRun:
         self.seconds = 0.0  # of the steps that this run has ended
         self.signals: list[int] = []
         self.started = self.looked = time.monotonic()
+        self.look_at = 0.0  # at what runs elsewhere
         self.shown = ""
         self._find_done()
         needs_gpu = any(step.uses_gpu for step in self.steps if step.name not in self.done)
@@ -104,6 +106,9 @@ class LocalRun:
         """Run the steps, and print what happens; the exit code."""
         before = len(self.done)
         self.console.say(f"{counted(len(self.steps), 'step')}, {before} done before")
+        for path in runs_folder(self.folder).glob("*.lease"):
+            if current_owner(path) is None:  # of a run that was killed
+                path.unlink(missing_ok=True)
         lease = runs_folder(self.folder) / f"{socket.gethostname()}-{os.getpid()}.lease"
         with Lease(lease), self._signals():
             try:
@@ -148,21 +153,21 @@ class LocalRun:
             self.seconds += seconds
             if outcome == "done":
                 self.done.add(name)
-                self._say_end(step, f"done in {duration_text(seconds)}")
+                self._say(step, f"done in {duration_text(seconds)}")
                 for remark in step.remarks(self.folder):
                     self.console.say(remark)
                 if message:
                     self.console.say(message)
             elif outcome == "cancelled" and cancel_file(self.folder, name).exists():
-                self._say_end(step, "cancelled")
+                self._say(step, "cancelled")
             else:
                 self._fail(step, outcome, message)
 
     def _fail(self, step: Step, outcome: str, message: str) -> None:
         self.failed[step.name] = outcome
-        self._say_end(step, outcome + (f": {message}" if message else ""))
+        self._say(step, outcome + (f": {message}" if message else ""))
 
-    def _say_end(self, step: Step, text: str) -> None:
+    def _say(self, step: Step, text: str) -> None:
         lines = text.replace("\n", f"\n{INDENT}")
         self.console.say(f"{self._number(step)} {step.name}: {lines}")
 
@@ -176,10 +181,14 @@ class LocalRun:
                 del self.failed[name]
 
     def _start_what_is_ready(self) -> None:
+        # Whether the machine of another process lives is asked of the file system, which should not be often.
+        looks = time.monotonic() >= self.look_at
+        if looks:
+            self.look_at = time.monotonic() + ELSEWHERE_S
         for step in self.steps:
             if step.name in self.done or step.name in self.failed or step.name in self.running:
                 continue
-            if not self.done.issuperset(step.needs):
+            if not self.done.issuperset(step.needs) or (step.name in self.elsewhere and not looks):
                 continue
             if self._owner(step):
                 self._wait_for_other(step)
@@ -197,7 +206,7 @@ class LocalRun:
     def _has_ended_elsewhere(self, step: Step) -> bool:
         """Note how a step ended that another process has run; False if it did not end by itself."""
         if self._note_done(step):
-            self._say_end(step, "done by another process")
+            self._say(step, "done by another process")
             return True
         last = read_record(self.folder, step.name).last
         if last and last.outcome == "failed":
@@ -209,7 +218,9 @@ class LocalRun:
         free = [slot for slot in self.slots if slot not in taken and (slot == CPU) != step.uses_gpu]
         if not free or self._note_done(step) or step.name in self.failed:
             return
-        self._say_end(step, step.title)
+        with suppress(OSError):
+            retry_file(self.folder, step.name).unlink()  # asked for before: this is the new attempt
+        self._say(step, step.title)
         gpu = "" if free[0] == CPU else free[0]
         self.running[step.name] = Supervisor(self.folder, step, slot=free[0], gpu=gpu)
 

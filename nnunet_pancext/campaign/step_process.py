@@ -67,7 +67,7 @@ class StepProcess:
         )
         self.unwritten = ""
         self._log = log_file(self.folder, name)
-        self._mark = f"{self.folder}:{name}"
+        self._marks = f"{self.folder}:{name}:"  # how those of all attempts start
         self._asked: str | None = None
         self._is_ending = False
         self._child: Child | None = None
@@ -163,18 +163,19 @@ class StepProcess:
         )
         self._write_record()
         try:
-            end_leftovers(self._mark)  # of an attempt whose supervisor was killed
+            end_leftovers(self._marks)  # of an attempt whose supervisor was killed
             further = self._step.prepare(self.folder)
             words = [*self._step.command(self.folder), *further]
             self._program = Path(words[0]).name
             self._say(self._header(words))
             gpu = {"CUDA_VISIBLE_DEVICES": self.attempt.gpu} if self.attempt.gpu else {}
-            self._child = Child(words, environment={**os.environ, **gpu}, log=self._log, mark=self._mark)
+            mark = f"{self._marks}{os.getpid()}-{self.attempt.started}"
+            self._child = Child(words, environment={**os.environ, **gpu}, log=self._log, mark=mark)
         except (PancextError, OSError) as error:
             self._say(str(error))
             self._end_with("failed", message=str(error))
         except BaseException as error:
-            self._end_with("failed", message=f"{type(error).__name__}: {error}")
+            self._end_with(self._asked or "failed", message=f"{type(error).__name__}: {error}")
             raise
 
     def _header(self, words: Sequence[str]) -> str:

@@ -105,6 +105,13 @@ def test_retry_alone_does_the_steps_as_run_does(folder: Path):
     assert notes(folder)[6:] == ["a started", "a finished"]
 
 
+def test_a_step_that_fails_again_is_not_repeated(folder: Path):
+    make_campaign(folder, [ScriptStep(name="a", code=FAILING)])
+    assert run_local(folder) == 1
+    assert campaign("retry", folder) == 1
+    assert notes(folder) == ["a started", "a started"]
+
+
 def test_there_may_be_nothing_to_retry(folder: Path, capsys):
     make_campaign(folder, [ScriptStep(name="a")])
     assert campaign("retry", folder) == 0

@@ -70,6 +70,7 @@ def test_supervisors_outlive_a_killed_run_and_the_next_one_waits_for_them(waitin
         second.communicate()
     assert second.returncode == 0
     assert notes(waiting) == ["a started", "a ready", "a finished", "b started", "b finished"]
+    assert not list((waiting / "state").rglob("*.lease"))
 
 
 @pytest.mark.parametrize("what", ["supervisor", "child"])

@@ -1,15 +1,17 @@
 """`pancext campaign run` on this machine: order, side by side, failures, two runs at once, and bad input."""
 
+import io
 import os
 import re
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campaign, notes, start_run, until
 
 from nnunet_pancext.campaign import gpus
-from nnunet_pancext.campaign.lease import Lease
+from nnunet_pancext.campaign.lease import Lease, current_owner
 from nnunet_pancext.campaign.local import run_local
 from nnunet_pancext.campaign.record import cancel_file, lease_file, read_record, state_file
 from nnunet_pancext.campaign.run import run_campaign
@@ -223,6 +225,43 @@ def test_progress_is_shown_when_nothing_else_is(folder: Path, monkeypatch, capsy
         rest = process.stdout.read()
     assert process.returncode == 0
     assert "a: one" not in rest  # once is enough
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_all_running_steps_in_one_line(folder: Path, monkeypatch):
+    code = "print(f'progress {name} here'); wait_for('go'); finish('x')"
+    make_campaign(folder, [ScriptStep(name="a", code=code), GpuScriptStep(name="b", code=code)])
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def end() -> None:
+        until(lambda: "a: a here | b: b here" in terminal.getvalue())
+        (folder / "go").touch()
+
+    (thread := threading.Thread(target=end)).start()
+    assert run_local(folder) == 0
+    thread.join()
+
+
+def test_a_second_ctrl_c_does_not_wait(folder: Path):
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); note('deaf'); wait_for('go'); finish('x')"
+    make_campaign(folder, [ScriptStep(name="a", code=deaf)])
+    with start_run(folder) as process:
+        until(lambda: "a deaf" in notes(folder))
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert any("ending a" in line for line in iter(process.stdout.readline, ""))
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 130
+    assert current_owner(lease_file(folder, "a")) is not None
+    (folder / "go").touch()
+    until(lambda: current_owner(lease_file(folder, "a")) is None)
+    assert (folder / "a.out").is_file()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -272,7 +272,7 @@ def test_nothing_else_is_ended(folder: Path):
     with subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={**os.environ, MARK: "x"}
     ) as other:
-        end_leftovers(f"{folder}:a")
+        end_leftovers(f"{folder}:a:")
         assert other.poll() is None
         end_leftovers("x")
         assert not psutil.pid_exists(other.pid)
