@@ -57,7 +57,7 @@ def run_slurm(
         PancextError: submitit or sbatch is missing, an option is wrong, or Slurm refuses a job. Jobs that
             were submitted before remain in the queue, and the next run submits the others.
     """
-    folder = folder.resolve()
+    folder = folder.absolute()
     executor = _executor(folder)
     campaign = open_campaign(folder)
     with Lease(folder / FOLDER / "submitting.lease"):
@@ -78,8 +78,10 @@ def run_slurm(
             try:
                 new = _submit(executor, folder, group, {**parameters, "job_name": name})
             except PancextError as error:
-                done = f" {counted(len(submitted), 'job')} had been submitted." if submitted else ""
-                raise PancextError(f"{group[0].name}: {error}{done}") from error
+                done = (
+                    f" {counted(len(submitted), 'step')} had been submitted before; run again for the others."
+                )
+                raise PancextError(f"{group[0].name}: {error}{done if submitted else ''}") from error
             jobs |= new
             submitted |= new
             now = time.time()
@@ -104,7 +106,6 @@ def _executor(folder: Path) -> Any:
         )
     if "%" in str(folder):
         raise PancextError(f"Slurm cannot write logs below {folder}, because of the %. Rename the folder.")
-    (folder / FOLDER).mkdir(exist_ok=True)
     return SlurmExecutor(folder / FOLDER, max_num_timeout=MOST_TIMEOUTS)
 
 
@@ -141,8 +142,8 @@ def _left(
     waiting = {name for running in outside for name in campaign.dependents(running)}
     if waiting:
         print(
-            f"{', '.join(sorted(outside))}: running, but not as a job. {counted(len(waiting), 'step')} "
-            "that must wait for it are not submitted: run again when it has ended."
+            f"{', '.join(sorted(outside))}: running, but not as a job. {', '.join(sorted(waiting))}: not "
+            "submitted, to wait for that. Run again when it has ended."
         )
     wanted = _with_relatives(campaign, [step.name for step in campaign.steps] if steps is None else steps)
     return [
@@ -193,7 +194,11 @@ def _submit(executor: Any, folder: Path, steps: list[Step], parameters: dict[str
         try:
             jobs = executor.submit_array(tasks)
         except (FailedJobError, FailedSubmissionError) as error:
-            raise PancextError(f"Slurm refuses the job: {error_text(error)}") from error
+            raise PancextError(f"Slurm refuses the job: {error_text(error)}.") from error
+        except OSError as error:
+            raise PancextError(
+                f"Cannot write to {folder / FOLDER}: {error.strerror}. Free some space, and run again."
+            ) from error
     return {step.name: job.job_id for step, job in zip(steps, jobs, strict=True)}
 
 
@@ -211,7 +216,9 @@ def _outside_of_jobs() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _say(submitted: Mapping[str, str], queue: Mapping[str, QueueState], *, options: SlurmOptions, limit: int) -> None:
+def _say(
+    submitted: Mapping[str, str], queue: Mapping[str, QueueState], *, options: SlurmOptions, limit: int
+) -> None:
     for step, job in submitted.items():
         print(f"{step}: job {job}")
     if queue:

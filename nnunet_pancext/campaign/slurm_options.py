@@ -11,12 +11,13 @@ CPUS = 12  # nnU-Net's advice for a training
 UNLIMITED = 0  # minutes, as for sbatch
 # Slurm signals this long before the time limit: the child has 60 s to end, and Slurm is up to 60 s early.
 SIGNAL_DELAY_S = 120
+# Keys of sbatch that have an option of their own, and those that a campaign sets.
+OPTIONS = {key: f"--{key}" for key in ("partition", "account", "time", "qos", "constraint", "gres")}
+OPTIONS |= {"cpus-per-task": "--cpus", "mem": "--memory"}
 OWN = (
-    ("partition", "account", "time", "qos", "constraint", "gres")
-    + ("array", "chdir", "dependency", "error", "job-name", "kill-on-invalid-dep")
-    + ("nodes", "ntasks", "ntasks-per-node", "open-mode", "output", "requeue", "no-requeue", "signal")
+    *("array", "chdir", "dependency", "error", "job-name", "kill-on-invalid-dep", "nodes", "ntasks"),
+    *("ntasks-per-node", "open-mode", "output", "requeue", "no-requeue", "signal"),
 )
-RENAMED = {"cpus-per-task": "--cpus", "mem": "--memory"}
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
 
 
@@ -47,8 +48,8 @@ class SlurmOptions:
             raise PancextError(f"--cpus is {self.cpus}; it must be at least 1.")
         for pair in self.extra or ():
             key = _key(pair)
-            if key in RENAMED or key in OWN[:6]:
-                raise PancextError(f"--sbatch {pair}: give it as {RENAMED.get(key, f'--{key}')}.")
+            if key in OPTIONS:
+                raise PancextError(f"--sbatch {pair}: give it as {OPTIONS[key]}.")
             if key in OWN:
                 raise PancextError(f"--sbatch {pair}: a campaign sets {key} itself. Omit it.")
             if not re.fullmatch(r"[a-z0-9-]+", key):
@@ -78,7 +79,12 @@ class SlurmOptions:
             "srun_args": [f"--cpus-per-task={cpus}"],
             "signal_delay_s": signal_delay_s(time),
             "wckey": None,  # submitit's own is refused where keys are checked
-            "additional_parameters": {**extra, "requeue": True, "kill-on-invalid-dep": "yes", "chdir": folder},
+            "additional_parameters": {
+                **extra,
+                "requeue": True,
+                "kill-on-invalid-dep": "yes",
+                "chdir": folder,
+            },
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def from_json(content: dict[str, Any]) -> SlurmOptions:
 def minutes(time: str) -> int:
     """Return a time limit of Slurm in minutes, rounded up; `UNLIMITED` for "UNLIMITED" and "infinite".
 
-    Minutes, MINUTES:SECONDS, HOURS:MINUTES:SECONDS, DAYS-HOURS, DAYS-HOURS:MINUTES, DAYS-HOURS:MINUTES:SECONDS.
+    It is MINUTES[:SECONDS], HOURS:MINUTES:SECONDS, or DAYS-HOURS[:MINUTES[:SECONDS]].
 
     Raises:
         PancextError: it is none of them, or 0.

@@ -1,4 +1,4 @@
-"""The jobs of a campaign in Slurm's queue, known without accounting: from squeue, scontrol and `submissions.json`."""
+"""The jobs of a campaign in Slurm's queue, without accounting: from squeue and `submissions.json`."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ FORMATS = ("SQUEUE_", "SINFO_", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """A job of a step: its id in Slurm, "17" or "17_3" of an array, its name there, and when it was submitted."""
+    """A job of a step: its id, "17" or "17_3" of an array, its name in Slurm, and when it was submitted."""
 
     job: str
     name: str
@@ -74,6 +74,7 @@ def write_submissions(folder: Path, submissions: Submissions) -> None:
     """Write the record of the jobs."""
     jobs = {step: asdict(job) for step, job in submissions.jobs.items()}
     content = {"format": FORMAT, "options": submissions.options.as_json(), "jobs": jobs}
+    submissions_file(folder).parent.mkdir(exist_ok=True)
     write_json(submissions_file(folder), content)
 
 
@@ -108,7 +109,7 @@ def cancel_jobs(folder: Path, steps: Collection[str]) -> list[str]:
 
 
 def job_log(folder: Path, step: str) -> Path | None:
-    """Return the log of a step's latest job, with what went wrong before its command ran; None without a job."""
+    """Return the log of a step's latest job: errors before its command ran, too. None without a job."""
     submissions = read_submissions(folder)
     if submissions is None or step not in submissions.jobs:
         return None
@@ -159,16 +160,18 @@ def slurm(*command: str) -> str:
             start_new_session=True,  # a signal to a job's processes must not end the question
         )
     except subprocess.TimeoutExpired:
-        raise PancextError(f"{command[0]} did not answer within {ANSWERS_WITHIN_S} s. Try again later.") from None
+        raise PancextError(
+            f"{command[0]} did not answer within {ANSWERS_WITHIN_S} s. Try again later."
+        ) from None
     if done.returncode != 0:
-        raise PancextError(f"{command[0]} failed: {error_text(done.stderr)}")
+        raise PancextError(f"{command[0]} failed: {error_text(done.stderr)}.")
     return done.stdout
 
 
 def error_text(stderr: Any) -> str:
     """Return an error of a command of Slurm in one line."""
     lines = [line.strip() for line in str(stderr).splitlines() if line.strip()]
-    return "; ".join(lines) or "it gave no reason."
+    return "; ".join(lines).rstrip(".") or "it gave no reason"
 
 
 def _seconds(time: str) -> float:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from nnunet_pancext.cli.campaign_slurm import add_slurm_options, slurm_options
 from nnunet_pancext.cli.options import add_command
 from nnunet_pancext.errors import PancextError
 
@@ -34,7 +35,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="do again what campaign.toml has changed since; the former results are set aside",
     )
-    # add_slurm_options(parser)
+    add_slurm_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,11 +43,14 @@ def run(parsed: argparse.Namespace) -> int:
     """Run the campaign; the exit code is 0 if every step is done."""
     from nnunet_pancext.campaign.run import run_campaign
 
-    slurm = None
-    if parsed.on == "slurm":
-        if parsed.gpus is not None:
-            raise PancextError("--gpus is for this machine; on Slurm give --gres, e.g. --gres gpu:1.")
-        from nnunet_pancext.cli.campaign_slurm import slurm_options
-
-        slurm = slurm_options(parsed)
-    return run_campaign(parsed.folder, gpus=parsed.gpus, slurm=slurm, do_again=parsed.redo)
+    slurm = slurm_options(parsed)
+    if parsed.on == "slurm" and parsed.gpus is not None:
+        raise PancextError("--gpus is for this machine; on Slurm give --gres, e.g. --gres gpu:1.")
+    if parsed.on == "local" and slurm.as_json():
+        raise PancextError(f"What a job asks for ({', '.join(slurm.as_json())}) needs --on slurm. Add it.")
+    return run_campaign(
+        parsed.folder,
+        gpus=parsed.gpus,
+        slurm=slurm if parsed.on == "slurm" else None,
+        do_again=parsed.redo,
+    )

@@ -21,7 +21,9 @@ def add_slurm_options(parser: argparse.ArgumentParser) -> None:
         "is requeued and goes on",
     )
     group.add_argument("--memory", metavar="SIZE", help="memory of a node, e.g. 48G (default: the cluster's)")
-    group.add_argument("--gres", metavar="LIST", help="e.g. gpu:1 or gpu:a100:1; only for steps that use a GPU")
+    group.add_argument(
+        "--gres", metavar="LIST", help="e.g. gpu:1 or gpu:a100:1; only for steps that use a GPU"
+    )
     group.add_argument("--qos", metavar="NAME", help="quality of service")
     group.add_argument("--cpus", type=int, metavar="N", help=f"CPUs (default: {CPUS}, nnU-Net's advice)")
     group.add_argument("--constraint", metavar="FEATURES", help="features that a node must have")

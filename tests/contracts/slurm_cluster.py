@@ -1,4 +1,4 @@
-"""A real Slurm of two nodes on this machine: Debian's slurm-wlm and munge, on free ports of the loopback interface."""
+"""A real Slurm of two nodes: Debian's slurm-wlm and munge, on free ports of the loopback interface."""
 
 import os
 import shutil
@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from contracts.orthanc import free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 NODES = ("n1", "n2")
-WITHIN_S = 120  # generous: a machine may be busy
-# `cred_expire` is also how long a requeued job waits, 120 s else. `config_overrides`: nodes may have more CPUs
-# than the machine. A node is down after `SlurmdTimeout`.
+WITHIN_S = 60  # generous: a machine may be busy
+# A requeued job waits for `cred_expire`, which is 120 s else. `config_overrides`: nodes may have more CPUs
+# than the machine. A node that does not answer is down after `SlurmdTimeout`.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -35,7 +36,7 @@ SlurmdPidFile={folder}/slurmd_%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd_%n.log
 SlurmctldPort={controller}
-SlurmdTimeout=10
+SlurmdTimeout=30
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
@@ -82,7 +83,7 @@ class SlurmCluster:
         names = ("key-file", "socket", "pid-file", "log-file", "seed-file")
         files = [f"--{name}={self.folder}/munge.{name.split('-')[0]}" for name in names]
         self._start("munged", "munged", "--foreground", "--force", *files)
-        wait_for((self.folder / "munge.socket").exists, "munged", log=self.folder / "munge.log")
+        wait_for((self.folder / "munge.socket").exists, "munged", details=tail(self.folder / "munge.log"))
         self.start_controller()
         for node in NODES:
             self.start_node(node)
@@ -93,16 +94,17 @@ class SlurmCluster:
         wait_for(
             lambda: self.slurm("scontrol", "ping", check=False).find("is UP") >= 0,
             "slurmctld",
-            log=self.folder / "slurmctld.log",
+            details=tail(self.folder / "slurmctld.log"),
         )
 
     def start_node(self, node: str) -> None:
         """Start a node's slurmd and wait until jobs can run there."""
         self._start(node, "slurmd", "-D", "-N", node, "-f", str(self.configuration))
+        self.slurm("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
         wait_for(
-            lambda: self.node_state(node) in ("idle", "mixed", "allocated"),
+            lambda: self.node_state(node) in ("IDLE", "MIXED", "ALLOCATED"),
             node,
-            log=self.folder / f"slurmd_{node}.log",
+            details=tail(self.folder / f"slurmd_{node}.log"),
         )
 
     def _start(self, name: str, *command: str) -> None:
@@ -127,8 +129,9 @@ class SlurmCluster:
         return done.stdout
 
     def node_state(self, node: str) -> str:
-        """Return a node's state, e.g. 'idle' or 'down'."""
-        return self.slurm("sinfo", "-h", "-N", "-n", node, "-o", "%T", "-p", "main", check=False).strip()
+        """Return a node's state, e.g. 'IDLE' or 'DOWN*'; sinfo may show an old one."""
+        words = self.slurm("scontrol", "--oneliner", "show", "node", node, check=False).split()
+        return next((word.removeprefix("State=") for word in words if word.startswith("State=")), "")
 
     def job_state(self, job: str) -> str:
         """Return a job's state, e.g. 'RUNNING', 'COMPLETED', 'CANCELLED'."""
@@ -140,9 +143,26 @@ class SlurmCluster:
         process.send_signal(number)
         process.wait(timeout=60)
 
-    def job_processes(self, node: str) -> list[int]:
-        """Return the processes of jobs on a node, and Slurm's own that watch them."""
-        return [pid for pid, variables in environments(self.configuration) if is_on(node, pid, variables)]
+    def set_down(self, node: str) -> None:
+        """Let the controller take a node for dead at once, as it does by itself after a while."""
+        self.slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+
+    def end_jobs(self, node: str) -> None:
+        """Kill all that runs on a node; slurmstepd first, which would report the end of the rest."""
+        jobs = [p for p in self.processes_of_jobs() if variable(p, "SLURMD_NODENAME") == node]
+        watchers = {parent for p in jobs if (parent := p.parent()) and parent.name() == "slurmstepd"}
+        for process in (*watchers, *jobs):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def processes_of_jobs(self) -> list[psutil.Process]:
+        """Return the processes of all jobs, and slurmstepd, which watches them."""
+        found = []
+        for process in psutil.process_iter():
+            of_job = process.name() == "slurmstepd" or variable(process, "SLURM_JOB_ID")
+            if of_job and variable(process, "SLURM_CONF") == str(self.configuration):
+                found.append(process)
+        return found
 
     def clear(self) -> None:
         """Cancel all jobs, bring both nodes and the controller back, and wait until they are idle."""
@@ -154,44 +174,42 @@ class SlurmCluster:
                 self.start_node(node)
         wait_for(lambda: not self.slurm("squeue", "-h").strip(), "the queue to become empty")
         wait_for(
-            lambda: all(self.node_state(node) == "idle" for node in NODES),
+            lambda: all(self.node_state(node) == "IDLE" for node in NODES),
             "idle nodes",
-            log=self.folder / "slurmctld.log",
-            within_s=30,
+            details=lambda: str([self.node_state(node) for node in NODES]),
         )
 
     def stop(self) -> None:
         """End everything that was started, by process ids."""
-        for pid, _ in environments(self.configuration):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for process in reversed(self.processes.values()):
-            process.kill()
-            process.wait()
+        for process in self.processes_of_jobs():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for daemon in reversed(self.processes.values()):
+            daemon.kill()
+            daemon.wait()
 
 
-def environments(configuration: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the processes of jobs of this cluster, and slurmstepd, with their environments."""
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit() and (variables := (entry / "environ").read_bytes()):
-                of_job = b"SLURM_JOB_ID=" in variables or (entry / "comm").read_text() == "slurmstepd\n"
-                if of_job and os.fsencode(f"SLURM_CONF={configuration}") in variables:
-                    yield int(entry.name), variables
+def variable(process: psutil.Process, name: str) -> str | None:
+    """Return an environment variable of a process; None without it, or if the process has ended."""
+    try:
+        return process.environ().get(name)
+    except (psutil.Error, OSError):
+        return None
 
 
-def is_on(node: str, pid: int, variables: bytes) -> bool:
-    """Whether a process of a job runs on a node."""
-    return f"SLURMD_NODENAME={node}".encode() in variables
-
-
-def wait_for(condition: Callable[[], bool], what: str, *, log: Path | None = None, within_s: float = WITHIN_S) -> None:
-    """Return when the condition holds."""
+def wait_for(
+    condition: Callable[[], bool], what: str, *, details: Callable[[], str] = str, within_s: float = WITHIN_S
+) -> None:
+    """Return when the condition holds; `details` of a failure are asked for then."""
     last = time.monotonic() + within_s
     while not condition():
-        text = log.read_text(encoding="utf-8", errors="replace")[-3000:] if log and log.is_file() else ""
-        assert time.monotonic() < last, f"Waited {within_s:.0f} s for {what}. {text}"
+        assert time.monotonic() < last, f"Waited {within_s:.0f} s for {what}.\n{details()}"
         time.sleep(0.1)
+
+
+def tail(log: Path) -> Callable[[], str]:
+    """Return what reads the end of a log, which need not exist."""
+    return lambda: log.read_text(encoding="utf-8", errors="replace")[-3000:] if log.is_file() else ""
 
 
 def found(program: str) -> str | None:

@@ -1,80 +1,54 @@
-"""Steps of a campaign that cost nothing, in a module that Slurm's jobs find on PYTHONPATH as an installed package.
+"""Scripts for campaigns on Slurm that go on until they may end, and trace what each of their runs does.
 
-A step goes on until it may end: a file `FOLDER/go/NAME`, or `FOLDER/go/all`. What each of its runs does, it
-appends to `FOLDER/trace/NAME`. It goes on from the tick that it has reached.
+A step may end once there is `FOLDER/go/NAME` or `FOLDER/go/all`. A later run goes on from the last tick.
 """
 
-import os
-import signal
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-from nnunet_pancext.campaign.definition import Campaign, write_campaign
-from nnunet_pancext.campaign.step import Step
-from nnunet_pancext.nnunet_files.folders import DUTIES
+from contracts.script_step import GpuScriptStep, ScriptStep
 
-TICK_S = 0.1
-ENTRY_POINTS = "[nnunet_pancext.campaign_kinds]\nslurm-train = slurm_steps:Train\nslurm-sum = slurm_steps:Sum\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sum(Step):
-    """Adds up what its needs have made, and 1; without `go` it ends at once. `is_broken` fails until `FOLDER/mended`."""
-
-    kind: ClassVar[str] = "slurm-sum"
-
-    waits: bool = False
-    is_broken: bool = False
-
-    @property
-    def title(self) -> str:
-        return self.name
-
-    def result(self, folder: Path) -> Path:
-        return folder / "results" / self.name
-
-    def is_done(self, folder: Path) -> bool:
-        return self.result(folder).is_file()
-
-    def command(self, folder: Path) -> list[str]:
-        words = [self.name, str(int(self.waits)), str(int(self.is_broken)), *self.needs]
-        return [sys.executable, __file__, str(folder), *words]
+# After the prelude of `script_step`. One line for each event: the process, and a tick's number or a word.
+CODE = """\
+trace = folder / "trace" / name
+trace.parent.mkdir(exist_ok=True)
+reached = [int(word) for word in trace.read_text().split()[1::2] if word.isdigit()] if trace.exists() else []
+def say(word):
+    with trace.open("a") as out:
+        out.write(f"{os.getpid()} {word}\\n")
+def stop(number, frame):
+    say("stopped")
+    sys.exit(128 + number)
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGUSR2, stop)
+say("continued" if reached else "started")
+if broken and not (folder / "mended").exists():
+    print("there is no such trainer")
+    sys.exit(1)
+tick = max(reached, default=0)
+while waits and not any((folder / "go" / each).exists() for each in (name, "all")):
+    tick += 1
+    say(tick)
+    time.sleep(0.1)
+say("done")
+print(f"run by {sys.executable} in {os.environ.get('COLOUR')} colour")
+finish(str(1 + sum(int((folder / f"{need}.out").read_text()) for need in needs)))
+"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Train(Sum):
-    """The same with a GPU."""
-
-    kind: ClassVar[str] = "slurm-train"
-    uses_gpu: ClassVar[bool] = True
-
-    waits: bool = True
+def code(needs: Sequence[str], *, waits: bool, broken: bool) -> str:
+    """Return a script that adds up what its needs have made, and 1; `broken` fails until `FOLDER/mended`."""
+    return f"needs, waits, broken = {tuple(needs)!r}, {waits}, {broken}\n{CODE}"
 
 
-def install(folder: Path) -> None:
-    """Make the kinds known to every Python that has the folder on PYTHONPATH."""
-    metadata = folder / "slurm_steps-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: slurm_steps\nVersion: 1.0\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
-    (folder / "slurm_steps.py").write_bytes(Path(__file__).read_bytes())
+def quick(name: str, *needs: str, broken: bool = False) -> ScriptStep:
+    """Return a step without GPU that may end at once."""
+    return ScriptStep(name=name, needs=needs, code=code(needs, waits=False, broken=broken))
 
 
-def made_campaign(folder: Path, steps: Sequence[Step], **environment: str) -> Path:
-    """Write a campaign on a CPU and return its folder."""
-    folder.mkdir(parents=True)
-    folders = {name: str(folder / name) for name in DUTIES}
-    write_campaign(
-        folder,
-        Campaign(
-            device="cpu", seed=None, folders=folders, versions={}, steps=tuple(steps), environment=environment
-        ),
-    )
-    return folder
+def training(name: str, *needs: str) -> GpuScriptStep:
+    """Return a step with a GPU that must be let go."""
+    return GpuScriptStep(name=name, needs=needs, code=code(needs, waits=True, broken=False))
 
 
 def let_end(folder: Path, name: str = "all") -> None:
@@ -86,7 +60,8 @@ def let_end(folder: Path, name: str = "all") -> None:
 def trace(folder: Path, name: str) -> list[list[str]]:
     """Return what the runs of a step did, each as its process and a word."""
     path = folder / "trace" / name
-    return [line.split() for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [line.split() for line in lines if len(line.split()) == 2]
 
 
 def words(folder: Path, name: str) -> list[str]:
@@ -99,43 +74,20 @@ def ticks(folder: Path, name: str) -> list[int]:
     return [int(word) for _, word in trace(folder, name) if word.isdigit()]
 
 
-def runs(folder: Path, name: str) -> list[str]:
-    """Return the processes of a step, one entry for each time that one began to write after another."""
+def began(folder: Path, name: str) -> int:
+    """Return how many runs of a step have begun."""
+    return sum(word in ("started", "continued") for word in words(folder, name))
+
+
+def at_work(folder: Path, name: str, *, run: int = 1) -> bool:
+    """Whether a run of a step, the first or a later one, ticks."""
+    lines = [word for _, word in trace(folder, name)]
+    return began(folder, name) == run and lines[-1].isdigit()
+
+
+def assert_ticked_without_repeats(folder: Path, name: str) -> None:
+    """No tick was lost or done twice, and no run wrote while another did."""
+    assert ticks(folder, name) == list(range(1, len(ticks(folder, name)) + 1))
     processes = [process for process, _ in trace(folder, name)]
-    return [process for i, process in enumerate(processes) if i == 0 or processes[i - 1] != process]
-
-
-def main(folder: Path, name: str, waits: str, broken: str, *needs: str) -> int:
-    """Be the command of a step."""
-    reached = ticks(folder, name)
-    (folder / "trace").mkdir(exist_ok=True)
-    with (folder / "trace" / name).open("a", encoding="utf-8", buffering=1) as out:
-
-        def say(word: object) -> None:
-            out.write(f"{os.getpid()} {word}\n")
-
-        def stop(number: int, frame: object) -> None:
-            say("stopped")
-            sys.exit(128 + number)
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGUSR2, stop)
-        say("continued" if reached else "started")
-        if broken == "1" and not (folder / "mended").exists():
-            print("there is no such trainer")
-            say("failed")
-            return 1
-        tick = reached[-1] if reached else 0
-        while waits == "1" and not any((folder / "go" / each).exists() for each in (name, "all")):
-            tick += 1
-            say(tick)
-            time.sleep(TICK_S)
-        (folder / "results").mkdir(exist_ok=True)
-        total = 1 + sum(int((folder / "results" / need).read_text(encoding="utf-8")) for need in needs)
-        (folder / "results" / name).write_text(str(total), encoding="utf-8")
-        say("done")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))
+    turns = [process for i, process in enumerate(processes) if i == 0 or processes[i - 1] != process]
+    assert len(turns) == began(folder, name)
