@@ -8,7 +8,6 @@ from nnunet_pancext.campaign.set_aside import set_aside
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
-from nnunet_pancext.nnunet_files.dataset_json import NAME
 from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.preprocessed import Preprocessed, cases_of
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE
