@@ -24,8 +24,9 @@ from nnunet_pancext.campaign.definition import open_campaign
 from nnunet_pancext.campaign.record import log_file, read_record
 from nnunet_pancext.campaign.slurm import run_slurm
 from nnunet_pancext.campaign.slurm_options import SlurmOptions
-from nnunet_pancext.campaign.slurm_queue import cancel_jobs, job_log, queue_states
+from nnunet_pancext.campaign.slurm_queue import job_log, queue_states
 from nnunet_pancext.campaign.state import step_states
+from nnunet_pancext.cli.main import main
 
 pytest.importorskip("submitit")
 
@@ -203,9 +204,9 @@ def test_a_job_that_is_cancelled_by_hand_can_be_done_again(cluster, folder):
     wait_for(lambda: not queue_states(folder), "the job's end, and that of the one that needs it")
     assert words(folder, "train") == ["started", "stopped"]
     assert states(folder) == {"train": "interrupted", "compare": "waiting"}
-    again = run_slurm(folder, steps=["train"])
-    assert set(again) == {"train", "compare"}
-    assert again["train"] != job
+    assert main(["campaign", "retry", str(folder)]) == 0
+    assert set(queue_states(folder)) == {"train", "compare"}
+    assert queue_states(folder)["train"].job != job
     let_end(folder)
     wait_for_end(folder, "compare")
     assert words(folder, "train") == ["started", "stopped", "continued", "done"]
@@ -217,7 +218,7 @@ def test_steps_are_cancelled_by_name_and_only_they(cluster, folder):
     make_campaign(folder, [training(name) for name in ("one", "two", "three")])
     run_slurm(folder, ONE_CPU)
     wait_for(lambda: at_work(folder, "one") and at_work(folder, "two"), "two trainings")
-    assert cancel_jobs(folder, ["one", "no step"]) == ["one"]
+    assert main(["campaign", "cancel", str(folder), "one"]) == 0
     assert set(run_slurm(folder, steps=["one"])) == {"one"}  # it waits for the first job's end
     let_end(folder)
     for name in ("one", "two", "three"):
