@@ -122,8 +122,11 @@ class _DatasetPlan:
     def _train(self, trainer: str, plans: str, configuration: str, fold: str) -> Train:
         stage = self.request.stage(self.dataset, plans, configuration)
         # A first stage predicts for each second one onto its cases, which must be there.
-        later = [self.request.stage(self.dataset, plans, other) for other in self.request.configurations]
-        data = [stage.data, *(other.data for other in later if other.previous == configuration)]
+        stages = {
+            other: self.request.stage(self.dataset, plans, other) for other in self.request.configurations
+        }
+        later = {name: other for name, other in stages.items() if other.previous == configuration}
+        data = [stage.data, *(other.data for other in later.values())]
         before = [
             step.name
             for step in self.trainings
@@ -139,7 +142,7 @@ class _DatasetPlan:
             trainer=trainer,
             plans=plans,
             device=self.request.device,
-            probabilities=True,
+            next_stages=tuple(later),
         )
 
     def _preprocess(self, plans: str, configuration: str) -> Preprocess:

@@ -55,8 +55,8 @@ def test_steps_are_printed_by_kind_with_hours(plan, tmp_path, capsys):
     assert "train 10 0 " in out
     assert "; nnUNetTrainer, nnUNetTrainer_250epochs; 5 folds\n" in out
     assert f"compare 1 0 {DATASET}\n" in out
-    assert f"nnUNetTrainer__nnUNetPlans__3d_fullres {DATASET} 5 1000 72.0 100.0\n" in out
-    assert f"nnUNetTrainer_250epochs__nnUNetPlans__3d_fullres {DATASET} 5 250 unknown unknown\n" in out
+    assert f"nnUNetTrainer__nnUNetPlans__3d_fullres {DATASET} 5 5000 72.0 100.0\n" in out
+    assert f"nnUNetTrainer_250epochs__nnUNetPlans__3d_fullres {DATASET} 5 1250 unknown unknown\n" in out
     assert "all 10 100.0, without 5 of 10 trainings\n" in out
     assert out.endswith(f"next pancext campaign run {tmp_path / 'campaign'}\n")
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
@@ -22,7 +22,7 @@ class Convert(Step):
     and `arguments` further words of the command.
     """
 
-    kind: ClassVar[str] = "convert"
+    kind = "convert"
 
     layout: str
     sources: tuple[str, ...]

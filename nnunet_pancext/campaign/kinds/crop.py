@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from nnunet_pancext.campaign.kinds.convert import id_and_name
 from nnunet_pancext.campaign.step import Step, worker
@@ -31,7 +31,7 @@ class Crop(Step):
     prediction back into the whole image.
     """
 
-    kind: ClassVar[str] = "crop"
+    kind = "crop"
 
     source: str
     dataset: str

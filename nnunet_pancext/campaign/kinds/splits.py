@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
@@ -15,7 +14,7 @@ from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, holds
 class Splits(Step):
     """`pancext splits apply DATASET`: the folds in the raw dataset's `split.json` become nnU-Net's."""
 
-    kind: ClassVar[str] = "splits"
+    kind = "splits"
 
     dataset: str
 
