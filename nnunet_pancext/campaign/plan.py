@@ -14,7 +14,7 @@ from nnunet_pancext.campaign.kinds.train import Train
 from nnunet_pancext.campaign.step import NAME, Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.model_folder import ALL, ModelName
-from nnunet_pancext.nnunet_files.plans_file import CASCADE, FIRST_STAGE, SECOND_STAGE_DATA
+from nnunet_pancext.nnunet_files.plans_file import CASCADE, DEFAULT_PLANS, FIRST_STAGE, SECOND_STAGE_DATA
 
 NNUNET_FOLDS = ("0", "1", "2", "3", "4")
 
@@ -39,7 +39,7 @@ class Request:
     datasets: tuple[str, ...]
     trainers: tuple[str, ...]
     configurations: tuple[str, ...] = ("3d_fullres",)
-    plans: tuple[str, ...] = ("nnUNetPlans",)
+    plans: tuple[str, ...] = (DEFAULT_PLANS,)
     folds: tuple[str, ...] = NNUNET_FOLDS
     test_images: str = ""
     test_labels: str = ""

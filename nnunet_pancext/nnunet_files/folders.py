@@ -160,8 +160,8 @@ def starts_with_variable(path: str) -> bool:
 
 
 def expand(path: str) -> str:
-    """Return the path with the folder in place of a variable at its start; the variable must be set."""
+    """Return the path with the folder in place of a variable at its start; PancextError if that is unset."""
     if not starts_with_variable(path):
         return path
     variable, *rest = path.split("/")
-    return "/".join([str(nnunet_folder(variable.removeprefix("$"))), *rest])
+    return "/".join([str(set_folder(variable.removeprefix("$"))), *rest])

@@ -61,6 +61,20 @@ def test_steps_are_printed_by_kind_with_hours(plan, tmp_path, capsys):
     assert out.endswith(f"next pancext campaign run {tmp_path / 'campaign'}\n")
 
 
+def test_folders_that_nnunet_will_write_need_not_exist(plan, tmp_path, capsys):
+    for name in ("preprocessed", "results"):
+        (tmp_path / name).rmdir()
+    assert (
+        plan("--test", tmp_path / "raw" / DATASET / "imagesTs", tmp_path / "raw" / DATASET / "labelsTs") == 0
+    )
+    folder = tmp_path / "campaign"
+    for step in read_campaign(folder).steps:
+        assert not step.is_done(folder)
+        assert not step.result(folder).exists()
+        step.measured(folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"raw", "campaign"}
+
+
 def test_the_same_plan_again_leaves_the_file(plan, tmp_path):
     plan()
     file = tmp_path / "campaign" / FILE

@@ -8,7 +8,7 @@ from typing import Any
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import RAW, expand
+from nnunet_pancext.nnunet_files.folders import RAW, set_folder
 
 REPORT = "conversion_report.json"
 MAX_REMARKS = 20
@@ -39,7 +39,7 @@ class Convert(Step):
         return self.written_folder(folder)
 
     def written_folder(self, folder: Path) -> Path:
-        return Path(expand(f"${RAW}/{self.dataset}"))
+        return set_folder(RAW) / self.dataset
 
     def is_done(self, folder: Path) -> bool:
         if not (self.result(folder) / REPORT).is_file():

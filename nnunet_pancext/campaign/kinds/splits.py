@@ -6,7 +6,7 @@ from pathlib import Path
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, expand
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, set_folder
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, holds
 
 
@@ -23,10 +23,10 @@ class Splits(Step):
         return f"put the folds of {self.dataset} where nnU-Net reads them"
 
     def result(self, folder: Path) -> Path:
-        return Path(expand(f"${PREPROCESSED}/{self.dataset}/{SPLITS_FILE}"))
+        return set_folder(PREPROCESSED) / self.dataset / SPLITS_FILE
 
     def is_done(self, folder: Path) -> bool:
-        placed, split = self.result(folder), Path(expand(f"${RAW}/{self.dataset}/split.json"))
+        placed, split = self.result(folder), set_folder(RAW) / self.dataset / "split.json"
         if not placed.is_file() or not split.is_file():
             return False
         folds = read_json(split, expect=dict, remedy="Remove it and run again.").get("folds", [])

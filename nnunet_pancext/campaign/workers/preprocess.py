@@ -27,7 +27,7 @@ from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, read_json
 from nnunet_pancext.nnunet_files.case_files import CaseFiles
 from nnunet_pancext.nnunet_files.dataset_json import NAME
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, nnunet_folder
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder
 from nnunet_pancext.nnunet_files.plans_file import PLANNERS
 from nnunet_pancext.nnunet_files.preprocessed import (
     FINGERPRINT,
@@ -49,9 +49,8 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
         PancextError: the raw dataset is refused, the plans cannot be made or do not have the configuration, a
             case fails, or the disk is full.
     """
-    (nnunet_folder(PREPROCESSED) or Path()).mkdir(parents=True, exist_ok=True)
     with write_errors_as_pancext(target.folder, option=PREPROCESSED):
-        target.folder.mkdir(exist_ok=True)
+        target.folder.mkdir(parents=True, exist_ok=True)
         cases, ending = cases_of(target.dataset)
         with waiting_lock(target.folder / ".planning.lease"):
             _remove_partial(target)
