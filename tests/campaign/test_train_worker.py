@@ -2,11 +2,15 @@
 
 import json
 import signal
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from contracts.made_preprocessed import CASES, make_preprocessed, write_ground_truth
 from contracts.started_training import OURS, STOCK, Training, fold_of
+
+from nnunet_pancext.campaign.workers.train import _unpack
 
 pytestmark = pytest.mark.slow
 
@@ -129,6 +133,15 @@ def test_a_killed_validation_goes_on_with_the_next_case(root, undisturbed, monke
     assert "predicting pancreas" not in continued.output
     again = json.loads((continued.fold_folder / "validation" / "summary.json").read_bytes())
     assert again["mean"] == wanted["mean"]
+
+
+def test_cases_in_the_older_format_are_unpacked(tmp_path):
+    data = tmp_path / "nnUNetPlans_2d"
+    data.mkdir()
+    np.savez_compressed(data / "a.npz", data=np.ones((1, 2, 2)), seg=np.zeros((1, 2, 2)))
+    _unpack(SimpleNamespace(preprocessed_dataset_folder=str(data)))
+    assert sorted(path.name for path in data.iterdir()) == ["a.npy", "a.npz", "a_seg.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
 @pytest.mark.parametrize(

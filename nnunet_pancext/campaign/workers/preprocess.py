@@ -19,7 +19,7 @@ from typing import Any
 
 from nnunet_pancext.campaign.kinds.preprocess import CASE_LINE
 from nnunet_pancext.campaign.set_aside import PREFIX, set_aside
-from nnunet_pancext.campaign.waiting_lock import waiting_lock
+from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
@@ -62,7 +62,7 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
                     shutil.copy2(label, partial)
         # A new object: the plans may be new.
         target = Preprocessed(dataset=target.dataset, plans=target.plans, configuration=target.configuration)
-        with waiting_lock(target.data.with_name(f".{target.data.name}.lease")):
+        with waiting_lock(lease_of_cases(target.data)):
             _make_cases(target, cases)
         with waiting_lock(target.folder / ".planning.lease"):
             _make_folds(target)
