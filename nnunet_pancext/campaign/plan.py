@@ -14,7 +14,7 @@ from nnunet_pancext.campaign.kinds.train import Train
 from nnunet_pancext.campaign.step import NAME, Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.model_folder import ALL, ModelName
-from nnunet_pancext.nnunet_files.plans_file import CASCADE, FIRST_STAGE, SECOND_STAGE_DATA
+from nnunet_pancext.nnunet_files.plans_file import CASCADE, DEFAULT_PLANS, FIRST_STAGE, SECOND_STAGE_DATA
 
 NNUNET_FOLDS = ("0", "1", "2", "3", "4")
 
@@ -39,7 +39,7 @@ class Request:
     datasets: tuple[str, ...]
     trainers: tuple[str, ...]
     configurations: tuple[str, ...] = ("3d_fullres",)
-    plans: tuple[str, ...] = ("nnUNetPlans",)
+    plans: tuple[str, ...] = (DEFAULT_PLANS,)
     folds: tuple[str, ...] = NNUNET_FOLDS
     test_images: str = ""
     test_labels: str = ""
@@ -122,8 +122,11 @@ class _DatasetPlan:
     def _train(self, trainer: str, plans: str, configuration: str, fold: str) -> Train:
         stage = self.request.stage(self.dataset, plans, configuration)
         # A first stage predicts for each second one onto its cases, which must be there.
-        later = [self.request.stage(self.dataset, plans, other) for other in self.request.configurations]
-        data = [stage.data, *(other.data for other in later if other.previous == configuration)]
+        stages = {
+            other: self.request.stage(self.dataset, plans, other) for other in self.request.configurations
+        }
+        later = {name: other for name, other in stages.items() if other.previous == configuration}
+        data = [stage.data, *(other.data for other in later.values())]
         before = [
             step.name
             for step in self.trainings
@@ -139,7 +142,7 @@ class _DatasetPlan:
             trainer=trainer,
             plans=plans,
             device=self.request.device,
-            probabilities=True,
+            next_stages=tuple(later),
         )
 
     def _preprocess(self, plans: str, configuration: str) -> Preprocess:

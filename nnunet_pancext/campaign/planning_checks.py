@@ -17,7 +17,7 @@ from nnunet_pancext.nnunet_files.folders import (
     RAW,
     datasets_of_number,
     find_dataset_folder,
-    nnunet_folder,
+    set_folder,
 )
 from nnunet_pancext.nnunet_files.model_folder import ALL
 from nnunet_pancext.nnunet_files.plans_file import CONFIGURATIONS, PLANNERS, configuration_of
@@ -80,7 +80,7 @@ def _require_folds(raw: Path, folds: Sequence[str]) -> tuple[str, ...]:
             f"-f {' '.join(folds)}: {ALL} trains on every case and cannot be combined with other folds. Plan "
             "it as a campaign of its own."
         )
-    preprocessed = (nnunet_folder(PREPROCESSED) or Path()) / raw.name
+    preprocessed = set_folder(PREPROCESSED) / raw.name
     files = [path for folder in (preprocessed, raw) if (path := folder / SPLITS_FILE).is_file()]
     count = len(read_folds(files[0])) if files else len(NNUNET_FOLDS)
     existing = tuple(map(str, range(count)))
@@ -101,7 +101,7 @@ def _require_folds(raw: Path, folds: Sequence[str]) -> tuple[str, ...]:
 
 def _stages(dataset: str, plans: str, configurations: Sequence[str]) -> dict[str, Stage]:
     """Return what each configuration trains on; PancextError for plans or configurations that cannot be."""
-    file = (nnunet_folder(PREPROCESSED) or Path()) / dataset / f"{plans}.json"
+    file = set_folder(PREPROCESSED) / dataset / f"{plans}.json"
     content = valid_json(file)
     if content is None:  # also one that a killed planner left unfinished, which is planned anew
         if plans not in PLANNERS:

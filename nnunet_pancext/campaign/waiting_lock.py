@@ -8,6 +8,11 @@ from pathlib import Path
 from nnunet_pancext.campaign.lease import Held, Lease
 
 
+def lease_of_cases(data: Path) -> Path:
+    """Return the lease for writing preprocessed cases in the folder `data`."""
+    return data.with_name(f".{data.name}.lease")
+
+
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
     """Hold the lease at `path`; where another process holds it, say so and wait, however long."""

@@ -126,7 +126,7 @@ def _text(folder: Path, campaign: "Campaign") -> str:
     paragraphs = [
         text_table(_step_rows(campaign, done), left=(0, 3)),
         text_table(_hour_rows(campaign, done), ruled_below=(0, -2), left=(0, 1)),
-        "GPU-hours: all epochs of the trainings that are not done, without validation and prediction.\n"
+        "GPU-hours: the epochs left of all trainings, without validation and prediction.\n"
         "s/epoch: the median of earlier trainings of the same model in nnUNet_results.",
         f"written   {folder / FILE}\nnext      pancext campaign run {folder}",
     ]
@@ -162,11 +162,11 @@ def _hour_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
     from nnunet_pancext.campaign.estimate import estimate_trainings, total_text
 
     estimates = estimate_trainings(campaign, done=done)
-    rows = [["training", "dataset", "to do", "epochs", "s/epoch", "GPU-hours"]]
+    rows = [["training", "dataset", "to do", "epochs left", "s/epoch", "GPU-hours"]]
     for row in estimates:
         seconds = "unknown" if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.1f}"
         hours = "unknown" if row.hours is None else f"{row.hours:.1f}"
-        rows.append([str(row.model), row.dataset, str(row.trainings), str(row.epochs), seconds, hours])
+        rows.append([str(row.model), row.dataset, str(row.trainings), str(row.epochs_left), seconds, hours])
     to_do = sum(row.trainings for row in estimates)
     rows.append(["all", "", str(to_do), "", "", total_text(estimates)])
     return rows

@@ -82,14 +82,20 @@ def relative_value(variable: str) -> tuple[str, str] | None:
     return problem, f"export {variable}={shlex.quote(os.path.abspath(value))}"
 
 
-def existing_folder(variable: str) -> Path:
-    """Return the folder that an environment variable names; PancextError if unset or not a folder."""
+def set_folder(variable: str) -> Path:
+    """Return the folder that an environment variable names, there or not; PancextError if unset."""
     folder = nnunet_folder(variable)
     if folder is None:
         raise PancextError(
             f"{variable} is not set, so nnU-Net's files cannot be found. "
             f"Set it as for training: export {variable}=/path/to/{variable}"
         )
+    return folder
+
+
+def existing_folder(variable: str) -> Path:
+    """Return the folder that an environment variable names; PancextError if unset or not a folder."""
+    folder = set_folder(variable)
     if not folder.is_dir():
         raise PancextError(f"{variable} is {folder}, which is not a folder. Set it as for training.")
     return folder
@@ -154,8 +160,8 @@ def starts_with_variable(path: str) -> bool:
 
 
 def expand(path: str) -> str:
-    """Return the path with the folder in place of a variable at its start; the variable must be set."""
+    """Return the path with the folder in place of a variable at its start; PancextError if that is unset."""
     if not starts_with_variable(path):
         return path
     variable, *rest = path.split("/")
-    return "/".join([str(nnunet_folder(variable.removeprefix("$"))), *rest])
+    return "/".join([str(set_folder(variable.removeprefix("$"))), *rest])

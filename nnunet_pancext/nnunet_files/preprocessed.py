@@ -12,7 +12,7 @@ from nnunet_pancext.io.files import read_json
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.nnunet_files.case_files import CaseFiles, training_files
 from nnunet_pancext.nnunet_files.dataset_json import NAME, read_dataset_json
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, set_folder
 from nnunet_pancext.nnunet_files.plans_file import CASCADE, SECOND_STAGE_DATA, configuration_of
 
 FINGERPRINT, TRUTH = "dataset_fingerprint.json", "gt_segmentations"
@@ -31,8 +31,8 @@ class Preprocessed:
 
     @property
     def folder(self) -> Path:
-        """The dataset's folder."""
-        return existing_folder(PREPROCESSED) / self.dataset
+        """The dataset's folder, there or not; PancextError where nnUNet_preprocessed is not set."""
+        return set_folder(PREPROCESSED) / self.dataset
 
     @property
     def plans_file(self) -> Path:

@@ -2,22 +2,21 @@
 
 import os
 import zipfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.io.nifti_scan import count_non_finite
 from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage
 from nnunet_pancext.nnunet_files.dataset_json import NAME, read_dataset_json
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RESULTS, existing_folder, nnunet_folder
+from nnunet_pancext.nnunet_files.folders import RESULTS, set_folder
 from nnunet_pancext.nnunet_files.model_folder import ALL, FINAL, ModelName
+from nnunet_pancext.nnunet_files.preprocessed import Preprocessed, preprocessed_cases
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, read_folds
 
-SUMMARY = "summary.json"
+NEXT_STAGE_ENDINGS = (".b2nd", ".npz")  # of nnU-Net's two formats of preprocessed cases
 BROKEN = ".broken"
 PICKLE_END = b"."
 
@@ -35,18 +34,32 @@ class TrainedFold:
     @property
     def folder(self) -> Path:
         """Where nnU-Net writes it; PancextError where nnUNet_results is not set."""
-        root = nnunet_folder(RESULTS) or existing_folder(RESULTS)
         model = ModelName(self.trainer, self.plans, self.configuration)
-        return root / self.dataset / str(model) / f"fold_{self.fold}"
+        return set_folder(RESULTS) / self.dataset / str(model) / f"fold_{self.fold}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The final checkpoint."""
+        return self.folder / FINAL
 
     @property
     def validation(self) -> Path:
         return self.folder / "validation"
 
     @property
+    def summary(self) -> Path:
+        """What nnU-Net writes at the end of the validation."""
+        return self.validation / "summary.json"
+
+    @property
+    def preprocessed(self) -> Preprocessed:
+        """The cases of the fold's configuration."""
+        return Preprocessed(dataset=self.dataset, plans=self.plans, configuration=self.configuration)
+
+    @property
     def ending(self) -> str:
         """The suffix of label maps."""
-        return read_dataset_json(existing_folder(PREPROCESSED) / self.dataset / NAME).file_ending
+        return read_dataset_json(self.preprocessed.folder / NAME).file_ending
 
     def validation_cases(self) -> list[str] | None:
         """Return the cases on which the fold is validated; None while the dataset has no folds or plans.
@@ -54,12 +67,12 @@ class TrainedFold:
         Raises:
             PancextError: the dataset has folds, but not this one. nnU-Net would make one up at random.
         """
-        folder = existing_folder(PREPROCESSED) / self.dataset
+        target = self.preprocessed
         if self.fold == ALL:
-            return self._preprocessed_cases(folder)
+            return sorted(preprocessed_cases(target.data)) if target.content else None
         if not self.fold.isdecimal():
             raise PancextError(f"There is no fold {self.fold!r}. Choose a number from 0, or {ALL}.")
-        file = folder / SPLITS_FILE
+        file = target.folder / SPLITS_FILE
         if not file.is_file():
             return None
         folds = read_folds(file)
@@ -70,36 +83,41 @@ class TrainedFold:
             )
         return folds[int(self.fold)]["val"]
 
-    def _preprocessed_cases(self, folder: Path) -> list[str] | None:
-        plans = folder / f"{self.plans}.json"
-        if not plans.is_file():
-            return None
-        configurations = read_json(plans, expect=dict).get("configurations", {})
-        settings = configurations.get(self.configuration, {})
-        while "data_identifier" not in settings and "inherits_from" in settings:
-            settings = configurations.get(settings["inherits_from"], {})
-        return sorted(find_cases(folder / settings.get("data_identifier", ""), ".pkl"))
-
     def has_checkpoint(self, name: str) -> bool:
         """Whether a checkpoint is there and was written to its end."""
         return zipfile.is_zipfile(self.folder / name)
 
-    def is_whole(self, *, probabilities: bool) -> bool:
-        """Whether training and validation have ended, with `probabilities` of each case if asked for."""
+    def is_whole(self, *, probabilities: bool, next_stages: Iterable[str] = ()) -> bool:
+        """Whether training and validation have ended, with all that was asked for.
+
+        `probabilities` are those of each validation case; `next_stages` are the configurations that train on
+        what this fold predicts.
+        """
         if not self.has_checkpoint(FINAL):
             return False
         cases = self.validation_cases()
-        summary = self.validation / SUMMARY
-        if not cases or not summary.is_file():
+        if not cases or not self.summary.is_file():
             return False
-        with suppress(PancextError):
-            read_json(summary, expect=dict)
-            if summary.stat().st_mtime >= (self.folder / FINAL).stat().st_mtime:
-                names = {path.name for path in self.validation.iterdir()}
-                return names.issuperset(
-                    f"{case}{ending}" for case in cases for ending in self._endings(probabilities)
-                )
-        return False
+        try:
+            read_json(self.summary, expect=dict)
+        except PancextError:
+            return False
+        trained_at = self.checkpoint.stat().st_mtime
+        if self.summary.stat().st_mtime < trained_at:
+            return False
+        names = {path.name for path in self.validation.iterdir()}
+        return names.issuperset(
+            f"{case}{ending}" for case in cases for ending in self._endings(probabilities)
+        ) and all(self._has_next_stage(stage, cases, since=trained_at) for stage in next_stages)
+
+    def _has_next_stage(self, configuration: str, cases: Iterable[str], *, since: float) -> bool:
+        """Whether the next stage's inputs are there; nnU-Net's validation skips unpreprocessed cases."""
+        folder = self.folder.parent / "predicted_next_stage" / configuration
+        files = list(folder.iterdir()) if folder.is_dir() else []
+        predicted = {
+            path.stem for path in files if path.suffix in NEXT_STAGE_ENDINGS and path.stat().st_mtime >= since
+        }
+        return predicted.issuperset(cases)
 
     def whole_predictions(self, cases: Iterable[str], *, probabilities: bool) -> set[str]:
         """Return the validation cases whose files are whole, and not older than the final checkpoint.
@@ -108,7 +126,7 @@ class TrainedFold:
         """
         if self.ending not in NIFTI:
             return set()
-        trained_at = (self.folder / FINAL).stat().st_mtime
+        trained_at = self.checkpoint.stat().st_mtime
         return {
             case
             for case in cases
@@ -127,15 +145,32 @@ class TrainedFold:
         for checkpoint in self.folder.glob("checkpoint_*.pth"):
             if not zipfile.is_zipfile(checkpoint):
                 os.replace(checkpoint, checkpoint.with_name(checkpoint.name + BROKEN))
-        for file in (self.validation / SUMMARY, *self.validation.glob("*.npz")):
-            if file.name == SUMMARY or not zipfile.is_zipfile(file):
-                file.unlink(missing_ok=True)
+        self.summary.unlink(missing_ok=True)
+        for file in self.validation.glob("*.npz"):
+            if not zipfile.is_zipfile(file):
+                file.unlink()
         if self.has_checkpoint(FINAL):
             return ["--val"]
         return ["--c"] if any(self.folder.glob("checkpoint_*.pth")) else []
 
     def _endings(self, probabilities: bool) -> tuple[str, ...]:
         return (".npz", ".pkl", self.ending) if probabilities else (self.ending,)
+
+
+def trained_folds(
+    dataset: str, models: Iterable[ModelName | str], folds: Sequence[str]
+) -> Iterator[TrainedFold]:
+    """Yield each fold of some models, given by the names of their folders.
+
+    Raises:
+        PancextError: a text is no name of a model.
+    """
+    for model in models:
+        name = ModelName.parse(str(model))
+        if name is None:
+            raise PancextError(f"{model} is no model. Name it TRAINER__PLANS__CONFIGURATION, as its folder.")
+        for fold in folds:
+            yield TrainedFold(dataset=dataset, fold=fold, **name._asdict())
 
 
 def _is_whole(path: Path, *, since: float) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.campaign.definition import Campaign, ordered, present_versions
 from nnunet_pancext.campaign.kinds.convert import Convert
@@ -68,7 +69,11 @@ def _steps(run: PlannedRun, selection: Selection, *, raw: Path) -> Iterator[Step
     """Convert, place folds, preprocess; then train, predict and evaluate with each trainer."""
     dataset, probabilities = run.dataset, run.experiment.probabilities
     number, device = f"{dataset.dataset_id:03d}", selection.device or DEFAULT_DEVICE
-    model = {"dataset": dataset.folder, "plans": DEFAULT_PLANS, "configuration": run.configuration}
+    model: dict[str, Any] = {
+        "dataset": dataset.folder,
+        "plans": DEFAULT_PLANS,
+        "configuration": run.configuration,
+    }
     convert = Convert(
         name=f"convert-{number}",
         layout=dataset.layout,

@@ -15,10 +15,13 @@ INTRODUCTION = """\
 `pancext reproduce PAPER` writes a paper's protocol as a campaign in `reproduction_output/PAPER` and runs it.
 The download is converted with the paper's split; its model, the ablations of its tables and stock nnU-Net are
 trained, with the paper's recipe where it gives one; the test set is predicted and scored with the paper's
-aggregation. The same command continues what was stopped. `--dry-run` shows the commands and an estimate of
-GPU-hours. `--plan` only writes the campaign, so that it can be changed or run on Slurm:
-`pancext campaign run FOLDER --on slurm`. Results end up in a table: the paper's figure, ours, stock
-nnU-Net's.
+aggregation. The results are printed as a table: the paper's figure beside ours and stock nnU-Net's. The same
+command continues what was stopped.
+
+- `--dry-run` shows the commands and an estimate of GPU-hours.
+- `--plan` only writes the campaign, to be changed or run elsewhere, e.g. on Slurm with
+  `pancext campaign run reproduction_output/PAPER --on slurm`.
+- `--table` shows the results so far.
 
 **None of these protocols has been run yet**, so this page has the papers' figures alone. Each table names
 the place in its paper; the trainer beside a row is the one that reproduces it here.

@@ -73,13 +73,13 @@ def format_dry_run(
 def _hours(campaign: Campaign, finished: Sequence[Step], *, seconds_per_epoch: float | None) -> list[str]:
     rows = estimate(campaign, done=[step.name for step in finished], seconds_per_epoch=seconds_per_epoch)
     table = [
-        ["estimated GPU-hours", "configuration", "folds", "epochs", "s/epoch", "hours"],
+        ["estimated GPU-hours", "configuration", "folds", "epochs left", "s/epoch", "hours"],
         *(
             [
                 row.model.trainer,
                 row.model.configuration,
                 str(row.trainings),
-                str(row.epochs),
+                str(row.epochs_left),
                 f"{row.seconds_per_epoch:.3g}",
                 f"{row.hours:.1f}",
             ]
@@ -94,8 +94,8 @@ def _hours(campaign: Campaign, finished: Sequence[Step], *, seconds_per_epoch: f
         basis = f"as given: {seconds_per_epoch:g} s"
     lines = [
         *text_table(table, ruled_below=(0, -2)).splitlines(),
-        "An estimate: unfinished folds x epochs x seconds per epoch. The seconds are those in the trainer's",
-        f"logs, else {basis}",
+        "An estimate: the epochs left of all folds x seconds per epoch. The seconds are those in the",
+        f"trainer's logs, else {basis}",
         f"for an epoch of {STOCK_LENGTH.iterations} iterations, the same for every network, though some cost",
         "several times stock nnU-Net's (benchmarks/README.md).",
         "Prediction and validation are extra; with fold all, every training case is predicted once.",

@@ -51,6 +51,7 @@ def test_entries_of_the_steps():
         "plans": "nnUNetPlans",
         "device": "cpu",
         "probabilities": True,
+        "next_stages": (),
     }
     assert campaign.step("best-007-nnUNetTrainer").options() == {
         "dataset": DATASET,
@@ -152,6 +153,8 @@ def test_a_cascade_needs_its_first_stage_in_every_fold(configurations):
         assert all_needs[name] == set(data.values())
     for name in second:
         assert all_needs[name] == first | {data["3d_fullres"]}
+    next_stages = {step.name: step.next_stages for step in planned(request).steps if step.kind == "train"}
+    assert next_stages == {**dict.fromkeys(first, ("3d_cascade_fullres",)), **dict.fromkeys(second, ())}
 
 
 def test_a_cascade_needs_the_first_stage_of_its_own_trainer():

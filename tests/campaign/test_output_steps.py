@@ -119,11 +119,13 @@ def test_predictions_are_done_when_every_case_has_its_record(outputs):
         lambda outputs: outputs.write("predictions/a.json", text='{"label_map": "a.nii'),
         lambda outputs: outputs.write("predictions/a.json", text="{}"),
         lambda outputs: outputs.write("images/b_0000.nii.gz"),
+        lambda outputs: outputs.write("images/a_0000.nii.gz"),
+        lambda outputs: outputs.write("images/a_0001.nii.gz"),
         lambda outputs: (outputs.folder / "images/a_0000.nii.gz").unlink(),
     ],
     ids=[
         *("newer checkpoint", "no checkpoint", "newer label map", "no label map", "empty label map"),
-        *("cut record", "other record", "new image", "no images"),
+        *("cut record", "other record", "new case", "newer image", "new channel", "no images"),
     ],
 )
 def test_predictions_are_not_done(outputs, change):

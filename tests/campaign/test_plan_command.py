@@ -55,10 +55,24 @@ def test_steps_are_printed_by_kind_with_hours(plan, tmp_path, capsys):
     assert "train 10 0 " in out
     assert "; nnUNetTrainer, nnUNetTrainer_250epochs; 5 folds\n" in out
     assert f"compare 1 0 {DATASET}\n" in out
-    assert f"nnUNetTrainer__nnUNetPlans__3d_fullres {DATASET} 5 1000 72.0 100.0\n" in out
-    assert f"nnUNetTrainer_250epochs__nnUNetPlans__3d_fullres {DATASET} 5 250 unknown unknown\n" in out
+    assert f"nnUNetTrainer__nnUNetPlans__3d_fullres {DATASET} 5 5000 72.0 100.0\n" in out
+    assert f"nnUNetTrainer_250epochs__nnUNetPlans__3d_fullres {DATASET} 5 1250 unknown unknown\n" in out
     assert "all 10 100.0, without 5 of 10 trainings\n" in out
     assert out.endswith(f"next pancext campaign run {tmp_path / 'campaign'}\n")
+
+
+def test_folders_that_nnunet_will_write_need_not_exist(plan, tmp_path, capsys):
+    for name in ("preprocessed", "results"):
+        (tmp_path / name).rmdir()
+    assert (
+        plan("--test", tmp_path / "raw" / DATASET / "imagesTs", tmp_path / "raw" / DATASET / "labelsTs") == 0
+    )
+    folder = tmp_path / "campaign"
+    for step in read_campaign(folder).steps:
+        assert not step.is_done(folder)
+        assert not step.result(folder).exists()
+        step.measured(folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"raw", "campaign"}
 
 
 def test_the_same_plan_again_leaves_the_file(plan, tmp_path):

@@ -33,7 +33,7 @@ def step(tmp_path, monkeypatch):
     dataset = tmp_path / "nnUNet_preprocessed" / DATASET
     (dataset / "nnUNetPlans_3d_fullres").mkdir(parents=True)
     for case in "abcd":
-        (dataset / "nnUNetPlans_3d_fullres" / f"{case}.pkl").touch()
+        (dataset / "nnUNetPlans_3d_fullres" / f"{case}.b2nd").touch()
     for name, content in (
         ("dataset.json", {"labels": {"background": 0}, "file_ending": ".nii.gz"}),
         ("splits_final.json", FOLDS),
@@ -123,6 +123,22 @@ def test_fold_all_is_validated_on_every_case(step, tmp_path, configuration):
     for ending in ("nii.gz", "npz", "pkl"):
         (folder / "validation" / f"d.{ending}").touch()
     assert train.is_done(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["b2nd", "npz"])
+def test_a_first_stage_is_done_when_it_has_predicted_for_the_second(step, tmp_path, ending):
+    """nnU-Net's validation leaves this out where the cases of the second are not preprocessed."""
+    train = step(configuration="3d_lowres", next_stages=("3d_cascade_fullres",))
+    folder = finish(train).parent / "predicted_next_stage" / "3d_cascade_fullres"
+    assert step(configuration="3d_lowres").is_done(tmp_path)
+    assert not train.is_done(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / f"c.{ending}").touch()
+    assert not train.is_done(tmp_path)
+    (folder / f"d.{ending}").touch()
+    assert train.is_done(tmp_path)
+    outdate(folder / f"c.{ending}")
+    assert not train.is_done(tmp_path)
 
 
 def test_a_step_without_a_dataset_is_not_done_and_can_be_prepared(step, tmp_path):

@@ -2,11 +2,15 @@
 
 import json
 import signal
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from contracts.made_preprocessed import CASES, make_preprocessed, write_ground_truth
 from contracts.started_training import OURS, STOCK, Training, fold_of
+
+from nnunet_pancext.campaign.workers.train import _unpack
 
 pytestmark = pytest.mark.slow
 
@@ -108,8 +112,13 @@ def test_a_killed_validation_goes_on_with_the_next_case(root, undisturbed, monke
     assert killed.run("--npz") == -signal.SIGKILL
     assert not fold.is_whole(probabilities=True)
     assert fold.prepare() == ["--val"]
+    for ending in ("npz", "pkl", "nii.gz"):  # a kill while its label map, the last of its files, is written
+        content = (expected.fold_folder / "validation" / f"{CASES[3]}.{ending}").read_bytes()
+        half = content[: len(content) // 2] if ending == "nii.gz" else content
+        (fold.validation / f"{CASES[3]}.{ending}").write_bytes(half)
     continued = Training(**training)
     assert continued.run("--npz", "--val") == 0, continued.output
+    assert f"predicting {CASES[3]}" in continued.output
     assert fold.is_whole(probabilities=True)
     found, wanted = (
         json.loads((one.fold_folder / "validation" / "summary.json").read_bytes())
@@ -124,6 +133,15 @@ def test_a_killed_validation_goes_on_with_the_next_case(root, undisturbed, monke
     assert "predicting pancreas" not in continued.output
     again = json.loads((continued.fold_folder / "validation" / "summary.json").read_bytes())
     assert again["mean"] == wanted["mean"]
+
+
+def test_cases_in_the_older_format_are_unpacked(tmp_path):
+    data = tmp_path / "nnUNetPlans_2d"
+    data.mkdir()
+    np.savez_compressed(data / "a.npz", data=np.ones((1, 2, 2)), seg=np.zeros((1, 2, 2)))
+    _unpack(SimpleNamespace(preprocessed_dataset_folder=str(data)))
+    assert sorted(path.name for path in data.iterdir()) == ["a.npy", "a.npz", "a_seg.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]
 
 
 @pytest.mark.parametrize(

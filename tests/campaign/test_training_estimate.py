@@ -1,5 +1,7 @@
 """Estimated GPU-hours: epochs of trainers, and seconds an epoch of earlier logs."""
 
+import zipfile
+
 import pytest
 from campaign.small_raw import DATASET, use_folders
 
@@ -24,11 +26,15 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results" / DATASET
 
 
+def planned(*trainers):
+    return plan_campaign(Request(datasets=(DATASET,), trainers=trainers), folders={}, versions={})
+
+
 def write_log(results, model, fold, *seconds):
     folder = results / str(model) / f"fold_{fold}"
     folder.mkdir(parents=True)
     lines = [
-        f"2026-01-01 00:00:00: Epoch {epoch} \n2026-01-01 00:00:00: Epoch time: {value} s\n"
+        f"2026: Epoch {epoch} \n2026: train_loss -0.5\n2026: Epoch time: {value} s\n"
         for epoch, value in enumerate(seconds)
     ]
     (folder / "training_log_2026_1_1_00_00_00.txt").write_text("".join(lines), encoding="utf-8")
@@ -74,20 +80,37 @@ def test_logs_of_other_models_do_not_count(results, field):
 
 def test_trainings_that_are_done_are_not_counted(results):
     write_log(results, STOCK, 0, 36.0)
-    request = Request(datasets=(DATASET,), trainers=("nnUNetTrainer", "nnUNetTrainer_250epochs"))
-    campaign = plan_campaign(request, folders={}, versions={})
+    campaign = planned("nnUNetTrainer", "nnUNetTrainer_250epochs")
     done = {"train-007-nnUNetTrainer-nnUNetPlans-3d_fullres-0"}
     stock, short = estimate_trainings(campaign, done=done)
-    assert (stock.model, stock.trainings, stock.epochs, stock.seconds_per_epoch) == (STOCK, 4, 1000, 36.0)
+    assert (stock.model, stock.trainings, stock.epochs_left, stock.seconds_per_epoch) == (
+        *(STOCK, 4, 4000),
+        36.0,
+    )
     assert stock.hours == 40.0
-    assert (short.trainings, short.epochs, short.hours) == (5, 250, None)
+    assert (short.trainings, short.epochs_left, short.hours) == (5, 1250, None)
     assert total_text([stock, short]) == "40.0, without 5 of 9 trainings"
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "left"),
+    [("checkpoint_latest.pth", 247), ("checkpoint_best.pth", 247), ("checkpoint_final.pth", 0), (None, 250)],
+)
+def test_epochs_that_a_training_has_behind_it_are_not_counted(results, checkpoint, left):
+    """Without a checkpoint it begins anew."""
+    model = STOCK._replace(trainer="nnUNetTrainer_250epochs")
+    write_log(results, model, 2, 36.0, 36.0, 36.0)
+    if checkpoint:
+        with zipfile.ZipFile(results / str(model) / "fold_2" / checkpoint, "w"):
+            pass
+    (estimate,) = estimate_trainings(planned(model.trainer))
+    assert estimate.epochs_left == 4 * 250 + left
 
 
 @pytest.mark.parametrize(("seconds", "text"), [((36.0, 72.0), "30.0"), ((None, None), "unknown")])
 def test_the_total(seconds, text):
     rows = [
-        Estimate(dataset=DATASET, model=STOCK, trainings=2, epochs=500, seconds_per_epoch=value)
+        Estimate(dataset=DATASET, model=STOCK, trainings=2, epochs_left=1000, seconds_per_epoch=value)
         for value in seconds
     ]
     assert total_text(rows) == text

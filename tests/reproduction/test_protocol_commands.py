@@ -130,4 +130,4 @@ def test_the_estimate_is_folds_times_epochs_times_seconds():
     assert rows["nnUNetTrainer"].hours == pytest.approx(3 * 1000 * 36 / 3600)  # 30 hours
     assert rows["PancreasTumorCascadeTrainer_PaperRecipe"].hours == pytest.approx(3 * 56 * 36 / 3600)
     attention = rows["AttentionUNetTrainer"]
-    assert (attention.trainings, attention.epochs, attention.hours) == (2, 1000, pytest.approx(20))
+    assert (attention.trainings, attention.epochs_left, attention.hours) == (2, 2000, pytest.approx(20))

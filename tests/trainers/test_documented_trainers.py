@@ -14,7 +14,7 @@ from nnunet_pancext.trainers.machinery.plan_setting import default_setting
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 NAME = re.compile(r"`((?:[A-Z]\w*Trainer|nnUNetTrainer[A-Z]\w*)(?:_\w+)?)`")
-OF_NNUNET = re.compile(r"nnUNetTrainer(_\w+)?$|nnUNetTrainerDA5|nnUNetTrainerNoMirroring")
+OF_NNUNET = re.compile(r"nnUNetTrainer(_\w+)?$|nnUNetTrainer(Benchmark_5epochs|DA5|NoMirroring)")
 BASES = {"PancextTrainer", "NetworkTrainer", "InjectionTrainer", "MonaiTrainer"}
 
 

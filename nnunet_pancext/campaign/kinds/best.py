@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.campaign.step import Step, worker
+from nnunet_pancext.campaign.up_to_date import are_up_to_date
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.nnunet_files.best_configuration import read_best_configuration
-from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
 from nnunet_pancext.nnunet_files.model_folder import ModelName
+from nnunet_pancext.nnunet_files.trained_fold import trained_folds
 
 FOLDER = "best"
 
@@ -46,17 +47,12 @@ class Best(Step):
     def is_done(self, folder: Path) -> bool:
         file = self.result(folder)
         try:
-            best, found_at = read_best_configuration(file), file.stat().st_mtime
-            results = existing_folder(RESULTS) / self.dataset
-        except (PancextError, OSError):
+            best = read_best_configuration(file)
+        except PancextError:
             return False
-        summaries = [
-            results / str(model) / f"fold_{fold}" / "validation" / "summary.json"
-            for model in self.models
-            for fold in self.folds
-        ]
-        return best.postprocessing.is_file() and all(
-            summary.is_file() and summary.stat().st_mtime <= found_at for summary in summaries
+        folds = trained_folds(self.dataset, self.models, self.folds)
+        return best.postprocessing.is_file() and are_up_to_date(
+            [file], made_from=(fold.summary for fold in folds)
         )
 
     def command(self, folder: Path) -> list[str]:

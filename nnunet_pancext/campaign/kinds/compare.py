@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.campaign.step import Step
-from nnunet_pancext.errors import PancextError
-from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
+from nnunet_pancext.campaign.up_to_date import are_up_to_date
+from nnunet_pancext.nnunet_files.trained_fold import trained_folds
 
 RESULT_FILES = ("comparison.csv", "comparison.tex", "comparison.html")  # each written whole or not at all
 
@@ -29,17 +29,10 @@ class Compare(Step):
         return folder / self.output
 
     def is_done(self, folder: Path) -> bool:
-        try:
-            compared_at = min((self.result(folder) / name).stat().st_mtime for name in RESULT_FILES)
-            results = existing_folder(RESULTS) / self.dataset
-            return all(
-                (results / model / f"fold_{fold}" / "validation" / "summary.json").stat().st_mtime
-                <= compared_at
-                for model in self.models
-                for fold in self.folds
-            )
-        except (OSError, PancextError):
-            return False
+        folds = trained_folds(self.dataset, self.models, self.folds)
+        return are_up_to_date(
+            (self.result(folder) / name for name in RESULT_FILES), made_from=(fold.summary for fold in folds)
+        )
 
     def command(self, folder: Path) -> list[str]:
         models = ("-tr", *self.models, "-f", *self.folds)

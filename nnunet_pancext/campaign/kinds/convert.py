@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import RAW, expand
+from nnunet_pancext.nnunet_files.folders import RAW, set_folder
 
 REPORT = "conversion_report.json"
 MAX_REMARKS = 20
@@ -22,7 +22,7 @@ class Convert(Step):
     and `arguments` further words of the command.
     """
 
-    kind: ClassVar[str] = "convert"
+    kind = "convert"
 
     layout: str
     sources: tuple[str, ...]
@@ -39,7 +39,7 @@ class Convert(Step):
         return self.written_folder(folder)
 
     def written_folder(self, folder: Path) -> Path:
-        return Path(expand(f"${RAW}/{self.dataset}"))
+        return set_folder(RAW) / self.dataset
 
     def is_done(self, folder: Path) -> bool:
         if not (self.result(folder) / REPORT).is_file():

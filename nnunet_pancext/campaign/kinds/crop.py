@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from nnunet_pancext.campaign.kinds.convert import id_and_name
 from nnunet_pancext.campaign.step import Step, worker
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, datasets_of_number, expand
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, datasets_of_number, expand, set_folder
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, holds
 
 REPORT = "crop_report.json"
@@ -31,7 +31,7 @@ class Crop(Step):
     prediction back into the whole image.
     """
 
-    kind: ClassVar[str] = "crop"
+    kind = "crop"
 
     source: str
     dataset: str
@@ -46,7 +46,7 @@ class Crop(Step):
         return f"cut {self.dataset} out of {self.source}"
 
     def result(self, folder: Path) -> Path:
-        return Path(expand(f"${RAW}/{self.dataset}"))
+        return set_folder(RAW) / self.dataset
 
     def written_folder(self, folder: Path) -> Path:
         return self.result(folder)
@@ -64,7 +64,7 @@ class Crop(Step):
         report = self._report(folder)
         if report.get("options") != as_recorded(self.options()):
             raise PancextError(f"{dataset} was cut with other options than those of {self.name}. {MOVE_AWAY}")
-        folds = Path(expand(f"${PREPROCESSED}/{self.dataset}/{SPLITS_FILE}"))
+        folds = set_folder(PREPROCESSED) / self.dataset / SPLITS_FILE
         predictions = [Path(case["prediction"]) for case in report["cases"].values()]
         return (
             folds.is_file()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.campaign.step import Step
+from nnunet_pancext.campaign.up_to_date import are_up_to_date
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.label_maps import find_cases
 from nnunet_pancext.nnunet_files.dataset_json import NAME, read_dataset_json
@@ -32,19 +33,17 @@ class Evaluate(Step):
 
     def is_done(self, folder: Path) -> bool:
         predictions, truth, out = folder / self.predictions, folder / self.truth, self.result(folder)
+        names = ("summary.json", *(("pr_curve.csv",) if self.probabilities else ()))
         try:
-            scored_at = (out / "summary.json").stat().st_mtime
-            if self.probabilities and not (out / "pr_curve.csv").is_file():  # written after it
-                return False
             ending = _ending(predictions, truth)
-            files = [
-                side / f"{case}{ending}"
-                for case in find_cases(truth, ending) | find_cases(predictions, ending)
-                for side in (predictions, truth)
-            ]
-            return bool(files) and all(path.stat().st_mtime <= scored_at for path in files)
-        except (OSError, PancextError):
+        except PancextError:
             return False
+        label_maps = (
+            side / f"{case}{ending}"
+            for case in find_cases(truth, ending) | find_cases(predictions, ending)
+            for side in (predictions, truth)
+        )
+        return are_up_to_date((out / name for name in names), made_from=label_maps)
 
     def command(self, folder: Path) -> list[str]:
         predictions, truth, out = (str(folder / path) for path in (self.predictions, self.truth, self.output))

@@ -1,6 +1,7 @@
 """The step that predicts a folder of images with a trained model, or with a trainer's best configuration."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.step import Progress, Step
+from nnunet_pancext.campaign.up_to_date import are_up_to_date
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_commands.console import INDENT
 from nnunet_pancext.nnunet_files.best_configuration import read_best_configuration
-from nnunet_pancext.nnunet_files.folders import RESULTS, existing_folder
+from nnunet_pancext.nnunet_files.folders import RESULTS, set_folder
 from nnunet_pancext.nnunet_files.model_folder import FINAL, ModelName
+from nnunet_pancext.nnunet_files.trained_fold import trained_folds
 
 IMAGE = re.compile(r"([^.].*)_[0-9]{4}(\.\w+){1,2}")  # CASE_0000.nii.gz
 
@@ -52,9 +55,8 @@ class Predict(Step):
         return self.result(folder)
 
     def is_done(self, folder: Path) -> bool:
-        cases = self._cases(folder)
-        since = self._made_at(folder)
-        return bool(cases) and since is not None and all(self._is_whole(folder, c, since) for c in cases)
+        predicted = self._predicted(folder)
+        return bool(predicted) and all(predicted.values())
 
     def command(self, folder: Path) -> list[str]:
         if self.best:
@@ -70,54 +72,62 @@ class Predict(Step):
 
     def prepare(self, folder: Path) -> list[str]:
         """Remove the records of outdated predictions, without which the cases are predicted anew."""
-        since = self._made_at(folder)
-        for case in self._cases(folder):
-            if since is None or not self._is_whole(folder, case, since):
+        for case, is_predicted in self._predicted(folder).items():
+            if not is_predicted:
                 (self.result(folder) / f"{case}.json").unlink(missing_ok=True)
         return []
 
     def measured(self, folder: Path) -> Measured:
-        cases, since = self._cases(folder), self._made_at(folder)
-        done = 0 if since is None else sum(self._is_whole(folder, case, since) for case in cases)
-        return Measured(text=f"{done} of {counted(len(cases), 'case')} predicted")
+        predicted = self._predicted(folder)
+        return Measured(text=f"{sum(predicted.values())} of {counted(len(predicted), 'case')} predicted")
 
     def progress(self) -> Progress | None:
         return lambda line: line.strip() if line.startswith(INDENT) and ": " in line else None
 
-    def _cases(self, folder: Path) -> set[str]:
-        images = folder / self.images
-        names = [path.name for path in images.iterdir()] if images.is_dir() else []
-        return {match[1] for name in names if (match := IMAGE.fullmatch(name))}
+    def _predicted(self, folder: Path) -> dict[str, bool]:
+        """Return by case whether its prediction is whole, and of the present image and model."""
+        latest = self._latest_model_file(folder)
+        return {
+            case: latest is not None and self._is_predicted(folder, case, made_from=[latest, *images])
+            for case, images in self._images(folder).items()
+        }
 
-    def _is_whole(self, folder: Path, case: str, since: float) -> bool:
+    def _images(self, folder: Path) -> dict[str, list[Path]]:
+        """Return the images of each case, a file for each channel."""
+        images = folder / self.images
+        cases = defaultdict(list)
+        for path in images.iterdir() if images.is_dir() else ():
+            if match := IMAGE.fullmatch(path.name):
+                cases[match[1]].append(path)
+        return cases
+
+    def _is_predicted(self, folder: Path, case: str, *, made_from: list[Path]) -> bool:
         """Whether a case's record, which `pancext predict` writes last, is there and not outdated."""
         out = self.result(folder)
         try:
             record: dict[str, Any] = read_json(out / f"{case}.json", expect=dict)
-            recorded_at = (out / f"{case}.json").stat().st_mtime
             files = [out / str(record["label_map"]), *([out / f"{case}.npz"] if self.probabilities else [])]
-            return recorded_at >= since and all(
-                path.stat().st_size > 0 and path.stat().st_mtime <= recorded_at for path in files
+            return all(path.stat().st_size > 0 for path in files) and are_up_to_date(
+                [out / f"{case}.json"], made_from=[*files, *made_from]
             )
         except (PancextError, OSError, KeyError):
             return False
 
-    def _made_at(self, folder: Path) -> float | None:
-        """Return when the latest of the model's files was written; None where one is missing."""
+    def _latest_model_file(self, folder: Path) -> Path | None:
+        """Return the model's file that was written last; None where one is missing."""
         try:
-            return max(path.stat().st_mtime for path in self._model_files(folder))
+            return max(self._model_files(folder), key=lambda path: path.stat().st_mtime)
         except (PancextError, OSError, ValueError):
             return None
 
     def _model_files(self, folder: Path) -> Iterator[Path]:
-        results = existing_folder(RESULTS) / self.dataset
         models, folds = [ModelName(self.trainer, self.plans, self.configuration)], self.folds
         if self.best:
             best = read_best_configuration(folder / self.best)
             models, folds = list(best.models), best.folds
             yield folder / self.best
-        for model in models:
-            if folds:
-                yield from (results / str(model) / f"fold_{fold}" / FINAL for fold in folds)
-            else:
-                yield from (results / str(model)).glob(f"fold_*/{FINAL}")
+        if folds:
+            yield from (fold.checkpoint for fold in trained_folds(self.dataset, models, folds))
+        else:
+            for model in models:
+                yield from (set_folder(RESULTS) / self.dataset / str(model)).glob(f"fold_*/{FINAL}")

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, expand
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, set_folder
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, holds
 
 
@@ -15,7 +14,7 @@ from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE, holds
 class Splits(Step):
     """`pancext splits apply DATASET`: the folds in the raw dataset's `split.json` become nnU-Net's."""
 
-    kind: ClassVar[str] = "splits"
+    kind = "splits"
 
     dataset: str
 
@@ -24,10 +23,10 @@ class Splits(Step):
         return f"put the folds of {self.dataset} where nnU-Net reads them"
 
     def result(self, folder: Path) -> Path:
-        return Path(expand(f"${PREPROCESSED}/{self.dataset}/{SPLITS_FILE}"))
+        return set_folder(PREPROCESSED) / self.dataset / SPLITS_FILE
 
     def is_done(self, folder: Path) -> bool:
-        placed, split = self.result(folder), Path(expand(f"${RAW}/{self.dataset}/split.json"))
+        placed, split = self.result(folder), set_folder(RAW) / self.dataset / "split.json"
         if not placed.is_file() or not split.is_file():
             return False
         folds = read_json(split, expect=dict, remedy="Remove it and run again.").get("folds", [])

@@ -1,25 +1,25 @@
 """The step that trains a fold and validates it."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_pancext.campaign.measured import Measured, measured_training
 from nnunet_pancext.campaign.step import Progress, Step, worker
+from nnunet_pancext.campaign.training_length import named_epochs
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress
 from nnunet_pancext.nnunet_files.model_folder import FINAL
+from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.trained_fold import TrainedFold
-
-EPOCHS = re.compile(r"_(\d+)epochs?(?:_|\Z)")  # in the names of our trainers and of nnU-Net's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train(Step):
     """A training with its validation, also of a trainer of nnU-Net or another package.
 
-    `fold` is a number or `all`. With `probabilities` the validation saves them, which ensembles need. A
-    training that was killed goes on after its last epoch, and a validation after its last case.
+    `fold` is a number or `all`. With `probabilities` the validation saves them, which ensembles need.
+    `next_stages` are the configurations of a cascade that train on the validation's predictions. A training
+    that was killed goes on after its last epoch, and a validation after its last case.
     """
 
     kind = "train"
@@ -29,9 +29,10 @@ class Train(Step):
     configuration: str
     fold: str
     trainer: str
-    plans: str = "nnUNetPlans"
+    plans: str = DEFAULT_PLANS
     device: str = "cuda"
     probabilities: bool = True
+    next_stages: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -55,7 +56,7 @@ class Train(Step):
         return self.trained.folder
 
     def is_done(self, folder: Path) -> bool:
-        return self.trained.is_whole(probabilities=self.probabilities)
+        return self.trained.is_whole(probabilities=self.probabilities, next_stages=self.next_stages)
 
     def command(self, folder: Path) -> list[str]:
         words = worker("train", self.dataset, self.configuration, self.fold)
@@ -78,5 +79,4 @@ class Train(Step):
         return replace(measured, text=text)
 
     def progress(self) -> Progress | None:
-        epochs = EPOCHS.search(self.trainer)
-        return TrainingProgress(int(epochs[1]) if epochs else None)
+        return TrainingProgress(named_epochs(self.trainer))

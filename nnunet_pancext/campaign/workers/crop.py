@@ -23,7 +23,7 @@ from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.io.replace_folder import replaced_folder
 from nnunet_pancext.nnunet_files.case_files import CaseFiles, testing_files, training_files
 from nnunet_pancext.nnunet_files.dataset_json import NAME, DatasetJson, read_dataset_json
-from nnunet_pancext.nnunet_files.folders import RAW, expand
+from nnunet_pancext.nnunet_files.folders import RAW, set_folder
 from nnunet_pancext.nnunet_files.out_of_fold import find_out_of_fold
 from nnunet_pancext.nnunet_files.splits_final import Folds, folds_file, place_folds, read_folds
 from nnunet_pancext.raw_cases.region_box import cut, region_box
@@ -38,7 +38,7 @@ def crop_dataset(step: Crop, folder: Path, *, jobs: int | None = None) -> dict[s
         PancextError: predictions are missing, or of folds that were trained on the case, or on another grid;
             a label is not declared; the dataset cannot be written.
     """
-    source = read_dataset_json(Path(expand(f"${RAW}/{step.source}")) / NAME)
+    source = read_dataset_json(set_folder(RAW) / step.source / NAME)
     training = {case: files for case, files in training_files(source).items() if files.images}
     test = {case: files for case, files in testing_files(source).items() if files.images}
     folders = [step.predictions(folder, path) for path in step.train_predictions]

@@ -19,7 +19,7 @@ from typing import Any
 
 from nnunet_pancext.campaign.kinds.preprocess import CASE_LINE
 from nnunet_pancext.campaign.set_aside import PREFIX, set_aside
-from nnunet_pancext.campaign.waiting_lock import waiting_lock
+from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
@@ -27,7 +27,7 @@ from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.files import PARTIAL_PREFIX, atomic_path, read_json
 from nnunet_pancext.nnunet_files.case_files import CaseFiles
 from nnunet_pancext.nnunet_files.dataset_json import NAME
-from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder, nnunet_folder
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED, RAW, existing_folder
 from nnunet_pancext.nnunet_files.plans_file import PLANNERS
 from nnunet_pancext.nnunet_files.preprocessed import (
     FINGERPRINT,
@@ -49,9 +49,8 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
         PancextError: the raw dataset is refused, the plans cannot be made or do not have the configuration, a
             case fails, or the disk is full.
     """
-    (nnunet_folder(PREPROCESSED) or Path()).mkdir(parents=True, exist_ok=True)
     with write_errors_as_pancext(target.folder, option=PREPROCESSED):
-        target.folder.mkdir(exist_ok=True)
+        target.folder.mkdir(parents=True, exist_ok=True)
         cases, ending = cases_of(target.dataset)
         with waiting_lock(target.folder / ".planning.lease"):
             _remove_partial(target)
@@ -63,7 +62,7 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
                     shutil.copy2(label, partial)
         # A new object: the plans may be new.
         target = Preprocessed(dataset=target.dataset, plans=target.plans, configuration=target.configuration)
-        with waiting_lock(target.data.with_name(f".{target.data.name}.lease")):
+        with waiting_lock(lease_of_cases(target.data)):
             _make_cases(target, cases)
         with waiting_lock(target.folder / ".planning.lease"):
             _make_folds(target)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import scratch_path
 from nnunet_pancext.nnunet_files.model_folder import ALL
@@ -103,12 +104,11 @@ def make_trainer(fold: TrainedFold, *, device: "torch.device", is_continued: boo
 
 def _unpack(trainer: "nnUNetTrainer") -> None:
     """Let one fold at a time unpack the cases, where they are in nnU-Net's older format."""
-    from filelock import FileLock
     from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class, nnUNetDatasetNumpy
 
     folder = trainer.preprocessed_dataset_folder
     if infer_dataset_class(folder) is nnUNetDatasetNumpy:
-        with FileLock(Path(folder) / ".unpacking.lock"):
+        with waiting_lock(lease_of_cases(Path(folder))):
             nnUNetDatasetNumpy.unpack_dataset(folder, num_processes=2)
 
 
