@@ -199,8 +199,10 @@ def make_dataset(work: Path) -> dict[str, str]:
         Path(folder).mkdir(parents=True, exist_ok=True)
     if not (work / "nnUNet_raw" / DATASET).is_dir():
         shutil.rmtree(work / "source", ignore_errors=True)
-        source = write_phantom_dataset(work / "source", cases=6, size=(16, 32, 32), seed=15)
-        convert_msd(source, raw_root=work / "nnUNet_raw", split="6/0")
+        source = write_phantom_dataset(
+            work / "source", cases=6, size=(16, 32, 32), seed=15, show_progress=False
+        )
+        convert_msd(source, raw_root=work / "nnUNet_raw", split="nnunet", show_progress=False)
     (work / "trainers").mkdir(exist_ok=True)
     (work / "trainers" / "tiny_stock.py").write_text(STOCK_SOURCE, encoding="utf-8")
     return {**environment, "nnUNet_extTrainer": str(work / "trainers"), **QUIET}
