@@ -48,7 +48,7 @@ class {STOCK}(nnUNetTrainer):
 QUIET = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
-    "nnUNet_n_proc_DA": "0",
+    "nnUNet_n_proc_DA": "1",
     "nnUNet_def_n_proc": "1",
 }
 WAIT = """\
