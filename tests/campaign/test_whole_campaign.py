@@ -87,7 +87,7 @@ def check_kills(undisturbed: WholeCampaign, root: Path, *, seed: int, number: in
 
 @pytest.mark.slow
 def test_a_campaign_killed_at_three_random_moments(undisturbed: WholeCampaign, tmp_path: Path):
-    check_kills(undisturbed, tmp_path, seed=1, number=3)
+    check_kills(undisturbed, tmp_path, seed=4, number=3)
 
 
 @pytest.mark.exhaustive

@@ -181,7 +181,7 @@ def make_raw(root: Path) -> Path:
 
 
 def random_kills(finished: WholeCampaign, *, seed: int, number: int) -> list[Kill]:
-    """Return kills at moments drawn from the whole duration of a campaign, in order."""
+    """Return kills in order, each at a random moment of its own part of a campaign's duration."""
     chance = random.Random(seed)
     attempts = {step.name: finished.attempts(step.name)[-1] for step in finished.steps}
     order = sorted(attempts, key=lambda name: attempts[name].started)
@@ -189,8 +189,8 @@ def random_kills(finished: WholeCampaign, *, seed: int, number: int) -> list[Kil
     victims = [VICTIMS[place % len(VICTIMS)] for place in range(number)]
     chance.shuffle(victims)
     kills = []
-    for moment, what in zip(sorted(chance.uniform(0, sum(lasts)) for _ in victims), victims, strict=True):
-        place = 0
+    for part, what in enumerate(victims):
+        moment, place = (part + chance.random()) / number * sum(lasts), 0
         while moment >= lasts[place] and place < len(lasts) - 1:
             moment -= lasts[place]
             place += 1
