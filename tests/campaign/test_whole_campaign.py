@@ -66,8 +66,10 @@ def check_kills(undisturbed: WholeCampaign, root: Path, *, seed: int, number: in
     whole: dict[Path, tuple[int, int]] = {}
     done: dict[str, int] = {}
     run = campaign.start()
-    for kill in kills:
-        run = wait_for_moment(campaign, kill, run)
+    left = list(kills)
+    while left:
+        kill, run = wait_for_moment(campaign, left, run)
+        left.remove(kill)
         campaign.kill(run, kill.what)
         whole |= campaign.whole_files(undisturbed)
         records = {step.name: campaign.attempts(step.name) for step in campaign.steps}

@@ -33,7 +33,7 @@ TRAINERS = (OURS, STOCK)
 EPOCHS = 2
 EXECUTE = "nnunet_pancext.campaign.execute"
 PATIENCE_S = 3600
-LOOK_S = 0.1
+LOOK_S = 0.3
 # What ends at a kill: everything (the machine's power), a process of a step's command, the coordinator alone,
 # which leaves its steps running, or the supervisors, whose steps end with them.
 VICTIMS = ("all", "command", "all", "run", "all", "supervisor")
@@ -198,15 +198,22 @@ def random_kills(finished: WholeCampaign, *, seed: int, number: int) -> list[Kil
     return kills
 
 
-def wait_for_moment(campaign: WholeCampaign, kill: Kill, run: subprocess.Popen) -> subprocess.Popen:
-    """Return when the moment has come, with the run that is under way: another one if this one has ended."""
+def wait_for_moment(
+    campaign: WholeCampaign, kills: list[Kill], run: subprocess.Popen
+) -> tuple[Kill, subprocess.Popen]:
+    """Return the first kill whose moment has come, and the run under way: another one if it has ended.
+
+    A step that was killed alone is not begun again in the same run, but those that do not need it are.
+    """
     give_up_at = time.monotonic() + PATIENCE_S
-    while not campaign.has_come(kill):
-        assert time.monotonic() < give_up_at, (kill, campaign.log)
+    while True:
+        for kill in kills:
+            if campaign.has_come(kill):
+                return kill, run
+        assert time.monotonic() < give_up_at, (kills, campaign.log)
         if run.poll() is not None:
             run = campaign.start()
         time.sleep(LOOK_S)
-    return run
 
 
 def _is_zip(path: Path) -> bool:
