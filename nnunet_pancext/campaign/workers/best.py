@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.kinds.best import Best
 from nnunet_pancext.campaign.waiting_lock import waiting_lock
 from nnunet_pancext.errors import PancextError
@@ -28,7 +29,7 @@ def find_best(step: Best, out: Path) -> None:
         {"plans": model.plans, "configuration": model.configuration, "trainer": model.trainer}
         for model in step.models
     ]
-    with waiting_lock(existing_folder(RESULTS) / step.dataset / ".best.lease"):
+    with waiting_lock(existing_folder(RESULTS) / step.dataset / ".best.lease"), ended_with_children():
         try:
             found = find_best_configuration(
                 step.dataset,

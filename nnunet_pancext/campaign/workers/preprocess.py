@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.kinds.preprocess import CASE_LINE
 from nnunet_pancext.campaign.set_aside import PREFIX, set_aside
 from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
@@ -52,7 +53,7 @@ def preprocess(target: Preprocessed, *, planner: str = "") -> None:
     with write_errors_as_pancext(target.folder, option=PREPROCESSED):
         target.folder.mkdir(parents=True, exist_ok=True)
         cases, ending = cases_of(target.dataset)
-        with waiting_lock(target.folder / ".planning.lease"):
+        with waiting_lock(target.folder / ".planning.lease"), ended_with_children():
             _remove_partial(target)
             _copy_folds(target)
             _plan(target, planner)

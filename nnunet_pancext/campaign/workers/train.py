@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import scratch_path
@@ -47,7 +48,8 @@ def train(fold: TrainedFold, *, device: str, proceed: str = "", probabilities: b
         _unpack(trainer)
         trainer.run_training()
     _skip_whole_cases(trainer, fold, probabilities=probabilities)
-    trainer.perform_actual_validation(probabilities)
+    with ended_with_children():
+        trainer.perform_actual_validation(probabilities)
 
 
 def require_writable(folder: Path) -> None:
