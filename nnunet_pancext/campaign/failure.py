@@ -17,7 +17,8 @@ KILLED_HINT = (
 
 def signal_of(exit_code: int) -> int:
     """Return the signal that ended a command, by the kernel or as 128 + signal; 0 if there was none."""
-    return -exit_code if exit_code < 0 else max(0, exit_code - 128)
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    return number if number in signal.valid_signals() else 0
 
 
 def is_asked_for(exit_code: int) -> bool:

@@ -15,13 +15,14 @@ from nnunet_pancext.campaign.state import (
     INTERRUPTED,
     READY,
     RUNNING,
+    UNCLEAR,
     WAITING,
 )
 from nnunet_pancext.campaign.status_words import attempts_text, hours_text, joined
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.console_text import counted
 
-QUEUED, UNCLEAR = "queued", "unclear"  # beside the states of `state`: in Slurm's queue, and unreadable
+QUEUED = "queued"  # in Slurm's queue, beside the states of `state`
 # From the best to the worst.
 STATES = (DONE, RUNNING, QUEUED, READY, WAITING, INTERRUPTED, CANCELLED, CHANGED, FAILED, UNCLEAR)
 TRAIN = "train"
@@ -46,7 +47,7 @@ class Row:
 
     @property
     def dataset(self) -> str:
-        """The dataset's number or name; empty for a step of several."""
+        """The dataset's number or name; empty for a step without this entry."""
         return str(getattr(self.step, "dataset", ""))
 
 
@@ -78,11 +79,18 @@ class Status:
 
     @property
     def by_dataset(self) -> dict[str, list[Row]]:
-        """The rows under a heading for each dataset, and one for those of several."""
+        """The rows under a heading for each dataset, and one for those of several.
+
+        A step without a dataset of its own is of that of the steps it needs, if that is a single one.
+        """
+        datasets: dict[str, str] = {}
         groups: dict[str, list[Row]] = {}
         for row in self.rows:
-            name = row.dataset if row.dataset.startswith("Dataset") else f"Dataset {row.dataset}"
-            groups.setdefault(name if row.dataset else "All datasets", []).append(row)
+            of_needs = {datasets.get(need, "") for need in row.step.needs}
+            dataset = row.dataset or (of_needs.pop() if len(of_needs) == 1 else "")
+            datasets[row.step.name] = dataset
+            name = dataset if dataset.startswith("Dataset") else f"Dataset {dataset}"
+            groups.setdefault(name if dataset else "All datasets", []).append(row)
         return groups
 
     @property

@@ -28,6 +28,9 @@ class Compare(Step):
     def result(self, folder: Path) -> Path:
         return folder / self.output
 
+    def page(self, folder: Path) -> Path:
+        return self.result(folder) / "comparison.html"
+
     def is_done(self, folder: Path) -> bool:
         try:
             compared_at = min((self.result(folder) / name).stat().st_mtime for name in RESULT_FILES)
