@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+from nnunet_pancext.nnunet_commands.command_output import with_last_lines
+
 ASKED_FOR = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2")
 MEMORY_HINT = (
     "The GPU's memory was too small. End other programs on it (nvidia-smi), or plan for less: "
@@ -47,5 +49,4 @@ def failure_text(
         hints.append(MEMORY_HINT)
     if exit_code and signal_of(exit_code) == 9:
         hints.append(KILLED_HINT)
-    shown = [f"  | {line}" for line in lines]
-    return "\n".join([f"{start} Its last lines (full output in {log}):", *shown, *hints])
+    return "\n".join([with_last_lines(start, lines, log=log), *hints])

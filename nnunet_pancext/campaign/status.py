@@ -30,12 +30,16 @@ TRAIN = "train"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A step's state, in words too; `alike` is what rows that may be folded share, `log` its last lines."""
+    """A step's state, in words too; `alike` is what rows that may be folded share, `log` its last lines.
+
+    `is_whole`: its outputs are there, though something that it needs is not done.
+    """
 
     step: Step
     state: str
     details: str
     alike: str = ""
+    is_whole: bool = False
     record: Record = field(default_factory=Record)
     measured: Measured | None = None
     log: Sequence[str] = ()
@@ -95,8 +99,8 @@ class Status:
 
     @property
     def trainings_left(self) -> list[Row]:
-        """The trainings that are not done."""
-        return [row for row in self.rows if row.step.kind == TRAIN and row.state != DONE]
+        """The trainings whose outputs are not there."""
+        return [row for row in self.rows if row.step.kind == TRAIN and row.state != DONE and not row.is_whole]
 
     def summary(self) -> list[str]:
         """Return the number of steps in each state, and the trainings and time left."""

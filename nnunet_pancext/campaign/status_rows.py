@@ -105,6 +105,7 @@ def _row(
         state=state,
         details=joined(details, problem),
         alike=alike,
+        is_whole=of_step.is_whole,
         record=record,
         measured=measured,
         log=last_output(log, LOG_LINES) if state == FAILED else (),

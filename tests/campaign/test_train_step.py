@@ -228,9 +228,9 @@ def test_it_depends_on_the_seed_and_on_variables_of_the_trainer_but_not_on_those
         folders={"nnUNet_raw": "/raw", "nnUNet_results": "/results"},
         versions={},
         environment={"nnUNet_n_proc_DA": "2", "OMP_NUM_THREADS": "1", "MY_TRAINER_RATE": "0.1"},
-        steps=(step,),
+        steps=(step(),),
     )
-    assert step.depends_on(campaign) == {
+    assert step().depends_on(campaign) == {
         "seed": 3,
         "environment": {"MY_TRAINER_RATE": "0.1"},
         "nnUNet_results": "/results",
