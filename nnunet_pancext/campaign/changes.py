@@ -18,8 +18,10 @@ from nnunet_pancext.campaign.record import (
     write_record,
 )
 from nnunet_pancext.campaign.step import Step
+from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import shown_json
+from nnunet_pancext.nnunet_files.folders import DUTIES
 
 Entries = dict[str, tuple[Any, Any]]
 
@@ -33,29 +35,61 @@ class Change:
     dependents: tuple[str, ...]
 
 
-def changed_entries(step: Step, record: Record) -> Entries:
-    """Return the entries of a step that differ from those its outputs were begun with, each then and now.
+def recorded_options(step: Step, campaign: Campaign) -> dict[str, Any]:
+    """Return all entries of `campaign.toml` that a step's result depends on, as its record has them."""
+    return _plain({**step.options(), **step.depends_on(campaign)})
 
-    An entry that the record does not know, of an older version, had its default.
+
+def changed_entries(step: Step, record: Record, campaign: Campaign) -> Entries:
+    """Return the entries that differ from those a step's outputs were begun with, each then and now.
+
+    An entry that the record does not know, of an older version, had its default, and at the top of the file
+    its present value.
     """
     if record.options is None:
         return {}
+    now = recorded_options(step, campaign)
     defaults = {entry.name: entry.default for entry in fields(step) if entry.default is not MISSING}
-    now = _plain(step.options())
-    then = {**_plain({key: defaults[key] for key in now if key in defaults}), **record.options}
+    unknown = {**{key: defaults[key] for key in now if key in defaults}, **step.depends_on(campaign)}
+    then = {**_plain(unknown), **record.options}
     return {key: (then.get(key), value) for key, value in now.items() if then.get(key) != value}
+
+
+def outdated_entries(step: Step, record: Record, campaign: Campaign, folder: Path) -> Entries:
+    """Return the changed entries for which a step must be done again.
+
+    Where there is an output, these are all but nnU-Net's folders: a dataset or a model may be moved. Where
+    there is none, the step is simply run with its present entries, but not unasked in another folder.
+
+    Raises:
+        PancextError: the place of the output cannot be read.
+    """
+    entries = changed_entries(step, record, campaign)
+    if not entries:
+        return {}
+    is_there = has_result(step, folder)
+    return {key: values for key, values in entries.items() if (key in DUTIES) != is_there}
+
+
+def has_result(step: Step, folder: Path) -> bool:
+    """Whether there is any output of a step; PancextError where its place cannot be read."""
+    result = step.result(folder)
+    try:
+        return result.exists()
+    except OSError as error:
+        raise PancextError(f"Cannot read {result}: {error.strerror}. Change its permissions.") from error
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(options))
 
 
-def adopt(step: Step, folder: Path) -> None:
+def adopt(step: Step, campaign: Campaign, folder: Path) -> None:
     """Record the options of a step that was done outside of the campaign, unless they are recorded."""
     if read_record(folder, step.name).options is None:
         with Lease(lease_file(folder, step.name)):
             record = read_record(folder, step.name)
-            write_record(folder, step.name, replace(record, options=step.options()))
+            write_record(folder, step.name, replace(record, options=recorded_options(step, campaign)))
 
 
 def changes_text(entries: Mapping[str, tuple[Any, Any]]) -> str:
@@ -64,16 +98,13 @@ def changes_text(entries: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def find_changes(campaign: Campaign, folder: Path) -> list[Change]:
-    """Return the steps whose outputs were begun with other options, in order.
-
-    A step that has left no output is none of them: it is simply run with its present options.
-    """
+    """Return the steps that must be done again because of what has changed, in order."""
     changes = []
     for step in campaign.steps:
-        entries = changed_entries(step, read_record(folder, step.name))
-        if entries and step.result(folder).exists():
+        entries = outdated_entries(step, read_record(folder, step.name), campaign, folder)
+        if entries:
             dependents = [
-                name for name in campaign.dependents(step.name) if campaign.step(name).result(folder).exists()
+                name for name in campaign.dependents(step.name) if has_result(campaign.step(name), folder)
             ]
             changes.append(Change(step=step.name, entries=entries, dependents=tuple(dependents)))
     return changes
@@ -81,11 +112,17 @@ def find_changes(campaign: Campaign, folder: Path) -> list[Change]:
 
 def describe_changes(changes: Sequence[Change]) -> str:
     """Return what must be done again, and why, for a person."""
-    lines = [f"campaign.toml has changed since {counted(len(changes), 'step')} began:"]
+    groups: dict[str, list[Change]] = {}
     for change in changes:
-        lines.append(f"  {change.step}: {changes_text(change.entries)}")
-        if change.dependents:
-            lines.append(f"      and what was made from it: {', '.join(change.dependents)}")
+        groups.setdefault(changes_text(change.entries), []).append(change)
+    lines = [f"campaign.toml has changed since {counted(len(changes), 'step')} began:"]
+    for text, alike in groups.items():
+        names = [change.step for change in alike]
+        made = dict.fromkeys(name for change in alike for name in change.dependents if name not in names)
+        lines += [f"  {name}," for name in names[:-1]] + [f"  {names[-1]}: {text}"]
+        if made:
+            source = "it" if len(names) == 1 else "them"
+            lines.append(f"      and what was made from {source}: {', '.join(made)}")
     return "\n".join(lines)
 
 

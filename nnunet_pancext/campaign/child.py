@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 from collections import deque
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from nnunet_pancext.errors import PancextError
+from nnunet_pancext.nnunet_commands.command_output import TAIL_LINES, command_path, last_drawn
 
 MARK = "PANCEXT_CAMPAIGN_STEP"  # in the environment of the child and of all that it starts
-TAIL_LINES = 15
 LONGEST_BYTES = 1 << 16  # of what is read at once: a progress bar is one line of any length
 TICK_S = 0.05
 GONE_S = 10.0  # for the kernel to end what was killed
@@ -28,20 +26,6 @@ ctypes.CDLL(None).prctl(1, 9)
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-def command_path(words: Sequence[str]) -> list[str]:
-    """Return a command with its program's path: a console script beside this Python, if it is not absolute.
-
-    Raises:
-        PancextError: there is no such program.
-    """
-    program = Path(sysconfig.get_path("scripts")) / words[0]
-    if not program.is_file():
-        raise PancextError(
-            f"There is no {program}. Is it installed beside this Python? Run `pancext doctor`."
-        )
-    return [str(program), *words[1:]]
 
 
 class Child:
@@ -85,8 +69,7 @@ class Child:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for content in iter(lambda: output.readline(LONGEST_BYTES), b""):
-                # Of a progress bar, what was last drawn.
-                line = content.decode("utf-8", errors="replace").rstrip().rsplit("\r", 1)[-1]
+                line = last_drawn(content.decode("utf-8", errors="replace"))
                 if line:
                     self.tail.append(line)
                 self.log_error = append_line(self.log, line) or self.log_error

@@ -7,10 +7,11 @@ from pathlib import Path
 from nnunet_pancext.campaign.definition import Campaign, open_campaign
 from nnunet_pancext.campaign.lease import current_owner
 from nnunet_pancext.campaign.record import cancel_file, retry_file, runs_folder
-from nnunet_pancext.campaign.state import CANCELLED, DONE, FAILED, INTERRUPTED, step_states
+from nnunet_pancext.campaign.state import CANCELLED, DONE, FAILED, INTERRUPTED, UNCLEAR, step_states
 from nnunet_pancext.errors import PancextError
 
 SUBMISSIONS = Path("slurm", "submissions.json")
+AGAIN = (FAILED, INTERRUPTED, CANCELLED)  # may be done again
 
 
 def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
@@ -38,21 +39,31 @@ def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
 def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
     """Make steps that failed, were interrupted or cancelled ready again for a run under way; return them.
 
+    So are those of the steps they need that are in the way.
+
     Args:
         folder: the campaign's.
         steps: their names; all such steps if there are none.
+
+    Raises:
+        PancextError: there is nothing to retry of a step that was named.
     """
     folder = folder.absolute()
     campaign = open_campaign(folder)
     for name in steps:
         campaign.step(name)
     states = step_states(campaign, folder)
-    again = (FAILED, INTERRUPTED, CANCELLED)
-    names = [name for name in steps or states if states[name].state in again]
-    if others := [name for name in steps if name not in names]:
+    wanted = [step.name for step in campaign.with_needs(steps or states)]
+    names = [name for name in wanted if states[name].state in AGAIN]
+    for name in steps:
+        if any(step.name in names for step in campaign.with_needs([name])):
+            continue
+        state = states[name]
+        if state.state == UNCLEAR:
+            raise PancextError(f"{name} is unclear: {state.note}")
         raise PancextError(
-            f"{', '.join(f'{name} is {states[name].state}' for name in others)}: there is nothing to retry. "
-            "Only steps that failed, were interrupted or cancelled can be."
+            f"{name} is {state.state}: there is nothing to retry. Only steps that failed, were interrupted "
+            "or cancelled can be, and those that need them."
         )
     for name in names:
         with _writing(cancel_file(folder, name)):

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
@@ -24,6 +24,9 @@ FORMAT = 1
 DEVICES = ("cuda", "cpu", "mps")
 SEED = "PANCEXT_SEED"
 PACKAGES = ("nnunetv2", "torch")
+TABLES = ("versions", "folders", "environment")
+ENTRIES = ("format", "device", "seed", *TABLES, "step")
+LONGEST_LINE = 110  # of the file; a longer list has a line for each entry
 HEADER = """\
 A campaign of nnU-Net trainings. `pancext campaign run FOLDER` does every step that is not done;
 `pancext campaign status FOLDER` shows where it is. Steps may be changed, removed and added here: the next
@@ -66,6 +69,14 @@ class Campaign:
             if found.intersection(step.needs):
                 found.add(step.name)
         return [step.name for step in self.steps if step.name in found and step.name != name]
+
+    def with_needs(self, names: Collection[str]) -> list[Step]:
+        """Return the steps of these names and all that they need, directly or through others, in order."""
+        found = set(names)
+        for step in reversed(self.steps):
+            if step.name in found:
+                found.update(step.needs)
+        return [step for step in self.steps if step.name in found]
 
 
 def present_versions() -> dict[str, str]:
@@ -122,12 +133,8 @@ def write_campaign(folder: Path, campaign: Campaign) -> Path:
     document["device"] = campaign.device
     if campaign.seed is not None:
         document["seed"] = campaign.seed
-    for name, content in (
-        ("versions", campaign.versions),
-        ("folders", campaign.folders),
-        ("environment", campaign.environment),
-    ):
-        if content:
+    for name in TABLES:
+        if content := getattr(campaign, name):
             table = tomlkit.table()
             table.update(content)
             document[name] = table
@@ -143,18 +150,18 @@ def write_campaign(folder: Path, campaign: Campaign) -> Path:
 def _table(step: Step) -> Any:
     table = tomlkit.table()
     table["name"], table["kind"] = step.name, step.kind
-    table["needs"] = _array(step.needs)
+    table["needs"] = _array("needs", step.needs)
     defaults = {entry.name: entry.default for entry in fields(step)}
     for key, value in step.options().items():
         if value != defaults[key]:
-            table[key] = _array(value) if isinstance(value, tuple) else value
+            table[key] = _array(key, value) if isinstance(value, tuple) else value
     return table
 
 
-def _array(values: Sequence[Any]) -> Any:
+def _array(key: str, values: Sequence[Any]) -> Any:
     array = tomlkit.array()
     array.extend(values)
-    return array.multiline(len(values) > 3)
+    return array.multiline(len(f"{key} = {array.as_string()}") > LONGEST_LINE)
 
 
 def read_campaign(folder: Path) -> Campaign:
@@ -182,16 +189,15 @@ def read_campaign(folder: Path) -> Campaign:
             f"{where}: format is {content.get('format')!r}, and this version reads {FORMAT}. "
             "Plan the campaign anew with this version."
         )
-    known = ("format", "device", "seed", "versions", "folders", "environment", "step")
-    unknown = [key for key in content if key not in known]
+    unknown = [key for key in content if key not in ENTRIES]
     if unknown:
-        raise PancextError(f"{where}: {', '.join(unknown)} is not an entry. Entries: {', '.join(known)}.")
+        raise PancextError(f"{where}: {', '.join(unknown)} is not an entry. Entries: {', '.join(ENTRIES)}.")
     device, seed = content.get("device"), content.get("seed")
     if device not in DEVICES:
         raise PancextError(f"{where}: device is {device!r}. Choose from: {', '.join(DEVICES)}.")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
         raise PancextError(f"{where}: seed is {seed!r}; it must be a whole number from 0, or left out.")
-    tables = {key: _texts(content.get(key, {}), f"{where}: {key}") for key in known[3:6]}
+    tables = {key: _texts(content.get(key, {}), f"{where}: {key}") for key in TABLES}
     missing = [name for name in DUTIES if not Path(tables["folders"].get(name, "")).is_absolute()]
     if missing:
         raise PancextError(f"{where}: folders has no absolute path for {', '.join(missing)}. Add it.")

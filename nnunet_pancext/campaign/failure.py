@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+from nnunet_pancext.nnunet_commands.command_output import with_last_lines
+
 ASKED_FOR = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2")
 MEMORY_HINT = (
     "The GPU's memory was too small. End other programs on it (nvidia-smi), or plan for less: "
@@ -17,7 +19,8 @@ KILLED_HINT = (
 
 def signal_of(exit_code: int) -> int:
     """Return the signal that ended a command, by the kernel or as 128 + signal; 0 if there was none."""
-    return -exit_code if exit_code < 0 else max(0, exit_code - 128)
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    return number if number in signal.valid_signals() else 0
 
 
 def is_asked_for(exit_code: int) -> bool:
@@ -46,5 +49,4 @@ def failure_text(
         hints.append(MEMORY_HINT)
     if exit_code and signal_of(exit_code) == 9:
         hints.append(KILLED_HINT)
-    shown = [f"  | {line}" for line in lines]
-    return "\n".join([f"{start} Its last lines (full output in {log}):", *shown, *hints])
+    return "\n".join([with_last_lines(start, lines, log=log), *hints])

@@ -122,7 +122,8 @@ class Lease:
             self._heart.join()
             self._heart = None
         if self.still_owned():
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that is away: that this process has ended is seen without it
+                self.path.unlink(missing_ok=True)
         self._token = ""
 
     def still_owned(self) -> bool:

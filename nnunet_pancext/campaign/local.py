@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.campaign.changes import adopt
-from nnunet_pancext.campaign.definition import Campaign, open_campaign
+from nnunet_pancext.campaign.definition import FILE, Campaign, open_campaign
+from nnunet_pancext.campaign.file_watch import FileWatch
 from nnunet_pancext.campaign.gpus import gpu_slots
-from nnunet_pancext.campaign.lease import Held, Lease, current_owner
+from nnunet_pancext.campaign.lease import Held, Lease, Owner, current_owner
 from nnunet_pancext.campaign.log_follower import LogFollower
 from nnunet_pancext.campaign.record import (
+    Attempt,
     cancel_file,
     lease_file,
     log_file,
@@ -32,7 +35,8 @@ from nnunet_pancext.nnunet_commands.console import INDENT, Console, Status
 
 TICK_S = 0.2
 SHOW_S = 1.0
-ELSEWHERE_S = 2.0
+# Between looks at a step that another process runs. On another machine its life shows on the disk alone.
+HERE_S, AWAY_S = 1.0, 15.0
 CPU = "CPU"  # the slot of steps without a GPU
 GONE_S = GRACE_S + 30  # for a step that was asked to end
 
@@ -57,6 +61,15 @@ def run_local(folder: Path, *, gpus: int | None = None, only: Collection[str] | 
     return LocalRun(folder, campaign, gpus=gpus, only=only).run()
 
 
+@dataclass(kw_only=True)
+class Elsewhere:
+    """A step that another process runs, with its latest attempt when this was seen."""
+
+    follower: LogFollower
+    last: Attempt | None
+    look_at: float = 0.0
+
+
 class LocalRun:
     """One run of a campaign by this process; what has happened to its steps is kept in its sets."""
 
@@ -65,17 +78,19 @@ class LocalRun:
     ) -> None:
         self.folder = folder
         self.campaign = campaign
-        self.steps = _selected(campaign, only)
-        self.console = Console()
+        self.steps = list(campaign.steps) if only is None else campaign.with_needs(only)
+        self.numbers = {step.name: f"[{i}/{len(self.steps)}]" for i, step in enumerate(self.steps, start=1)}
+        self.file = FileWatch(folder, campaign)
+        self.console = Console(indent="")
         self.done: set[str] = set()
         self.failed: dict[str, str] = {}  # step -> how it ended
         self.running: dict[str, Supervisor] = {}
-        self.elsewhere: dict[str, LogFollower] = {}
+        self.elsewhere: dict[str, Elsewhere] = {}
         self.seconds = 0.0  # of the steps that this run has ended
         self.signals: list[int] = []
         self.started = self.looked = time.monotonic()
-        self.look_at = 0.0  # at what runs elsewhere
         self.shown = ""
+        self.said: set[str] = set()  # what is worth saying once
         self._find_done()
         needs_gpu = any(step.uses_gpu for step in self.steps if step.name not in self.done)
         slots = gpu_slots(campaign.device, gpus) if needs_gpu or gpus is not None else []
@@ -86,8 +101,8 @@ class LocalRun:
             if self.done.issuperset(step.needs) and not self._owner(step):
                 self._note_done(step)
 
-    def _owner(self, step: Step) -> bool:
-        return current_owner(lease_file(self.folder, step.name)) is not None
+    def _owner(self, step: Step) -> Owner | None:
+        return current_owner(lease_file(self.folder, step.name))
 
     def _note_done(self, step: Step) -> bool:
         """Whether a step is done; the options of one that was done outside the campaign are recorded."""
@@ -95,7 +110,7 @@ class LocalRun:
             if not step.is_done(self.folder):
                 return False
             with suppress(Held):  # then another run does it
-                adopt(step, self.folder)
+                adopt(step, self.campaign, self.folder)
         except (PancextError, OSError) as error:
             self._fail(step, "failed", str(error))
             return False
@@ -104,8 +119,7 @@ class LocalRun:
 
     def run(self) -> int:
         """Run the steps, and print what happens; the exit code."""
-        before = len(self.done)
-        self.console.say(f"{counted(len(self.steps), 'step')}, {before} done before")
+        self.console.say(f"{counted(len(self.steps), 'step')}, {len(self.done)} done before")
         for path in runs_folder(self.folder).glob("*.lease"):
             if current_owner(path) is None:  # of a run that was killed
                 path.unlink(missing_ok=True)
@@ -116,7 +130,7 @@ class LocalRun:
                     self._reap()
                     self._heed_retries()
                     self._start_what_is_ready()
-                    if not self.running and not self.elsewhere:
+                    if not self.running and not self.elsewhere and not self.file.problem:
                         break
                     self._show()
                     time.sleep(TICK_S)
@@ -154,10 +168,8 @@ class LocalRun:
             if outcome == "done":
                 self.done.add(name)
                 self._say(step, f"done in {duration_text(seconds)}")
-                for remark in step.remarks(self.folder):
-                    self.console.say(remark)
-                if message:
-                    self.console.say(message)
+                for remark in [*_remarks(step, self.folder), *filter(None, [message])]:
+                    self.console.say(INDENT + _indented(remark))
             elif outcome == "cancelled" and cancel_file(self.folder, name).exists():
                 self._say(step, "cancelled")
             else:
@@ -168,11 +180,12 @@ class LocalRun:
         self._say(step, outcome + (f": {message}" if message else ""))
 
     def _say(self, step: Step, text: str) -> None:
-        lines = text.replace("\n", f"\n{INDENT}")
-        self.console.say(f"{self._number(step)} {step.name}: {lines}")
+        self.console.say(f"{self.numbers[step.name]} {step.name}: {_indented(text)}")
 
-    def _number(self, step: Step) -> str:
-        return f"[{self.steps.index(step) + 1}/{len(self.steps)}]"
+    def _say_once(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.console.say(text)
 
     def _heed_retries(self) -> None:
         for name in list(self.failed):
@@ -181,58 +194,85 @@ class LocalRun:
                 del self.failed[name]
 
     def _start_what_is_ready(self) -> None:
-        # Whether the machine of another process lives is asked of the file system, which should not be often.
-        looks = time.monotonic() >= self.look_at
-        if looks:
-            self.look_at = time.monotonic() + ELSEWHERE_S
+        self.file.look()
+        if self.file.problem:
+            self._say_once(f"{self.file.problem}\nNothing more is started until the file is in order.")
         for step in self.steps:
             if step.name in self.done or step.name in self.failed or step.name in self.running:
                 continue
-            if not self.done.issuperset(step.needs) or (step.name in self.elsewhere and not looks):
+            if not self.done.issuperset(step.needs):
                 continue
-            if self._owner(step):
-                self._wait_for_other(step)
-            elif self.elsewhere.pop(step.name, None) and self._has_ended_elsewhere(step):
+            if step.name in self.elsewhere and not self._has_ended_elsewhere(step):
                 continue
-            elif not cancel_file(self.folder, step.name).exists():
-                self._start(step)
+            if (slot := self._free_slot(step)) is not None:
+                self._start(step, slot)
 
-    def _wait_for_other(self, step: Step) -> None:
-        if step.name not in self.elsewhere:
-            follower = LogFollower(log_file(self.folder, step.name), step.progress())
-            self.elsewhere[step.name] = follower
-            self.console.say(f"{self._number(step)} {step.name}: waits, another process runs it")
-
-    def _has_ended_elsewhere(self, step: Step) -> bool:
-        """Note how a step ended that another process has run; False if it did not end by itself."""
-        if self._note_done(step):
-            self._say(step, "done by another process")
-            return True
-        last = read_record(self.folder, step.name).last
-        if last and last.outcome == "failed":
-            self._fail(step, last.outcome, last.message)
-        return step.name in self.failed
-
-    def _start(self, step: Step) -> None:
+    def _free_slot(self, step: Step) -> str | None:
+        """Return the slot that a step gets; None where there is none, or the step must not be started now."""
         taken = {supervisor.slot for supervisor in self.running.values()}
         free = [slot for slot in self.slots if slot not in taken and (slot == CPU) != step.uses_gpu]
-        if not free or self._note_done(step) or step.name in self.failed:
+        if not free or self.file.problem or cancel_file(self.folder, step.name).exists():
+            return None
+        if self.file.has_changed([step.name]):
+            self._say_once(f"{step.name}: not started, as {FILE} has changed since this run began")
+            return None
+        return free[0]
+
+    def _start(self, step: Step, slot: str) -> None:
+        if owner := self._owner(step):
+            self._wait_for(step, owner)
+            return
+        if self._note_done(step):
+            self._say(step, "done already")
+            return
+        if step.name in self.failed:
             return
         with suppress(OSError):
             retry_file(self.folder, step.name).unlink()  # asked for before: this is the new attempt
-        self._say(step, step.title)
-        gpu = "" if free[0] == CPU else free[0]
-        self.running[step.name] = Supervisor(self.folder, step, slot=free[0], gpu=gpu)
+        self._say(step, "started")
+        gpu = "" if slot == CPU else slot
+        self.running[step.name] = Supervisor(self.folder, step, slot=slot, gpu=gpu)
+
+    def _wait_for(self, step: Step, owner: Owner) -> None:
+        """Note that another process runs a step, and when to look again."""
+        if step.name not in self.elsewhere:
+            follower = LogFollower(log_file(self.folder, step.name), step.progress())
+            last = read_record(self.folder, step.name).last
+            self.elsewhere[step.name] = Elsewhere(follower=follower, last=last)
+            self._say(step, f"waits for {owner}, which runs it")
+        pause = HERE_S if owner.host == socket.gethostname() else AWAY_S
+        self.elsewhere[step.name].look_at = time.monotonic() + pause
+
+    def _has_ended_elsewhere(self, step: Step) -> bool:
+        """Whether no other process runs a step any more, and it is to be started here."""
+        before = self.elsewhere[step.name]
+        if time.monotonic() < before.look_at:
+            return False
+        if owner := self._owner(step):
+            self._wait_for(step, owner)
+            return False
+        del self.elsewhere[step.name]
+        if self._note_done(step):
+            self._say(step, "done by another process")
+            return False
+        last = read_record(self.folder, step.name).last
+        if last and last.outcome == "failed" and last != before.last:
+            self._fail(step, last.outcome, last.message)
+        return step.name not in self.failed
 
     def _show(self) -> None:
         """Show the newest line of each running step: on a terminal in one line, else below each other."""
         if time.monotonic() - self.looked < SHOW_S:
             return
         self.looked = time.monotonic()
-        followers = {name: supervisor.follower for name, supervisor in self.running.items()} | self.elsewhere
-        news = [f"{name}: {line}" for name, follower in followers.items() if (line := follower.update())]
+        followers = {name: supervisor.follower for name, supervisor in self.running.items()}
+        followers |= {name: other.follower for name, other in self.elsewhere.items()}
+        news = {name: line for name, follower in followers.items() if (line := follower.update())}
         is_terminal = self.console.stream.isatty()
-        text = (" | " if is_terminal else f"\n{INDENT}").join(news)
+        if is_terminal:
+            text = " | ".join(f"{self.numbers[name]} {line}" for name, line in news.items())
+        else:
+            text = "\n".join(f"{self.numbers[name]} {name}: {line}" for name, line in news.items())
         if text and (is_terminal or text != self.shown):
             before = self.console.printed_at
             self.console.say(Status(text))
@@ -241,13 +281,12 @@ class LocalRun:
 
     def _end_running(self) -> None:
         """End the running steps, each as gently as it can be."""
-        self.console.clear_status()
-        if not self.running:
-            return
-        with suppress(OSError):  # nobody may read this any more
-            self.console.say(f"ending {', '.join(self.running)}; a training saves its state first …")
         for supervisor in self.running.values():
             supervisor.stop()
+        with suppress(OSError):  # nobody may read this any more
+            self.console.clear_status()
+            for supervisor in self.running.values():
+                self._say(supervisor.step, "ending; a training saves its state first …")
         until = time.monotonic() + GONE_S
         while self.running and len(self.signals) < 2 and time.monotonic() < until:
             self._reap()
@@ -256,35 +295,43 @@ class LocalRun:
     def _report(self) -> int:
         """Print the end of the run; return the exit code."""
         say = self.console.say
-        cancelled = [s.name for s in self.steps if cancel_file(self.folder, s.name).exists()]
-        for name, outcome in self.failed.items():
-            say(f"{outcome}: {name}; see {log_file(self.folder, name)}")
-        missing = [s.name for s in self.steps if s.name not in self.done and s.name not in self.failed]
+        left = [step.name for step in self.steps if step.name not in self.done]
+        cancelled = {name for name in left if cancel_file(self.folder, name).exists()}
         counts = [f"{len(self.done)} of {counted(len(self.steps), 'step')} done"]
-        if self.failed:
-            counts.append(f"{len(self.failed)} failed or interrupted")
+        for outcome in dict.fromkeys(self.failed.values()):
+            names = [name for name, ended in self.failed.items() if ended == outcome]
+            counts.append(f"{len(names)} {outcome}")
+            if not self.signals:
+                for name in names:
+                    say(f"{outcome}: {name}; see {log_file(self.folder, name)}")
         if cancelled:
             counts.append(f"{len(cancelled)} cancelled")
-        if waiting := len(set(missing) - set(cancelled)):
+        if waiting := len(set(left) - cancelled - self.failed.keys()):
             counts.append(f"{waiting} waiting")
         wall = duration_text(time.monotonic() - self.started)
         say(f"{', '.join(counts)}; {wall}, sum of the steps' times {duration_text(self.seconds)}")
         if self.signals:
-            say("Stopped. `pancext campaign run FOLDER` goes on where it was.")
+            say(f"Stopped. `pancext campaign run {self.folder}` goes on where it was.")
             return 128 + self.signals[0]
         needed = {need for step in self.steps for need in step.needs}
         for step in self.steps:
             if step.name in self.done and step.name not in needed:
-                say(f"result: {step.result(self.folder)}")
-        return 0 if len(self.done) == len(self.steps) else 1
+                say(f"result: {step.page(self.folder)}")
+        self.file.look()
+        if self.file.problem or self.file.has_changed():
+            say(f"{FILE} has changed since this run began. Run again for what it says now.")
+            return 1
+        return 1 if left else 0
 
 
-def _selected(campaign: Campaign, only: Collection[str] | None) -> list[Step]:
-    """Return the steps of these names and all that they need, in order."""
-    if only is None:
-        return list(campaign.steps)
-    names = set(only)
-    for step in reversed(campaign.steps):
-        if step.name in names:
-            names.update(step.needs)
-    return [step for step in campaign.steps if step.name in names]
+def _remarks(step: Step, folder: Path) -> list[str]:
+    """Return the remarks about a result; where they cannot be read, why."""
+    try:
+        return step.remarks(folder)
+    except (PancextError, OSError) as error:
+        return [str(error)]
+
+
+def _indented(text: str) -> str:
+    """Return text whose lines after the first are indented."""
+    return text.replace("\n", f"\n{INDENT}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nnunet_pancext.io.console_text import printable
+from nnunet_pancext.nnunet_commands.command_output import last_drawn
 
 HEADER = "=== "  # of what a log says about the attempts themselves
 TAIL_BYTES = 32_768
@@ -43,6 +44,6 @@ def _tail(log: Path) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    lines = (COLOUR.sub("", line).rstrip().rpartition("\r")[2] for line in text.split("\n"))
+    lines = (last_drawn(COLOUR.sub("", line)) for line in text.split("\n"))
     whole = list(lines)[1 if size > TAIL_BYTES else 0 :]
     return [line for line in whole if line.strip()]

@@ -15,13 +15,14 @@ from nnunet_pancext.campaign.state import (
     INTERRUPTED,
     READY,
     RUNNING,
+    UNCLEAR,
     WAITING,
 )
 from nnunet_pancext.campaign.status_words import attempts_text, hours_text, joined
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.console_text import counted
 
-QUEUED, UNCLEAR = "queued", "unclear"  # beside the states of `state`: in Slurm's queue, and unreadable
+QUEUED = "queued"  # in Slurm's queue, beside the states of `state`
 # From the best to the worst.
 STATES = (DONE, RUNNING, QUEUED, READY, WAITING, INTERRUPTED, CANCELLED, CHANGED, FAILED, UNCLEAR)
 TRAIN = "train"
@@ -29,12 +30,16 @@ TRAIN = "train"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A step's state, in words too; `alike` is what rows that may be folded share, `log` its last lines."""
+    """A step's state, in words too; `alike` is what rows that may be folded share, `log` its last lines.
+
+    `is_whole`: its outputs are there, though something that it needs is not done.
+    """
 
     step: Step
     state: str
     details: str
     alike: str = ""
+    is_whole: bool = False
     record: Record = field(default_factory=Record)
     measured: Measured | None = None
     log: Sequence[str] = ()
@@ -46,7 +51,7 @@ class Row:
 
     @property
     def dataset(self) -> str:
-        """The dataset's number or name; empty for a step of several."""
+        """The dataset's number or name; empty for a step without this entry."""
         return str(getattr(self.step, "dataset", ""))
 
 
@@ -78,17 +83,24 @@ class Status:
 
     @property
     def by_dataset(self) -> dict[str, list[Row]]:
-        """The rows under a heading for each dataset, and one for those of several."""
+        """The rows under a heading for each dataset, and one for those of several.
+
+        A step without a dataset of its own is of that of the steps it needs, if that is a single one.
+        """
+        datasets: dict[str, str] = {}
         groups: dict[str, list[Row]] = {}
         for row in self.rows:
-            name = row.dataset if row.dataset.startswith("Dataset") else f"Dataset {row.dataset}"
-            groups.setdefault(name if row.dataset else "All datasets", []).append(row)
+            of_needs = {datasets.get(need, "") for need in row.step.needs}
+            dataset = row.dataset or (of_needs.pop() if len(of_needs) == 1 else "")
+            datasets[row.step.name] = dataset
+            name = dataset if dataset.startswith("Dataset") else f"Dataset {dataset}"
+            groups.setdefault(name if dataset else "All datasets", []).append(row)
         return groups
 
     @property
     def trainings_left(self) -> list[Row]:
-        """The trainings that are not done."""
-        return [row for row in self.rows if row.step.kind == TRAIN and row.state != DONE]
+        """The trainings whose outputs are not there."""
+        return [row for row in self.rows if row.step.kind == TRAIN and row.state != DONE and not row.is_whole]
 
     def summary(self) -> list[str]:
         """Return the number of steps in each state, and the trainings and time left."""

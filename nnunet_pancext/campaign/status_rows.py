@@ -8,19 +8,18 @@ from nnunet_pancext.campaign.control import is_run_under_way
 from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.log_tail import last_lines, last_output, last_progress
 from nnunet_pancext.campaign.measured import Measured
-from nnunet_pancext.campaign.record import Record, cancel_file, log_file
+from nnunet_pancext.campaign.record import cancel_file, log_file
 from nnunet_pancext.campaign.slurm_queue import QueueState, job_log, queue_states, submissions_file
 from nnunet_pancext.campaign.state import (
-    CHANGED,
     DONE,
     FAILED,
     READY,
     RUNNING,
     WAITING,
     StepState,
-    step_state,
+    step_states,
 )
-from nnunet_pancext.campaign.status import QUEUED, TRAIN, UNCLEAR, Row, Status
+from nnunet_pancext.campaign.status import QUEUED, TRAIN, Row, Status
 from nnunet_pancext.campaign.status_words import (
     done_text,
     ended_text,
@@ -38,7 +37,7 @@ LOG_LINES = 8  # of a failed step
 def read_status(campaign: Campaign, folder: Path) -> Status:
     """Return where the campaign in `folder` is; its environment variables must be set."""
     problems: list[str] = []
-    of_steps = _step_states(campaign, folder)
+    of_steps = step_states(campaign, folder)
     queue = _queue(folder, problems)
     may_be_lost = not problems and submissions_file(folder).is_file()
     rows = []
@@ -56,20 +55,6 @@ def read_status(campaign: Campaign, folder: Path) -> Status:
         is_run_under_way=is_run_under_way(folder),
         problems=problems,
     )
-
-
-def _step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
-    """Return the state of each step, UNCLEAR where its files cannot be read."""
-    states: dict[str, StepState] = {}
-    for step in campaign.steps:
-        done, changed = (
-            [name for name, before in states.items() if before.state == state] for state in (DONE, CHANGED)
-        )
-        try:
-            states[step.name] = step_state(step, folder, done=done, changed=changed)
-        except (PancextError, OSError, ValueError) as error:
-            states[step.name] = StepState(step=step, state=UNCLEAR, record=Record(), note=str(error))
-    return states
 
 
 def _queue(folder: Path, problems: list[str]) -> dict[str, QueueState]:
@@ -105,7 +90,8 @@ def _row(
         alike = queued_text(queued.state, queued.reason)
         details = f"job {queued.job}, {alike}"
     elif state == WAITING:
-        details = alike = waiting_text(step, states)
+        waits = waiting_text(step, states)
+        details = alike = joined("its outputs are there, waits", waits, by=" ") if of_step.is_whole else waits
     elif state == READY and not record.attempts:
         if job_log is not None and job_log.is_file():
             details = f"its Slurm job ended before it ran; see {job_log}"
@@ -119,6 +105,7 @@ def _row(
         state=state,
         details=joined(details, problem),
         alike=alike,
+        is_whole=of_step.is_whole,
         record=record,
         measured=measured,
         log=last_output(log, LOG_LINES) if state == FAILED else (),

@@ -7,12 +7,13 @@ from nnunet_pancext.campaign.lease import Owner
 from nnunet_pancext.campaign.log_tail import HEADER
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Attempt, Record
+from nnunet_pancext.campaign.state import CANCELLED, CHANGED, DONE, FAILED, INTERRUPTED, UNCLEAR
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.durations import duration_text, rough_duration
+from nnunet_pancext.nnunet_commands.command_output import LAST_LINES, QUOTE
 
-LOG_LINE = "  |"  # in the message of an attempt
 MOST_ATTEMPTS = 4  # that are listed in a line
-STUCK = ("failed", "interrupted", "cancelled", "changed")
+STUCK = (FAILED, INTERRUPTED, CANCELLED, CHANGED, UNCLEAR)
 
 
 def moment(seconds: float) -> str:
@@ -84,7 +85,7 @@ def queued_text(state: str, reason: str) -> str:
 
 def waiting_text(step: Step, states: Mapping[str, str]) -> str:
     """Return the first of the steps that a step waits for, one that is stuck before others."""
-    missing = [need for need in step.needs if states.get(need) != "done"]
+    missing = [need for need in step.needs if states.get(need) != DONE]
     missing.sort(key=lambda need: states.get(need) not in STUCK)
     if not missing:
         return ""
@@ -111,5 +112,5 @@ def ended_text(record: Record, measured: Measured | None) -> str:
 
 def message_text(message: str) -> str:
     """Return an error in one line, without the lines of the log in it."""
-    lines = [line.partition(" Its last lines")[0] for line in message.splitlines()]
-    return " ".join(line.strip() for line in lines if not line.startswith(LOG_LINE))
+    lines = [line.partition(f" {LAST_LINES}")[0] for line in message.splitlines()]
+    return " ".join(line.strip() for line in lines if not line.startswith(QUOTE))

@@ -13,6 +13,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.modules import classes_of, import_modules
 
 if TYPE_CHECKING:
+    from nnunet_pancext.campaign.definition import Campaign
     from nnunet_pancext.campaign.measured import Measured
 
 KINDS = "nnunet_pancext.campaign.kinds"
@@ -45,6 +46,10 @@ class Step:
     def result(self, folder: Path) -> Path:
         """Return the file or folder that the step makes; `folder` is the campaign's."""
         raise NotImplementedError
+
+    def page(self, folder: Path) -> Path:
+        """Return what a person opens to see the result."""
+        return self.result(folder)
 
     def written_folder(self, folder: Path) -> Path | None:
         """Return the folder that nothing else may write while the step runs; None where there is none."""
@@ -93,6 +98,13 @@ class Step:
         """Return the kind's own entries, without name, kind and needs: what the result depends on."""
         own = (field.name for field in fields(self) if field.name not in OF_EVERY_STEP)
         return {name: getattr(self, name) for name in own}
+
+    def depends_on(self, campaign: "Campaign") -> dict[str, Any]:
+        """Return what else the result depends on: entries of the top of `campaign.toml`, such as the seed.
+
+        One of nnU-Net's folders, by its variable, is that which the result is in.
+        """
+        return {}
 
 
 def worker(module: str, *arguments: object) -> list[str]:

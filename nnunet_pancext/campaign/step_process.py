@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nnunet_pancext.campaign.changes import changed_entries, changes_text
+from nnunet_pancext.campaign.changes import changes_text, outdated_entries, recorded_options
 from nnunet_pancext.campaign.child import Child, append_line, end_leftovers
 from nnunet_pancext.campaign.definition import Campaign, open_campaign, present_versions
 from nnunet_pancext.campaign.failure import failure_text, is_asked_for
@@ -73,6 +73,7 @@ class StepProcess:
         self._child: Child | None = None
         self._leases: list[Lease] = []
         self._record = Record()
+        self._campaign: Campaign
         self._step: Step
         self._program = ""
 
@@ -85,14 +86,14 @@ class StepProcess:
             Held: another living process runs the step.
             PancextError: a need is not done, or the step was begun with other options.
         """
-        campaign = open_campaign(self.folder)
-        self._step = campaign.step(self.name)
+        self._campaign = open_campaign(self.folder)
+        self._step = self._campaign.step(self.name)
         try:
             self._take(lease_file(self.folder, self.name))
             self._record = read_record(self.folder, self.name)
             if self._is_done_already() or self._is_ended_before_start():
                 return False
-            self._require_needs(campaign)
+            self._require_needs()
             self._wait_for_folder()
             if self._is_ended_before_start():
                 return False
@@ -112,23 +113,28 @@ class StepProcess:
             self._leases.pop().release()
 
     def _is_done_already(self) -> bool:
-        changed = changed_entries(self._step, self._record)
-        if changed and self._step.result(self.folder).exists():
-            raise PancextError(
-                f"Step {self.name} was made with other options: {changes_text(changed)}. "
-                "Do it again with `pancext campaign run FOLDER --redo`, or change campaign.toml back."
-            )
+        self._require_unchanged(self._step, self._record)
         if not self._step.is_done(self.folder):
             return False
         self.attempt = replace(self.attempt, outcome="done")
         if self._record.options is None:
-            self._record = replace(self._record, options=self._step.options())
+            options = recorded_options(self._step, self._campaign)
+            self._record = replace(self._record, options=options)
             self._write_record()
         return True
 
-    def _require_needs(self, campaign: Campaign) -> None:
-        missing = [name for name in self._step.needs if not campaign.step(name).is_done(self.folder)]
-        if missing:
+    def _require_unchanged(self, step: Step, record: Record) -> None:
+        if changed := outdated_entries(step, record, self._campaign, self.folder):
+            raise PancextError(
+                f"Step {step.name} was made with other options: {changes_text(changed)}. "
+                "Do it again with `pancext campaign run FOLDER --redo`, or change campaign.toml back."
+            )
+
+    def _require_needs(self) -> None:
+        needs = [self._campaign.step(name) for name in self._step.needs]
+        for step in needs:
+            self._require_unchanged(step, read_record(self.folder, step.name))
+        if missing := [step.name for step in needs if not step.is_done(self.folder)]:
             raise PancextError(f"Step {self.name} needs {', '.join(missing)}, not done yet. Run this first.")
 
     def _wait_for_folder(self) -> None:
@@ -158,7 +164,7 @@ class StepProcess:
         self.attempt = replace(self.attempt, started=time.time())
         self._record = Record(
             attempts=(*self._record.attempts, self.attempt),
-            options=self._step.options(),
+            options=recorded_options(self._step, self._campaign),
             versions=present_versions(),
         )
         self._write_record()

@@ -1,6 +1,5 @@
 """A process of its own that runs one step on this machine."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,6 @@ class Supervisor:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(folder), step.name, *(["--gpu", gpu] if gpu else [])],
-            env=os.environ,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -33,7 +33,7 @@ def run_cancel(parsed: argparse.Namespace) -> int:
     for name in names:
         print(f"cancelled {name}")
     if not names:
-        print("Nothing to cancel: all is done.")
+        print(f"Nothing to cancel: {'done already' if parsed.steps else 'all is done'}.")
     return 0
 
 
@@ -55,4 +55,4 @@ def run_retry(parsed: argparse.Namespace) -> int:
 
         run_slurm(parsed.folder, steps=names)
         return 0
-    return run_campaign(parsed.folder, only=names)
+    return run_campaign(parsed.folder, only={*names, *parsed.steps})

@@ -20,11 +20,18 @@ class Console:
     """Prints lines; thread-safe.
 
     On a terminal the next line overwrites a status. Elsewhere a status is printed only when nothing else was
-    for `PANCEXT_PROGRESS_SECONDS`, a minute by default.
+    for `PANCEXT_PROGRESS_SECONDS`, a minute by default. `indent` is put before each line but headings.
     """
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        indent: str = INDENT,
+    ) -> None:
         self.stream = stream or sys.stdout
+        self.indent = indent
         self.clock = clock
         self.printed_at = clock()
         self.heard_at = clock()
@@ -46,7 +53,7 @@ class Console:
                 self._show_status(text)
                 self.has_news = True
             else:
-                self._print(INDENT + text)
+                self._print(self.indent + text)
 
     def heartbeat(self, text: str, *, after_s: float) -> None:
         """Show a status after `after_s` seconds of silence, unless there is one with news already."""
@@ -66,11 +73,11 @@ class Console:
     def _show_status(self, text: str) -> None:
         if self.stream.isatty():
             width = shutil.get_terminal_size().columns - 1
-            self.stream.write("\r\x1b[K" + (INDENT + text)[:width])
+            self.stream.write("\r\x1b[K" + (self.indent + text)[:width])
             self.stream.flush()
             self.has_status = True
         elif self.clock() - self.printed_at >= self.pipe_interval_s:
-            self._print(INDENT + text)
+            self._print(self.indent + text)
 
     def _print(self, text: str) -> None:
         self.stream.write(("\r\x1b[K" if self.has_status else "") + text + "\n")

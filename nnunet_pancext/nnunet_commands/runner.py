@@ -3,7 +3,6 @@
 import os
 import shlex
 import subprocess
-import sysconfig
 import threading
 import time
 from collections import deque
@@ -15,10 +14,15 @@ from pathlib import Path
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.progress_interval import VARIABLE as PROGRESS_VARIABLE
+from nnunet_pancext.nnunet_commands.command_output import (
+    TAIL_LINES,
+    command_path,
+    last_drawn,
+    with_last_lines,
+)
 from nnunet_pancext.nnunet_commands.console import Console, Status
 
 HEARTBEAT_S = 5
-TAIL_LINES = 15
 STATUS_INTERVAL_S = "1"  # the console decides how many of a training's lines it shows
 
 
@@ -74,7 +78,7 @@ class CommandRunner:
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         start = time.monotonic()
         process = subprocess.Popen(
-            [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]],
+            command_path(words),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -85,7 +89,7 @@ class CommandRunner:
         with log.open("w", encoding="utf-8") as stream, process, _heartbeat(self.console, start):
             try:
                 for line in process.stdout or ():
-                    text = line.rstrip().rsplit("\r", 1)[-1]
+                    text = last_drawn(line)
                     message = progress(text) if progress else None
                     if message:
                         self.console.say(message)
@@ -101,10 +105,7 @@ class CommandRunner:
                 self.console.clear_status()
         seconds = time.monotonic() - start
         if code := process.returncode:
-            raise PancextError(
-                f"{words[0]} ended with exit code {code}. Its last lines (full output in {log}):\n"
-                + "".join(f"  | {line}\n" for line in tail)
-            )
+            raise PancextError(with_last_lines(f"{words[0]} ended with exit code {code}.", tail, log=log))
         self.console.say(f"done in {duration_text(seconds)}")
         self.record(title, words, seconds)
 

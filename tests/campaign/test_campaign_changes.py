@@ -1,7 +1,8 @@
 """What must be done again when campaign.toml has changed, and where the steps are then."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contracts.script_step import ScriptStep, make_campaign
@@ -10,6 +11,7 @@ from nnunet_pancext.campaign.changes import (
     changed_entries,
     describe_changes,
     find_changes,
+    recorded_options,
     redo,
     version_remarks,
 )
@@ -25,11 +27,36 @@ from nnunet_pancext.campaign.record import (
     write_record,
 )
 from nnunet_pancext.campaign.state import step_states
+from nnunet_pancext.errors import PancextError
 
 A = ScriptStep(name="a", words=("1",))
 B = ScriptStep(name="b", needs=("a",))
 C = ScriptStep(name="c", needs=("b",))
 D = ScriptStep(name="d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(ScriptStep):
+    """A step whose result is in nnUNet_results and depends on the seed."""
+
+    def result(self, folder: Path) -> Path:
+        return folder / "nnUNet_results" / f"{self.name}.out"
+
+    def depends_on(self, campaign: Campaign) -> dict[str, Any]:
+        return {"seed": campaign.seed, "nnUNet_results": campaign.folders["nnUNet_results"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusing(ScriptStep):
+    """A step that says of its outputs what is wrong with them."""
+
+    problem: type[Exception] = PancextError
+
+    def options(self) -> dict[str, Any]:
+        return {"words": self.words}
+
+    def is_done(self, folder: Path) -> bool:
+        raise self.problem("cut with other options")
 
 
 @pytest.fixture
@@ -91,8 +118,8 @@ def test_a_step_that_has_left_nothing_is_not_done_again(done: Path):
         ({"words": ["1"], "writes": "x"}, {"writes": ("x", "")}),
     ],
 )
-def test_entries_that_a_record_does_not_know_had_their_defaults(recorded, changed):
-    assert changed_entries(A, Record(options=recorded)) == changed
+def test_entries_that_a_record_does_not_know_had_their_defaults(folder: Path, recorded, changed):
+    assert changed_entries(A, Record(options=recorded), make_campaign(folder, [A])) == changed
 
 
 def test_redo_sets_aside_what_was_changed_and_all_that_was_made_from_it(done: Path):
@@ -104,6 +131,79 @@ def test_redo_sets_aside_what_was_changed_and_all_that_was_made_from_it(done: Pa
     assert read_record(done, "a").options is None
     assert find_changes(campaign, done) == []
     assert states(campaign, done)["a"] == "ready"
+
+
+def trained(folder: Path, **changes: Any) -> Campaign:
+    """Return a campaign with two trainings that were done with seed 1, and a comparison of them."""
+    trainings = [Training(name="t"), Training(name="u")]
+    compared = replace(A, needs=("t", "u"))
+    former = make_campaign(folder, [*trainings, compared], seed=1)
+    for step in former.steps:
+        step.result(folder).parent.mkdir(exist_ok=True)
+        step.result(folder).touch()
+        write_record(folder, step.name, Record(options=recorded_options(step, former)))
+    return replace(former, **changes)
+
+
+def test_a_changed_seed_is_a_change_of_what_depends_on_it(folder: Path):
+    campaign = trained(folder, seed=2)
+    changes = find_changes(campaign, folder)
+    assert describe_changes(changes) == (
+        "campaign.toml has changed since 2 steps began:\n"
+        "  t,\n"
+        "  u: seed 1 -> 2\n"
+        "      and what was made from them: a"
+    )
+    assert states(campaign, folder) == dict.fromkeys("tua", "changed")
+    assert redo(campaign, folder, changes) == ["t", "u", "a"]
+    assert states(campaign, folder) == {"t": "ready", "u": "ready", "a": "waiting"}
+
+
+def test_a_folder_may_be_moved_with_what_is_in_it(folder: Path):
+    moved = {name: f"/moved/{name}" for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
+    campaign = trained(folder, folders=moved)
+    assert find_changes(campaign, folder) == []
+    (folder / "nnUNet_results" / "u.out").unlink()  # it has been left behind
+    (change,) = find_changes(campaign, folder)
+    assert (change.step, change.dependents) == ("u", ("a",))
+    assert change.entries == {"nnUNet_results": (str(folder / "nnUNet_results"), "/moved/nnUNet_results")}
+    assert states(campaign, folder) == {"t": "done", "u": "changed", "a": "changed"}
+
+
+def test_a_record_of_an_older_version_does_not_know_the_seed(folder: Path):
+    campaign = trained(folder, seed=2)
+    for step in campaign.steps:
+        write_record(folder, step.name, Record(options=step.options()))
+    assert find_changes(campaign, folder) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "note"),
+    [(("1",), "failed", "cut with other options"), (("2",), "changed", 'words ["1"] -> ["2"]')],
+)
+def test_a_changed_step_is_changed_even_if_its_outputs_are_refused(
+    folder: Path, words: tuple[str, ...], expected: str, note: str
+):
+    step = Refusing(name="a", words=words)
+    campaign = make_campaign(folder, [A])
+    (folder / "a.out").touch()
+    write_record(folder, "a", Record(options={"words": ["1"]}))
+    state = step_states(replace(campaign, steps=(step,)), folder)["a"]
+    assert (state.state, state.note) == (expected, note)
+
+
+def test_what_cannot_be_read_spoils_no_other_step(folder: Path):
+    campaign = make_campaign(folder, [A, D])
+    unreadable = (Refusing(name="a", problem=OSError), Refusing(name="b", problem=ValueError), D)
+    found = states(replace(campaign, steps=unreadable), folder)
+    assert found == {"a": "failed", "b": "unclear", "d": "ready"}
+
+
+def test_outputs_whose_needs_are_not_done_are_looked_at_again(done: Path):
+    campaign = make_campaign(done, [A, B, C, D])
+    A.result(done).unlink()
+    assert states(campaign, done) == {"a": "ready", "b": "waiting", "c": "waiting", "d": "done"}
+    assert step_states(campaign, done)["b"].is_whole
 
 
 @pytest.mark.parametrize("held", ["step", "folder"])

@@ -11,7 +11,7 @@ from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campai
 from nnunet_pancext.campaign.control import SUBMISSIONS
 from nnunet_pancext.campaign.lease import current_owner
 from nnunet_pancext.campaign.local import run_local
-from nnunet_pancext.campaign.record import cancel_file, lease_file, read_record, retry_file
+from nnunet_pancext.campaign.record import cancel_file, lease_file, read_record, retry_file, state_file
 from nnunet_pancext.cli.main import main
 
 WAITING = f"{GENTLE} wait_for('go'); finish('x')"
@@ -57,6 +57,8 @@ def test_what_is_done_is_not_cancelled(folder: Path, capsys):
     assert campaign("cancel", folder) == 0
     assert "Nothing to cancel: all is done." in capsys.readouterr().out
     assert not cancel_file(folder, "a").exists()
+    assert campaign("cancel", folder, "a") == 0
+    assert "Nothing to cancel: done already." in capsys.readouterr().out
 
 
 def test_retry_makes_a_run_under_way_do_a_failed_step_again(folder: Path, capsys):
@@ -90,6 +92,31 @@ def test_retry_makes_a_run_under_way_do_a_cancelled_step(folder: Path):
         (folder / "go").touch()
         process.communicate()
     assert process.returncode == 0
+
+
+def test_retry_of_a_step_clears_the_way_to_it(folder: Path, capsys):
+    steps = [ScriptStep(name="a"), ScriptStep(name="b", needs=("a",)), ScriptStep(name="c")]
+    make_campaign(folder, steps)
+    assert campaign("cancel", folder) == 0
+    assert campaign("retry", folder, "b") == 0
+    assert notes(folder) == ["a started", "a finished", "b started", "b finished"]
+    assert cancel_file(folder, "c").exists()
+
+
+def test_a_step_that_waits_for_a_failed_one_may_be_retried(folder: Path):
+    make_campaign(folder, [ScriptStep(name="a", code=FAILING), ScriptStep(name="b", needs=("a",))])
+    assert run_local(folder) == 1
+    (folder / "mended").touch()
+    assert campaign("retry", folder, "b") == 0
+    assert notes(folder)[-1] == "b finished"
+
+
+def test_retry_of_a_step_that_cannot_be_read_says_why(folder: Path, capsys):
+    make_campaign(folder, [ScriptStep(name="a")])
+    state_file(folder, "a").parent.mkdir()
+    state_file(folder, "a").write_text("{", encoding="utf-8")
+    assert campaign("retry", folder, "a") == 1
+    assert re.search(r"a is unclear: .*a\.json is not JSON", capsys.readouterr().err)
 
 
 def test_retry_alone_does_the_steps_as_run_does(folder: Path):
@@ -138,7 +165,7 @@ def test_a_folder_that_cannot_be_written_is_reported(folder: Path, capsys):
     make_campaign(folder, [ScriptStep(name="a")])
     (folder / "state").touch()
     assert campaign("cancel", folder) == 1
-    assert re.search(r"Cannot read the state of step a: Not a directory", capsys.readouterr().err)
+    assert re.search(r"Cannot write .*state.*a\.cancel: ", capsys.readouterr().err)
 
 
 def test_a_campaign_on_slurm_is_cancelled_and_submitted_again_there(folder: Path, monkeypatch):

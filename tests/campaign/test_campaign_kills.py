@@ -65,7 +65,7 @@ def test_supervisors_outlive_a_killed_run_and_the_next_one_waits_for_them(waitin
     assert current_owner(lease_file(waiting, "a")) is not None
     with start_run(waiting) as second:
         assert second.stdout is not None
-        assert any("another process runs it" in line for line in iter(second.stdout.readline, ""))
+        assert any("a: waits for process " in line for line in iter(second.stdout.readline, ""))
         (waiting / "go").touch()
         second.communicate()
     assert second.returncode == 0

@@ -5,15 +5,25 @@ import os
 import re
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campaign, notes, start_run, until
 
-from nnunet_pancext.campaign import gpus
-from nnunet_pancext.campaign.lease import Lease, current_owner
+from nnunet_pancext.campaign import gpus, local
+from nnunet_pancext.campaign.definition import FILE
+from nnunet_pancext.campaign.lease import Lease, Owner, current_owner
 from nnunet_pancext.campaign.local import run_local
-from nnunet_pancext.campaign.record import cancel_file, lease_file, read_record, state_file
+from nnunet_pancext.campaign.record import (
+    Attempt,
+    Record,
+    cancel_file,
+    lease_file,
+    read_record,
+    state_file,
+    write_record,
+)
 from nnunet_pancext.campaign.run import run_campaign
 from nnunet_pancext.cli.main import main
 
@@ -39,7 +49,7 @@ def test_every_step_is_run_after_what_it_needs_and_the_result_is_named(folder: P
     assert done[-2:] == ["d started", "d finished"]
     shown = capsys.readouterr().out
     assert "4 steps, 0 done before" in shown
-    assert "[1/4] a: script a\n" in shown
+    assert "[1/4] a: started\n" in shown
     assert re.search(r"\[4/4\] d: done in \d", shown)
     assert "      something to know\n" in shown
     assert re.search(r"4 of 4 steps done; \d.* s, sum of the steps' times \d", shown)
@@ -150,7 +160,7 @@ def test_a_failed_step_does_not_stop_what_does_not_need_it(folder: Path, capsys)
     assert "ended with exit code 3. Its last lines" in shown
     assert "\n        | the reason\n" in shown
     assert f"failed: a; see {folder / 'logs' / 'a.txt'}" in shown
-    assert "1 of 3 steps done, 1 failed or interrupted, 1 waiting" in shown
+    assert "1 of 3 steps done, 1 failed, 1 waiting" in shown
     (folder / "mended").touch()
     assert cli(folder) == 0
     assert notes(folder)[3:] == ["a started", "a finished", "b started", "b finished"]
@@ -220,7 +230,7 @@ def test_progress_is_shown_when_nothing_else_is(folder: Path, monkeypatch, capsy
     with start_run(folder) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        assert any(line == "      a: one\n" for line in lines)
+        assert any(line == "[1/1] a: one\n" for line in lines)
         (folder / "go").touch()
         rest = process.stdout.read()
     assert process.returncode == 0
@@ -239,7 +249,7 @@ def test_a_terminal_shows_all_running_steps_in_one_line(folder: Path, monkeypatc
     monkeypatch.setenv("COLUMNS", "80")
 
     def end() -> None:
-        until(lambda: "a: a here | b: b here" in terminal.getvalue())
+        until(lambda: "[1/2] a here | [2/2] b here" in terminal.getvalue())
         (folder / "go").touch()
 
     (thread := threading.Thread(target=end)).start()
@@ -254,7 +264,10 @@ def test_a_second_ctrl_c_does_not_wait(folder: Path):
         until(lambda: "a deaf" in notes(folder))
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
-        assert any("ending a" in line for line in iter(process.stdout.readline, ""))
+        assert any(
+            "[1/1] a: ending; a training saves its state first" in line
+            for line in iter(process.stdout.readline, "")
+        )
         process.send_signal(signal.SIGINT)
         process.communicate()
     assert process.returncode == 130
@@ -281,7 +294,7 @@ def test_a_signal_ends_the_steps_gently_and_the_next_run_goes_on(folder: Path, n
         shown = process.stdout.read()
     assert process.returncode == code
     assert {"a saved", "b saved"} <= set(notes(folder))
-    assert "Stopped. `pancext campaign run FOLDER` goes on where it was." in shown
+    assert f"Stopped. `pancext campaign run {folder}` goes on where it was." in shown
     assert read_record(folder, "a").last.outcome == "interrupted"
     (folder / "go").touch()
     assert run_local(folder) == 0
@@ -304,7 +317,7 @@ def test_a_step_that_another_run_fails_is_not_repeated(folder: Path):
     until(lambda: "a started" in notes(folder))
     second = start_run(folder)
     assert second.stdout is not None
-    assert any("another process runs it" in line for line in iter(second.stdout.readline, ""))
+    assert any("a: waits for process " in line for line in iter(second.stdout.readline, ""))
     (folder / "go").touch()
     assert [(run.communicate()[0], run.returncode)[1] for run in (first, second)] == [1, 1]
     assert notes(folder) == ["a started"]
@@ -316,7 +329,7 @@ def test_a_step_that_is_run_elsewhere_is_waited_for(folder: Path):
     lease.acquire()
     with start_run(folder) as process:
         assert process.stdout is not None
-        assert any("a: waits, another process runs it" in line for line in iter(process.stdout.readline, ""))
+        assert any("[1/2] a: waits for process " in line for line in iter(process.stdout.readline, ""))
         (folder / "a.out").touch()
         lease.release()
         assert "a: done by another process" in process.stdout.read()
@@ -336,3 +349,66 @@ def test_environment_is_that_of_the_campaign(folder: Path, monkeypatch):
     monkeypatch.setitem(os.environ, "nnUNet_results", "/elsewhere")
     assert run_local(folder) == 0
     assert (folder / "a.out").read_text(encoding="utf-8") == str(folder / "nnUNet_results")
+
+
+def test_a_changed_step_is_not_started_and_a_new_one_is_left_to_the_next_run(folder: Path):
+    first = [ScriptStep(name="a", code=f"{GENTLE} wait_for('go'); finish('x')"), ScriptStep(name="c")]
+    needing = [ScriptStep(name=name, needs=("a",)) for name in "be"]
+    make_campaign(folder, [*first, *needing])
+    with start_run(folder) as process:
+        until(lambda: "a ready" in notes(folder))
+        make_campaign(folder, [*first, needing[0], replace(needing[1], words=("2",)), ScriptStep(name="d")])
+        (folder / "go").touch()
+        assert process.stdout is not None
+        shown = process.stdout.read()
+    assert process.returncode == 1
+    assert sorted(notes(folder)) == sorted(
+        ["a ready", *(f"{name} {what}" for name in "abc" for what in ("started", "finished"))]
+    )
+    assert "e: not started, as campaign.toml has changed since this run began" in shown
+    assert "3 of 4 steps done, 1 waiting" in shown
+    assert shown.endswith("campaign.toml has changed since this run began. Run again for what it says now.\n")
+    assert cli(folder) == 0
+    assert {"d finished", "e finished"} <= set(notes(folder))
+
+
+def test_nothing_is_started_while_campaign_toml_is_not_in_order(folder: Path):
+    make_campaign(folder, [ScriptStep(name="a", code="wait_for('go'); finish('x')"), ScriptStep(name="b")])
+    text = (folder / FILE).read_text(encoding="utf-8")
+    with start_run(folder) as process:
+        until(lambda: "a started" in notes(folder))
+        (folder / FILE).write_text("format = ", encoding="utf-8")
+        (folder / "go").touch()
+        assert process.stdout is not None
+        assert any("Nothing more is started" in line for line in iter(process.stdout.readline, ""))
+        assert "b started" not in notes(folder)
+        (folder / FILE).write_text(text, encoding="utf-8")
+        process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_step_on_another_machine_is_looked_at_now_and_then(folder: Path, monkeypatch):
+    campaign = make_campaign(folder, [ScriptStep(name="a"), ScriptStep(name="b")])
+    asked = []
+    owner = Owner(host="elsewhere", pid=7, process_started=1.0)
+    monkeypatch.setattr(local, "current_owner", lambda path: asked.append(path) or owner)
+    monkeypatch.setattr(local, "AWAY_S", 1e9)
+    run = local.LocalRun(folder, campaign, gpus=None, only=None)
+    asked.clear()
+    for _ in range(100):
+        run._start_what_is_ready()
+    assert asked == [lease_file(folder, name) for name in "ab"]
+
+
+def test_an_earlier_failure_is_not_taken_for_that_of_another_run(folder: Path):
+    make_campaign(folder, [ScriptStep(name="a")])
+    failed = Attempt(place="local", host="here", pid=3, started=1.0, ended=2.0, outcome="failed")
+    write_record(folder, "a", Record(attempts=(failed,)))
+    lease = Lease(lease_file(folder, "a"))
+    lease.acquire()
+    with start_run(folder) as process:
+        assert process.stdout is not None
+        assert any("a: waits for process " in line for line in iter(process.stdout.readline, ""))
+        lease.release()  # it was killed before its command began
+        process.communicate()
+    assert process.returncode == 0

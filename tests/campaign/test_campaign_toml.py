@@ -10,7 +10,7 @@ from nnunet_pancext.campaign.definition import FILE, open_campaign, present_vers
 from nnunet_pancext.errors import PancextError
 
 A = ScriptStep(name="a")
-B = ScriptStep(name="b", needs=("a",), code="finish('é')", words=("one", "two", "three", "four"))
+B = ScriptStep(name="b", needs=("a",), code="finish('é')", words=("one" * 20, "two" * 20))
 C = GpuScriptStep(name="c", needs=("a", "b"))
 
 
@@ -24,12 +24,13 @@ def test_a_campaign_is_read_as_it_was_written(folder: Path):
 
 
 def test_defaults_are_left_out_and_long_lists_have_a_line_for_each_entry(folder: Path):
-    make_campaign(folder, [A, B])
+    make_campaign(folder, [A, B, C])
     text = (folder / FILE).read_text(encoding="utf-8")
+    assert 'needs = ["a", "b"]\n' in text
     assert text.startswith("# A campaign of nnU-Net trainings.")
     assert '[[step]]\nname = "a"\nkind = "script"\nneeds = []\n' in text
     assert text.count("code =") == 1
-    assert 'words = [\n    "one",\n    "two",\n    "three",\n    "four",\n]' in text
+    assert f'words = [\n    "{"one" * 20}",\n    "{"two" * 20}",\n]' in text
     assert "seed" not in text
     assert "[versions]" not in text
 

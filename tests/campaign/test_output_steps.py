@@ -236,6 +236,10 @@ def test_comparison_is_done_when_all_files_are_newer_than_the_validations(output
     assert not COMPARE.is_done(outputs.folder)
 
 
+def test_a_comparison_is_looked_at_as_a_page(tmp_path):
+    assert COMPARE.page(tmp_path) == tmp_path / "comparison" / "comparison.html"
+
+
 def test_compare_names_models_and_folds(tmp_path):
     assert COMPARE.command(tmp_path) == [
         *("pancext", "compare", DATASET, "-tr", MODEL, OTHER, "-f", "0", "1"),

@@ -139,6 +139,18 @@ def test_a_running_training_tells_where_it_is(
     )
 
 
+def test_outputs_that_are_there_before_those_they_need_wait(tmp_path: Path, campaign: Campaign) -> None:
+    preprocess, training = campaign.steps[PREPROCESS], campaign.steps[TRAIN_0]
+    record_attempts(tmp_path, training, attempt("done"))
+    preprocess.result(tmp_path).unlink()
+
+    status = read_status(campaign, tmp_path)
+
+    assert status.rows[TRAIN_0].state == "waiting"
+    assert status.rows[TRAIN_0].details == f"its outputs are there, waits for {preprocess.name}"
+    assert [row.step.name for row in status.trainings_left] == [campaign.steps[TRAIN_1].name]
+
+
 def test_a_step_whose_lease_is_just_taken_starts(tmp_path: Path, campaign: Campaign) -> None:
     step = campaign.steps[TRAIN_0]
     record_attempts(tmp_path, step, attempt("failed"))

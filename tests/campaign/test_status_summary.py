@@ -91,8 +91,11 @@ def test_a_campaign_that_is_done_says_so(tmp_path: Path, campaign: Campaign) -> 
 
 
 def test_rows_are_grouped_by_dataset(tmp_path: Path) -> None:
-    steps = tuple(
-        MadeStep(name=f"s{number}", dataset=name) for number, name in enumerate(["7", "Dataset8_X", "", "7"])
+    steps = (
+        *(MadeStep(name=f"s{i}", dataset=name) for i, name in enumerate(["7", "Dataset8_X", "", "7"])),
+        MadeStep(name="scores of 7", needs=("s0", "s3")),
+        MadeStep(name="summary of 7", needs=("scores of 7",)),
+        MadeStep(name="all scores", needs=("s0", "s1")),
     )
 
     status = Status(
@@ -100,7 +103,7 @@ def test_rows_are_grouped_by_dataset(tmp_path: Path) -> None:
     )
 
     assert {heading: [row.step.name for row in rows] for heading, rows in status.by_dataset.items()} == {
-        "Dataset 7": ["s0", "s3"],
+        "Dataset 7": ["s0", "s3", "scores of 7", "summary of 7"],
         "Dataset8_X": ["s1"],
-        "All datasets": ["s2"],
+        "All datasets": ["s2", "all scores"],
     }

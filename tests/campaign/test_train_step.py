@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.kinds.train import Train
 from nnunet_pancext.campaign.step import read_step
 from nnunet_pancext.errors import PancextError
@@ -234,6 +235,22 @@ def test_progress_names_the_epochs_where_the_trainer_does(step, trainer, total):
     for line in ("2026: Epoch 2", "train_loss -0.5"):
         assert progress(line) is None
     assert progress("Pseudo dice [0.25]") == f"epoch 3{total}   loss -0.5   Dice on validation patches 0.25"
+
+
+def test_it_depends_on_the_seed_and_on_variables_of_the_trainer_but_not_on_those_of_speed(step):
+    campaign = Campaign(
+        device="cpu",
+        seed=3,
+        folders={"nnUNet_raw": "/raw", "nnUNet_results": "/results"},
+        versions={},
+        environment={"nnUNet_n_proc_DA": "2", "OMP_NUM_THREADS": "1", "MY_TRAINER_RATE": "0.1"},
+        steps=(step(),),
+    )
+    assert step().depends_on(campaign) == {
+        "seed": 3,
+        "environment": {"MY_TRAINER_RATE": "0.1"},
+        "nnUNet_results": "/results",
+    }
 
 
 def test_it_is_read_from_campaign_toml(step):

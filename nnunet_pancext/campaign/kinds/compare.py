@@ -28,6 +28,9 @@ class Compare(Step):
     def result(self, folder: Path) -> Path:
         return folder / self.output
 
+    def page(self, folder: Path) -> Path:
+        return self.result(folder) / "comparison.html"
+
     def is_done(self, folder: Path) -> bool:
         folds = trained_folds(self.dataset, self.models, self.folds)
         return are_up_to_date(

@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.set_aside import set_aside
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
+from nnunet_pancext.nnunet_files.folders import PREPROCESSED
 from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.preprocessed import Preprocessed, cases_of
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE
 from nnunet_pancext.splits.folds import FOLDS
+
+if TYPE_CHECKING:
+    from nnunet_pancext.campaign.definition import Campaign
 
 CASE_LINE = "preprocessed "  # what the worker prints after each case
 
@@ -69,6 +74,9 @@ class Preprocess(Step):
         if self.planner:
             set_aside(target.plans_file)
         set_aside(data)
+
+    def depends_on(self, campaign: "Campaign") -> dict[str, Any]:
+        return {PREPROCESSED: campaign.folders[PREPROCESSED]}
 
     def measured(self, folder: Path) -> Measured:
         target = self.preprocessed

@@ -1,16 +1,27 @@
 """The step that trains a fold and validates it."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nnunet_pancext.campaign.measured import Measured, measured_training
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.campaign.training_length import named_epochs
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.nnunet_commands.progress import TrainingProgress
+from nnunet_pancext.nnunet_files.folders import RESULTS
 from nnunet_pancext.nnunet_files.model_folder import FINAL
 from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.trained_fold import TrainedFold
+
+if TYPE_CHECKING:
+    from nnunet_pancext.campaign.definition import Campaign
+
+# Environment variables on which speed, memory or messages depend, and no result: nnU-Net's, and of libraries.
+OF_SPEED = re.compile(
+    r"(nnUNet|OMP|MKL|OPENBLAS|TORCHINDUCTOR|PYTORCH|NCCL|CUDA)_.*|PANCEXT_PROGRESS_SECONDS"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +78,14 @@ class Train(Step):
         trained = self.trained
         trained.validation_cases()  # an impossible fold is refused before anything is touched
         return trained.prepare()
+
+    def depends_on(self, campaign: "Campaign") -> dict[str, Any]:
+        variables = campaign.environment.items()
+        return {
+            "seed": campaign.seed,
+            "environment": {name: value for name, value in variables if not OF_SPEED.fullmatch(name)},
+            RESULTS: campaign.folders[RESULTS],
+        }
 
     def measured(self, folder: Path) -> Measured | None:
         trained = self.trained
