@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.campaign.definition import Campaign, present_versions
+from nnunet_pancext.campaign.definition import NO_SEED, SEED, Campaign, present_versions
 from nnunet_pancext.campaign.lease import Lease
 from nnunet_pancext.campaign.record import (
     Record,
@@ -109,8 +109,8 @@ def redo(campaign: Campaign, folder: Path, changes: Sequence[Change]) -> list[st
 
 
 def version_remarks(campaign: Campaign, folder: Path) -> list[str]:
-    """Return which results were made with other versions of a package; they are kept."""
-    now = present_versions()
+    """Return which results were made with other versions of a package, or another seed; they are kept."""
+    now = {**present_versions(), SEED: NO_SEED if campaign.seed is None else str(campaign.seed)}
     steps: dict[tuple[str, str], list[str]] = {}
     for step in campaign.steps:
         record = read_record(folder, step.name)

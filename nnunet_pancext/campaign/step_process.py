@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnunet_pancext.campaign.changes import changed_entries, changes_text
 from nnunet_pancext.campaign.child import Child, append_line, end_leftovers
-from nnunet_pancext.campaign.definition import Campaign, open_campaign, present_versions
+from nnunet_pancext.campaign.definition import NO_SEED, SEED, Campaign, open_campaign, present_versions
 from nnunet_pancext.campaign.failure import failure_text, is_asked_for
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import (
@@ -94,7 +94,8 @@ class StepProcess:
                 return False
             self._require_needs(campaign)
             self._wait_for_folder()
-            if self._is_ended_before_start():
+            # Whoever had the folder may have done the step: a campaign with the same training.
+            if self._is_ended_before_start() or self._is_done_already():
                 return False
             self._begin()
         finally:
@@ -159,7 +160,7 @@ class StepProcess:
         self._record = Record(
             attempts=(*self._record.attempts, self.attempt),
             options=self._step.options(),
-            versions=present_versions(),
+            versions={**present_versions(), SEED: os.environ.get(SEED, NO_SEED)},
         )
         self._write_record()
         try:

@@ -242,6 +242,22 @@ def test_a_folder_that_another_campaign_writes_is_waited_for(folder: Path):
     assert not folder_lease_file(folder / "shared").exists()
 
 
+def test_what_another_campaign_has_done_meanwhile_is_not_done_again(folder: Path):
+    make_campaign(folder, [ScriptStep(name="a", writes="shared")])
+    lease = Lease(folder_lease_file(folder / "shared"))
+    lease.acquire()
+
+    def do_it_and_go() -> None:
+        until(lambda: log_file(folder, "a").is_file() and "waits for" in log(folder))
+        (folder / "a.out").touch()
+        lease.release()
+
+    threading.Thread(target=do_it_and_go).start()
+    assert run(folder).outcome == "done"
+    assert notes(folder) == []
+    assert not folder_lease_file(folder / "shared").exists()
+
+
 def test_a_step_whose_lease_was_taken_over_ends_at_once_and_records_nothing(folder: Path):
     make_campaign(folder, [ScriptStep(name="a", code=UNGENTLE)])
     during(folder, "a deaf", lease_file(folder, "a").unlink)
