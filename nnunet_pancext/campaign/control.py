@@ -85,4 +85,6 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PancextError(f"Cannot write {path}: {error.strerror}. Change its permissions.") from error
+        raise PancextError(
+            f"Cannot write {path}: {error.strerror}. Correct the permissions, or remove what is in its place."
+        ) from error

@@ -258,7 +258,8 @@ class LocalRun:
         say = self.console.say
         cancelled = [s.name for s in self.steps if cancel_file(self.folder, s.name).exists()]
         for name, outcome in self.failed.items():
-            say(f"{outcome}: {name}; see {log_file(self.folder, name)}")
+            log = log_file(self.folder, name)
+            say(f"{outcome}: {name}" + (f"; see {log}" if log.is_file() else ""))
         missing = [s.name for s in self.steps if s.name not in self.done and s.name not in self.failed]
         counts = [f"{len(self.done)} of {counted(len(self.steps), 'step')} done"]
         if self.failed:
