@@ -71,7 +71,7 @@ def forget_requests(folder: Path, campaign: Campaign) -> None:
 
 def is_run_under_way(folder: Path) -> bool:
     """Whether a `run` is at work, on this machine or another."""
-    return any(current_owner(path) for path in runs_folder(folder).glob("*.lease"))
+    return any(current_owner(path) for path in runs_folder(folder).glob("[!.]*.lease"))
 
 
 def _touch(path: Path) -> None:

@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+from nnunet_pancext.io.console_text import LONGEST_LINE, printable
+
 ASKED_FOR = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2")
 MEMORY_HINT = (
     "The GPU's memory was too small. End other programs on it (nvidia-smi), or plan for less: "
@@ -46,5 +48,6 @@ def failure_text(
         hints.append(MEMORY_HINT)
     if exit_code and signal_of(exit_code) == 9:
         hints.append(KILLED_HINT)
-    shown = [f"  | {line}" for line in lines]
-    return "\n".join([f"{start} Its last lines (full output in {log}):", *shown, *hints])
+    shown = [f"  | {printable(line, most=LONGEST_LINE)}" for line in lines]
+    said = f"Its last lines (full output in {log}):" if lines else "It has printed nothing."
+    return "\n".join([f"{start} {said}", *shown, *hints])

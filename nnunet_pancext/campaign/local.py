@@ -106,7 +106,7 @@ class LocalRun:
         """Run the steps, and print what happens; the exit code."""
         before = len(self.done)
         self.console.say(f"{counted(len(self.steps), 'step')}, {before} done before")
-        for path in runs_folder(self.folder).glob("*.lease"):
+        for path in runs_folder(self.folder).glob("[!.]*.lease"):
             if current_owner(path) is None:  # of a run that was killed
                 path.unlink(missing_ok=True)
         lease = runs_folder(self.folder) / f"{socket.gethostname()}-{os.getpid()}.lease"
@@ -201,7 +201,8 @@ class LocalRun:
         if step.name not in self.elsewhere:
             follower = LogFollower(log_file(self.folder, step.name), step.progress())
             self.elsewhere[step.name] = follower
-            self.console.say(f"{self._number(step)} {step.name}: waits, another process runs it")
+            owner = current_owner(lease_file(self.folder, step.name))
+            self._say(step, "waits, another process runs it" + (f": {owner}" if owner else ""))
 
     def _has_ended_elsewhere(self, step: Step) -> bool:
         """Note how a step ended that another process has run; False if it did not end by itself."""
@@ -271,7 +272,7 @@ class LocalRun:
         wall = duration_text(time.monotonic() - self.started)
         say(f"{', '.join(counts)}; {wall}, sum of the steps' times {duration_text(self.seconds)}")
         if self.signals:
-            say("Stopped. `pancext campaign run FOLDER` goes on where it was.")
+            say(f"Stopped. It goes on where it was with: pancext campaign run {self.folder}")
             return 128 + self.signals[0]
         needed = {need for step in self.steps for need in step.needs}
         for step in self.steps:

@@ -73,8 +73,9 @@ def step_state(
 def step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
     """Return where each step is, in the campaign's order; the environment must be the campaign's."""
     states: dict[str, StepState] = {}
+    done: set[str] = set()
+    changed: set[str] = set()
     for step in campaign.steps:
-        done = [name for name, state in states.items() if state.state == DONE]
-        changed = [name for name, state in states.items() if state.state == CHANGED]
-        states[step.name] = step_state(step, folder, done=done, changed=changed)
+        states[step.name] = state = step_state(step, folder, done=done, changed=changed)
+        {DONE: done, CHANGED: changed}.get(state.state, set()).add(step.name)
     return states

@@ -78,11 +78,15 @@ class Status:
 
     @property
     def by_dataset(self) -> dict[str, list[Row]]:
-        """The rows under a heading for each dataset, and one for those of several."""
+        """The rows by dataset, of a step that names none by that of its needs; several have their own."""
         groups: dict[str, list[Row]] = {}
+        datasets: dict[str, str] = {}  # by step
         for row in self.rows:
-            name = row.dataset if row.dataset.startswith("Dataset") else f"Dataset {row.dataset}"
-            groups.setdefault(name if row.dataset else "All datasets", []).append(row)
+            needed = {datasets.get(name, "") for name in row.step.needs}
+            dataset = row.dataset or (needed.pop() if len(needed) == 1 else "")
+            datasets[row.step.name] = dataset
+            name = dataset if dataset.startswith("Dataset") else f"Dataset {dataset}"
+            groups.setdefault(name if dataset else "All datasets", []).append(row)
         return groups
 
     @property

@@ -61,14 +61,14 @@ def read_status(campaign: Campaign, folder: Path) -> Status:
 def _step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
     """Return the state of each step, UNCLEAR where its files cannot be read."""
     states: dict[str, StepState] = {}
+    done: set[str] = set()
+    changed: set[str] = set()
     for step in campaign.steps:
-        done, changed = (
-            [name for name, before in states.items() if before.state == state] for state in (DONE, CHANGED)
-        )
         try:
             states[step.name] = step_state(step, folder, done=done, changed=changed)
         except (PancextError, OSError, ValueError) as error:
             states[step.name] = StepState(step=step, state=UNCLEAR, record=Record(), note=str(error))
+        {DONE: done, CHANGED: changed}.get(states[step.name].state, set()).add(step.name)
     return states
 
 

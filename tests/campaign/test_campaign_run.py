@@ -281,7 +281,7 @@ def test_a_signal_ends_the_steps_gently_and_the_next_run_goes_on(folder: Path, n
         shown = process.stdout.read()
     assert process.returncode == code
     assert {"a saved", "b saved"} <= set(notes(folder))
-    assert "Stopped. `pancext campaign run FOLDER` goes on where it was." in shown
+    assert f"Stopped. It goes on where it was with: pancext campaign run {folder}" in shown
     assert read_record(folder, "a").last.outcome == "interrupted"
     (folder / "go").touch()
     assert run_local(folder) == 0
@@ -316,7 +316,10 @@ def test_a_step_that_is_run_elsewhere_is_waited_for(folder: Path):
     lease.acquire()
     with start_run(folder) as process:
         assert process.stdout is not None
-        assert any("a: waits, another process runs it" in line for line in iter(process.stdout.readline, ""))
+        assert any(
+            "a: waits, another process runs it: process " in line
+            for line in iter(process.stdout.readline, "")
+        )
         (folder / "a.out").touch()
         lease.release()
         assert "a: done by another process" in process.stdout.read()

@@ -299,7 +299,7 @@ def test_a_full_disk_does_not_end_a_step(folder: Path, capfd):
     log_file(folder, "a").parent.mkdir()
     log_file(folder, "a").symlink_to("/dev/full")
     assert run(folder).outcome == "done"
-    assert "a.txt: No space left on device. Free space on its disk" in capfd.readouterr().err
+    assert "a.txt: No space left on device. Check the folder and its disk's space" in capfd.readouterr().err
 
 
 def test_a_record_that_cannot_be_written_does_not_end_a_step(folder: Path, monkeypatch, capfd):

@@ -94,13 +94,18 @@ def test_rows_are_grouped_by_dataset(tmp_path: Path) -> None:
     steps = tuple(
         MadeStep(name=f"s{number}", dataset=name) for number, name in enumerate(["7", "Dataset8_X", "", "7"])
     )
+    steps = (
+        *steps,
+        MadeStep(name="s4", dataset="", needs=("s3",)),
+        MadeStep(name="s5", dataset="", needs=("s0", "s1")),
+    )
 
     status = Status(
         folder=tmp_path, rows=[Row(step=step, state="ready", details="") for step in steps], made_at=STARTED
     )
 
     assert {heading: [row.step.name for row in rows] for heading, rows in status.by_dataset.items()} == {
-        "Dataset 7": ["s0", "s3"],
+        "Dataset 7": ["s0", "s3", "s4"],
         "Dataset8_X": ["s1"],
-        "All datasets": ["s2"],
+        "All datasets": ["s2", "s5"],
     }
