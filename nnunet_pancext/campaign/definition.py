@@ -86,9 +86,11 @@ def ordered(steps: Sequence[Step], *, where: str) -> tuple[Step, ...]:
     for step in steps:
         missing = [name for name in step.needs if name not in by_name]
         if missing:
+            close = get_close_matches(missing[0], by_name, n=1, cutoff=0.8)
             raise PancextError(
                 f"{where}, step {step.name}: it needs {', '.join(missing)}, which is no step. "
-                "Correct `needs`, or add the step."
+                + (f"Is it {close[0]}? " if close else "")
+                + "Correct `needs`, or add the step."
             )
     sorter = TopologicalSorter({step.name: step.needs for step in steps})
     try:

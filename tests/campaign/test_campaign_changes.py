@@ -123,6 +123,15 @@ def test_other_versions_are_remarked_and_nothing_more(done: Path):
     assert remark.endswith(" now; the results are kept.")
 
 
+def test_another_seed_is_remarked(done: Path):
+    versions = {"PANCEXT_SEED": "unset"}
+    for name in "abcd":
+        write_record(done, name, replace(read_record(done, name), versions=versions if name == "a" else {}))
+    remarks = version_remarks(make_campaign(done, [A], seed=2), done)
+    assert remarks == ["PANCEXT_SEED was unset for a, and is 2 now; the results are kept."]
+    assert version_remarks(make_campaign(done, [A]), done) == []
+
+
 RUN = Attempt(place="local", host="here", pid=3, started=1.0)
 
 

@@ -92,11 +92,26 @@ def test_a_step_begun_with_other_options_is_refused(folder: Path):
     [
         ("print('why'); sys.exit(3)", r"(?s)^python.* ended with exit code 3\. .*a\.txt\):\n  \| why$"),
         ("print('nothing')", r"ended without an error, but .*a\.out is missing or not whole"),
+        (
+            "raise OSError(28, os.strerror(28))",
+            r"(?s)No space left on device\nA disk is full. Free some space",
+        ),
+        ("sys.exit(3)", r"ended with exit code 3\. It has printed nothing\."),
+        ("print('\\x1b[2J'); sys.exit(3)", r"\| \?\[2J"),
         ("print('CUDA out of memory'); sys.exit(1)", r"(?s)memory was too small.* -gpu_memory_target"),
         ("os.kill(os.getpid(), 9)", r"(?s)was ended by signal 9\..*main memory is full.*nnUNet_n_proc_DA"),
         ("os.kill(os.getpid(), 11)", r"was ended by signal 11\."),
     ],
-    ids=["exit code", "no output", "GPU memory", "killed", "crashed"],
+    ids=[
+        "exit code",
+        "no output",
+        "full disk",
+        "silent",
+        "terminal codes",
+        "GPU memory",
+        "killed",
+        "crashed",
+    ],
 )
 def test_a_failure_says_why(folder: Path, code: str, message: str):
     make_campaign(folder, [ScriptStep(name="a", code=code)])

@@ -100,6 +100,7 @@ nnUNet_preprocessed = "/preprocessed"
 nnUNet_results = "/results"
 """
 STEP = '[[step]]\nname = "a"\nkind = "script"\n'
+LONG = STEP.replace('"a"', '"train-7-A-0"')
 TRAIN = (
     STEP.replace("script", "train") + 'dataset = "D1_X"\nconfiguration = "2d"\nfold = "0"\ntrainer = "T"\n'
 )
@@ -151,6 +152,10 @@ EVALUATE = STEP.replace("script", "evaluate") + 'predictions = "p"\ntruth = "t"\
         (WHOLE + '[environment]\nA = "\\u0000"\n' + STEP, r"cannot be an environment variable. Correct it"),
         (WHOLE + STEP + "name = 'b'\n", r'is not TOML: Key "name" already exists. Correct it'),
         (WHOLE + STEP + 'needs = ["b"]\n', r"step a: it needs b, which is no step. Correct `needs`, or add"),
+        (
+            WHOLE + LONG + STEP + 'needs = ["train-7-A-O"]\n',
+            r"needs train-7-A-O, .* Is it train-7-A-0\? Correct",
+        ),
         (WHOLE + STEP + 'needs = ["a"]\n', r"need each other in a circle: a -> a"),
     ],
 )
