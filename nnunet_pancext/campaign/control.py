@@ -82,7 +82,7 @@ def forget_requests(folder: Path, campaign: Campaign) -> None:
 
 def is_run_under_way(folder: Path) -> bool:
     """Whether a `run` is at work, on this machine or another."""
-    return any(current_owner(path) for path in runs_folder(folder).glob("*.lease"))
+    return any(current_owner(path) for path in runs_folder(folder).glob("[!.]*.lease"))
 
 
 def _touch(path: Path) -> None:
@@ -96,4 +96,6 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PancextError(f"Cannot write {path}: {error.strerror}. Change its permissions.") from error
+        raise PancextError(
+            f"Cannot write {path}: {error.strerror}. Correct the permissions, or remove what is in its place."
+        ) from error

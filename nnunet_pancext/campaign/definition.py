@@ -13,7 +13,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from nnunet_pancext.campaign.step import Step, read_step
+from nnunet_pancext.campaign.step import DEVICES, Step, read_step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import write_text
 from nnunet_pancext.nnunet_files.folders import DUTIES
@@ -21,7 +21,6 @@ from nnunet_pancext.version import __version__
 
 FILE = "campaign.toml"
 FORMAT = 1
-DEVICES = ("cuda", "cpu", "mps")
 SEED = "PANCEXT_SEED"
 PACKAGES = ("nnunetv2", "torch")
 TABLES = ("versions", "folders", "environment")
@@ -98,9 +97,11 @@ def ordered(steps: Sequence[Step], *, where: str) -> tuple[Step, ...]:
     for step in steps:
         missing = [name for name in step.needs if name not in by_name]
         if missing:
+            close = get_close_matches(missing[0], by_name, n=1, cutoff=0.8)
             raise PancextError(
                 f"{where}, step {step.name}: it needs {', '.join(missing)}, which is no step. "
-                "Correct `needs`, or add the step."
+                + (f"Is it {close[0]}? " if close else "")
+                + "Correct `needs`, or add the step."
             )
     sorter = TopologicalSorter({step.name: step.needs for step in steps})
     try:
@@ -140,18 +141,18 @@ def write_campaign(folder: Path, campaign: Campaign) -> Path:
             document[name] = table
     steps = tomlkit.aot()
     for step in campaign.steps:
-        steps.append(_table(step))
+        steps.append(_table(step, device=campaign.device))
     document["step"] = steps
     target = folder / FILE
     write_text(target, tomlkit.dumps(document))
     return target
 
 
-def _table(step: Step) -> Any:
+def _table(step: Step, *, device: str) -> Any:
     table = tomlkit.table()
     table["name"], table["kind"] = step.name, step.kind
     table["needs"] = _array("needs", step.needs)
-    defaults = {entry.name: entry.default for entry in fields(step)}
+    defaults = {entry.name: entry.default for entry in fields(step)} | {"device": device}
     for key, value in step.options().items():
         if value != defaults[key]:
             table[key] = _array(key, value) if isinstance(value, tuple) else value
@@ -182,7 +183,7 @@ def read_campaign(folder: Path) -> Campaign:
     except UnicodeDecodeError as error:
         raise PancextError(f"{path} is not in UTF-8 ({error}). Save it as UTF-8.") from error
     except TOMLKitError as error:
-        raise PancextError(f"{path} is not TOML: {error}. Correct it.") from error
+        raise PancextError(f"{path} is not TOML: {str(error).rstrip('.')}. Correct it.") from error
     where = str(path)
     if content.get("format") != FORMAT:
         raise PancextError(
@@ -204,13 +205,17 @@ def read_campaign(folder: Path) -> Campaign:
     entries = content.get("step", [])
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise PancextError(f"{where} has no [[step]]. Plan the campaign again with `pancext campaign plan`.")
-    steps = [read_step(entry, where=f"{where}, [[step]] {i}") for i, entry in enumerate(entries, start=1)]
+    steps = [
+        read_step(entry, where=f"{where}, [[step]] {number}", device=device)
+        for number, entry in enumerate(entries, start=1)
+    ]
     return Campaign(device=device, seed=seed, steps=ordered(steps, where=where), **tables)
 
 
 def open_campaign(folder: Path) -> Campaign:
     """Read `campaign.toml`, and set its environment variables in this process, as its steps' methods need."""
     campaign = read_campaign(folder)
+    os.environ.pop(SEED, None)  # one that the shell has set: without a seed of its own, a campaign has none
     os.environ.update(campaign.variables)
     return campaign
 
@@ -218,4 +223,9 @@ def open_campaign(folder: Path) -> Campaign:
 def _texts(table: Any, where: str) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise PancextError(f'{where} must be a table of texts, NAME = "VALUE".')
+    for name, value in table.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise PancextError(
+                f"{where}: {name!r} = {value!r} cannot be an environment variable. Correct it."
+            )
     return dict(table)

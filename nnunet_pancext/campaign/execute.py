@@ -37,7 +37,7 @@ def run_step(
         if process.start():
             process.wait()
     if process.unwritten:
-        print(f"Cannot write {process.unwritten}. Free space on its disk.", file=sys.stderr)
+        print(f"Cannot write {process.unwritten}. Check the folder and its disk's space.", file=sys.stderr)
     return process.attempt
 
 

@@ -11,6 +11,7 @@ MEMORY_HINT = (
     "The GPU's memory was too small. End other programs on it (nvidia-smi), or plan for less: "
     "nnUNetv2_plan_experiment with -gpu_memory_target and -overwrite_plans_name, and that plan with -p."
 )
+DISK_HINT = "A disk is full. Free some space, and run the campaign again: the step goes on."
 KILLED_HINT = (
     "SIGKILL mostly comes from the system when main memory is full: give the job more memory, or use fewer "
     'processes, e.g. nnUNet_n_proc_DA = "4" and nnUNet_def_n_proc = "2" under [environment] in campaign.toml.'
@@ -47,6 +48,8 @@ def failure_text(
     hints = []
     if any("out of memory" in line.lower() for line in lines):
         hints.append(MEMORY_HINT)
+    if any("No space left on device" in line for line in lines):
+        hints.append(DISK_HINT)
     if exit_code and signal_of(exit_code) == 9:
         hints.append(KILLED_HINT)
     return "\n".join([with_last_lines(start, lines, log=log), *hints])

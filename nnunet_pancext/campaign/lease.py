@@ -221,7 +221,12 @@ def _take(path: Path, draft: Path, *, lasts_s: float) -> Owner | None:
 
 def _draft(path: Path, content: dict[str, Any]) -> Path:
     draft = path.with_name(f"{PARTIAL_PREFIX}{content['token']}-{path.name}")
-    draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    try:
+        draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    except OSError:  # a full disk leaves an empty file
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
     return draft
 
 

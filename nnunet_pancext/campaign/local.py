@@ -120,7 +120,7 @@ class LocalRun:
     def run(self) -> int:
         """Run the steps, and print what happens; the exit code."""
         self.console.say(f"{counted(len(self.steps), 'step')}, {len(self.done)} done before")
-        for path in runs_folder(self.folder).glob("*.lease"):
+        for path in runs_folder(self.folder).glob("[!.]*.lease"):
             if current_owner(path) is None:  # of a run that was killed
                 path.unlink(missing_ok=True)
         lease = runs_folder(self.folder) / f"{socket.gethostname()}-{os.getpid()}.lease"

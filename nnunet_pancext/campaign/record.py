@@ -3,7 +3,8 @@
 Whether a step is done is decided by its outputs, never by this file.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,30 @@ def log_file(folder: Path, step: str) -> Path:
 def read_record(folder: Path, step: str) -> Record:
     """Return a step's record; empty where there is none."""
     path = state_file(folder, step)
-    if not path.is_file():
+    if not path.exists():
         return Record()
     remedy = "Remove it: what is done is seen from the outputs."
     content = read_json(path, expect=dict, remedy=remedy)
     try:
-        attempts = tuple(Attempt(**attempt) for attempt in content["attempts"])
-        return Record(attempts=attempts, options=content["options"], versions=content["versions"])
-    except (KeyError, TypeError) as error:
+        attempts = tuple(_attempt(attempt) for attempt in content["attempts"])
+        options, versions = content["options"], content["versions"]
+        if not isinstance(options, dict | None) or not isinstance(versions, dict):
+            raise TypeError("options or versions are no object")
+        return Record(attempts=attempts, options=options, versions=versions)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise PancextError(f"{path} is not a step's record ({error}). {remedy}") from error
+
+
+def _attempt(content: dict[str, Any]) -> Attempt:
+    attempt = Attempt(**content)
+    for entry in fields(Attempt):
+        value = getattr(attempt, entry.name)
+        is_number = isinstance(value, int) and entry.name in ("started", "ended")
+        if not is_number and not isinstance(value, entry.type):  # type: ignore[arg-type]
+            raise TypeError(f"{entry.name} is {value!r}")
+    for moment in (attempt.started, attempt.ended or 0):
+        time.localtime(moment)  # an error for what is no time
+    return attempt
 
 
 def write_record(folder: Path, step: str, record: Record) -> None:

@@ -106,7 +106,9 @@ def ended_text(record: Record, measured: Measured | None) -> str:
         when = f"started {moment(last.started)} on {place_text(last)}, its end was not recorded"
     else:
         when = f"{moment(last.ended)}, after {duration_text(last.seconds)}"
-    why = message_text(last.message) or (f"exit code {last.exit_code}" if last.exit_code else "")
+    code = last.exit_code or 0
+    how = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
+    why = message_text(last.message) or (how if code else "")
     return joined(when, measured.text if measured else "", why)
 
 

@@ -1,5 +1,6 @@
 """A step of a campaign: what it needs, what it runs, and how its result is recognised as whole."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,20 @@ KINDS = "nnunet_pancext.campaign.kinds"
 ENTRY_POINTS = "nnunet_pancext.campaign_kinds"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,149}")
 OF_EVERY_STEP = ("name", "needs")
+DEVICES = ("cuda", "cpu", "mps")
+# Entries that become parts of paths.
+NAMES = (
+    "dataset",
+    "source",
+    "trainer",
+    "plans",
+    "configuration",
+    "configurations",
+    "fold",
+    "folds",
+    "models",
+)
+WANTED = {str: 'a text in "quotes"', int: "a whole number", float: "a number", bool: "true or false"}
 Progress = Callable[[str], str | None]
 
 
@@ -124,12 +139,13 @@ def kinds() -> dict[str, type[Step]]:
     return {kind.kind: kind for kind in classes if hasattr(kind, "kind")}
 
 
-def read_step(entry: Mapping[str, Any], *, where: str) -> Step:
+def read_step(entry: Mapping[str, Any], *, where: str, device: str | None = None) -> Step:
     """Return a step from its table in `campaign.toml`; PancextError says what is wrong in it.
 
     Args:
         entry: plain Python values: strings, numbers, lists.
         where: the file and the place of the table, for messages.
+        device: the campaign's, of each step that has a device and does not give its own.
     """
     name = entry.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -143,6 +159,8 @@ def read_step(entry: Mapping[str, Any], *, where: str) -> Step:
         raise PancextError(f"{where}: kind is {entry.get('kind')!r}. Choose from: {', '.join(kinds())}.")
     known = {field.name: field for field in fields(kind)}
     given = {key: value for key, value in entry.items() if key != "kind"}
+    if device is not None and "device" in known:
+        given.setdefault("device", device)
     unknown = [key for key in given if key not in known]
     if unknown:
         raise PancextError(
@@ -157,6 +175,14 @@ def read_step(entry: Mapping[str, Any], *, where: str) -> Step:
     if required:
         raise PancextError(f"{where}: {', '.join(required)} is missing. Add it.")
     values = {key: _value(value, known[key].type, where=f"{where}: {key}") for key, value in given.items()}
+    if values.get("device", DEVICES[0]) not in DEVICES:
+        raise PancextError(f"{where}: device is {values['device']!r}. Choose from: {', '.join(DEVICES)}.")
+    for key in (name for name in NAMES if name in values):
+        for value in values[key] if isinstance(values[key], tuple) else [values[key]]:
+            if value in ("", "..") or re.search(r"[/\\]", str(value)):
+                raise PancextError(f"{where}: {key} is {value!r}; it must be a name, not a path or empty.")
+    if os.path.normpath(values.get("output", "x")).strip("./") == "":
+        raise PancextError(f"{where}: output is {values['output']!r}; give a folder of its own.")
     return kind(**values)
 
 
@@ -165,8 +191,12 @@ def _value(value: Any, declared: Any, *, where: str) -> Any:
     item = get_args(declared)[0] if get_args(declared) else declared
     values = value if get_args(declared) else [value]
     if not isinstance(values, list) or not all(_is_a(one, item) for one in values):
-        wanted = f"a list of {item.__name__}" if get_args(declared) else item.__name__
-        raise PancextError(f"{where} is {value!r}; it must be {wanted}.")
+        wanted = WANTED.get(item, item.__name__)
+        raise PancextError(
+            f"{where} is {value!r}; it must be {f'a list, each {wanted}' if get_args(declared) else wanted}."
+        )
+    if any(isinstance(one, str) and "\0" in one for one in values):
+        raise PancextError(f"{where} is {value!r}; it must not contain a null character.")
     return tuple(values) if get_args(declared) else value
 
 

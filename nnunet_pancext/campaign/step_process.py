@@ -95,7 +95,8 @@ class StepProcess:
                 return False
             self._require_needs()
             self._wait_for_folder()
-            if self._is_ended_before_start():
+            # Whoever had the folder may have done the step: a campaign with the same training.
+            if self._is_ended_before_start() or self._is_done_already():
                 return False
             self._begin()
         finally:

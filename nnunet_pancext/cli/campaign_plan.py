@@ -73,6 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.campaign.definition import present_versions, write_campaign
     from nnunet_pancext.campaign.plan import Request, plan_campaign
     from nnunet_pancext.campaign.planning_checks import checked_request
+    from nnunet_pancext.io.disk import write_errors_as_pancext
     from nnunet_pancext.io.files import output_folder
     from nnunet_pancext.nnunet_files.folders import DUTIES, nnunet_folder, require_all_folders_set
 
@@ -93,7 +94,7 @@ def run(parsed: argparse.Namespace) -> int:
         seed=parsed.seed,
     )
     campaign = plan_campaign(checked_request(request), folders=folders, versions=present_versions())
-    with output_folder(parsed.out) as folder:
+    with output_folder(parsed.out) as folder, write_errors_as_pancext(parsed.out, option="-o"):
         if not _is_there(folder, campaign):
             write_campaign(folder, campaign)
     print(_text(folder, campaign))

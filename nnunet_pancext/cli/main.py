@@ -19,7 +19,7 @@ COMMANDS = (
     *("send", "inspect", "import_model", "doctor"),
 )
 CLOSED_PIPE = 141  # what a shell reports of a process that wrote into a closed pipe
-OF_A_PATH = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
+OF_A_PATH = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR}
 EXAMPLES = """\
 examples:
   pancext doctor                                   is this machine ready?

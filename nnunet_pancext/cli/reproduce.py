@@ -65,7 +65,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("-c", "--configuration", choices=CONFIGURATIONS, help="default: the paper's")
     parser.add_argument("--device", choices=("cuda", "cpu", "mps"), help="for training and prediction")
-    add_out(parser, default=Path("reproduction_output"))
+    add_out(parser, "-o", default=Path("reproduction_output"))
     parser.add_argument(
         "--seconds-per-epoch",
         type=float,

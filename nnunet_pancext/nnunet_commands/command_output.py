@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.console_text import LONGEST_LINE, printable
 
 TAIL_LINES = 15
 LAST_LINES = "Its last lines"
@@ -32,4 +33,6 @@ def last_drawn(line: str) -> str:
 
 def with_last_lines(text: str, lines: Iterable[str], *, log: Path) -> str:
     """Return a message with the last lines of a command's output, quoted, and the place of all of it."""
-    return "\n".join([f"{text} {LAST_LINES} (full output in {log}):", *(f"{QUOTE}{line}" for line in lines)])
+    shown = [f"{QUOTE}{printable(line, most=LONGEST_LINE)}" for line in lines]
+    said = f"{LAST_LINES} (full output in {log}):" if shown else "It has printed nothing."
+    return "\n".join([f"{text} {said}", *shown])

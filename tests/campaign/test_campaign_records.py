@@ -1,5 +1,7 @@
 """What is kept of each step, and moving outputs aside."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,10 @@ from nnunet_pancext.campaign.set_aside import set_aside
 from nnunet_pancext.errors import PancextError
 
 ATTEMPT = Attempt(place="local", host="here", pid=3, started=1.5)
+
+
+def attempt_text(**wrong: object) -> str:
+    return json.dumps({"attempts": [{**asdict(ATTEMPT), **wrong}], "options": None, "versions": {}})
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path):
@@ -39,6 +45,15 @@ def test_a_step_without_a_record_has_an_empty_one(tmp_path: Path):
             r"is not a step's record .*Remove it",
         ),
         ('{"attempts": 3, "options": null, "versions": {}}', r"is not a step's record .*Remove it"),
+        ('{"attempts": [], "options": "x", "versions": {}}', r"is not a step's record \(options or versions"),
+        (
+            '{"attempts": [], "options": null, "versions": null}',
+            r"is not a step's record \(options or versions",
+        ),
+        (attempt_text(message=3), r"is not a step's record \(message is 3\)"),
+        (attempt_text(host=["a"]), r"is not a step's record \(host is \['a'\]\)"),
+        (attempt_text(started="x"), r"is not a step's record \(started is 'x'\)"),
+        (attempt_text(ended=1e30), r"is not a step's record \(.*out of range"),
     ],
 )
 def test_a_record_that_is_none_is_refused(tmp_path: Path, text: str, message: str):

@@ -92,11 +92,26 @@ def test_a_step_begun_with_other_options_is_refused(folder: Path):
     [
         ("print('why'); sys.exit(3)", r"(?s)^python.* ended with exit code 3\. .*a\.txt\):\n  \| why$"),
         ("print('nothing')", r"ended without an error, but .*a\.out is missing or not whole"),
+        (
+            "raise OSError(28, os.strerror(28))",
+            r"(?s)No space left on device\nA disk is full. Free some space",
+        ),
+        ("sys.exit(3)", r"ended with exit code 3\. It has printed nothing\."),
+        ("print('\\x1b[2J'); sys.exit(3)", r"\| \?\[2J"),
         ("print('CUDA out of memory'); sys.exit(1)", r"(?s)memory was too small.* -gpu_memory_target"),
         ("os.kill(os.getpid(), 9)", r"(?s)was ended by signal 9\..*main memory is full.*nnUNet_n_proc_DA"),
         ("os.kill(os.getpid(), 11)", r"was ended by signal 11\."),
     ],
-    ids=["exit code", "no output", "GPU memory", "killed", "crashed"],
+    ids=[
+        "exit code",
+        "no output",
+        "full disk",
+        "silent",
+        "terminal codes",
+        "GPU memory",
+        "killed",
+        "crashed",
+    ],
 )
 def test_a_failure_says_why(folder: Path, code: str, message: str):
     make_campaign(folder, [ScriptStep(name="a", code=code)])
@@ -242,6 +257,22 @@ def test_a_folder_that_another_campaign_writes_is_waited_for(folder: Path):
     assert not folder_lease_file(folder / "shared").exists()
 
 
+def test_what_another_campaign_has_done_meanwhile_is_not_done_again(folder: Path):
+    make_campaign(folder, [ScriptStep(name="a", writes="shared")])
+    lease = Lease(folder_lease_file(folder / "shared"))
+    lease.acquire()
+
+    def do_it_and_go() -> None:
+        until(lambda: log_file(folder, "a").is_file() and "waits for" in log(folder))
+        (folder / "a.out").touch()
+        lease.release()
+
+    threading.Thread(target=do_it_and_go).start()
+    assert run(folder).outcome == "done"
+    assert notes(folder) == []
+    assert not folder_lease_file(folder / "shared").exists()
+
+
 def test_a_step_whose_lease_was_taken_over_ends_at_once_and_records_nothing(folder: Path):
     make_campaign(folder, [ScriptStep(name="a", code=UNGENTLE)])
     during(folder, "a deaf", lease_file(folder, "a").unlink)
@@ -283,7 +314,7 @@ def test_a_full_disk_does_not_end_a_step(folder: Path, capfd):
     log_file(folder, "a").parent.mkdir()
     log_file(folder, "a").symlink_to("/dev/full")
     assert run(folder).outcome == "done"
-    assert "a.txt: No space left on device. Free space on its disk" in capfd.readouterr().err
+    assert "a.txt: No space left on device. Check the folder and its disk's space" in capfd.readouterr().err
 
 
 def test_a_record_that_cannot_be_written_does_not_end_a_step(folder: Path, monkeypatch, capfd):

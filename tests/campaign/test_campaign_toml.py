@@ -1,12 +1,14 @@
 """`campaign.toml`: written and read again, and refused with what is wrong in it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contracts.script_step import GpuScriptStep, ScriptStep, make_campaign
 
 from nnunet_pancext.campaign.definition import FILE, open_campaign, present_versions, read_campaign
+from nnunet_pancext.campaign.kinds.train import Train
 from nnunet_pancext.errors import PancextError
 
 A = ScriptStep(name="a")
@@ -64,6 +66,21 @@ def test_variables_are_those_of_the_file(folder: Path, monkeypatch: pytest.Monke
     assert expected.items() <= campaign.variables.items() <= os.environ.items()
 
 
+def test_a_seed_of_the_shell_is_not_that_of_the_campaign(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PANCEXT_SEED", "7")
+    make_campaign(folder, [A])
+    open_campaign(folder)
+    assert "PANCEXT_SEED" not in os.environ
+
+
+def test_the_device_of_the_campaign_is_that_of_its_steps(folder: Path):
+    step = Train(name="a", dataset="D1_X", configuration="2d", fold="0", trainer="T", device="cuda")
+    make_campaign(folder, [step, replace(step, name="b", device="cpu")], device="cuda")
+    text = (folder / FILE).read_text(encoding="utf-8")
+    (folder / FILE).write_text(text.replace('device = "cuda"', 'device = "mps"'), encoding="utf-8")
+    assert [step.device for step in read_campaign(folder).steps] == ["mps", "cpu"]
+
+
 def test_a_step_that_is_not_there_is_answered_with_those_of_a_like_name(folder: Path):
     names = ("train-007-A-0", "train-007-A-1", "compare-007")
     campaign = make_campaign(folder, [ScriptStep(name=name) for name in names])
@@ -84,6 +101,11 @@ nnUNet_preprocessed = "/preprocessed"
 nnUNet_results = "/results"
 """
 STEP = '[[step]]\nname = "a"\nkind = "script"\n'
+LONG = STEP.replace('"a"', '"train-7-A-0"')
+TRAIN = (
+    STEP.replace("script", "train") + 'dataset = "D1_X"\nconfiguration = "2d"\nfold = "0"\ntrainer = "T"\n'
+)
+EVALUATE = STEP.replace("script", "evaluate") + 'predictions = "p"\ntruth = "t"\noutput = "out"\n'
 
 
 @pytest.mark.parametrize(
@@ -115,10 +137,26 @@ STEP = '[[step]]\nname = "a"\nkind = "script"\n'
             WHOLE + STEP + "epochs = 3\n",
             r"step a: epochs is not an entry of kind script. Its entries: name, ",
         ),
-        (WHOLE + STEP + "code = 3\n", r"step a: code is 3; it must be str"),
-        (WHOLE + STEP + 'words = "x"\n', r"step a: words is 'x'; it must be a list of str"),
-        (WHOLE + STEP + "words = [1]\n", r"step a: words is \[1\]; it must be a list of str"),
+        (WHOLE + STEP + "code = 3\n", r"step a: code is 3; it must be a text in .quotes.\."),
+        (WHOLE + STEP + 'words = "x"\n', r"step a: words is 'x'; it must be a list, each a text"),
+        (WHOLE + STEP + "words = [1]\n", r"step a: words is \[1\]; it must be a list, each a text"),
+        (WHOLE + STEP + 'code = "\\u0000"\n', r"step a: code is .*; it must not contain a null character"),
+        (WHOLE + TRAIN.replace("D1_X", "../.."), r"step a: dataset is '\.\./\.\.'; it must be a name, not a"),
+        (WHOLE + TRAIN.replace("D1_X", ""), r"step a: dataset is ''; it must be a name, not a path or empty"),
+        (WHOLE + TRAIN + 'device = "tpu"\n', r"step a: device is 'tpu'. Choose from: cuda, cpu, mps"),
+        (
+            WHOLE + EVALUATE.replace('"out"', '"x/.."'),
+            r"step a: output is 'x/\.\.'; give a folder of its own",
+        ),
+        (WHOLE + EVALUATE.replace('"out"', '""'), r"step a: output is ''; give a folder of its own"),
+        (WHOLE + '[environment]\n"A=B" = "x"\n' + STEP, r"'A=B' = 'x' cannot be an environment variable"),
+        (WHOLE + '[environment]\nA = "\\u0000"\n' + STEP, r"cannot be an environment variable. Correct it"),
+        (WHOLE + STEP + "name = 'b'\n", r'is not TOML: Key "name" already exists. Correct it'),
         (WHOLE + STEP + 'needs = ["b"]\n', r"step a: it needs b, which is no step. Correct `needs`, or add"),
+        (
+            WHOLE + LONG + STEP + 'needs = ["train-7-A-O"]\n',
+            r"needs train-7-A-O, .* Is it train-7-A-0\? Correct",
+        ),
         (WHOLE + STEP + 'needs = ["a"]\n', r"need each other in a circle: a -> a"),
     ],
 )

@@ -237,3 +237,14 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         with pytest.raises(PancextError, match="Read-only file system"):
             Lease(path).acquire()
         assert current_owner(path) is not None  # status can still be asked
+
+
+def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
+    def full(self, *arguments, **options):
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(PancextError, match=r"Cannot write .*a\.lease: No space left on device"):
+        Lease(tmp_path / "a.lease").acquire()
+    assert not os.listdir(tmp_path)

@@ -1,5 +1,6 @@
 """`pancext campaign plan`: the file, and what is printed."""
 
+import errno
 import re
 
 import pytest
@@ -113,3 +114,13 @@ def test_a_folder_that_cannot_be_written(plan, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert plan(out=tmp_path / "file" / "campaign") == 1
     assert "Cannot write to" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_reported(plan, tmp_path, capsys, monkeypatch):
+    def full(target, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nnunet_pancext.campaign.definition.write_text", full)
+    assert plan() == 1
+    assert re.search(r"disk full: could not write .*campaign.*Free some space", capsys.readouterr().err)
+    assert not (tmp_path / "campaign").exists()
