@@ -28,7 +28,8 @@ class FileWatch:
             status = (self.folder / FILE).stat()
             stamp = (status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
-                self.now = read_campaign(self.folder)
+                now = read_campaign(self.folder)
+                self.now = self.before if now == self.before else now
                 self._stamp, self.problem = stamp, ""
         except OSError as error:
             self._stamp, self.problem = None, f"Cannot read {self.folder / FILE}: {error.strerror}."

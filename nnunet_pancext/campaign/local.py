@@ -128,15 +128,25 @@ class LocalRun:
             try:
                 while not self.signals:
                     self._reap()
-                    self._heed_retries()
-                    self._start_what_is_ready()
-                    if not self.running and not self.elsewhere and not self.file.problem:
+                    if not self._go_on():
                         break
                     self._show()
                     time.sleep(TICK_S)
             finally:
                 self._end_running()
         return self._report()
+
+    def _go_on(self) -> bool:
+        """Start what is ready; False once there is nothing left to wait for."""
+        try:
+            self._heed_retries()
+            self._start_what_is_ready()
+        except OSError as error:
+            text = f"Cannot read or write the campaign in {self.folder}: {error.strerror or error}"
+            if not self.running:
+                raise PancextError(f"{text}. Run again once its disk is there.") from error
+            self._say_once(f"{text}; what runs goes on")  # the disk may be away for a moment
+        return bool(self.running or self.elsewhere or self.file.problem)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
