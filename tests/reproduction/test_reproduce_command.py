@@ -122,5 +122,5 @@ def test_a_step_that_fails_is_shown_with_its_last_lines_and_how_to_go_on(tmp_pat
     captured = capsys.readouterr()
     assert "convert-900: failed: pancext ended with exit code 1" in captured.out
     assert "| pancext convert: error: " in captured.out
-    assert "0 of 5 steps done, 1 failed or interrupted, 4 waiting" in captured.out
+    assert "0 of 5 steps done, 1 failed, 4 waiting" in captured.out
     assert "Run the same command again to continue" in captured.err
