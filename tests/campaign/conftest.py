@@ -1,6 +1,7 @@
 """Campaigns of scripts, in this process and in those that it starts."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,15 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def own_environment() -> Iterator[None]:
-    """Undo what reading a campaign sets."""
+def own_process() -> Iterator[None]:
+    """Undo what reading a campaign sets, and what a step does to signals: tests after it fork processes."""
     before = dict(os.environ)
+    handlers = {
+        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    }
     yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     os.environ.clear()
     os.environ.update(before)
 

@@ -10,8 +10,9 @@ from nnunet_pancext.campaign.kinds.compare import Compare
 from nnunet_pancext.comparison.output.files import WRITERS, write_comparison
 
 pytestmark = only_with_fork
-STEP = Compare(name="compare", dataset="Dataset007_Pancreas", models=("A",), folds=("0",), output="out")
-SUMMARY = "Dataset007_Pancreas/A/fold_0/validation/summary.json"
+MODEL = "A__nnUNetPlans__2d"
+STEP = Compare(name="compare", dataset="Dataset007_Pancreas", models=(MODEL,), folds=("0",), output="out")
+SUMMARY = f"Dataset007_Pancreas/{MODEL}/fold_0/validation/summary.json"
 
 
 @pytest.mark.parametrize("is_there", [False, True])
