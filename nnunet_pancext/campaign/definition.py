@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from nnunet_pancext.campaign.settings import SEED, Settings
 from nnunet_pancext.campaign.step import DEVICES, Step, read_step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import write_text
@@ -21,7 +22,6 @@ from nnunet_pancext.version import __version__
 
 FILE = "campaign.toml"
 FORMAT = 1
-SEED = "PANCEXT_SEED"
 PACKAGES = ("nnunetv2", "torch")
 TABLES = ("versions", "folders", "environment")
 ENTRIES = ("format", "device", "seed", *TABLES, "step")
@@ -33,24 +33,11 @@ run says what must be done again before it does it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Campaign:
-    """What `campaign.toml` says; `steps` are in an order in which each comes after those that it needs.
+class Campaign(Settings):
+    """What `campaign.toml` says; `steps` are in an order in which each comes after those that it needs."""
 
-    `environment` are variables of every step beside nnU-Net's three, `folders`.
-    """
-
-    device: str
-    seed: int | None
-    folders: Mapping[str, str]
     versions: Mapping[str, str]
     steps: tuple[Step, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """All environment variables of the steps."""
-        seed = {} if self.seed is None else {SEED: str(self.seed)}
-        return {**self.environment, **self.folders, **seed}
 
     def step(self, name: str) -> Step:
         """Return one step; PancextError where there is none of this name."""

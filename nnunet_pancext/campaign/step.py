@@ -10,11 +10,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+from nnunet_pancext.campaign.settings import Settings
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.modules import classes_of, import_modules
 
 if TYPE_CHECKING:
-    from nnunet_pancext.campaign.definition import Campaign
     from nnunet_pancext.campaign.measured import Measured
 
 KINDS = "nnunet_pancext.campaign.kinds"
@@ -114,7 +114,7 @@ class Step:
         own = (field.name for field in fields(self) if field.name not in OF_EVERY_STEP)
         return {name: getattr(self, name) for name in own}
 
-    def depends_on(self, campaign: "Campaign") -> dict[str, Any]:
+    def depends_on(self, settings: Settings) -> dict[str, Any]:
         """Return what else the result depends on: entries of the top of `campaign.toml`, such as the seed.
 
         One of nnU-Net's folders, by its variable, is that which the result is in.

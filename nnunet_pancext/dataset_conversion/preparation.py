@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_pancext.dataset_conversion.target import with_geometry, write_image
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.image_writing import with_geometry, write_image
 from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.nifti_scan import scan_nifti
 from nnunet_pancext.io.unreadable import UnreadableImage, as_unreadable, missing_file

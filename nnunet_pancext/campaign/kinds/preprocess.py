@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.set_aside import set_aside
+from nnunet_pancext.campaign.settings import Settings
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
@@ -14,9 +15,6 @@ from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.preprocessed import Preprocessed, cases_of
 from nnunet_pancext.nnunet_files.splits_final import SPLITS_FILE
 from nnunet_pancext.splits.folds import FOLDS
-
-if TYPE_CHECKING:
-    from nnunet_pancext.campaign.definition import Campaign
 
 CASE_LINE = "preprocessed "  # what the worker prints after each case
 
@@ -75,8 +73,8 @@ class Preprocess(Step):
             set_aside(target.plans_file)
         set_aside(data)
 
-    def depends_on(self, campaign: "Campaign") -> dict[str, Any]:
-        return {PREPROCESSED: campaign.folders[PREPROCESSED]}
+    def depends_on(self, settings: Settings) -> dict[str, Any]:
+        return {PREPROCESSED: settings.folders[PREPROCESSED]}
 
     def measured(self, folder: Path) -> Measured:
         target = self.preprocessed

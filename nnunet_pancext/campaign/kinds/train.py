@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnunet_pancext.campaign.measured import Measured, measured_training
+from nnunet_pancext.campaign.settings import Settings
 from nnunet_pancext.campaign.step import Progress, Step, worker
 from nnunet_pancext.campaign.training_length import named_epochs
 from nnunet_pancext.io.console_text import counted
@@ -14,9 +15,6 @@ from nnunet_pancext.nnunet_files.folders import RESULTS
 from nnunet_pancext.nnunet_files.model_folder import FINAL
 from nnunet_pancext.nnunet_files.plans_file import DEFAULT_PLANS
 from nnunet_pancext.nnunet_files.trained_fold import TrainedFold
-
-if TYPE_CHECKING:
-    from nnunet_pancext.campaign.definition import Campaign
 
 # Environment variables on which speed, memory or messages depend, and no result: nnU-Net's, and of libraries.
 OF_SPEED = re.compile(
@@ -79,12 +77,12 @@ class Train(Step):
         trained.validation_cases()  # an impossible fold is refused before anything is touched
         return trained.prepare()
 
-    def depends_on(self, campaign: "Campaign") -> dict[str, Any]:
-        variables = campaign.environment.items()
+    def depends_on(self, settings: Settings) -> dict[str, Any]:
+        variables = settings.environment.items()
         return {
-            "seed": campaign.seed,
+            "seed": settings.seed,
             "environment": {name: value for name, value in variables if not OF_SPEED.fullmatch(name)},
-            RESULTS: campaign.folders[RESULTS],
+            RESULTS: settings.folders[RESULTS],
         }
 
     def measured(self, folder: Path) -> Measured | None:

@@ -12,11 +12,11 @@ import SimpleITK as sitk
 
 from nnunet_pancext.campaign.definition import read_campaign
 from nnunet_pancext.campaign.kinds.crop import REPORT, Crop, as_recorded
-from nnunet_pancext.dataset_conversion.target import with_geometry, write_image
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import read_json, write_json
+from nnunet_pancext.io.image_writing import with_geometry, write_image
 from nnunet_pancext.io.images import read_image
 from nnunet_pancext.io.label_maps import read_label_map, read_volume, require_same_grid
 from nnunet_pancext.io.parallel import for_each
