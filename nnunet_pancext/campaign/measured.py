@@ -11,7 +11,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json
 from nnunet_pancext.nnunet_files.training_log import TrainingRecord, read_training_record
 
-RECENT_EPOCHS = 20  # whose median duration tells the time to go
+RECENT_EPOCHS = 20  # the time to go follows from their median duration
 Stamp = tuple[tuple[str, int, int], ...]
 _records: dict[Path, tuple[Stamp, TrainingRecord | None]] = {}
 

@@ -61,7 +61,7 @@ class StepTask:
 
         Slurm starts a job again when it loses sight of its node, where the command may be alive.
         """
-        told = ""
+        printed = ""
         while True:
             self._process = StepProcess(
                 self.folder,
@@ -75,9 +75,9 @@ class StepTask:
                 self._process.start()
                 return self._process
             except Held as held:
-                if str(held) != told:
-                    told = str(held)
-                    print(told, flush=True)
+                if str(held) != printed:
+                    printed = str(held)
+                    print(printed, flush=True)
             time.sleep(POLL_S)
 
     def _stop(self) -> None:

@@ -190,12 +190,12 @@ def _value(value: Any, declared: Any, *, where: str) -> Any:
     """Return the value as the field's type; PancextError if it is of another."""
     item = get_args(declared)[0] if get_args(declared) else declared
     values = value if get_args(declared) else [value]
-    if not isinstance(values, list) or not all(_is_a(one, item) for one in values):
+    if not isinstance(values, list) or not all(_is_a(entry, item) for entry in values):
         wanted = WANTED.get(item, item.__name__)
         raise PancextError(
             f"{where} is {value!r}; it must be {f'a list, each {wanted}' if get_args(declared) else wanted}."
         )
-    if any(isinstance(one, str) and "\0" in one for one in values):
+    if any(isinstance(entry, str) and "\0" in entry for entry in values):
         raise PancextError(f"{where} is {value!r}; it must not contain a null character.")
     return tuple(values) if get_args(declared) else value
 

@@ -56,7 +56,7 @@ class Supervisor:
         return self._output.read().decode("utf-8", errors="replace").strip()
 
     def stop(self) -> None:
-        """Ask it to end the step; `outcome` tells when it has."""
+        """Ask it to end the step; `outcome` is None until it has ended."""
         self._process.terminate()
 
     def close(self) -> None:
