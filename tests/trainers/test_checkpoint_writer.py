@@ -16,19 +16,25 @@ from nnunet_pancext.trainers.machinery.checkpoint_writer import CheckpointError,
 PATIENCE_S = 60
 
 
+class SlowDisk:
+    """Writes nothing before `may_write` is set; `entered` is set before the first is written."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.entered, self.may_write = threading.Event(), threading.Event()
+
+    def write(self, target: Path, content: bytes) -> None:
+        self.entered.set()
+        assert self.may_write.wait(PATIENCE_S)
+        self.written.append(f"{target.name} {bytes(content).decode()}")
+
+
 @pytest.fixture
-def held(monkeypatch):
-    """Return the names in the order of writing, and an event without which nothing is written."""
-    written: list[str] = []
-    may_write = threading.Event()
-
-    def write(target, content):
-        assert may_write.wait(PATIENCE_S)
-        written.append(f"{target.name} {bytes(content).decode()}")
-
-    monkeypatch.setattr(checkpoint_writer, "write_whole", write)
-    yield written, may_write
-    may_write.set()
+def disk(monkeypatch):
+    slow = SlowDisk()
+    monkeypatch.setattr(checkpoint_writer, "write_whole", slow.write)
+    yield slow
+    slow.may_write.set()
 
 
 def test_files_are_written_and_replaced_in_order(tmp_path):
@@ -41,18 +47,17 @@ def test_files_are_written_and_replaced_in_order(tmp_path):
     assert os.listdir(tmp_path) == [target.name]
 
 
-def test_submitting_does_not_wait_for_the_disk_and_newer_contents_replace_waiting_ones(held):
-    written, may_write = held
+def test_submitting_does_not_wait_for_the_disk_and_newer_contents_replace_waiting_ones(disk):
     writer = CheckpointWriter()
-    for epoch in (b"1", b"2", b"3"):
-        writer.submit(Path("best"), epoch)
+    writer.submit(Path("best"), b"1")
+    assert disk.entered.wait(PATIENCE_S)
+    for epoch in (b"2", b"3"):
         writer.submit(Path("latest"), epoch)
-    assert not written
-    may_write.set()
+        writer.submit(Path("best"), epoch)
+    assert not disk.written
+    disk.may_write.set()
     writer.flush()
-    # the thread may have taken the first content before the others came
-    assert [line for line in written if not line.endswith("1")] == ["best 3", "latest 3"]
-    assert written[-2:] == ["best 3", "latest 3"]
+    assert disk.written == ["best 1", "latest 3", "best 3"]
 
 
 @pytest.mark.parametrize(
