@@ -29,8 +29,9 @@ SAME_START_S = 2.0  # psutil derives start times from the clock, which may be co
 class Owner:
     """The process that holds a lease; times are seconds since the epoch.
 
-    `job` is the Slurm job's id and `restarts` how often it was requeued. A lease that cannot be read has an
-    owner without host, pid 0.
+    `job` is the Slurm job's id and `restarts` how often it was requeued. `pids` tells apart the numbers of
+    processes of two containers on one host; 0 where the system has no such spaces. A lease that cannot be
+    read has an owner without host, pid 0.
     """
 
     host: str
@@ -39,6 +40,12 @@ class Owner:
     job: str = ""
     restarts: int = 0
     since: float = 0.0
+    pids: int = 0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this host, and in this container where there is one."""
+        return self.host == socket.gethostname() and self.pids == _pid_namespace()
 
     def __str__(self) -> str:
         if not self.pid:
@@ -75,7 +82,8 @@ class Lease:
     """A file that one process at a time owns; a context manager.
 
     A background thread renews its modification time every `beats_s` seconds. The lease of a process that has
-    ended is taken over: on the same host at once, of another host after `lasts_s` without a heartbeat.
+    ended is taken over: on the same host at once, of another host or container after `lasts_s` seconds
+    without a heartbeat.
 
     Args:
         path: the file; its folder is created.
@@ -182,6 +190,7 @@ class Lease:
             job=self.job,
             restarts=self.restarts,
             since=time.time(),
+            pids=_pid_namespace(),
         )
 
 
@@ -269,9 +278,16 @@ def _read(path: Path) -> _Seen | None:
 
 def _is_gone(path: Path, seen: _Seen, *, lasts_s: float) -> bool:
     """Whether the owner of a lease has ended."""
-    if seen.owner.host == socket.gethostname():
+    if seen.owner.is_here:
         return not _runs(seen.owner)
     return _now_on_disk(path) - seen.written > lasts_s
+
+
+def _pid_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux
+        return 0
 
 
 def _runs(owner: Owner) -> bool:

@@ -1,10 +1,10 @@
 """Runs the steps of a campaign on this machine, side by side as far as its GPUs allow."""
 
-import os
 import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.nnunet_commands.console import INDENT, Console, Status
 
-TICK_S = 0.2
+# Between looks at the steps: a share of the time since one began or ended, within these limits.
+SHORTEST_S, LONGEST_S, SHARE = 0.1, 1.0, 0.02
 SHOW_S = 1.0
 # Between looks at a step that another process runs. On another machine its life shows on the disk alone.
 HERE_S, AWAY_S = 1.0, 15.0
@@ -88,18 +89,15 @@ class LocalRun:
         self.elsewhere: dict[str, Elsewhere] = {}
         self.seconds = 0.0  # of the steps that this run has ended
         self.signals: list[int] = []
-        self.started = self.looked = time.monotonic()
+        self.started = self.looked = self.changed = time.monotonic()
         self.shown = ""
         self.said: set[str] = set()  # what is worth saying once
-        self._find_done()
-        needs_gpu = any(step.uses_gpu for step in self.steps if step.name not in self.done)
-        slots = gpu_slots(campaign.device, gpus) if needs_gpu or gpus is not None else []
-        self.slots = [*slots, CPU]
-
-    def _find_done(self) -> None:
         for step in self.steps:
             if self.done.issuperset(step.needs) and not self._owner(step):
                 self._note_done(step)
+        needs_gpu = any(step.uses_gpu for step in self.steps if step.name not in self.done)
+        slots = gpu_slots(campaign.device, gpus) if needs_gpu or gpus is not None else []
+        self.slots = [*slots, CPU]
 
     def _owner(self, step: Step) -> Owner | None:
         return current_owner(lease_file(self.folder, step.name))
@@ -123,7 +121,7 @@ class LocalRun:
         for path in runs_folder(self.folder).glob("[!.]*.lease"):
             if current_owner(path) is None:  # of a run that was killed
                 path.unlink(missing_ok=True)
-        lease = runs_folder(self.folder) / f"{socket.gethostname()}-{os.getpid()}.lease"
+        lease = runs_folder(self.folder) / f"{socket.gethostname()}-{uuid.uuid4().hex}.lease"
         with Lease(lease), self._signals():
             try:
                 while not self.signals:
@@ -131,7 +129,8 @@ class LocalRun:
                     if not self._go_on():
                         break
                     self._show()
-                    time.sleep(TICK_S)
+                    quiet_s = time.monotonic() - self.changed
+                    time.sleep(min(LONGEST_S, max(SHORTEST_S, SHARE * quiet_s)))
             finally:
                 self._end_running()
         return self._report()
@@ -169,6 +168,7 @@ class LocalRun:
             if outcome is None:
                 continue
             del self.running[name]
+            self.changed = time.monotonic()
             seconds, step = supervisor.seconds, supervisor.step
             message = supervisor.message()
             supervisor.close()
@@ -240,6 +240,7 @@ class LocalRun:
         with suppress(OSError):
             retry_file(self.folder, step.name).unlink()  # asked for before: this is the new attempt
         self._say(step, "started")
+        self.changed = time.monotonic()
         gpu = "" if slot == CPU else slot
         self.running[step.name] = Supervisor(self.folder, step, slot=slot, gpu=gpu)
 
@@ -250,7 +251,7 @@ class LocalRun:
             last = read_record(self.folder, step.name).last
             self.elsewhere[step.name] = Elsewhere(follower=follower, last=last)
             self._say(step, f"waits for {owner}, which runs it")
-        pause = HERE_S if owner.host == socket.gethostname() else AWAY_S
+        pause = HERE_S if owner.is_here else AWAY_S
         self.elsewhere[step.name].look_at = time.monotonic() + pause
 
     def _has_ended_elsewhere(self, step: Step) -> bool:
@@ -300,7 +301,7 @@ class LocalRun:
         until = time.monotonic() + GONE_S
         while self.running and len(self.signals) < 2 and time.monotonic() < until:
             self._reap()
-            time.sleep(TICK_S)
+            time.sleep(SHORTEST_S)
 
     def _report(self) -> int:
         """Print the end of the run; return the exit code."""

@@ -4,7 +4,9 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -133,11 +135,14 @@ def test_the_lease_of_a_killed_process_is_free_at_once(tmp_path, is_reaped):
     process.join()
 
 
-def test_a_lease_on_another_host_is_held_while_its_heart_beats(tmp_path):
+@pytest.mark.parametrize("place", [{"host": "elsewhere"}, {"pids": 1}], ids=["host", "container"])
+def test_a_lease_on_another_host_or_in_another_container_is_held_while_its_heart_beats(tmp_path, place):
     path = tmp_path / "a.lease"
-    left_lease(path, host="elsewhere", pid=12, job="7")
+    # here this number is that of no process, since none can be so high
+    left_lease(path, pid=2**30, job="7", **place)
     age(path, 30)
-    with pytest.raises(Held, match="process 12 on elsewhere, Slurm job 7"):
+    host = place.get("host", socket.gethostname())
+    with pytest.raises(Held, match=f"process {2**30} on {re.escape(host)}, Slurm job 7"):
         Lease(path).acquire()
     age(path, 130)
     assert current_owner(path) is None
