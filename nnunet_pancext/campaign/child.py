@@ -36,6 +36,7 @@ class Child:
 
     Attributes:
         exit_code: None while it runs, negative after a signal.
+        ended: set when it has ended. A signal handler must not wait for it: `exit_code` is set before.
         tail: the last lines of its output.
         log_error: why the log is not whole; "" if it is.
     """
@@ -48,6 +49,7 @@ class Child:
         self.log = log
         self.log_error = ""
         self.exit_code: int | None = None
+        self.ended = threading.Event()
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._process = subprocess.Popen(
             command,
@@ -57,13 +59,14 @@ class Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        # Threads wait, so that a signal handler may interrupt the main thread anywhere: it holds no lock.
+        # Threads wait, so that a signal handler may interrupt the main thread anywhere.
         self._reader = threading.Thread(target=self._copy_output, daemon=True)
         self._reader.start()
         threading.Thread(target=self._await_end, daemon=True).start()
 
     def _await_end(self) -> None:
         self.exit_code = self._process.wait()
+        self.ended.set()
 
     def _copy_output(self) -> None:
         assert self._process.stdout is not None

@@ -28,14 +28,14 @@ from nnunet_pancext.errors import PancextError
 
 GRACE_S = 60.0
 LOOK_S = 1.0  # between looks at the cancel file and the leases
-TICK_S = 0.05
+TICK_S = 0.25  # between looks at what a signal handler has asked for
 
 
 class StepProcess:
     """A step's command as a child of this process, from the lease to the record.
 
     `start` takes the leases and starts the child, `wait` returns when it has ended, and `stop` ends it, also
-    out of a signal handler that interrupts `wait` (no lock is held): it returns when the child is gone, the
+    out of a signal handler that interrupts `wait`: it returns when the child is gone, the
     record is written and the leases are released. All three must be called in the main thread.
 
     Args:
@@ -214,7 +214,7 @@ class StepProcess:
                     self._end_at_once()
                 elif outcome := self._why_to_end():
                     self.stop(outcome)
-            time.sleep(TICK_S)
+            self._child.ended.wait(TICK_S)
         return self.attempt
 
     def _owns_leases(self) -> bool:
