@@ -7,6 +7,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+PAPERS = "nnunet_pancext.papers"  # entry points: modules of other packages with trainers
+
 
 def import_modules(package: str, path: Iterable[str]) -> Iterator[ModuleType]:
     """Import the modules of a package, without its sub-packages, in alphabetical order."""

@@ -2,9 +2,12 @@
 
 import argparse
 import gc
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.io.kept_text import kept_text
+from nnunet_pancext.modules import PAPERS
 
 DESCRIPTION = """\
 List the trainers with paper, network size and loss, and the suffixes that may follow a trainer's name.
@@ -19,6 +22,7 @@ examples:
   pancext trainers --plans $nnUNet_preprocessed/Dataset007_Pancreas/nnUNetPlans.json
   pancext trainers --plans nnUNetResEncUNetLPlans.json --configuration 3d_fullres
 """
+PACKAGES = ("torch", "nnunetv2", "monai", "einops")  # what the table depends on beside this package
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -53,15 +57,25 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Print the table."""
-    gc.disable()  # for the imports, above all, garbage collection takes a quarter of the time
-    try:
-        print(_text(parsed))
-    finally:
-        gc.enable()
+    options = (parsed.plans, parsed.configuration, parsed.all, parsed.suffixes)
+    if parsed.plans is None and not entry_points(group=PAPERS):
+        # Importing nnU-Net alone takes longer than everything else here.
+        text = kept_text("trainers", made_from=options, packages=PACKAGES, make=lambda: _text(parsed))
+    else:
+        text = _text(parsed)
+    print(text)
     return 0
 
 
 def _text(parsed: argparse.Namespace) -> str:
+    gc.disable()  # for the imports, above all, garbage collection takes a quarter of the time
+    try:
+        return _made_text(parsed)
+    finally:
+        gc.enable()
+
+
+def _made_text(parsed: argparse.Namespace) -> str:
     if parsed.suffixes and (parsed.plans or parsed.configuration):
         raise PancextError("--suffixes is the same for every plan: leave out --plans and --configuration.")
     # Imported here, because torch and nnU-Net take seconds to load.

@@ -8,14 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.modules import classes_of, import_modules
+from nnunet_pancext.modules import PAPERS, classes_of, import_modules
 from nnunet_pancext.trainers.machinery.base import PancextTrainer
 from nnunet_pancext.trainers.machinery.suffixes import is_named_suffix, variant_attributes
 
 Trainers = dict[str, type[PancextTrainer]]
 
 PACKAGE = "nnunet_pancext.trainers"
-ENTRY_POINTS = "nnunet_pancext.papers"  # modules of other packages with trainers
 STOCK, STOCK_WITH_SUFFIXES = "nnUNetTrainer", "nnUNetTrainerBaseline"
 MOST_SIMILAR, LEAST_SIMILARITY = 3, 0.8
 
@@ -41,7 +40,7 @@ def other_trainers() -> Trainers:
     if _others is None:
         _others = {}  # while a module loads, it may ask for this package's trainers
         loaded: Trainers = {}
-        for entry in entry_points(group=ENTRY_POINTS):
+        for entry in entry_points(group=PAPERS):
             loaded.update(_load(entry, taken={**own_trainers(), **loaded}))
         _others = loaded
     return _others
