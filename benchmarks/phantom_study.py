@@ -18,6 +18,7 @@ from pathlib import Path
 
 from report import command_line
 
+from nnunet_pancext.campaign.changes import find_changes, redo
 from nnunet_pancext.campaign.definition import SEED, present_versions, write_campaign
 from nnunet_pancext.campaign.plan import Request, plan_campaign
 from nnunet_pancext.campaign.run import run_campaign
@@ -115,15 +116,18 @@ def main() -> None:
         device=device,
         seed=int(os.environ.get(SEED, "0")),
     )
-    campaign = plan_campaign(request, folders=folders, versions=present_versions())
-    environment = {**QUIET, "nnUNet_def_n_proc": str(default_jobs())}
-    write_campaign(work, replace(campaign, environment=environment))
+    planned = plan_campaign(request, folders=folders, versions=present_versions())
+    campaign = replace(planned, environment={**QUIET, "nnUNet_def_n_proc": str(default_jobs())})
+    write_campaign(work, campaign)
+    # Here, because several runs cannot do it at the same time.
+    if again := redo(campaign, work, find_changes(campaign, work)):
+        print(f"Set aside, and done again: {', '.join(again)}", flush=True)
     if device == "cuda":
-        sys.exit(run_campaign(work, gpus=options.jobs, do_again=True))
+        sys.exit(run_campaign(work, gpus=options.jobs))
     # Without GPUs a run trains one fold at a time, and several runs share the folds among them.
     command = [str(Path(sysconfig.get_path("scripts")) / "pancext"), "campaign", "run", str(work)]
     others = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(options.jobs - 1)]
-    code = run_campaign(work, do_again=True)
+    code = run_campaign(work)
     for other in others:
         other.wait()
     sys.exit(code)

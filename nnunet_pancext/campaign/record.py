@@ -103,7 +103,10 @@ def read_record(folder: Path, step: str) -> Record:
     path = state_file(folder, step)
     if not path.exists():
         return Record()
-    remedy = "Remove it: what is done is seen from the outputs."
+    remedy = (
+        "Remove it: what is done is seen from the outputs. These then count as made with the options that "
+        "campaign.toml has now."
+    )
     content = read_json(path, expect=dict, remedy=remedy)
     try:
         attempts = tuple(_attempt(attempt) for attempt in content["attempts"])

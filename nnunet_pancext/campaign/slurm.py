@@ -145,24 +145,13 @@ def _left(
             f"{', '.join(sorted(outside))}: running, but not as a job. {', '.join(sorted(waiting))}: not "
             "submitted, to wait for that. Run again when it has ended."
         )
-    wanted = _with_relatives(campaign, [step.name for step in campaign.steps] if steps is None else steps)
+    names = states if steps is None else steps
+    below = [name for step in names for name in campaign.dependents(step)]
     return [
         step
-        for step in campaign.steps
-        if step.name in wanted
-        and states[step.name].state != "done"
-        and step.name not in queue
-        and step.name not in outside | waiting
+        for step in campaign.with_needs([*names, *below])
+        if states[step.name].state != "done" and step.name not in queue and step.name not in outside | waiting
     ]
-
-
-def _with_relatives(campaign: Campaign, names: Collection[str]) -> set[str]:
-    """Return steps with all that need them, and all that these need."""
-    wanted = {*names, *(below for name in names for below in campaign.dependents(name))}
-    for step in reversed(campaign.steps):
-        if step.name in wanted:
-            wanted.update(step.needs)
-    return wanted
 
 
 def _groups(steps: list[Step], jobs: Mapping[str, str]) -> Iterator[tuple[Group, list[Step]]]:

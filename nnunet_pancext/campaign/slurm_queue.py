@@ -15,7 +15,7 @@ from nnunet_pancext.io.files import read_json, write_json
 
 FOLDER, FILE = "slurm", "submissions.json"
 FORMAT = 1
-ANSWERS_WITHIN_S = 120
+ANSWERS_WITHIN_S = 120.0
 # Formats that a user may have set for squeue and sinfo.
 FORMATS = ("SQUEUE_", "SINFO_", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN")
 
@@ -78,17 +78,18 @@ def write_submissions(folder: Path, submissions: Submissions) -> None:
     write_json(submissions_file(folder), content)
 
 
-def queue_states(folder: Path) -> dict[str, QueueState]:
+def queue_states(folder: Path, *, within_s: float = ANSWERS_WITHIN_S) -> dict[str, QueueState]:
     """Return the steps of a campaign that are in the queue; empty if it was never run on Slurm.
 
     Raises:
-        PancextError: it was, and there is no squeue or no answer.
+        PancextError: it was, and there is no squeue or no answer within so many seconds.
     """
     submissions = read_submissions(folder)
     if submissions is None or not submissions.jobs:
         return {}
     steps = {(job.job, job.name): step for step, job in submissions.jobs.items()}
-    text = slurm("squeue", "--noheader", "--array", "--user", str(os.getuid()), "-o", "%i|%T|%N|%S|%V|%r|%j")
+    question = ("squeue", "--noheader", "--array", "--user", str(os.getuid()), "-o", "%i|%T|%N|%S|%V|%r|%j")
+    text = slurm(*question, within_s=within_s)
     found = {}
     for line in text.splitlines():
         job, state, node, started, submitted, reason, name = line.split("|", 6)
@@ -141,7 +142,7 @@ def time_limit(partition: str | None) -> int:
     return min((limits[name] for name in names if limits[name]), default=0)
 
 
-def slurm(*command: str) -> str:
+def slurm(*command: str, within_s: float = ANSWERS_WITHIN_S) -> str:
     """Return what a command of Slurm prints; PancextError with its error if it fails or does not answer."""
     if shutil.which(command[0]) is None:
         raise PancextError(
@@ -155,14 +156,12 @@ def slurm(*command: str) -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=ANSWERS_WITHIN_S,
+            timeout=within_s,
             check=False,
             start_new_session=True,  # a signal to a job's processes must not end the question
         )
     except subprocess.TimeoutExpired:
-        raise PancextError(
-            f"{command[0]} did not answer within {ANSWERS_WITHIN_S} s. Try again later."
-        ) from None
+        raise PancextError(f"{command[0]} did not answer within {within_s:g} s. Try again later.") from None
     if done.returncode != 0:
         raise PancextError(f"{command[0]} failed: {error_text(done.stderr)}.")
     return done.stdout

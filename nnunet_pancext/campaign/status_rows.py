@@ -32,6 +32,7 @@ from nnunet_pancext.campaign.status_words import (
 from nnunet_pancext.errors import PancextError
 
 LOG_LINES = 8  # of a failed step
+SLURM_ANSWERS_WITHIN_S = 10.0  # else the rest is shown without it
 
 
 def read_status(campaign: Campaign, folder: Path) -> Status:
@@ -59,7 +60,7 @@ def read_status(campaign: Campaign, folder: Path) -> Status:
 
 def _queue(folder: Path, problems: list[str]) -> dict[str, QueueState]:
     try:
-        return queue_states(folder)
+        return queue_states(folder, within_s=SLURM_ANSWERS_WITHIN_S)
     except (PancextError, OSError, ValueError) as error:
         problems.append(f"The steps in Slurm's queue are not known: {error}")
         return {}

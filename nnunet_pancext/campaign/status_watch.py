@@ -1,8 +1,10 @@
 """Looking at a campaign again and again, until nothing runs any more."""
 
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from shutil import get_terminal_size
 from typing import TextIO
 
@@ -29,6 +31,24 @@ def watch(
         if status.is_done or quiet == QUIET_LOOKS:
             return status
         (pause or time.sleep)(EVERY_S)
+
+
+@contextmanager
+def ended_by_exception() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal raise SystemExit, so that `finally` counts; nohup stays in force."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def ending(status: Status) -> str:

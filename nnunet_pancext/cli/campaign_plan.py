@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,9 +121,10 @@ def _is_there(folder: Path, campaign: "Campaign") -> bool:
 
 def _text(folder: Path, campaign: "Campaign") -> str:
     from nnunet_pancext.campaign.definition import FILE
+    from nnunet_pancext.campaign.state import DONE, step_states
     from nnunet_pancext.pages.text_table import text_table
 
-    done = {step.name for step in campaign.steps if _is_done(step, folder)}
+    done = {name for name, state in step_states(campaign, folder).items() if state.state == DONE}
     paragraphs = [
         text_table(_step_rows(campaign, done), left=(0, 3)),
         text_table(_hour_rows(campaign, done), ruled_below=(0, -2), left=(0, 1)),
@@ -134,29 +135,28 @@ def _text(folder: Path, campaign: "Campaign") -> str:
     return "\n\n".join(paragraphs)
 
 
-def _is_done(step: "Step", folder: Path) -> bool:
-    """Whether a step has nothing to do; what is wrong with its outputs is said when it is run."""
-    try:
-        return step.is_done(folder)
-    except PancextError:
-        return False
-
-
 def _step_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
     """Return a row for each kind of step: how many there are and are done, and what they are about."""
     rows = [["step", "number", "done", "of"]]
     for kind in dict.fromkeys(step.kind for step in campaign.steps):
         steps = [step for step in campaign.steps if step.kind == kind]
-        of = []
-        for field in ("dataset", "plans", "configuration", "trainer", "fold"):
-            values = dict.fromkeys(getattr(step, field, None) for step in steps)
-            texts = [value for value in values if isinstance(value, str) and value]
-            if len(texts) == len(values):  # the kind has this entry, and as a text
-                listed = ", ".join(texts)
-                is_short = field != "fold" and len(listed) <= MOST_LISTED
-                of.append(listed if is_short else counted(len(texts), field.removesuffix("s")))
-        rows.append([kind, str(len(steps)), str(sum(step.name in done for step in steps)), "; ".join(of)])
+        needed = [campaign.step(name) for step in steps for name in step.needs]
+        count = sum(step.name in done for step in steps)
+        rows.append([kind, str(len(steps)), str(count), _subjects(steps) or _subjects(needed)])
     return rows
+
+
+def _subjects(steps: Sequence["Step"]) -> str:
+    """Return the datasets, plans and so on of like steps, many as a number; empty if they name none."""
+    subjects = []
+    for field in ("dataset", "plans", "configuration", "trainer", "fold"):
+        values = dict.fromkeys(getattr(step, field, None) for step in steps)
+        texts = [value for value in values if isinstance(value, str) and value]
+        if len(texts) == len(values):  # the kind has this entry, and as a text
+            listed = ", ".join(texts)
+            is_short = field != "fold" and len(listed) <= MOST_LISTED
+            subjects.append(listed if is_short else counted(len(texts), field.removesuffix("s")))
+    return "; ".join(subjects)
 
 
 def _hour_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:

@@ -46,12 +46,14 @@ def run(parsed: argparse.Namespace) -> int:
     from nnunet_pancext.campaign.status_page import FILE, write_status_page
     from nnunet_pancext.campaign.status_rows import read_status
     from nnunet_pancext.campaign.status_table import status_table
-    from nnunet_pancext.campaign.status_watch import EVERY_S, Screen, ending, watch
+    from nnunet_pancext.campaign.status_watch import EVERY_S, Screen, ended_by_exception, ending, watch
 
     folder, screen = parsed.folder, Screen()
+    seen: list[Status] = []  # the last one
 
     def look() -> Status:
-        return read_status(open_campaign(folder), folder)
+        seen[:] = [read_status(open_campaign(folder), folder)]
+        return seen[0]
 
     def show(status: Status, *, refresh_s: int | None = None) -> None:
         is_written = write_status_page(status, refresh_s=refresh_s)
@@ -61,9 +63,11 @@ def run(parsed: argparse.Namespace) -> int:
     if not parsed.watch:
         show(look())
         return 0
-    try:
-        status = watch(look, lambda status: show(status, refresh_s=round(EVERY_S)))
-    finally:
-        write_status_page(look())  # that browsers do not load again
+    with ended_by_exception():
+        try:
+            status = watch(look, lambda status: show(status, refresh_s=round(EVERY_S)))
+        finally:
+            for last in seen:
+                write_status_page(last)  # that browsers do not load again
     print(ending(status))
     return 0 if status.is_done else 1

@@ -3,10 +3,12 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nnunet_pancext.campaign.definition import read_campaign
+from nnunet_pancext.campaign.record import Record, write_record
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -50,6 +52,26 @@ def test_the_folds_of_all_trainers_alternate_and_a_comparison_ends_it(study, tmp
     assert comparison.output == "comparison"
     assert (campaign.device, campaign.seed) == ("cpu", 5)
     assert campaign.environment["nnUNet_n_proc_DA"] == "1"
+
+
+def test_what_has_changed_is_set_aside_before_several_runs_begin(study, tmp_path, monkeypatch):
+    options = ("--folds", "2", "--trainers", "nnUNetTrainerBaseline", "SegResNetNLTrainer")
+    study(*options)
+    (comparison,) = (step for step in read_campaign(tmp_path).steps if step.kind == "compare")
+    write_record(tmp_path, comparison.name, Record(options=comparison.options()))
+    comparison.result(tmp_path).mkdir()
+    started = []
+
+    def start(command, **_):
+        assert not comparison.result(tmp_path).exists()
+        started.append(command[1:])
+        return SimpleNamespace(wait=lambda: 0)
+
+    monkeypatch.setattr("phantom_study.subprocess.Popen", start)
+    assert study(*options, "DLKUNetSTrainer", "--jobs", "3") == 0
+
+    assert started == [["campaign", "run", str(tmp_path)]] * 2
+    assert (tmp_path / "former-1-comparison").is_dir()
 
 
 def test_phantoms_of_another_study_are_refused(study):

@@ -1,4 +1,4 @@
-"""Campaigns of scripts, in this process and in those that it starts."""
+"""Campaigns of scripts, in this process and in those that it starts, and one of made steps."""
 
 import os
 import signal
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from contracts.made_campaign import PREPROCESS, attempt, made_campaign, record_attempts
 from contracts.script_step import install_kinds
 
+from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.step import kinds
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -49,3 +51,11 @@ def script_kinds(script_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def folder(script_kinds: None, tmp_path: Path) -> Path:
     """Where a test makes its campaign."""
     return tmp_path / "campaign"
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Campaign:
+    """Preprocess, two trainings, best and compare, of which preprocess is done."""
+    made = made_campaign(tmp_path)
+    record_attempts(tmp_path, made.steps[PREPROCESS], attempt("done", hours=0.5))
+    return made

@@ -37,7 +37,7 @@ def test_a_step_without_a_record_has_an_empty_one(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"a\.json is not JSON: .*Remove it: what is done is seen from the outputs"),
+        ("{", r"is not JSON: .*Remove it: .* count as made with the options that campaign\.toml has now"),
         ("[]", r"a\.json is not an object"),
         ("{}", r"a\.json is not a step's record .*Remove it"),
         (

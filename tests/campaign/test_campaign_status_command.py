@@ -1,5 +1,6 @@
 """`pancext campaign status`."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from contracts.made_campaign import MadeStep, MadeTraining, attempt, made_campaign, record_attempts
+from contracts.script_step import until
 
 from nnunet_pancext.campaign.definition import SEED, Campaign, write_campaign
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
 from nnunet_pancext.campaign.status_watch import QUIET_LOOKS
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.nnunet_files.folders import DUTIES
+
+STEP = Preprocess(name="preprocess", dataset="Dataset007_Pancreas", configuration="2d")
 
 
 @pytest.fixture
@@ -131,6 +135,45 @@ def test_an_interrupted_watch_leaves_a_page_that_is_not_loaded_again(
     assert "refresh" not in Path("C/status.html").read_text(encoding="utf-8")
 
 
+def test_a_watch_that_an_error_ends_leaves_a_page_that_is_not_loaded_again(
+    campaign: Campaign, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: Path("C/campaign.toml").unlink())
+
+    assert main(["campaign", "status", "C", "--watch"]) == 1
+
+    assert "There is no C/campaign.toml" in capsys.readouterr().err
+    assert "refresh" not in Path("C/status.html").read_text(encoding="utf-8")
+
+
+WATCH = """\
+import signal, sys
+from nnunet_pancext.campaign import status_watch
+from nnunet_pancext.cli.main import main
+status_watch.EVERY_S = 3600.0
+signal.signal({number}, signal.SIG_DFL)
+sys.exit(main(["campaign", "status", {folder!r}, "--watch"]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_watch_that_a_signal_ends_leaves_a_page_that_is_not_loaded_again(tmp_path: Path, name: str) -> None:
+    write_campaign(tmp_path, replace(made_campaign(tmp_path), steps=(STEP,)))
+    number = int(getattr(signal, name))
+    page = tmp_path / "status.html"
+
+    code = WATCH.format(number=number, folder=str(tmp_path))
+    watching = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: page.is_file() and 'http-equiv="refresh"' in page.read_text(encoding="utf-8"))
+        watching.send_signal(number)
+        assert watching.wait(120) == 128 + number
+    finally:
+        watching.kill()
+
+    assert "refresh" not in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -167,8 +210,7 @@ def test_broken_files_spoil_no_other_row(campaign: Campaign, capsys: pytest.Capt
 
 def test_neither_torch_nor_nnunet_is_imported(tmp_path: Path) -> None:
     """Their import takes seconds."""
-    step = Preprocess(name="preprocess", dataset="Dataset007_Pancreas", configuration="2d")
-    write_campaign(tmp_path, replace(made_campaign(tmp_path), steps=(step,)))
+    write_campaign(tmp_path, replace(made_campaign(tmp_path), steps=(STEP,)))
     code = f"""\
 import sys
 from nnunet_pancext.campaign.step import kinds

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from campaign.small_raw import CASES, DATASET, use_folders, write_dataset_json, write_names
 from contracts.made_campaign import write_training_log
+from contracts.predict_step import MODEL, PREDICT
 
-from nnunet_pancext.campaign.kinds.predict import Predict
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
 from nnunet_pancext.campaign.kinds.train import Train
 
@@ -71,26 +71,17 @@ def test_prediction_counts_the_cases_that_are_younger_than_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = Path(use_folders(monkeypatch, tmp_path)["nnUNet_results"])
-    step = Predict(
-        name="predict",
-        dataset=DATASET,
-        images="images",
-        output="predictions",
-        trainer="A",
-        plans="P",
-        configuration="2d",
-        folds=("0",),
-    )
     for case in "ab":
         write(tmp_path / "images" / f"{case}_0000.nii.gz", modified=1)
-    assert step.measured(tmp_path).text == "0 of 2 cases predicted"
+    assert PREDICT.measured(tmp_path).text == "0 of 2 cases predicted"
 
-    write(results / DATASET / "A__P__2d" / "fold_0" / "checkpoint_final.pth", modified=5)
+    for fold in PREDICT.folds:
+        write(results / DATASET / MODEL / f"fold_{fold}" / "checkpoint_final.pth", modified=5)
     for case, modified in (("a", 6), ("b", 4)):
         write(tmp_path / "predictions" / f"{case}.nii.gz", modified=modified)
         record = f'{{"label_map": "{case}.nii.gz"}}'
         write(tmp_path / "predictions" / f"{case}.json", record, modified=modified)
-    assert step.measured(tmp_path).text == "1 of 2 cases predicted"
+    assert PREDICT.measured(tmp_path).text == "1 of 2 cases predicted"
 
 
 def write(path: Path, text: str = "x", *, modified: float) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from campaign.small_raw import DATASET, use_folders
+from contracts.predict_step import MODEL, PREDICT
 
 from nnunet_pancext.campaign.kinds.best import Best
 from nnunet_pancext.campaign.kinds.compare import Compare
 from nnunet_pancext.campaign.kinds.evaluate import Evaluate
 from nnunet_pancext.campaign.kinds.predict import Predict
 
-MODEL = "nnUNetTrainer__nnUNetPlans__2d"
 OTHER = "SegResNetNLTrainer__nnUNetPlans__2d"
 BEST = Best(
     name="best",
@@ -21,17 +21,6 @@ BEST = Best(
     plans=("nnUNetPlans",),
     configurations=("2d",),
     folds=("0", "1"),
-)
-PREDICT = Predict(
-    name="predict",
-    dataset=DATASET,
-    images="images",
-    output="predictions",
-    trainer="nnUNetTrainer",
-    plans="nnUNetPlans",
-    configuration="2d",
-    folds=("0", "1"),
-    device="cpu",
 )
 PREDICT_BEST = Predict(
     name="predict", dataset=DATASET, images="/images", output="predictions", best="best/x.json"

@@ -7,6 +7,8 @@ import pytest
 from campaign.small_raw import DATASET, use_folders, write_names
 
 from nnunet_pancext.campaign.definition import FILE, present_versions, read_campaign
+from nnunet_pancext.campaign.kinds.preprocess import Preprocess
+from nnunet_pancext.campaign.kinds.train import Train
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
@@ -60,6 +62,23 @@ def test_steps_are_printed_by_kind_with_hours(plan, tmp_path, capsys):
     assert f"nnUNetTrainer_250epochs__nnUNetPlans__3d_fullres {DATASET} 5 1250 unknown unknown\n" in out
     assert "all 10 100.0, without 5 of 10 trainings\n" in out
     assert out.endswith(f"next pancext campaign run {tmp_path / 'campaign'}\n")
+
+
+def test_evaluations_are_printed_with_what_they_are_of(plan, raw, capsys):
+    plan("--test", raw / "imagesTs", raw / "labelsTs")
+    out = re.sub(" +", " ", capsys.readouterr().out)
+    for kind in ("predict", "evaluate"):
+        assert f"{kind} 2 0 {DATASET}; nnUNetTrainer, nnUNetTrainer_250epochs\n" in out
+
+
+@pytest.mark.parametrize(("is_preprocessed", "number"), [(False, 0), (True, 10)])
+def test_a_step_counts_as_done_only_with_all_that_it_needs(
+    plan, capsys, monkeypatch, is_preprocessed, number
+):
+    monkeypatch.setattr(Preprocess, "is_done", lambda *_: is_preprocessed)
+    monkeypatch.setattr(Train, "is_done", lambda *_: True)
+    plan()
+    assert f"train 10 {number} " in re.sub(" +", " ", capsys.readouterr().out)
 
 
 def test_folders_that_nnunet_will_write_need_not_exist(plan, tmp_path, capsys):

@@ -9,12 +9,14 @@ from typing import ClassVar
 import pytest
 from contracts.made_campaign import (
     HOUR,
-    STARTED,
+    PREPROCESS,
+    TRAIN_0,
+    TRAIN_1,
     MadeStep,
-    MadeTraining,
     attempt,
     made_campaign,
     record_attempts,
+    training_of,
     write_log,
     write_training_log,
 )
@@ -23,20 +25,9 @@ from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.lease import Lease
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import cancel_file, lease_file, runs_folder, state_file
-from nnunet_pancext.campaign.slurm_queue import QueueState, Submission, Submissions, write_submissions
 from nnunet_pancext.campaign.status import Row
 from nnunet_pancext.campaign.status_rows import read_status
 from nnunet_pancext.campaign.step import Progress
-
-PREPROCESS, TRAIN_0, TRAIN_1 = range(3)
-
-
-@pytest.fixture
-def campaign(tmp_path: Path) -> Campaign:
-    """Preprocess, two trainings, best and compare, of which preprocess is done."""
-    made = made_campaign(tmp_path)
-    record_attempts(tmp_path, made.steps[PREPROCESS], attempt("done", hours=0.5))
-    return made
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +38,6 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
-
-
-def training_of(campaign: Campaign, number: int) -> MadeTraining:
-    step = campaign.steps[number]
-    assert isinstance(step, MadeTraining)
-    return step
 
 
 def row_of(campaign: Campaign, folder: Path, number: int) -> Row:
@@ -310,59 +295,6 @@ def test_what_cannot_be_measured_says_why(tmp_path: Path) -> None:
         "interrupted",
         "[Errno 13] Permission denied: 'fold_0'",
     )
-
-
-@pytest.fixture
-def submitted(tmp_path: Path, campaign: Campaign) -> Path:
-    """The campaign's folder after its trainings were submitted as jobs 17 and 18."""
-    names = [campaign.steps[number].name for number in (TRAIN_0, TRAIN_1)]
-    (tmp_path / "slurm").mkdir()
-    jobs = {name: Submission(job=str(17 + n), name=name, submitted=STARTED) for n, name in enumerate(names)}
-    write_submissions(tmp_path, Submissions(jobs=jobs))
-    return tmp_path
-
-
-def test_a_step_in_slurms_queue_tells_why_it_waits(
-    submitted: Path, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = campaign.steps[TRAIN_0].name
-    queue = {name: QueueState(job="17", state="PENDING", reason="Priority", node="", since=STARTED)}
-    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.queue_states", lambda _: queue)
-
-    status = read_status(campaign, submitted)
-
-    assert status.is_active
-    assert [(row.state, row.details) for row in status.rows[1:3]] == [
-        ("queued", "job 17, pending (Priority)"),
-        ("ready", "can start"),
-    ]
-    assert status.rows[TRAIN_0].alike == "pending (Priority)"
-
-
-def test_a_job_that_ended_before_its_step_began_is_told(
-    submitted: Path, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.queue_states", lambda _: {})
-    (submitted / "slurm" / "17_0_log.err").write_text("No module named submitit", encoding="utf-8")
-
-    rows = read_status(campaign, submitted).rows
-
-    assert rows[TRAIN_0].details == f"its Slurm job ended before it ran; see {submitted}/slurm/17_0_log.err"
-    assert rows[TRAIN_1].details == "can start"
-
-
-def test_without_an_answer_of_slurm_the_other_states_are_shown(
-    submitted: Path, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-
-    status = read_status(campaign, submitted)
-
-    assert status.problems == [
-        "The steps in Slurm's queue are not known: There is no squeue on the PATH. "
-        "Run this where Slurm's commands are, on a login node."
-    ]
-    assert [row.state for row in status.rows] == ["done", "ready", "ready", "waiting", "waiting"]
 
 
 def test_between_two_steps_of_a_run_the_campaign_is_active(tmp_path: Path, campaign: Campaign) -> None:

@@ -3,36 +3,21 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from contracts.made_campaign import (
     STARTED,
+    TRAIN_0,
+    TRAIN_1,
     MadeStep,
-    MadeTraining,
     attempt,
     made_campaign,
     record_attempts,
+    training_of,
     write_training_log,
 )
 
 from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.status import Row, Status
 from nnunet_pancext.campaign.status_rows import read_status
-
-PREPROCESS, TRAIN_0, TRAIN_1 = range(3)
-
-
-@pytest.fixture
-def campaign(tmp_path: Path) -> Campaign:
-    """Preprocess, two trainings, best and compare, of which preprocess is done."""
-    made = made_campaign(tmp_path)
-    record_attempts(tmp_path, made.steps[PREPROCESS], attempt("done", hours=0.5))
-    return made
-
-
-def training_of(campaign: Campaign, number: int) -> MadeTraining:
-    step = campaign.steps[number]
-    assert isinstance(step, MadeTraining)
-    return step
 
 
 def test_the_summary_counts_states_and_adds_up_the_time_to_go(tmp_path: Path, campaign: Campaign) -> None:

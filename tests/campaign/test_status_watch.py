@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from contracts.made_campaign import STARTED, MadeStep
 
 from nnunet_pancext.campaign import status_watch
 from nnunet_pancext.campaign.status import Row, Status
-from nnunet_pancext.campaign.status_watch import EVERY_S, HOME_AND_CLEAR, QUIET_LOOKS, Screen, ending, watch
+from nnunet_pancext.campaign.status_watch import (
+    EVERY_S,
+    HOME_AND_CLEAR,
+    QUIET_LOOKS,
+    Screen,
+    ended_by_exception,
+    ending,
+    watch,
+)
 
 
 def status_of(*states: str) -> Status:
@@ -48,6 +57,16 @@ def test_the_ending_says_why_and_what_to_do() -> None:
     assert ending(status_of("done", "failed")) == (
         "Nothing runs any more, and not all steps are done. Go on with: pancext campaign run FOLDER"
     )
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_under_nohup_a_closed_terminal_does_not_end_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_exception():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        assert signal.signal(signal.SIGHUP, before) == signal.SIG_IGN
 
 
 class Terminal(io.StringIO):

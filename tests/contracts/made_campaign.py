@@ -13,6 +13,7 @@ from nnunet_pancext.campaign.step import Step
 
 STARTED = 1_790_000_000.0  # seconds since the epoch
 HOUR = 3600.0
+PREPROCESS, TRAIN_0, TRAIN_1 = range(3)  # the first steps of a `made_campaign`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,13 @@ def made_campaign(
         for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
     }
     return Campaign(device="cpu", seed=0, folders=folders, versions={}, steps=tuple(steps))
+
+
+def training_of(campaign: Campaign, number: int) -> MadeTraining:
+    """Return a step that is a training."""
+    step = campaign.steps[number]
+    assert isinstance(step, MadeTraining)
+    return step
 
 
 def attempt(outcome: str | None, *, hours: float = 1.0, after: float = 0.0, **others: object) -> Attempt:

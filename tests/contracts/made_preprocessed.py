@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
@@ -91,6 +92,12 @@ def made_dataset_json(kind: str = "two foregrounds", channels: int = 1) -> dict[
         "file_ending": ".nii.gz",
         "numTraining": len(CASES),
     }
+
+
+def made_trainer(trainer: Any, kind: str = "two foregrounds") -> Any:
+    """Return a trainer of this class for fold 0 of the dataset in 2D, on a CPU."""
+    plans = {**made_plans(), "continue_training": False}
+    return trainer(plans, "2d", 0, made_dataset_json(kind), torch.device("cpu"))
 
 
 def make_preprocessed(root: Path, *, kind: str = "two foregrounds", channels: int = 1) -> Path:

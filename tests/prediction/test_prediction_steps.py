@@ -5,10 +5,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from prediction.made_models import DATASET, write_image, write_model
+from contracts.predict_step import PREDICT
+from prediction.made_models import write_image, write_model
 
 from nnunet_pancext.campaign.kinds.evaluate import Evaluate
-from nnunet_pancext.campaign.kinds.predict import Predict
 from nnunet_pancext.cli.main import main
 
 CASES = ("a", "b")
@@ -19,17 +19,7 @@ def predict(results, tmp_path):
     write_model(results, "2d", folds=("0", "1"))
     for seed, case in enumerate(CASES):
         write_image(tmp_path / "images" / f"{case}_0000.nii.gz", seed=seed)
-    return Predict(
-        name="predict",
-        dataset=DATASET,
-        images="images",
-        output="predictions",
-        trainer="nnUNetTrainer",
-        plans="nnUNetPlans",
-        configuration="2d",
-        folds=("0", "1"),
-        device="cpu",
-    )
+    return PREDICT
 
 
 def run(step, folder):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from contracts.made_preprocessed import CASES, made_dataset_json, made_plans, make_preprocessed, use_folders
+from contracts.made_preprocessed import CASES, made_plans, made_trainer, make_preprocessed, use_folders
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_pancext.errors import NNUNetCommandError, PancextError
@@ -25,11 +25,7 @@ def make(tmp_path, monkeypatch):
     use_folders(monkeypatch, tmp_path)
     make_preprocessed(tmp_path)
 
-    def build(kind=SmallTrainer):
-        plans = {**made_plans(), "continue_training": False}
-        return kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
-
-    return build
+    return lambda kind=SmallTrainer: made_trainer(kind)
 
 
 def test_class_attributes_replace_nnunets_defaults(make):

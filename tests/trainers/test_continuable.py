@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed, use_folders
+from contracts.made_preprocessed import made_trainer, make_preprocessed, use_folders
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_pancext.errors import PancextError
@@ -38,8 +38,7 @@ def make(tmp_path, monkeypatch):
     make_preprocessed(tmp_path)
 
     def build(kind=SmallTrainer):
-        plans = {**made_plans(), "continue_training": False}
-        trainer = kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+        trainer = made_trainer(kind)
         if not isinstance(trainer, ContinuableTrainer):
             make_continuable(trainer)
         return trainer

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts.made_preprocessed import PATCHES, made_dataset_json, made_plans, make_preprocessed, use_folders
+from contracts.made_preprocessed import PATCHES, made_trainer, make_preprocessed, use_folders
 from torch.nn import functional
 
 from nnunet_pancext.trainers import NetworkTrainer, list_trainers
@@ -40,8 +40,7 @@ def test_it_takes_a_step_and_reloads(name, root, tmp_path, monkeypatch):
         monkeypatch.setattr(kind, "network_options", {**kind.network_options, **kind.small_options})
 
     def make():
-        plans = {**made_plans(), "continue_training": False}
-        trainer = kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+        trainer = made_trainer(kind)
         trainer.initialize()
         return trainer
 

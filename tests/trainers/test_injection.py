@@ -8,6 +8,7 @@ from contracts.made_preprocessed import (
     PATCHES,
     made_dataset_json,
     made_plans,
+    made_trainer,
     make_preprocessed,
     use_folders,
 )
@@ -77,9 +78,8 @@ class TestISB(LossContract):
 )
 def test_labels_without_a_boundary_are_refused_at_once(tmp_path, monkeypatch, name, instead, kind):
     use_folders(monkeypatch, tmp_path)
-    plans = {**made_plans(), "continue_training": False}
     with pytest.raises(NNUNetCommandError, match=rf"ISB loss needs .* Train without it: {instead}\."):
-        find_trainer(name)(plans, "2d", 0, made_dataset_json(kind), torch.device("cpu"))
+        made_trainer(find_trainer(name), kind)
 
 
 @pytest.mark.parametrize(

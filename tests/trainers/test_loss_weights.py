@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed, use_folders
+from contracts.made_preprocessed import made_trainer, make_preprocessed, use_folders
 from matplotlib.image import imread, imsave
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from torch import nn
@@ -26,8 +26,7 @@ def make(tmp_path, monkeypatch):
             make_preprocessed(tmp_path, kind=kind)
         trainer = find_trainer(name)
         trainer = type(trainer.__name__, (trainer,), attributes)
-        plans = {**made_plans(), "continue_training": False}
-        return trainer(plans, "2d", 0, made_dataset_json(kind), torch.device("cpu"))
+        return made_trainer(trainer, kind)
 
     return build
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed, use_folders
+from contracts.made_preprocessed import made_trainer, make_preprocessed, use_folders
 from contracts.trainer import ContinuedRunContract
 from torch import nn
 from torch.optim import Adam
@@ -61,9 +61,7 @@ def test_the_schedule_is_the_same_after_a_continuation():
 )
 def test_the_papers_optimiser(tmp_path, monkeypatch, name, learning_rate, weight_decay):
     use_folders(monkeypatch, tmp_path)
-    plans = {**made_plans(), "continue_training": False}
-    kind = find_trainer(f"{name}_PaperRecipe")
-    trainer = kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+    trainer = made_trainer(find_trainer(f"{name}_PaperRecipe"))
     trainer.network = nn.Linear(2, 3)
     optimizer, _ = trainer.configure_optimizers()
     assert type(optimizer) is Adam
@@ -78,8 +76,7 @@ def test_a_trainer_with_the_papers_recipe_trains_by_it(tmp_path, monkeypatch):
     make_preprocessed(tmp_path)
     monkeypatch.setattr(DLKUNetSTrainer, "network_options", {"num_levels": 3, "base_channels": 4})
     kind = find_trainer("DLKUNetSTrainer_PaperRecipe_4epochs_1iterations")
-    plans = {**made_plans(), "continue_training": False}
-    trainer = kind(plans, "2d", 0, made_dataset_json(), torch.device("cpu"))
+    trainer = made_trainer(kind)
     trainer.run_training()
     assert isinstance(trainer.optimizer, Adam)
     assert trainer.logger.get_value("lrs", None) == pytest.approx([1e-3, 1e-3 * 0.9**5, 1e-5, 1e-5])

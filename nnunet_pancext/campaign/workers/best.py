@@ -8,6 +8,7 @@ from pathlib import Path
 from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.kinds.best import Best
 from nnunet_pancext.campaign.waiting_lock import waiting_lock
+from nnunet_pancext.campaign.workers.exit_code import with_exit_code
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import write_json
@@ -46,8 +47,9 @@ def find_best(step: Best, out: Path) -> None:
         write_json(out, found)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run as a step's command does; return the exit code."""
+@with_exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a step's command does."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dataset", "trainer"):
         parser.add_argument(name)
@@ -63,12 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configurations=tuple(parsed.configurations),
         folds=tuple(parsed.folds),
     )
-    try:
-        find_best(step, parsed.out)
-    except PancextError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
+    find_best(step, parsed.out)
 
 
 if __name__ == "__main__":

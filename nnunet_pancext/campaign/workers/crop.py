@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from nnunet_pancext.campaign.definition import read_campaign
 from nnunet_pancext.campaign.kinds.crop import REPORT, Crop, as_recorded
+from nnunet_pancext.campaign.workers.exit_code import with_exit_code
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
@@ -212,6 +213,7 @@ def _write_declarations(
         write_json(target / SPLIT, {**read_json(split, expect=dict), "folds": folds})
 
 
+@with_exit_code
 def main(folder: str, name: str) -> None:
     """Write the dataset of a campaign's step."""
     step = read_campaign(Path(folder)).step(name)
@@ -221,7 +223,4 @@ def main(folder: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except PancextError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main(*sys.argv[1:]))

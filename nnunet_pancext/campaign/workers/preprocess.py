@@ -21,6 +21,7 @@ from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.kinds.preprocess import CASE_LINE
 from nnunet_pancext.campaign.set_aside import PREFIX, set_aside
 from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
+from nnunet_pancext.campaign.workers.exit_code import with_exit_code
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext
@@ -256,20 +257,16 @@ def _make_folds(target: Preprocessed) -> None:
         save_json(folds, str(partial))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run as a step's command does; return the exit code."""
+@with_exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a step's command does."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dataset", "plans", "configuration"):
         parser.add_argument(name)
     parser.add_argument("--planner", default="")
     parsed = parser.parse_args(arguments)
     target = Preprocessed(dataset=parsed.dataset, plans=parsed.plans, configuration=parsed.configuration)
-    try:
-        preprocess(target, planner=parsed.planner)
-    except PancextError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
+    preprocess(target, planner=parsed.planner)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
+from nnunet_pancext.campaign.workers.exit_code import with_exit_code
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import scratch_path
 from nnunet_pancext.nnunet_files.model_folder import ALL
@@ -128,8 +129,9 @@ def _skip_whole_cases(trainer: "nnUNetTrainer", fold: TrainedFold, *, probabilit
         trainer.do_split = lambda: (training, left)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run as a step's command does; return the exit code."""
+@with_exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a step's command does."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("dataset", "configuration", "fold"):
         parser.add_argument(name)
@@ -148,12 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configuration=parsed.configuration,
         fold=parsed.fold,
     )
-    try:
-        train(fold, device=parsed.device, proceed=parsed.proceed, probabilities=parsed.npz)
-    except PancextError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
+    train(fold, device=parsed.device, proceed=parsed.proceed, probabilities=parsed.npz)
 
 
 if __name__ == "__main__":
