@@ -25,7 +25,7 @@ from typing import ClassVar
 from report import command_line, machine, print_table
 
 from nnunet_pancext.campaign.definition import Campaign, present_versions, write_campaign
-from nnunet_pancext.campaign.plan import Request, plan_campaign
+from nnunet_pancext.campaign.planning.plan import Request, plan_campaign
 from nnunet_pancext.campaign.record import STATE, read_record
 from nnunet_pancext.campaign.step import Progress, Step
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
@@ -58,7 +58,7 @@ for second in range(int(sys.argv[1])):
     print("second", second, flush=True)
 open(sys.argv[2], "w").close()
 """
-EXECUTE = (sys.executable, "-m", "nnunet_pancext.campaign.execute")
+EXECUTE = (sys.executable, "-m", "nnunet_pancext.campaign.attempt.execute")
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 RUN = (
     sys.executable,

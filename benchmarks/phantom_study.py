@@ -20,7 +20,7 @@ from report import command_line
 
 from nnunet_pancext.campaign.changes import find_changes, redo
 from nnunet_pancext.campaign.definition import SEED, present_versions, write_campaign
-from nnunet_pancext.campaign.plan import Request, plan_campaign
+from nnunet_pancext.campaign.planning.plan import Request, plan_campaign
 from nnunet_pancext.campaign.run import run_campaign
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
 from nnunet_pancext.demo.pipeline import DATASET_ID, PHANTOM_SIZE, find_device

@@ -30,7 +30,7 @@ def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
     for name in names:
         _touch(cancel_file(folder, name))
     if (folder / SUBMISSIONS).is_file():
-        from nnunet_pancext.campaign.slurm_queue import cancel_jobs
+        from nnunet_pancext.campaign.slurm.queue import cancel_jobs
 
         cancel_jobs(folder, names)
     return names

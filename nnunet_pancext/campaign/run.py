@@ -7,7 +7,7 @@ from typing import Any
 from nnunet_pancext.campaign.changes import describe_changes, find_changes, redo, version_remarks
 from nnunet_pancext.campaign.control import forget_requests
 from nnunet_pancext.campaign.definition import open_campaign
-from nnunet_pancext.campaign.local import run_local
+from nnunet_pancext.campaign.local.run import run_local
 from nnunet_pancext.errors import PancextError
 
 
@@ -24,7 +24,7 @@ def run_campaign(
     Args:
         folder: the campaign's.
         gpus: how many GPUs of this machine to use; all if None.
-        slurm: options of `campaign.slurm`, to submit the steps instead.
+        slurm: `SlurmOptions`, to submit the steps instead.
         do_again: set aside what was made with other options than campaign.toml has now, and make it again.
         only: names of steps; these and what they need are done, on this machine.
 
@@ -46,7 +46,7 @@ def run_campaign(
     if only is None:
         forget_requests(folder, campaign)
     if slurm is not None:
-        from nnunet_pancext.campaign.slurm import run_slurm
+        from nnunet_pancext.campaign.slurm.submission import run_slurm
 
         run_slurm(folder, slurm)
         return 0

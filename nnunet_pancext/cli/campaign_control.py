@@ -51,7 +51,7 @@ def run_retry(parsed: argparse.Namespace) -> int:
             print(f"ready again {name}")
         return 0
     if (parsed.folder / SUBMISSIONS).is_file():
-        from nnunet_pancext.campaign.slurm import run_slurm
+        from nnunet_pancext.campaign.slurm.submission import run_slurm
 
         run_slurm(parsed.folder, steps=names)
         return 0

@@ -71,8 +71,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Plan as parsed, write the file and print the steps and the estimate."""
     from nnunet_pancext.campaign.definition import present_versions, write_campaign
-    from nnunet_pancext.campaign.plan import Request, plan_campaign
-    from nnunet_pancext.campaign.planning_checks import checked_request
+    from nnunet_pancext.campaign.planning.checks import checked_request
+    from nnunet_pancext.campaign.planning.plan import Request, plan_campaign
     from nnunet_pancext.io.disk import write_errors_as_pancext
     from nnunet_pancext.io.files import output_folder
     from nnunet_pancext.nnunet_files.folders import DUTIES, nnunet_folder, require_all_folders_set
@@ -160,7 +160,7 @@ def _subjects(steps: Sequence["Step"]) -> str:
 
 
 def _hour_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
-    from nnunet_pancext.campaign.estimate import estimate_trainings, total_text
+    from nnunet_pancext.campaign.planning.estimate import estimate_trainings, total_text
 
     estimates = estimate_trainings(campaign, done=done)
     rows = [["training", "dataset", "to do", "epochs left", "s/epoch", "GPU-hours"]]

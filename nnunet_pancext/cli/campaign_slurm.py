@@ -2,7 +2,7 @@
 
 import argparse
 
-from nnunet_pancext.campaign.slurm_options import CPUS, SlurmOptions
+from nnunet_pancext.campaign.slurm.options import CPUS, SlurmOptions
 
 
 def add_slurm_options(parser: argparse.ArgumentParser) -> None:

@@ -42,11 +42,11 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Show the status once, or until nothing runs any more."""
     from nnunet_pancext.campaign.definition import open_campaign
-    from nnunet_pancext.campaign.status import Status
-    from nnunet_pancext.campaign.status_page import FILE, write_status_page
-    from nnunet_pancext.campaign.status_rows import read_status
-    from nnunet_pancext.campaign.status_table import status_table
-    from nnunet_pancext.campaign.status_watch import EVERY_S, Screen, ended_by_exception, ending, watch
+    from nnunet_pancext.campaign.status.page import FILE, write_status_page
+    from nnunet_pancext.campaign.status.rows import read_status
+    from nnunet_pancext.campaign.status.summary import Status
+    from nnunet_pancext.campaign.status.table import status_table
+    from nnunet_pancext.campaign.status.watch import EVERY_S, Screen, ended_by_exception, ending, watch
 
     folder, screen = parsed.folder, Screen()
     seen: list[Status] = []  # the last one

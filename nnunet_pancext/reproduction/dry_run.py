@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nnunet_pancext.architectures.monai_networks import INSTALL
 from nnunet_pancext.campaign.definition import Campaign
-from nnunet_pancext.campaign.estimate import Estimate, estimate_trainings
 from nnunet_pancext.campaign.kinds.convert import Convert
+from nnunet_pancext.campaign.planning.estimate import Estimate, estimate_trainings
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.campaign.training_length import STOCK_LENGTH, training_length
 from nnunet_pancext.nnunet_files.folders import DUTIES, nnunet_folder

@@ -10,7 +10,7 @@ from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campai
 
 from nnunet_pancext.campaign.control import SUBMISSIONS
 from nnunet_pancext.campaign.lease import current_owner
-from nnunet_pancext.campaign.local import run_local
+from nnunet_pancext.campaign.local.run import run_local
 from nnunet_pancext.campaign.record import cancel_file, lease_file, read_record, retry_file, state_file
 from nnunet_pancext.cli.main import main
 
@@ -173,8 +173,8 @@ def test_a_campaign_on_slurm_is_cancelled_and_submitted_again_there(folder: Path
     slurm, queue = types.ModuleType("slurm"), types.ModuleType("slurm_queue")
     slurm.run_slurm = lambda folder, steps: calls.append(("submit", steps))  # type: ignore[attr-defined]
     queue.cancel_jobs = lambda folder, steps: calls.append(("scancel", steps))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "nnunet_pancext.campaign.slurm", slurm)
-    monkeypatch.setitem(sys.modules, "nnunet_pancext.campaign.slurm_queue", queue)
+    monkeypatch.setitem(sys.modules, "nnunet_pancext.campaign.slurm.submission", slurm)
+    monkeypatch.setitem(sys.modules, "nnunet_pancext.campaign.slurm.queue", queue)
     make_campaign(folder, [ScriptStep(name="a")])
     (folder / SUBMISSIONS).parent.mkdir()
     (folder / SUBMISSIONS).write_text("{}", encoding="utf-8")

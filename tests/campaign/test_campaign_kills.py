@@ -14,7 +14,7 @@ import pytest
 from contracts.script_step import GpuScriptStep, ScriptStep, make_campaign, notes, start_run, until
 
 from nnunet_pancext.campaign.lease import current_owner
-from nnunet_pancext.campaign.local import run_local
+from nnunet_pancext.campaign.local.run import run_local
 from nnunet_pancext.campaign.record import lease_file, read_record
 
 LONG = "note('ready'); wait_for('go'); finish('x')"
@@ -42,7 +42,7 @@ def processes(folder: Path, what: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
-            is_supervisor = "nnunet_pancext.campaign.execute" in words
+            is_supervisor = "nnunet_pancext.campaign.attempt.execute" in words
             if str(folder) in words and is_supervisor == (what == "supervisor") and "run" not in words:
                 yield process
 

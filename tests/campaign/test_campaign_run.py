@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campaign, notes, start_run, until
 
-from nnunet_pancext.campaign import gpus
 from nnunet_pancext.campaign.lease import current_owner
-from nnunet_pancext.campaign.local import run_local
+from nnunet_pancext.campaign.local import gpus
+from nnunet_pancext.campaign.local.run import run_local
 from nnunet_pancext.campaign.record import (
     lease_file,
     read_record,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from contracts.script_step import GENTLE, ScriptStep, make_campaign, notes, start_run, until
 
-from nnunet_pancext.campaign import local
 from nnunet_pancext.campaign.definition import FILE
 from nnunet_pancext.campaign.lease import Lease, Owner
-from nnunet_pancext.campaign.local import run_local
+from nnunet_pancext.campaign.local import run as local
+from nnunet_pancext.campaign.local.run import run_local
 from nnunet_pancext.campaign.record import (
     Attempt,
     Record,

@@ -12,7 +12,7 @@ from contracts.script_step import until
 
 from nnunet_pancext.campaign.definition import SEED, Campaign, write_campaign
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
-from nnunet_pancext.campaign.status_watch import QUIET_LOOKS
+from nnunet_pancext.campaign.status.watch import QUIET_LOOKS
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
@@ -75,7 +75,7 @@ def test_long_campaigns_are_shortened_unless_all_is_asked_for(
 def test_a_folder_that_cannot_be_written_is_said(
     campaign: Campaign, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnunet_pancext.campaign.status_page.write_page", raise_read_only)
+    monkeypatch.setattr("nnunet_pancext.campaign.status.page.write_page", raise_read_only)
 
     assert main(["campaign", "status", "C"]) == 0
     assert capsys.readouterr().out.endswith("C/status.html cannot be written.\n")
@@ -148,7 +148,7 @@ def test_a_watch_that_an_error_ends_leaves_a_page_that_is_not_loaded_again(
 
 WATCH = """\
 import signal, sys
-from nnunet_pancext.campaign import status_watch
+from nnunet_pancext.campaign.status import watch as status_watch
 from nnunet_pancext.cli.main import main
 status_watch.EVERY_S = 3600.0
 signal.signal({number}, signal.SIG_DFL)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from contracts.script_step import ScriptStep, make_campaign
 
-from nnunet_pancext.campaign import step_process
-from nnunet_pancext.campaign.execute import run_step
+from nnunet_pancext.campaign.attempt import step_process
+from nnunet_pancext.campaign.attempt.execute import run_step
 from nnunet_pancext.campaign.record import lease_file, log_file, read_record, state_file
 from nnunet_pancext.errors import PancextError
 

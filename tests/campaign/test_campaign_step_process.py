@@ -12,9 +12,10 @@ import psutil
 import pytest
 from contracts.script_step import GENTLE, ScriptStep, make_campaign, notes, until
 
-from nnunet_pancext.campaign import step_process
-from nnunet_pancext.campaign.child import MARK, end_leftovers
-from nnunet_pancext.campaign.execute import EXIT_CODES, HELD, main, run_step
+from nnunet_pancext.campaign.attempt import step_process
+from nnunet_pancext.campaign.attempt.child import MARK, end_leftovers
+from nnunet_pancext.campaign.attempt.execute import EXIT_CODES, HELD, main, run_step
+from nnunet_pancext.campaign.attempt.step_process import StepProcess
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import (
     Record,
@@ -25,7 +26,6 @@ from nnunet_pancext.campaign.record import (
     read_record,
     write_record,
 )
-from nnunet_pancext.campaign.step_process import StepProcess
 from nnunet_pancext.errors import PancextError
 
 LONG = "wait_for('go'); finish('x')"

@@ -6,7 +6,7 @@ import pytest
 from campaign.small_raw import DATASET
 
 from nnunet_pancext.campaign.definition import read_campaign, write_campaign
-from nnunet_pancext.campaign.plan import Request, Stage, plan_campaign
+from nnunet_pancext.campaign.planning.plan import Request, Stage, plan_campaign
 from nnunet_pancext.errors import PancextError
 
 FOLDERS = {f"nnUNet_{name}": f"/data/{name}" for name in ("raw", "preprocessed", "results")}

@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import multiprocessing, os, signal, time
 
-from nnunet_pancext.campaign.child_watch import ended_with_children
+from nnunet_pancext.campaign.workers.child_watch import ended_with_children
 
 
 def die(number):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnunet_pancext.campaign.failure import is_asked_for, signal_of
+from nnunet_pancext.campaign.attempt.failure import is_asked_for, signal_of
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from contracts.killed_writing import kill_while_writing, only_with_fork
 from contracts.script_step import ScriptStep, make_campaign, notes
 
+from nnunet_pancext.campaign.attempt.execute import run_step
 from nnunet_pancext.campaign.definition import FILE, read_campaign
-from nnunet_pancext.campaign.execute import run_step
 from nnunet_pancext.campaign.record import read_record, state_file
 
 pytestmark = only_with_fork

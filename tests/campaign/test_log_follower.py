@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_pancext.campaign import log_follower
-from nnunet_pancext.campaign.log_follower import LogFollower
+from nnunet_pancext.campaign.local import log_follower
+from nnunet_pancext.campaign.local.log_follower import LogFollower
 
 
 def numbers(line: str) -> str | None:

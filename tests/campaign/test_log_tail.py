@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_pancext.campaign.log_tail import TAIL_BYTES, last_lines, last_output, last_progress
+from nnunet_pancext.campaign.status.log_tail import TAIL_BYTES, last_lines, last_output, last_progress
 
 
 def log_of(tmp_path: Path, content: bytes) -> Path:

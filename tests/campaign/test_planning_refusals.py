@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from campaign.small_raw import CASES, DATASET, use_folders, write_names
 
-from nnunet_pancext.campaign import trainer_check
-from nnunet_pancext.campaign.plan import Request, Stage
-from nnunet_pancext.campaign.planning_checks import checked_request
+from nnunet_pancext.campaign.planning import trainer_check
+from nnunet_pancext.campaign.planning.checks import checked_request
+from nnunet_pancext.campaign.planning.plan import Request, Stage
 from nnunet_pancext.errors import NNUNetCommandError, PancextError
 
 REQUEST = Request(datasets=("7",), trainers=("nnUNetTrainer",))

@@ -22,9 +22,9 @@ from contracts.slurm_steps import (
 
 from nnunet_pancext.campaign.definition import open_campaign
 from nnunet_pancext.campaign.record import log_file, read_record
-from nnunet_pancext.campaign.slurm import run_slurm
-from nnunet_pancext.campaign.slurm_options import SlurmOptions
-from nnunet_pancext.campaign.slurm_queue import job_log, queue_states
+from nnunet_pancext.campaign.slurm.options import SlurmOptions
+from nnunet_pancext.campaign.slurm.queue import job_log, queue_states
+from nnunet_pancext.campaign.slurm.submission import run_slurm
 from nnunet_pancext.campaign.state import step_states
 from nnunet_pancext.cli.main import main
 

@@ -9,7 +9,7 @@ from contracts.slurm_cluster import SlurmCluster, running_cluster, slurm_cluster
 
 from nnunet_pancext.campaign.definition import open_campaign
 from nnunet_pancext.campaign.record import log_file, read_record
-from nnunet_pancext.campaign.slurm_queue import queue_states
+from nnunet_pancext.campaign.slurm.queue import queue_states
 from nnunet_pancext.cli.main import main
 
 pytest.importorskip("submitit")

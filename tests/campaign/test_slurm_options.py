@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from nnunet_pancext.campaign.slurm_options import SlurmOptions, from_json, minutes, signal_delay_s, time_text
+from nnunet_pancext.campaign.slurm.options import SlurmOptions, from_json, minutes, signal_delay_s, time_text
 from nnunet_pancext.cli.campaign_slurm import add_slurm_options, slurm_options
 from nnunet_pancext.errors import PancextError
 

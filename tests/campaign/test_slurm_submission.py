@@ -11,9 +11,8 @@ from contracts.slurm_steps import quick, training
 
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import cancel_file, lease_file
-from nnunet_pancext.campaign.slurm import run_slurm
-from nnunet_pancext.campaign.slurm_options import SlurmOptions
-from nnunet_pancext.campaign.slurm_queue import (
+from nnunet_pancext.campaign.slurm.options import SlurmOptions
+from nnunet_pancext.campaign.slurm.queue import (
     Submission,
     Submissions,
     cancel_jobs,
@@ -24,7 +23,8 @@ from nnunet_pancext.campaign.slurm_queue import (
     time_limit,
     write_submissions,
 )
-from nnunet_pancext.campaign.slurm_task import StepTask, _remove_partial_files
+from nnunet_pancext.campaign.slurm.submission import run_slurm
+from nnunet_pancext.campaign.slurm.task import StepTask, _remove_partial_files
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.errors import PancextError
 

@@ -7,8 +7,8 @@ import pytest
 from contracts.made_campaign import STARTED, TRAIN_0, TRAIN_1
 
 from nnunet_pancext.campaign.definition import Campaign
-from nnunet_pancext.campaign.slurm_queue import QueueState, Submission, Submissions, write_submissions
-from nnunet_pancext.campaign.status_rows import read_status
+from nnunet_pancext.campaign.slurm.queue import QueueState, Submission, Submissions, write_submissions
+from nnunet_pancext.campaign.status.rows import read_status
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_step_in_slurms_queue_tells_why_it_waits(
 ) -> None:
     name = campaign.steps[TRAIN_0].name
     queue = {name: QueueState(job="17", state="PENDING", reason="Priority", node="", since=STARTED)}
-    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.queue_states", lambda *_, **__: queue)
+    monkeypatch.setattr("nnunet_pancext.campaign.status.rows.queue_states", lambda *_, **__: queue)
 
     status = read_status(campaign, submitted)
 
@@ -41,7 +41,7 @@ def test_a_step_in_slurms_queue_tells_why_it_waits(
 def test_a_job_that_ended_before_its_step_began_is_told(
     submitted: Path, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.queue_states", lambda *_, **__: {})
+    monkeypatch.setattr("nnunet_pancext.campaign.status.rows.queue_states", lambda *_, **__: {})
     (submitted / "slurm" / "17_0_log.err").write_text("No module named submitit", encoding="utf-8")
 
     rows = read_status(campaign, submitted).rows
@@ -72,7 +72,7 @@ def test_a_queue_that_does_not_answer_is_not_waited_for(
     squeue.write_text("#!/bin/sh\nexec sleep 3600\n", encoding="utf-8")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
-    monkeypatch.setattr("nnunet_pancext.campaign.status_rows.SLURM_ANSWERS_WITHIN_S", 0.1)
+    monkeypatch.setattr("nnunet_pancext.campaign.status.rows.SLURM_ANSWERS_WITHIN_S", 0.1)
 
     status = read_status(campaign, submitted)
 

@@ -13,8 +13,8 @@ from contracts.made_campaign import STARTED, MadeStep, attempt
 
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Record
-from nnunet_pancext.campaign.status import STATES, Row, Status
-from nnunet_pancext.campaign.status_page import HEIGHT, MOST_POINTS, WIDTH, curve_of, write_status_page
+from nnunet_pancext.campaign.status.page import HEIGHT, MOST_POINTS, WIDTH, curve_of, write_status_page
+from nnunet_pancext.campaign.status.summary import STATES, Row, Status
 
 EVIL = "<script>alert('x')</script>&\""
 

@@ -25,8 +25,8 @@ from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.lease import Lease
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import cancel_file, lease_file, runs_folder, state_file
-from nnunet_pancext.campaign.status import Row
-from nnunet_pancext.campaign.status_rows import read_status
+from nnunet_pancext.campaign.status.rows import read_status
+from nnunet_pancext.campaign.status.summary import Row
 from nnunet_pancext.campaign.step import Progress
 
 

@@ -16,8 +16,8 @@ from contracts.made_campaign import (
 )
 
 from nnunet_pancext.campaign.definition import Campaign
-from nnunet_pancext.campaign.status import Row, Status
-from nnunet_pancext.campaign.status_rows import read_status
+from nnunet_pancext.campaign.status.rows import read_status
+from nnunet_pancext.campaign.status.summary import Row, Status
 
 
 def test_the_summary_counts_states_and_adds_up_the_time_to_go(tmp_path: Path, campaign: Campaign) -> None:

@@ -9,8 +9,8 @@ from contracts.made_campaign import STARTED, MadeStep, attempt
 
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Record
-from nnunet_pancext.campaign.status import Row, Status
-from nnunet_pancext.campaign.status_table import LONG, status_table
+from nnunet_pancext.campaign.status.summary import Row, Status
+from nnunet_pancext.campaign.status.table import LONG, status_table
 
 LONG_NAME = "train-007-SegResNetNLTrainer-nnUNetPlans-3d_fullres-0"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from contracts.made_campaign import STARTED, MadeStep
 
-from nnunet_pancext.campaign import status_watch
-from nnunet_pancext.campaign.status import Row, Status
-from nnunet_pancext.campaign.status_watch import (
+from nnunet_pancext.campaign.status import watch as status_watch
+from nnunet_pancext.campaign.status.summary import Row, Status
+from nnunet_pancext.campaign.status.watch import (
     EVERY_S,
     HOME_AND_CLEAR,
     QUIET_LOOKS,

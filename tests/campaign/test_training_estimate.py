@@ -5,14 +5,14 @@ import zipfile
 import pytest
 from campaign.small_raw import DATASET, use_folders
 
-from nnunet_pancext.campaign.estimate import (
+from nnunet_pancext.campaign.planning.estimate import (
     BENCHMARK,
     Estimate,
     estimate_trainings,
     measured_seconds,
     total_text,
 )
-from nnunet_pancext.campaign.plan import Request, plan_campaign
+from nnunet_pancext.campaign.planning.plan import Request, plan_campaign
 from nnunet_pancext.campaign.training_length import training_length
 from nnunet_pancext.nnunet_files.model_folder import ModelName
 

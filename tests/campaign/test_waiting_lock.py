@@ -6,7 +6,7 @@ import time
 import pytest
 
 from nnunet_pancext.campaign.lease import Lease
-from nnunet_pancext.campaign.waiting_lock import waiting_lock
+from nnunet_pancext.campaign.workers.waiting_lock import waiting_lock
 
 TIMEOUT_S = 60
 

@@ -18,10 +18,10 @@ from contracts.host_commands import SETTINGS
 from contracts.script_step import MAIN
 from contracts.started_training import STOCK, STOCK_SOURCE
 
-from nnunet_pancext.campaign.child import MARK
+from nnunet_pancext.campaign.attempt.child import MARK
 from nnunet_pancext.campaign.definition import present_versions, read_campaign, write_campaign
 from nnunet_pancext.campaign.lease import current_owner
-from nnunet_pancext.campaign.plan import Request, plan_campaign
+from nnunet_pancext.campaign.planning.plan import Request, plan_campaign
 from nnunet_pancext.campaign.record import Attempt, lease_file, read_record
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.dataset_conversion.layouts.msd import convert_msd
@@ -31,7 +31,7 @@ DATASET = "Dataset007_Pancreas"
 OURS = "nnUNetTrainerNonLocal_2epochs_2iterations"
 TRAINERS = (OURS, STOCK)
 EPOCHS = 2
-EXECUTE = "nnunet_pancext.campaign.execute"
+EXECUTE = "nnunet_pancext.campaign.attempt.execute"
 PATIENCE_S = 3600
 LOOK_S = 0.3
 # What ends at a kill: everything (the machine's power), a process of a step's command, the coordinator alone,

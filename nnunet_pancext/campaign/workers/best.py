@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.kinds.best import Best
-from nnunet_pancext.campaign.waiting_lock import waiting_lock
+from nnunet_pancext.campaign.workers.child_watch import ended_with_children
 from nnunet_pancext.campaign.workers.exit_code import with_exit_code
+from nnunet_pancext.campaign.workers.waiting_lock import waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.files import write_json

@@ -17,11 +17,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.campaign.child_watch import ended_with_children
 from nnunet_pancext.campaign.kinds.preprocess import CASE_LINE
 from nnunet_pancext.campaign.set_aside import PREFIX, set_aside
-from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
+from nnunet_pancext.campaign.workers.child_watch import ended_with_children
 from nnunet_pancext.campaign.workers.exit_code import with_exit_code
+from nnunet_pancext.campaign.workers.waiting_lock import lease_of_cases, waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.disk import write_errors_as_pancext

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnunet_pancext.campaign.child_watch import ended_with_children
-from nnunet_pancext.campaign.waiting_lock import lease_of_cases, waiting_lock
+from nnunet_pancext.campaign.workers.child_watch import ended_with_children
 from nnunet_pancext.campaign.workers.exit_code import with_exit_code
+from nnunet_pancext.campaign.workers.waiting_lock import lease_of_cases, waiting_lock
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import scratch_path
 from nnunet_pancext.nnunet_files.model_folder import ALL

@@ -1,4 +1,4 @@
-"""Runs one step of a campaign in this process: `python -m nnunet_pancext.campaign.execute FOLDER STEP`."""
+"""Runs one step in this process: `python -m nnunet_pancext.campaign.attempt.execute FOLDER STEP`."""
 
 import argparse
 import signal
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from nnunet_pancext.campaign.attempt.step_process import StepProcess
 from nnunet_pancext.campaign.lease import Held
 from nnunet_pancext.campaign.record import Attempt
-from nnunet_pancext.campaign.step_process import StepProcess
 from nnunet_pancext.errors import PancextError
 
 __all__ = ["StepProcess", "run_step"]
@@ -57,7 +57,7 @@ def _ended_by_signals(process: StepProcess) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one step; return its outcome by `EXIT_CODES`, or `HELD` if another process has it."""
-    parser = argparse.ArgumentParser(prog="python -m nnunet_pancext.campaign.execute")
+    parser = argparse.ArgumentParser(prog="python -m nnunet_pancext.campaign.attempt.execute")
     parser.add_argument("folder", type=Path)
     parser.add_argument("step")
     parser.add_argument("--gpu", default="", help="CUDA_VISIBLE_DEVICES of the step's command")

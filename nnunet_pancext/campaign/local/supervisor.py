@@ -6,17 +6,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from nnunet_pancext.campaign.execute import EXIT_CODES, HELD
-from nnunet_pancext.campaign.log_follower import LogFollower
+from nnunet_pancext.campaign.attempt.execute import EXIT_CODES, HELD
+from nnunet_pancext.campaign.local.log_follower import LogFollower
 from nnunet_pancext.campaign.record import log_file
 from nnunet_pancext.campaign.step import Step
 
-MODULE = "nnunet_pancext.campaign.execute"
+MODULE = "nnunet_pancext.campaign.attempt.execute"
 OUTCOMES = {**{code: outcome for outcome, code in EXIT_CODES.items()}, HELD: "held"}
 
 
 class Supervisor:
-    """Runs `campaign.execute` for a step, and goes on when this process dies.
+    """Runs `attempt.execute` for a step, and goes on when this process dies.
 
     It is in a session of its own, so that Ctrl-C reaches it only through `stop`, and its output goes to an
     anonymous file, which no reader can close. `slot` is what it has for itself, and `gpu` the

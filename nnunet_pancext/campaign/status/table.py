@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from nnunet_pancext.campaign.state import DONE
-from nnunet_pancext.campaign.status import Row, Status
-from nnunet_pancext.campaign.status_words import hours_text, joined, moment
+from nnunet_pancext.campaign.status.summary import Row, Status
+from nnunet_pancext.campaign.status.words import hours_text, joined, moment
 from nnunet_pancext.io.console_text import LONGEST_LINE, printable
 
 LONG = 24  # steps; beyond, like ones are folded

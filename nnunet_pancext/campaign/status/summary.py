@@ -18,7 +18,7 @@ from nnunet_pancext.campaign.state import (
     UNCLEAR,
     WAITING,
 )
-from nnunet_pancext.campaign.status_words import attempts_text, hours_text, joined
+from nnunet_pancext.campaign.status.words import attempts_text, hours_text, joined
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.console_text import counted
 

@@ -13,8 +13,8 @@ from typing import Any
 from nnunet_pancext.campaign.definition import Campaign, open_campaign
 from nnunet_pancext.campaign.lease import Lease
 from nnunet_pancext.campaign.record import cancel_file
-from nnunet_pancext.campaign.slurm_options import SlurmOptions, minutes, time_text
-from nnunet_pancext.campaign.slurm_queue import (
+from nnunet_pancext.campaign.slurm.options import SlurmOptions, minutes, time_text
+from nnunet_pancext.campaign.slurm.queue import (
     FOLDER,
     QueueState,
     Submission,
@@ -25,7 +25,7 @@ from nnunet_pancext.campaign.slurm_queue import (
     time_limit,
     write_submissions,
 )
-from nnunet_pancext.campaign.slurm_task import StepTask
+from nnunet_pancext.campaign.slurm.task import StepTask
 from nnunet_pancext.campaign.state import step_states
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError

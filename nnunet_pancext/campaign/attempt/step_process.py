@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nnunet_pancext.campaign.attempt.child import Child, append_line, end_leftovers
+from nnunet_pancext.campaign.attempt.failure import failure_text, is_asked_for
 from nnunet_pancext.campaign.changes import changes_text, outdated_entries, recorded_options
-from nnunet_pancext.campaign.child import Child, append_line, end_leftovers
 from nnunet_pancext.campaign.definition import Campaign, open_campaign, present_versions
-from nnunet_pancext.campaign.failure import failure_text, is_asked_for
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import (
     Attempt,

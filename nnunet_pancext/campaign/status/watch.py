@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from shutil import get_terminal_size
 from typing import TextIO
 
-from nnunet_pancext.campaign.status import Status
+from nnunet_pancext.campaign.status.summary import Status
 
 EVERY_S = 10.0
 QUIET_LOOKS = 2  # without a running step: it may be watched a moment before it is run

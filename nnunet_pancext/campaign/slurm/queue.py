@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.campaign.slurm_options import SlurmOptions, from_json, minutes
+from nnunet_pancext.campaign.slurm.options import SlurmOptions, from_json, minutes
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.files import read_json, write_json
 

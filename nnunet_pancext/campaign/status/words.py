@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from nnunet_pancext.campaign.lease import Owner
-from nnunet_pancext.campaign.log_tail import HEADER
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Attempt, Record
 from nnunet_pancext.campaign.state import CANCELLED, CHANGED, DONE, FAILED, INTERRUPTED, UNCLEAR
+from nnunet_pancext.campaign.status.log_tail import HEADER
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.io.durations import duration_text, rough_duration
 from nnunet_pancext.nnunet_commands.command_output import LAST_LINES, QUOTE

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnunet_pancext.campaign.plan import NNUNET_FOLDS, Request, Stage, usual_stage
-from nnunet_pancext.campaign.trainer_check import require_trainers
+from nnunet_pancext.campaign.planning.plan import NNUNET_FOLDS, Request, Stage, usual_stage
+from nnunet_pancext.campaign.planning.trainer_check import require_trainers
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.files import read_json

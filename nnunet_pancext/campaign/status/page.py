@@ -9,13 +9,13 @@ from pathlib import Path
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import Attempt
 from nnunet_pancext.campaign.state import DONE, FAILED, RUNNING
-from nnunet_pancext.campaign.status import STATES, Row, Status
-from nnunet_pancext.campaign.status_words import attempt_text, hours_text, joined, moment, place_text
+from nnunet_pancext.campaign.status.summary import STATES, Row, Status
+from nnunet_pancext.campaign.status.words import attempt_text, hours_text, joined, moment, place_text
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.pages.page import write_page
 
 FILE = "status.html"
-TEMPLATE = "campaign/status.html"
+TEMPLATE = "campaign/status/status.html"
 WIDTH, HEIGHT = 140, 34  # of a curve, pixels
 MOST_POINTS = 140
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from nnunet_pancext.campaign.control import is_run_under_way
 from nnunet_pancext.campaign.definition import Campaign
-from nnunet_pancext.campaign.log_tail import last_lines, last_output, last_progress
 from nnunet_pancext.campaign.measured import Measured
 from nnunet_pancext.campaign.record import cancel_file, log_file
-from nnunet_pancext.campaign.slurm_queue import QueueState, job_log, queue_states, submissions_file
+from nnunet_pancext.campaign.slurm.queue import QueueState, job_log, queue_states, submissions_file
 from nnunet_pancext.campaign.state import (
     DONE,
     FAILED,
@@ -19,8 +18,9 @@ from nnunet_pancext.campaign.state import (
     StepState,
     step_states,
 )
-from nnunet_pancext.campaign.status import QUEUED, TRAIN, Row, Status
-from nnunet_pancext.campaign.status_words import (
+from nnunet_pancext.campaign.status.log_tail import last_lines, last_output, last_progress
+from nnunet_pancext.campaign.status.summary import QUEUED, TRAIN, Row, Status
+from nnunet_pancext.campaign.status.words import (
     done_text,
     ended_text,
     joined,

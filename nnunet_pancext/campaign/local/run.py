@@ -10,12 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_pancext.campaign.attempt.step_process import GRACE_S
 from nnunet_pancext.campaign.changes import adopt
 from nnunet_pancext.campaign.definition import FILE, Campaign, open_campaign
-from nnunet_pancext.campaign.file_watch import FileWatch
-from nnunet_pancext.campaign.gpus import gpu_slots
 from nnunet_pancext.campaign.lease import Held, Lease, Owner, current_owner
-from nnunet_pancext.campaign.log_follower import LogFollower
+from nnunet_pancext.campaign.local.file_watch import FileWatch
+from nnunet_pancext.campaign.local.gpus import gpu_slots
+from nnunet_pancext.campaign.local.log_follower import LogFollower
+from nnunet_pancext.campaign.local.supervisor import Supervisor
 from nnunet_pancext.campaign.record import (
     Attempt,
     cancel_file,
@@ -26,8 +28,6 @@ from nnunet_pancext.campaign.record import (
     runs_folder,
 )
 from nnunet_pancext.campaign.step import Step
-from nnunet_pancext.campaign.step_process import GRACE_S
-from nnunet_pancext.campaign.supervisor import Supervisor
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.durations import duration_text

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from nnunet_pancext.campaign.execute import StepProcess
+from nnunet_pancext.campaign.attempt.execute import StepProcess
 from nnunet_pancext.campaign.lease import Held
-from nnunet_pancext.campaign.slurm_queue import is_running
+from nnunet_pancext.campaign.slurm.queue import is_running
 from nnunet_pancext.errors import PancextError
 
 if TYPE_CHECKING:
