@@ -28,7 +28,7 @@ from report import command_line, machine, print_table
 from nnunet_pancext.demo.split import CaseFolders
 from nnunet_pancext.evaluation.targets import FOREGROUND, read_targets
 from nnunet_pancext.io.files import read_json
-from nnunet_pancext.prediction.self_test_scores import dice_by_label
+from nnunet_pancext.prediction.self_test.scores import dice_by_label
 
 WAYS = (STOCK, "exact", "balanced", "fast")
 PAIR = ("cascade", "resenc")

@@ -245,7 +245,7 @@ def _require_input(parsed: argparse.Namespace) -> None:
 def _self_test(parsed: argparse.Namespace, choice: "Choice", device: "torch.device") -> int:
     """Measure what each speed changes for the models, and print it."""
     from nnunet_pancext.nnunet_commands.console import Console
-    from nnunet_pancext.prediction.self_test import DEFAULT_CASES, FILE, run_self_test, self_test_table
+    from nnunet_pancext.prediction.self_test.run import DEFAULT_CASES, FILE, run_self_test, self_test_table
 
     console = Console()
     for model in choice.models:
@@ -264,8 +264,8 @@ def _self_test(parsed: argparse.Namespace, choice: "Choice", device: "torch.devi
 def _report(prediction: "Prediction", predicted: "Predicted", cases: "Sequence[Case]") -> None:
     """Write the page about all cases that are done."""
     from nnunet_pancext.io.parallel import default_jobs
-    from nnunet_pancext.prediction.dicom_case import image_of
-    from nnunet_pancext.prediction.page import write_prediction_page
+    from nnunet_pancext.prediction.dicom.case import image_of
+    from nnunet_pancext.prediction.report.page import write_prediction_page
 
     records = predicted.records
     page = prediction.out / "prediction.html"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nnunet_pancext.dicom_output.access import Access
     from nnunet_pancext.nnunet_commands.console import Console
     from nnunet_pancext.prediction.cases import Case
-    from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
+    from nnunet_pancext.prediction.dicom.results import SegmentationOutput, Sending
     from nnunet_pancext.prediction.run import Prediction
 
 NIFTI = ".nii.gz"
@@ -67,7 +67,7 @@ def add_dicom(parser: argparse.ArgumentParser) -> None:
 def split_inputs(inputs: Sequence[str], *, endings: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Return the inputs that are DICOM, and those that are images for nnU-Net's reader."""
     from nnunet_pancext.dicom_output.dicomweb import is_dicomweb
-    from nnunet_pancext.prediction.dicom_files import is_dicom
+    from nnunet_pancext.prediction.dicom.files import is_dicom
 
     dicom = [text for text in inputs if is_dicomweb(text) or is_dicom(Path(text), endings=endings)]
     return dicom, [Path(text) for text in inputs if text not in dicom]
@@ -133,7 +133,7 @@ def find_dicom_cases(
 ) -> "list[Case]":
     """Return the cases of the inputs that are DICOM; temporary files lie in `folder`."""
     from nnunet_pancext.nnunet_commands.console import Status
-    from nnunet_pancext.prediction.dicom_input import DicomInputs
+    from nnunet_pancext.prediction.dicom.input import DicomInputs
 
     finder = DicomInputs(
         folder=folder,
@@ -168,7 +168,7 @@ def _require_volume_model(prediction: "Prediction", shown: str) -> None:
 def _segmentation(parsed: argparse.Namespace, prediction: "Prediction") -> "SegmentationOutput":
     from nnunet_pancext.dicom_output.codes import read_codes
     from nnunet_pancext.dicom_output.segmentation import SegmentingModel
-    from nnunet_pancext.prediction.dicom_results import SegmentationOutput
+    from nnunet_pancext.prediction.dicom.results import SegmentationOutput
 
     labels = prediction.dataset.labels
     codes = read_codes(
@@ -204,7 +204,7 @@ def _model_hash(prediction: "Prediction") -> str:
 
 def _sending(parsed: argparse.Namespace, access: "Access") -> "Sending | None":
     from nnunet_pancext.dicom_output import send
-    from nnunet_pancext.prediction.dicom_results import Sending
+    from nnunet_pancext.prediction.dicom.results import Sending
 
     if not parsed.store and not parsed.send:
         return None

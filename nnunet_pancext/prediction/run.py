@@ -14,21 +14,22 @@ from nnunet_pancext.io.console_text import shown_name
 from nnunet_pancext.model_sharing.postprocessing import read_postprocessing
 from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.nnunet_files.dataset_json import NAME
-from nnunet_pancext.prediction import dicom_results, outputs, record
+from nnunet_pancext.prediction import outputs, record
 from nnunet_pancext.prediction.case_files import CaseFiles
 from nnunet_pancext.prediction.case_result import CaseResult, LoadedModels, Seconds, Wanted, predict_image
 from nnunet_pancext.prediction.cases import Case
-from nnunet_pancext.prediction.dicom_case import DicomCase
-from nnunet_pancext.prediction.dicom_results import SegmentationOutput, Sending
+from nnunet_pancext.prediction.dicom import results as dicom_results
+from nnunet_pancext.prediction.dicom.case import DicomCase
+from nnunet_pancext.prediction.dicom.results import SegmentationOutput, Sending
 from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
 from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_together, require_usable_plan
 from nnunet_pancext.prediction.own_files import require_own_files
-from nnunet_pancext.prediction.page_texts import EXACT, NOT_MEASURED, self_test_text
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
-from nnunet_pancext.prediction.self_test import self_test_summary
+from nnunet_pancext.prediction.report.texts import EXACT, NOT_MEASURED, self_test_text
+from nnunet_pancext.prediction.self_test.kept import self_test_of
 from nnunet_pancext.raw_cases.source import name_of
 
 
@@ -334,16 +335,6 @@ class Prediction:
 def input_facts_of(case: Case) -> list[dict[str, Any]]:
     """Return what identifies the input of a case; raises PancextError where it cannot be read."""
     return case.source.facts() if isinstance(case, DicomCase) else record.input_facts(case.files)
-
-
-def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
-    """Return what the self-tests of the models measured of this speed, by folder where there are several."""
-    summaries = {
-        model.folder.name: self_test_summary(model.folder, speed, checkpoint=model.checkpoint)
-        or record.NOT_MEASURED
-        for model in choice.models
-    }
-    return summaries if len(summaries) > 1 else next(iter(summaries.values()))
 
 
 def _facts_of(model: ChosenModel) -> dict[str, Any]:

@@ -322,7 +322,7 @@ def test_pixels_that_cannot_be_decoded(model, tmp_path, refused):
 
 
 def test_a_file_that_vanishes(model, tmp_path, capsys, monkeypatch):
-    from nnunet_pancext.prediction import dicom_case
+    from nnunet_pancext.prediction.dicom import case as dicom_case
 
     made = make_series(tmp_path / "in")
     monkeypatch.setattr(dicom_case, "sha256_of", lambda file: (_ for _ in ()).throw(OSError(5, "gone")))
@@ -339,7 +339,7 @@ def test_an_archive_is_held_to_the_number_of_members(model, tmp_path, refused, m
 def test_a_fault_of_the_program_is_reported_without_values_of_headers(
     model, series, tmp_path, monkeypatch, capsys
 ):
-    from nnunet_pancext.prediction import dicom_results
+    from nnunet_pancext.prediction.dicom import results as dicom_results
 
     value = "^".join(("Zweistein", "Adalberta"))
 
@@ -357,7 +357,7 @@ def test_a_fault_of_the_program_is_reported_without_values_of_headers(
 def test_a_fault_in_one_input_is_reported_without_values_and_leaves_the_others(
     model, series, tmp_path, monkeypatch, capsys
 ):
-    from nnunet_pancext.prediction import dicom_input
+    from nnunet_pancext.prediction.dicom import input as dicom_input
 
     bad, find = make_series(tmp_path / "bad", seed=1), dicom_input.find_ct_series
 

@@ -6,7 +6,8 @@ import shutil
 import pytest
 from prediction.made_models import CHECKPOINT, predict, record, write_image
 
-from nnunet_pancext.prediction import case_result, run
+from nnunet_pancext.prediction import case_result
+from nnunet_pancext.prediction.self_test import kept
 
 
 def edit(file, **changes):
@@ -72,7 +73,7 @@ class TestKeptCases:
         assert is_kept("--speed", "balanced")
 
     def test_a_self_test_was_run_since(self, is_kept, out, monkeypatch):
-        monkeypatch.setattr(run, "self_test_summary", lambda *words, **options: {"cases": 3})
+        monkeypatch.setattr(kept, "self_test_summary", lambda *words, **options: {"cases": 3})
         assert is_kept()
         assert record(out)["self_test"] == {"cases": 3}
 

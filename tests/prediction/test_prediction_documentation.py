@@ -8,7 +8,7 @@ import pytest
 from made_records import WITH_TUMOUR, record_of, write_case
 
 from nnunet_pancext.prediction.measures import MOST_LESIONS
-from nnunet_pancext.prediction.page_cards import MOST_PICTURES
+from nnunet_pancext.prediction.report.cards import MOST_PICTURES
 
 PAGE = Path(__file__).parents[2] / "docs" / "prediction.md"
 

@@ -8,10 +8,10 @@ import pytest
 from made_records import LABELS, MANY_TUMOURS, ORGAN, WITH_TUMOUR, record_of, write_case
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.prediction import pictures
-from nnunet_pancext.prediction.page import write_prediction_page
-from nnunet_pancext.prediction.page_cards import pictures_of_each
-from nnunet_pancext.prediction.page_texts import place_text, run_facts
+from nnunet_pancext.prediction.report import pictures
+from nnunet_pancext.prediction.report.cards import pictures_of_each
+from nnunet_pancext.prediction.report.page import write_prediction_page
+from nnunet_pancext.prediction.report.texts import place_text, run_facts
 
 ODD = "<b>odd</b> & 'quoted' \"case\" of a name that is too long for any column_of_any_table"
 CASES = {"tumour": WITH_TUMOUR, "many": MANY_TUMOURS, ODD: ORGAN, "nothing": np.zeros_like(ORGAN)}

@@ -7,7 +7,7 @@ from made_records import ORGAN, SHAPE, SPACING, WITH_TUMOUR, write_case
 from matplotlib.image import imread
 
 from nnunet_pancext.errors import PancextError
-from nnunet_pancext.prediction.pictures import field_around, largest_structure, read_case, write_planes
+from nnunet_pancext.prediction.report.pictures import field_around, largest_structure, read_case, write_planes
 
 LABELS = {"pancreas": (1,), "tumour": (2,)}
 GREEN, CYAN = (43, 220, 90), (53, 208, 255)

@@ -16,19 +16,12 @@ from nnunet_pancext.evaluation.targets import read_targets
 from nnunet_pancext.inference import fast
 from nnunet_pancext.inference.logits import Logits, Passes, Region
 from nnunet_pancext.inference.prepared_image import PreparedImage
-from nnunet_pancext.prediction import self_test
 from nnunet_pancext.prediction.models import open_model
-from nnunet_pancext.prediction.self_test import (
-    FILE,
-    SHIFTED,
-    run_self_test,
-    self_test_summary,
-    self_test_table,
-    shift_grid,
-    without_rim,
-)
-from nnunet_pancext.prediction.self_test_scores import Differences, dice_by_label
-from nnunet_pancext.prediction.validation_cases import choose_validation_cases
+from nnunet_pancext.prediction.self_test import run as self_test
+from nnunet_pancext.prediction.self_test.kept import FILE, SHIFTED, self_test_summary
+from nnunet_pancext.prediction.self_test.run import run_self_test, self_test_table, shift_grid, without_rim
+from nnunet_pancext.prediction.self_test.scores import Differences, dice_by_label
+from nnunet_pancext.prediction.self_test.validation_cases import choose_validation_cases
 
 CPU = torch.device("cpu")
 TWO_LABELS = read_targets({"background": 0, "pancreas": 1, "cancer": 2})

@@ -13,8 +13,8 @@ from nnunet_pancext.io.console_text import printable, shown_name
 from nnunet_pancext.io.files import walk_visible_files
 from nnunet_pancext.io.safe_zip import extract_zip
 from nnunet_pancext.prediction.cases import Case, require_case_name
-from nnunet_pancext.prediction.dicom_case import CtSource, DicomCase, OpenedSeries, for_prediction
-from nnunet_pancext.prediction.dicom_files import is_zip
+from nnunet_pancext.prediction.dicom.case import CtSource, DicomCase, OpenedSeries, for_prediction
+from nnunet_pancext.prediction.dicom.files import is_zip
 from nnunet_pancext.prediction.failures import unexpected
 from nnunet_pancext.raw_cases.dicom_search import PASSED_OVER, CtSeries, FoundSeries, find_ct_series
 from nnunet_pancext.raw_cases.dicom_series import open_series

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -19,21 +18,18 @@ from nnunet_pancext.inference.logits import Logits, Region, Request
 from nnunet_pancext.inference.predict import WAYS, Speed, predict_logits
 from nnunet_pancext.inference.prepared_image import PreparedImage, prepare
 from nnunet_pancext.inference.trained_folds import TrainedFolds
-from nnunet_pancext.io.files import read_json, scratch_path, write_json
+from nnunet_pancext.io.files import scratch_path, write_json
 from nnunet_pancext.model_sharing.unpack import sha256_of
-from nnunet_pancext.nnunet_files.model_folder import FINAL
 from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.prediction.models import ChosenModel
 from nnunet_pancext.prediction.reading import CaseImage, CaseReader
-from nnunet_pancext.prediction.self_test_scores import Differences
+from nnunet_pancext.prediction.self_test.kept import FILE, SCHEMA_VERSION, SHIFTED
+from nnunet_pancext.prediction.self_test.scores import Differences
+from nnunet_pancext.prediction.self_test.validation_cases import ValidationCase, choose_validation_cases
 from nnunet_pancext.prediction.training_volumes import plausible_volumes_ml
-from nnunet_pancext.prediction.validation_cases import ValidationCase, choose_validation_cases
 
-FILE = "self_test.json"
-SCHEMA_VERSION = 1
 DEFAULT_CASES = 10
 EXACT: Speed = "exact"
-SHIFTED = "exact, shifted grid"
 MEASURED: dict[str, tuple[Speed, bool]] = {  # speed, and whether the grid is shifted
     **{speed: (speed, False) for speed in WAYS},
     SHIFTED: (EXACT, True),
@@ -109,40 +105,6 @@ def run_self_test(
     except OSError as error:
         raise _cannot_keep(target, error) from error
     return result
-
-
-def self_test_summary(model_folder: Path, speed: str, *, checkpoint: str = FINAL) -> dict[str, Any] | None:
-    """Return what the self-test of this model measured of a speed; None without one.
-
-    It is None also where it was of another checkpoint, or a file of the model has changed since. With the
-    shifted grid's figures, which are those of nnU-Net's own noise.
-    """
-    try:
-        kept = read_json(model_folder / FILE, expect=dict)
-        hashes = kept["sha256"]
-        if kept["schema_version"] != SCHEMA_VERSION or checkpoint not in map(os.path.basename, hashes):
-            return None
-        if any(_hash(model_folder / name) != expected for name, expected in hashes.items()):
-            return None
-        for way in (speed, SHIFTED):
-            for figures in kept["ways"][way]["labels"].values():
-                change = figures["dice_change"]
-                float(change["mean"] + change["largest_loss"])
-        return {
-            "cases": kept["cases"],
-            "folds": kept["folds"],
-            **kept["ways"][speed],
-            "shifted_grid": kept["ways"][SHIFTED],
-        }
-    except (
-        PancextError,
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):  # damaged, or of another hand
-        return None
 
 
 def self_test_table(result: dict[str, Any]) -> str:
@@ -242,16 +204,3 @@ def _cannot_keep(target: Path, error: OSError) -> PancextError:
         f"The self-test is kept beside the model, and {target} cannot be written: {error.strerror}. Copy the "
         "model to a folder of your own and give it with -m."
     )
-
-
-def _hash(file: Path) -> str | None:
-    """Return the SHA-256 of a file, which is read once in a process while it does not change."""
-    if not file.is_file():
-        return None
-    found = file.stat()
-    return _hash_of(file, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _hash_of(file: Path, size: int, modified_ns: int) -> str:
-    return sha256_of(file)

@@ -18,7 +18,7 @@ from nnunet_pancext.dicom_output.source_images import read_source_images
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.images import read_image
-from nnunet_pancext.prediction.dicom_case import DicomCase
+from nnunet_pancext.prediction.dicom.case import DicomCase
 from nnunet_pancext.raw_cases.case_checks import compare_geometry
 from nnunet_pancext.raw_cases.geometry import geometry_of
 

@@ -12,8 +12,8 @@ from nnunet_pancext.io.disk import write_errors_as_pancext
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.io.parallel import for_each
 from nnunet_pancext.pages.page import write_page
-from nnunet_pancext.prediction.page_cards import Card, draw_card, pictures_of_each
-from nnunet_pancext.prediction.page_texts import (
+from nnunet_pancext.prediction.report.cards import Card, draw_card, pictures_of_each
+from nnunet_pancext.prediction.report.texts import (
     MOST_VOLUMES,
     Record,
     case_table,
@@ -79,7 +79,7 @@ def write_prediction_page(
         with write_errors_as_pancext(target, option="-o"):
             write_page(
                 target,
-                "prediction/page.html",
+                "prediction/report/page.html",
                 title=_title(records, failures),
                 notes=[NOTICE],
                 notice=NOTICE,

@@ -12,14 +12,20 @@ from nnunet_pancext.evaluation.targets import Targets
 from nnunet_pancext.figures.overlay import PREDICTION, line_style
 from nnunet_pancext.io.console_text import counted, shown_name
 from nnunet_pancext.pages.numbers import volume_text
-from nnunet_pancext.prediction.page_texts import Record, found_lesions, lesion_table, run_facts, volume_facts
-from nnunet_pancext.prediction.pictures import (
+from nnunet_pancext.prediction.report.pictures import (
     DisplayedCase,
     Labels,
     field_around,
     largest_structure,
     read_case,
     write_planes,
+)
+from nnunet_pancext.prediction.report.texts import (
+    Record,
+    found_lesions,
+    lesion_table,
+    run_facts,
+    volume_facts,
 )
 
 MOST_PICTURES = 300  # browsers cannot open a page with thousands

@@ -1,0 +1,1 @@
+"""DICOM series as input, DICOM-SEG as output, of `pancext predict`."""

@@ -1,0 +1,1 @@
+"""`--self-test`: how much a faster way changes, measured on validation cases."""
