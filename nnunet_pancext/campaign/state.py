@@ -37,8 +37,9 @@ def step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
     """Return where each step is, in the campaign's order; the environment must be the campaign's."""
     states: dict[str, StepState] = {}
     for step in campaign.steps:
-        done = [name for name, state in states.items() if state.state == DONE]
-        changed = [name for name, state in states.items() if state.state == CHANGED]
+        done, changed = (
+            {name for name in step.needs if states[name].state == state} for state in (DONE, CHANGED)
+        )
         try:
             states[step.name] = _step_state(step, campaign, folder, done=done, changed=changed)
         except (PancextError, OSError, ValueError) as error:
@@ -49,7 +50,7 @@ def step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
 def _step_state(
     step: Step, campaign: Campaign, folder: Path, *, done: Collection[str], changed: Collection[str]
 ) -> StepState:
-    """Return where a step is, given the steps before it that are done, and those that have changed.
+    """Return where a step is, given the steps that it needs and that are done, and those that have changed.
 
     A step without an outcome and without a living owner was interrupted: killed with its supervisor.
     """
