@@ -89,7 +89,8 @@ class Workshop:
     def __init__(self, root: Path, size: Size = FULL) -> None:
         self.root, self.size = root.resolve(), size
         self.folders = {variable: self.root / variable for variable in DUTIES}
-        for folder in (*self.folders.values(), self.root / "trainer", self.root / "logs"):
+        own = (self.root / name for name in ("trainer", "logs", "predictions"))
+        for folder in (*self.folders.values(), *own):
             folder.mkdir(parents=True, exist_ok=True)
         definition = DEFINITION.format(name=NARROW_CASCADE, suffix=size.suffix(RECIPES["cascade"]))
         (self.root / "trainer" / "narrow_cascade.py").write_text(definition, encoding="utf-8")
