@@ -4,7 +4,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import Any
 
 PAPERS = "nnunet_pancext.papers"  # entry points: modules of other packages with trainers
@@ -22,6 +22,7 @@ def classes_of(module: ModuleType, base: Any) -> dict[str, Any]:
         name: value
         for name, value in vars(module).items()
         if inspect.isclass(value)
+        and not isinstance(value, GenericAlias)  # a class to Python 3.10, such as dict[str, int]
         and issubclass(value, base)
         and f"{value.__module__}.".startswith(f"{module.__name__}.")
     }
