@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from contracts.fork_pools import fork_pools
 from contracts.host_commands import QUIET_THREADS, forked
 
 import nnunet_pancext_discovery
@@ -106,6 +107,7 @@ def _train(training: Training, options: tuple[str, ...]) -> None:
     with training.log.open("w", encoding="utf-8") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
+    fork_pools()
     from nnunetv2.training.logging.nnunet_logger import LocalLogger
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
