@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from campaign.small_raw import CASES, DATASET, use_folders, write_raw
-from contracts.fork_pools import forking_site
+from contracts.fork_pools import fork_pools, forking_site
 from contracts.host_commands import SETTINGS, Project, begin, forked, start_worker
 from nnunetv2.training.dataloading import nnunet_dataset
 
@@ -23,6 +23,7 @@ STEPS = {name: Preprocess(name=name, dataset=DATASET, configuration=name) for na
 def preprocess_but_stop(at: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
     """Preprocess, but stop for ever before the last file of one case is written."""
     begin(environment, log)
+    fork_pools()
     write_pickle = nnunet_dataset.write_pickle
 
     def stop_at_the_case(content, path):

@@ -20,9 +20,17 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
-from contracts.fork_pools import IMPORTED, fork_pools
+from contracts.fork_pools import draw_no_curves, fork_pools
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
+IMPORTED = (
+    "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints",
+    "nnunetv2.run.run_training",
+    "nnunetv2.inference.predict_from_raw_data",
+    "nnunetv2.training.nnUNetTrainer.primus.primus_trainers",  # by nnU-Net's search for any trainer: timm
+    "nnunet_pancext.trainers",
+    "pytest",
+)
 # nnU-Net uses all processors on a CPU despite the first of these: its threads should not spin.
 QUIET_THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 SETTINGS = {
@@ -98,7 +106,7 @@ def start_worker(command: Sequence[str], log: Path) -> ForkServerProcess:
     """Start the command of a step, which must be a worker, in this environment, and return its process."""
     python, option, module, *arguments = command
     assert (python, option) == (sys.executable, "-m")
-    return forked(_work, module, arguments, dict(os.environ), log)
+    return forked(_work, module, arguments, {**os.environ, **SETTINGS}, log)
 
 
 def forked(function: Callable[..., object], *arguments: object) -> ForkServerProcess:
@@ -112,7 +120,7 @@ def forked(function: Callable[..., object], *arguments: object) -> ForkServerPro
 def forking_context() -> ForkServerContext:
     """Start the process from which commands are forked, without this one's variables for nnU-Net."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*IMPORTED, "pytest"])
+    context.set_forkserver_preload([*IMPORTED])
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("nnUNet_")]:
             patch.delenv(name)
@@ -124,6 +132,7 @@ def forking_context() -> ForkServerContext:
 
 def _call(words: list[str], folders: dict[str, str], log: Path) -> None:
     begin(folders, log)
+    fork_pools()
     sys.argv = words
     (script,) = entry_points(group="console_scripts", name=words[0])
     sys.exit(script.load()())
@@ -131,13 +140,14 @@ def _call(words: list[str], folders: dict[str, str], log: Path) -> None:
 
 def _work(module: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
     begin(environment, log)
+    fork_pools()
     sys.exit(import_module(module).main(arguments))
 
 
 def begin(environment: dict[str, str], log: Path) -> None:
-    """Begin a forked process: what it prints goes to the log, and what it spawns is forked, too."""
-    os.environ.update({**environment, **SETTINGS})
-    fork_pools()
+    """Begin a forked process, whose output goes to the log."""
+    os.environ.update({**SETTINGS, **environment})
+    draw_no_curves()
     with log.open("w", encoding="utf-8") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
