@@ -1,8 +1,10 @@
 """Fixtures that several test folders share."""
 
+import multiprocessing.dummy
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,6 +36,17 @@ def coarse_figures() -> Iterator[None]:
         for module in ("comparison.output.side_by_side", "dataset_check.slice_overlay", "figures.layout"):
             patch.setattr(f"nnunet_pancext.{module}.PIXELS_PER_INCH", 40)
         yield
+
+
+@pytest.fixture
+def nnunet_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nnU-Net check raw datasets with threads in place of processes, which would import it anew."""
+    from nnunetv2.experiment_planning import verify_dataset_integrity
+    from nnunetv2.utilities import utils
+
+    threads = SimpleNamespace(get_context=lambda _: multiprocessing.dummy)
+    monkeypatch.setattr(verify_dataset_integrity, "multiprocessing", threads)
+    monkeypatch.setattr(utils, "Pool", multiprocessing.dummy.Pool)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """nnU-Net's find_best_configuration as a step: each trainer keeps what was found for it."""
 
 import json
-import os
 import shutil
-import subprocess
 
 import pytest
 from campaign.small_raw import CASES, DATASET, DATASET_JSON, use_folders, write_raw
-from contracts.host_commands import SETTINGS
+from contracts.host_commands import start_worker
 from contracts.made_preprocessed import made_plans
 
 from nnunet_pancext.campaign.kinds.best import Best
@@ -56,16 +54,14 @@ def trained(tmp_path, monkeypatch):
 
 def start(step, root):
     log = root / f"{step.name}.txt"
-    with log.open("w", encoding="utf-8") as file:
-        environment = {**os.environ, **SETTINGS}
-        process = subprocess.Popen(step.command(root), env=environment, stdout=file, stderr=subprocess.STDOUT)
-    return process, log
+    return start_worker(step.command(root), log), log
 
 
 def test_two_trainers_at_the_same_time_keep_their_own_choice(trained):
     started = [start(step, trained) for step in STEPS]
     for process, log in started:
-        assert process.wait(TIMEOUT_S) == 0, log.read_text(encoding="utf-8")
+        process.join(TIMEOUT_S)
+        assert process.exitcode == 0, log.read_text(encoding="utf-8")
     for step in STEPS:
         assert step.is_done(trained)
         found = read_best_configuration(step.result(trained))
@@ -84,7 +80,8 @@ def test_two_trainers_at_the_same_time_keep_their_own_choice(trained):
 def test_a_fold_that_is_missing(trained):
     shutil.rmtree(trained / "results" / DATASET / "nnUNetTrainer__nnUNetPlans__2d" / "fold_1")
     process, log = start(STEPS[0], trained)
-    assert process.wait(TIMEOUT_S) == 1
+    process.join(TIMEOUT_S)
+    assert process.exitcode == 1
     message = "error: nnU-Net cannot compare the models of nnUNetTrainer: fold 1 of model"
     assert message in log.read_text(encoding="utf-8")
     assert not STEPS[0].is_done(trained)

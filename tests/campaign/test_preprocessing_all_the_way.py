@@ -2,43 +2,38 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from campaign.small_raw import CASES, DATASET, use_folders, write_raw
-from contracts.host_commands import SETTINGS, Project
+from contracts.fork_pools import fork_pools, forking_site
+from contracts.host_commands import SETTINGS, Project, begin, forked, start_worker
+from nnunetv2.training.dataloading import nnunet_dataset
 
 from nnunet_pancext.campaign.kinds.preprocess import Preprocess
+from nnunet_pancext.campaign.workers.preprocess import main
 
 pytestmark = pytest.mark.slow
 TIMEOUT_S = 600
 STEPS = {name: Preprocess(name=name, dataset=DATASET, configuration=name) for name in ("2d", "3d_fullres")}
-# Preprocesses, but stops for ever before the last file of one case is written.
-STUCK = """
-import sys, time
-from pathlib import Path
-
-from nnunetv2.training.dataloading import nnunet_dataset
-
-from nnunet_pancext.campaign.workers.preprocess import main
-
-write_pickle = nnunet_dataset.write_pickle
 
 
-def stop_at_the_case(content, path):
-    if Path(path).stem == sys.argv[1]:
-        print("stuck in", sys.argv[1], flush=True)
-        time.sleep(3600)
-    write_pickle(content, path)
+def preprocess_but_stop(at: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    """Preprocess, but stop for ever before the last file of one case is written."""
+    begin(environment, log)
+    fork_pools()
+    write_pickle = nnunet_dataset.write_pickle
 
+    def stop_at_the_case(content, path):
+        if Path(path).stem == at:
+            print("stuck in", at, flush=True)
+            time.sleep(3600)
+        write_pickle(content, path)
 
-nnunet_dataset.write_pickle = stop_at_the_case
-sys.exit(main(sys.argv[2:]))
-"""
+    nnunet_dataset.write_pickle = stop_at_the_case
+    main(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +55,12 @@ def root(theirs, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def start(words: list[str], log: Path) -> subprocess.Popen:
-    with log.open("w", encoding="utf-8") as file:
-        return subprocess.Popen(words, env={**os.environ, **SETTINGS}, stdout=file, stderr=subprocess.STDOUT)
-
-
-def run(step: Preprocess, root: Path) -> str:
+def run(step: Preprocess, root: Path, *, code: int = 0) -> str:
+    """Preprocess, which must end with this exit code, and return the output."""
     log = root / "log.txt"
-    assert start(step.command(root), log).wait(TIMEOUT_S) == 0, log.read_text(encoding="utf-8")[-3000:]
+    process = start_worker(step.command(root), log)
+    process.join(TIMEOUT_S)
+    assert process.exitcode == code, log.read_text(encoding="utf-8")[-3000:]
     return log.read_text(encoding="utf-8")
 
 
@@ -81,10 +74,11 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 def test_two_configurations_at_the_same_time_are_those_of_nnunet(root, theirs):
     logs = {name: root / f"{name}.txt" for name in STEPS}
-    processes = [start(step.command(root), logs[name]) for name, step in STEPS.items()]
-    codes = [process.wait(TIMEOUT_S) for process in processes]
+    processes = [start_worker(step.command(root), logs[name]) for name, step in STEPS.items()]
+    for process in processes:
+        process.join(TIMEOUT_S)
     texts = [log.read_text(encoding="utf-8") for log in logs.values()]
-    assert codes == [0, 0], texts
+    assert [process.exitcode for process in processes] == [0, 0], texts
     assert sum(text.count(f"planning {DATASET}") for text in texts) == 1
     ours = files_below(root / "preprocessed" / DATASET)
     assert ours == files_below(theirs / "preprocessed" / DATASET)
@@ -102,16 +96,16 @@ def test_a_killed_run_goes_on_with_the_next_case(root, theirs):
     for case in CASES[1:]:
         (data / f"{case}.pkl").unlink()
     log = root / "killed.txt"
-    process = start([sys.executable, "-c", STUCK, CASES[3], *STEPS["2d"].command(root)[3:]], log)
+    process = forked(preprocess_but_stop, CASES[3], STEPS["2d"].command(root)[3:], dict(os.environ), log)
     try:
         deadline = time.monotonic() + TIMEOUT_S
-        while f"stuck in {CASES[3]}" not in log.read_text(encoding="utf-8"):
-            assert process.poll() is None, log.read_text(encoding="utf-8")
+        while not (log.exists() and f"stuck in {CASES[3]}" in log.read_text(encoding="utf-8")):
+            assert process.is_alive()
             assert time.monotonic() < deadline
             time.sleep(0.1)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     assert f"planning {DATASET}" in log.read_text(encoding="utf-8")
     assert (target / ".nnUNetPlans_2d.partial" / CASES[3] / f"{CASES[3]}_seg.b2nd").is_file()
     assert not STEPS["2d"].is_done(root)
@@ -125,12 +119,21 @@ def test_a_killed_run_goes_on_with_the_next_case(root, theirs):
     assert files_below(target) == files_below(theirs / "preprocessed" / DATASET)
 
 
-def test_several_processes_and_another_planner(root, theirs, monkeypatch):
-    monkeypatch.setitem(SETTINGS, "nnUNet_def_n_proc", "2")
+def test_several_processes_and_another_planner(root, theirs):
     step = Preprocess(
         name="p", dataset=DATASET, plans="nnUNetResEncUNetMPlans", configuration="2d", planner=""
     )
-    text = run(step, root)
+    environment = {
+        **os.environ,
+        **SETTINGS,
+        "nnUNet_def_n_proc": "2",
+        "PYTHONPATH": forking_site(root / "site"),
+    }
+    done = subprocess.run(
+        step.command(root), env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    text = done.stdout
     assert f"planning {DATASET} with nnUNetPlannerResEncM" in text
     target = root / "preprocessed" / DATASET
     assert step.is_done(root)
@@ -144,7 +147,6 @@ def test_several_processes_and_another_planner(root, theirs, monkeypatch):
 def test_a_dataset_that_nnunet_refuses(root):
     wrong = root / "raw" / DATASET / "labelsTr" / f"{CASES[0]}.nii.gz"
     shutil.copyfile(root / "raw" / DATASET / "imagesTr" / f"{CASES[0]}_0000.nii.gz", wrong)
-    log = root / "log.txt"
-    assert start(STEPS["2d"].command(root), log).wait(TIMEOUT_S) == 1
-    assert "error: nnU-Net refuses the raw dataset" in log.read_text(encoding="utf-8")
-    assert f"`pancext check {DATASET}` says more" in log.read_text(encoding="utf-8")
+    text = run(STEPS["2d"], root, code=1)
+    assert "error: nnU-Net refuses the raw dataset" in text
+    assert f"`pancext check {DATASET}` says more" in text

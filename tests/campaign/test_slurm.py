@@ -29,6 +29,7 @@ from nnunet_pancext.campaign.state import step_states
 from nnunet_pancext.cli.main import main
 
 pytest.importorskip("submitit")
+pytestmark = pytest.mark.slow
 
 ONE_CPU = SlurmOptions(cpus=1)
 FOLDS = [f"train-{trainer}-{fold}" for trainer in "AB" for fold in (0, 1)]

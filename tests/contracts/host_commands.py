@@ -1,7 +1,8 @@
 """nnU-Net's own commands in folders of their own, each in a new process.
 
-A command's imports take longer than its work on a few small cases. `start` and `run` therefore fork a process
-that has imported nnU-Net already; `run_script` runs the installed script, as a user does.
+A command's imports take longer than its work on a few small cases. `start`, `run` and `start_worker`
+therefore fork a process that has imported nnU-Net already; `run_script` runs the installed script, as a user
+does.
 """
 
 import multiprocessing
@@ -9,22 +10,26 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from importlib.metadata import entry_points
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
+from contracts.fork_pools import draw_no_curves, fork_pools
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 IMPORTED = (
     "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints",
     "nnunetv2.run.run_training",
     "nnunetv2.inference.predict_from_raw_data",
+    "nnunetv2.training.nnUNetTrainer.primus.primus_trainers",  # by nnU-Net's search for any trainer: timm
     "nnunet_pancext.trainers",
+    "pytest",
 )
 # nnU-Net uses all processors on a CPU despite the first of these: its threads should not spin.
 QUIET_THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -97,15 +102,22 @@ class Project:
         return output
 
 
+def start_worker(command: Sequence[str], log: Path) -> ForkServerProcess:
+    """Start the command of a step, which must be a worker, in this environment, and return its process."""
+    python, option, module, *arguments = command
+    assert (python, option) == (sys.executable, "-m")
+    return forked(_work, module, arguments, {**os.environ, **SETTINGS}, log)
+
+
 def forked(function: Callable[..., object], *arguments: object) -> ForkServerProcess:
     """Start a function of a module in a process that has imported nnU-Net already."""
-    process = _context().Process(target=function, args=arguments)
+    process = forking_context().Process(target=function, args=arguments)
     process.start()
     return process
 
 
 @cache
-def _context() -> ForkServerContext:
+def forking_context() -> ForkServerContext:
     """Start the process from which commands are forked, without this one's variables for nnU-Net."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*IMPORTED])
@@ -119,10 +131,23 @@ def _context() -> ForkServerContext:
 
 
 def _call(words: list[str], folders: dict[str, str], log: Path) -> None:
-    os.environ.update({**SETTINGS, **folders})
-    with log.open("w", encoding="utf-8") as file:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(file.fileno(), stream.fileno())
+    begin(folders, log)
+    fork_pools()
     sys.argv = words
     (script,) = entry_points(group="console_scripts", name=words[0])
     sys.exit(script.load()())
+
+
+def _work(module: str, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    begin(environment, log)
+    fork_pools()
+    sys.exit(import_module(module).main(arguments))
+
+
+def begin(environment: dict[str, str], log: Path) -> None:
+    """Begin a forked process, whose output goes to the log."""
+    os.environ.update({**SETTINGS, **environment})
+    draw_no_curves()
+    with log.open("w", encoding="utf-8") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())

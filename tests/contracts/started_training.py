@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from contracts.host_commands import QUIET_THREADS, forked
+from contracts.fork_pools import fork_pools
+from contracts.host_commands import QUIET_THREADS, begin, forked
 
 import nnunet_pancext_discovery
 from nnunet_pancext.nnunet_files.trained_fold import TrainedFold
@@ -100,18 +101,15 @@ class Training:
 
 
 def _train(training: Training, options: tuple[str, ...]) -> None:
-    os.environ.update(training.environment)
+    begin(training.environment, training.log)
+    if training.is_validated:
+        fork_pools()
     nnunet_pancext_discovery.register()  # as at the start of every Python
     multiprocessing.set_start_method(START_METHOD, force=True)  # and not as this process was started
-    with training.log.open("w", encoding="utf-8") as file:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(file.fileno(), stream.fileno())
-    from nnunetv2.training.logging.nnunet_logger import LocalLogger
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     from nnunet_pancext.campaign.workers import train
 
-    LocalLogger.plot_progress_png = lambda self, folder: None  # it takes longer than these trainings
     if not training.is_validated:
         nnUNetTrainer.perform_actual_validation = lambda self, save_probabilities: None
     if training.die_at[0]:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import psutil
+from contracts.fork_pools import forking_site
 from contracts.host_commands import SETTINGS
 from contracts.script_step import MAIN
 from contracts.started_training import STOCK, STOCK_SOURCE
@@ -94,7 +95,10 @@ class WholeCampaign:
             seed=3,
         )
         campaign = plan_campaign(request, folders=folders, versions=present_versions())
-        own = {"nnUNet_extTrainer": str(trainers.parent)}
+        own = {
+            "nnUNet_extTrainer": str(trainers.parent),
+            "PYTHONPATH": forking_site(self.root / "site"),
+        }
         settings = {name: value for name, value in SETTINGS.items() if name != "PANCEXT_SEED"}
         self.folder.mkdir()
         write_campaign(self.folder, replace(campaign, environment={**settings, **own}))

@@ -1,7 +1,6 @@
 """`pancext check` refuses the dataset.json that nnU-Net refuses, says what it expects, and no other."""
 
 import json
-import multiprocessing.dummy
 import re
 import shutil
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from made_dataset import CASES, volume_of, write_dataset, write_itk, write_json
 from nnunetv2.experiment_planning import verify_dataset_integrity as nnunet
-from nnunetv2.utilities import utils
 
 from nnunet_pancext.cli.main import main
 from nnunet_pancext.dataset_check.check import inspect_dataset, summary
@@ -20,19 +18,6 @@ from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("made") / "Dataset301_Made")
-
-
-@pytest.fixture
-def nnunet_in_process(monkeypatch):
-    """nnU-Net's check with threads in place of processes."""
-
-    class Threads:
-        @staticmethod
-        def get_context(_):
-            return multiprocessing.dummy
-
-    monkeypatch.setattr(nnunet, "multiprocessing", Threads)
-    monkeypatch.setattr(utils, "Pool", multiprocessing.dummy.Pool)
 
 
 def nnunet_accepts(folder):

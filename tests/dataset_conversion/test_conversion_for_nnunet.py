@@ -15,7 +15,7 @@ from nnunet_pancext.dataset_conversion.layouts.png_slices import convert_slices
 
 
 @pytest.fixture
-def accepted(capfd: pytest.CaptureFixture[str]):
+def accepted(capfd: pytest.CaptureFixture[str], nnunet_in_process: None):
     """Return a function that has nnU-Net check a dataset and fails with what it prints."""
 
     def check(folder: Path) -> None:
@@ -36,7 +36,6 @@ def test_nnunet_accepts_the_dataset(tmp_path: Path, raw_root: Path, accepted, la
     accepted(convert_msd(task.folder, raw_root=raw_root, labels=labels, show_progress=False).folder)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "options"),
     [
@@ -55,7 +54,6 @@ def test_nnunet_accepts_every_layout(
     accepted(result.folder)
 
 
-@pytest.mark.slow
 def test_nnunet_accepts_white_masks(tmp_path: Path, raw_root: Path, accepted) -> None:
     source = make(tmp_path / "pngs", value=255)
     accepted(convert_slices(source, raw_root=raw_root, show_progress=False).folder)

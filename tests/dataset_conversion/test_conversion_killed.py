@@ -22,7 +22,7 @@ from nnunet_pancext.errors import PancextError
 # A fork server that has imported everything, so that a run is nothing but conversion.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["nnunet_pancext.dataset_conversion.layouts.msd", "nnunetv2.utilities.crossval_split"]
+    ["nnunet_pancext.dataset_conversion.layouts.msd", "nnunetv2.utilities.crossval_split", "pytest"]
 )
 KILLED = 9
 FOLDER = "Dataset007_Pancreas"

@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+from contracts.fork_pools import forking_site
 from contracts.host_commands import QUIET_THREADS
 
 from nnunet_pancext.cli.main import main
@@ -20,6 +21,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(small_plan, "SMALL_PATCH", {2: (80, 80)})  # a whole slice: predicted quickly
     for name, value in QUIET_THREADS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", forking_site(tmp_path / "site"))
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--epochs", "1"]) == 0
     shown = capsys.readouterr().out

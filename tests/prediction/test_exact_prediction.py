@@ -1,17 +1,13 @@
 """`--speed exact` gives what nnU-Net's own predictor gives, bit for bit, whatever the model."""
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sysconfig
-from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from contracts.host_commands import QUIET_THREADS
+from contracts.host_commands import Project
 from contracts.made_preprocessed import DATASET
 from nnunetv2.ensembling.ensemble import merge_files
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
@@ -269,18 +265,8 @@ def test_a_renamed_folder_is_a_model_too(results, image, tmp_path):
 def test_labels_equal_those_of_the_command_of_nnunet(results, image, tmp_path):
     write_model(results, folds=("0", "1"))
     write_image(image.parent / "b_0000.nii.gz", seed=5, spacing=(1.1, 1.0, 4.0))
-    words = ["-i", image.parent, "-o", tmp_path / "theirs", "-d", 7, "-c", "3d_fullres", "-f", 0, 1]
-    subprocess.run(
-        [Path(sysconfig.get_path("scripts")) / "nnUNetv2_predict", *map(str, words), "-device", "cpu"],
-        env={
-            **os.environ,
-            **QUIET_THREADS,
-            "nnUNet_raw": str(tmp_path),
-            "nnUNet_preprocessed": str(tmp_path),
-        },
-        check=True,
-        capture_output=True,
-    )
+    words = ("-i", image.parent, "-o", tmp_path / "theirs", "-d", 7, "-c", "3d_fullres", "-f", 0, 1)
+    Project(tmp_path, results).run("nnUNetv2_predict", *words, "-device", "cpu")
     assert predict(image.parent, "-o", tmp_path / "ours", "-d", 7, "-c", "3d_fullres", "--threads", 1) == 0
     for case in ("ct", "b"):
         assert_same(tmp_path / "ours" / f"{case}.nii.gz", tmp_path / "theirs" / f"{case}.nii.gz")

@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from multiprocessing import context
 from typing import Any
 from unittest import mock
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
+from contracts.host_commands import forking_context
 from contracts.made_preprocessed import made_dataset_json, made_plans, make_preprocessed
 from torch import nn
 from torch.nn import functional
@@ -105,7 +107,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """Return what each process kept of each variant."""
     folder = tmp_path_factory.mktemp("processes")
     make_preprocessed(folder)
-    torch.multiprocessing.spawn(train_all, args=(str(folder),), nprocs=PROCESSES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(context._concrete_contexts, "spawn", forking_context())
+        torch.multiprocessing.spawn(train_all, args=(str(folder),), nprocs=PROCESSES)
     return [torch.load(folder / f"kept_{rank}.pt", weights_only=False) for rank in range(PROCESSES)]
 
 

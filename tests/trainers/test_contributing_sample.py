@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from contracts.fork_pools import forking_site
 from contracts.made_preprocessed import DATASET, make_preprocessed, write_ground_truth
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,6 +55,7 @@ def test_the_sample_trains_with_nnunets_command(copy, tmp_path):
         **folders,
         nnUNet_n_proc_DA="0",
         nnUNet_def_n_proc="1",
+        PYTHONPATH=os.pathsep.join([str(copy), forking_site(tmp_path / "site")]),
     )
     fold = tmp_path / "nnUNet_results" / DATASET / f"{name}__nnUNetPlans__2d" / "fold_0"
     checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)

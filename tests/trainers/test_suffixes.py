@@ -196,3 +196,9 @@ def test_a_misspelt_name_has_similar_ones(name, similar):
 @pytest.mark.parametrize("name", ["NoSuchTrainer", "nnUNetTrainerDA9", "nnUNetTrainerDiceLos", "Trainer"])
 def test_a_name_that_is_far_from_all_has_none(name):
     assert similar_trainers(name) == []
+
+
+def test_nnunets_search_for_a_misspelt_name_ends_with_similar_ones():
+    name = "SegResnetNL5Trainer_50epochs"
+    with pytest.raises(NNUNetCommandError, match=rf"there is no trainer {name}\. Similar: SegResNetNL"):
+        recursive_find_trainer_class_by_name(name)
