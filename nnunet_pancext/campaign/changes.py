@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,31 @@ def recorded_options(step: Step, campaign: Campaign) -> dict[str, Any]:
     return _plain({**step.options(), **step.depends_on(campaign)})
 
 
-def changed_entries(step: Step, record: Record, campaign: Campaign) -> Entries:
-    """Return the entries that differ from those a step's outputs were begun with, each then and now.
+def place_of(step: Step, campaign: Campaign, folder: Path) -> str:
+    """Return where a step's output is, such as `$nnUNet_results/…`, or below the campaign's folder."""
+    result = step.result(folder)
+    for variable, root in campaign.folders.items():
+        if result.is_relative_to(root):
+            return str(Path(f"${variable}") / result.relative_to(root))
+    return str(result.relative_to(folder) if result.is_relative_to(folder) else result)
 
-    An entry that the record does not know, of an older version, had its default, and at the top of the file
-    its present value.
+
+def _exists_at(place: str, campaign: Campaign, folder: Path) -> bool:
+    for variable, root in campaign.folders.items():
+        place = place.replace(f"${variable}", root, 1)
+    return (folder / place).exists()
+
+
+def changed_entries(step: Step, options: Mapping[str, Any], campaign: Campaign) -> Entries:
+    """Return the entries that differ from `options` of an earlier time, each then and now.
+
+    An entry that these do not have, of an older version, had its default, and at the top of the file its
+    present value.
     """
-    if record.options is None:
-        return {}
     now = recorded_options(step, campaign)
     defaults = {entry.name: entry.default for entry in fields(step) if entry.default is not MISSING}
     unknown = {**{key: defaults[key] for key in now if key in defaults}, **step.depends_on(campaign)}
-    then = {**_plain(unknown), **record.options}
+    then = {**_plain(unknown), **options}
     return {key: (then.get(key), value) for key, value in now.items() if then.get(key) != value}
 
 
@@ -59,12 +72,22 @@ def outdated_entries(step: Step, record: Record, campaign: Campaign, folder: Pat
     """Return the changed entries for which a step must be done again.
 
     Where there is an output, these are all but nnU-Net's folders: a dataset or a model may be moved. Where
-    there is none, the step is simply run with its present entries, but not unasked in another folder.
+    there is none, the step is simply run with its present entries, but not unasked in another folder, nor
+    where its output is at another place, as that of another trainer.
 
     Raises:
         PancextError: the place of the output cannot be read.
     """
-    entries = changed_entries(step, record, campaign)
+    options = record.options_at(place_of(step, campaign, folder))
+    if options is None:
+        if (
+            record.options is None
+            or has_result(step, folder)
+            or not _exists_at(record.place, campaign, folder)
+        ):
+            return {}
+        return changed_entries(step, record.options, campaign)
+    entries = changed_entries(step, options, campaign)
     if not entries:
         return {}
     is_there = has_result(step, folder)
@@ -86,10 +109,12 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def adopt(step: Step, campaign: Campaign, folder: Path) -> None:
     """Record the options of a step that was done outside of the campaign, unless they are recorded."""
-    if read_record(folder, step.name).options is None:
+    place = place_of(step, campaign, folder)
+    if read_record(folder, step.name).options_at(place) is None:
         with Lease(lease_file(folder, step.name)):
             record = read_record(folder, step.name)
-            write_record(folder, step.name, replace(record, options=recorded_options(step, campaign)))
+            adopted = record.begun(recorded_options(step, campaign), place=place, versions=record.versions)
+            write_record(folder, step.name, adopted)
 
 
 def changes_text(entries: Mapping[str, tuple[Any, Any]]) -> str:
@@ -141,7 +166,8 @@ def redo(campaign: Campaign, folder: Path, changes: Sequence[Change]) -> list[st
                 leases.enter_context(Lease(folder_lease_file(written)))
             step.set_aside(folder)
             if state_file(folder, step.name).is_file():
-                write_record(folder, step.name, replace(read_record(folder, step.name), options=None))
+                place = place_of(step, campaign, folder)
+                write_record(folder, step.name, read_record(folder, step.name).set_aside(place))
     return [step.name for step in steps]
 
 

@@ -46,17 +46,35 @@ class Attempt:
 class Record:
     """The attempts at a step, and the `options` and `versions` with which its outputs were begun.
 
-    `options` are None where none were: before the first attempt, and after outputs were set aside.
+    `options` are None where none were: before the first attempt, and after outputs were set aside. `place` is
+    where these outputs are, and `earlier` has the options of outputs at other places: those of a training are
+    in a folder that its trainer names.
     """
 
     attempts: tuple[Attempt, ...] = ()
     options: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    place: str = ""
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def last(self) -> Attempt | None:
         """The latest attempt."""
         return self.attempts[-1] if self.attempts else None
+
+    def options_at(self, place: str) -> dict[str, Any] | None:
+        """Return the options with which the outputs at a place were begun; None where none were."""
+        return self.options if self.place in ("", place) else self.earlier.get(place)
+
+    def begun(self, options: dict[str, Any], *, place: str, versions: dict[str, str]) -> "Record":
+        """Return the record of outputs at a place; options of those at another one are kept."""
+        before = {} if self.options is None else {self.place: self.options}
+        earlier = {other: known for other, known in {**self.earlier, **before}.items() if other != place}
+        return replace(self, options=options, place=place, versions=versions, earlier=earlier)
+
+    def set_aside(self, place: str) -> "Record":
+        """Return the record without the outputs at a place; the options of others are kept."""
+        return replace(self.begun({}, place=place, versions=self.versions), options=None)
 
     def with_last(self, **changes: Any) -> "Record":
         """Return the record with changes to its latest attempt."""
@@ -110,11 +128,14 @@ def read_record(folder: Path, step: str) -> Record:
     content = read_json(path, expect=dict, remedy=remedy)
     try:
         attempts = tuple(_attempt(attempt) for attempt in content["attempts"])
-        options, versions = content["options"], content["versions"]
-        if not isinstance(options, dict | None) or not isinstance(versions, dict):
-            raise TypeError("options or versions are no object")
-        return Record(attempts=attempts, options=options, versions=versions)
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+        record = Record(
+            attempts=attempts, **{name: content[name] for name in ("options", "versions", "place", "earlier")}
+        )
+        tables = (record.options or {}, record.versions, record.earlier, *record.earlier.values())
+        if not all(isinstance(table, dict) for table in tables) or not isinstance(record.place, str):
+            raise TypeError("options, versions, place or earlier are of another type")
+        return record
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         raise PancextError(f"{path} is not a step's record ({error}). {remedy}") from error
 
 

@@ -11,6 +11,7 @@ from nnunet_pancext.campaign.changes import (
     changed_entries,
     describe_changes,
     find_changes,
+    place_of,
     recorded_options,
     redo,
     version_remarks,
@@ -44,6 +45,24 @@ class Training(ScriptStep):
 
     def depends_on(self, campaign: Campaign) -> dict[str, Any]:
         return {"seed": campaign.seed, "nnUNet_results": campaign.folders["nnUNet_results"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfTrainer(ScriptStep):
+    """A step whose result is at a place that an entry names."""
+
+    trainer: str = "first"
+
+    def result(self, folder: Path) -> Path:
+        return folder / "nnUNet_results" / f"{self.trainer}.out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved(OfTrainer):
+    """The same in a folder that was renamed."""
+
+    def result(self, folder: Path) -> Path:
+        return folder / "moved" / f"{self.trainer}.out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +129,6 @@ def test_a_step_that_has_left_nothing_is_not_done_again(done: Path):
 @pytest.mark.parametrize(
     ("recorded", "changed"),
     [
-        (None, {}),
         ({"words": ["1"], "code": A.code, "writes": ""}, {}),
         ({"words": ["1"]}, {}),  # entries that came with a later version had their defaults
         ({}, {"words": ([], ["1"])}),
@@ -119,7 +137,7 @@ def test_a_step_that_has_left_nothing_is_not_done_again(done: Path):
     ],
 )
 def test_entries_that_a_record_does_not_know_had_their_defaults(folder: Path, recorded, changed):
-    assert changed_entries(A, Record(options=recorded), make_campaign(folder, [A])) == changed
+    assert changed_entries(A, recorded, make_campaign(folder, [A])) == changed
 
 
 def test_redo_sets_aside_what_was_changed_and_all_that_was_made_from_it(done: Path):
@@ -131,6 +149,62 @@ def test_redo_sets_aside_what_was_changed_and_all_that_was_made_from_it(done: Pa
     assert read_record(done, "a").options is None
     assert find_changes(campaign, done) == []
     assert states(campaign, done)["a"] == "ready"
+
+
+def run_as(folder: Path, trainer: str, *, finishes: bool = True) -> Campaign:
+    """Plan a step with this trainer and what is made from it; run the step."""
+    step = OfTrainer(name="t", trainer=trainer)
+    campaign = make_campaign(folder, [step, replace(A, needs=("t",))])
+    if finishes:
+        step.result(folder).parent.mkdir(exist_ok=True)
+        step.result(folder).touch()
+    record = read_record(folder, "t")
+    options, place = recorded_options(step, campaign), place_of(step, campaign, folder)
+    write_record(folder, "t", record.begun(options, place=place, versions={}))
+    return campaign
+
+
+def test_another_trainer_whose_output_is_elsewhere_is_a_change(folder: Path):
+    run_as(folder, "first")
+    (folder / "a.out").touch()
+    other = make_campaign(folder, [OfTrainer(name="t", trainer="second"), replace(A, needs=("t",))])
+    (change,) = find_changes(other, folder)
+    assert (change.step, change.entries, change.dependents) == ("t", {"trainer": ("first", "second")}, ("a",))
+    assert states(other, folder)["t"] == "changed"
+    assert redo(other, folder, [change]) == ["t", "a"]
+    assert find_changes(other, folder) == []
+    assert (folder / "nnUNet_results" / "first.out").exists()
+    assert not (folder / "a.out").exists()
+
+
+def test_changing_a_trainer_back_accepts_what_it_had_made(folder: Path):
+    first = run_as(folder, "first")
+    second = run_as(folder, "second")
+    for campaign in (first, second):
+        assert find_changes(campaign, folder) == []
+        assert states(campaign, folder)["t"] == "done"
+
+
+def test_what_another_trainer_made_with_other_entries_is_a_change(folder: Path):
+    run_as(folder, "first")
+    run_as(folder, "second")
+    back = make_campaign(folder, [OfTrainer(name="t", trainer="first", words=("new",))])
+    (change,) = find_changes(back, folder)
+    assert change.entries == {"words": ([], ["new"])}
+
+
+def test_a_trainer_that_has_made_nothing_may_be_replaced(folder: Path):
+    run_as(folder, "misspelt", finishes=False)
+    campaign = make_campaign(folder, [OfTrainer(name="t", trainer="first")])
+    assert find_changes(campaign, folder) == []
+    assert states(campaign, folder)["t"] == "ready"
+
+
+def test_moved_results_are_those_that_were_begun(folder: Path):
+    campaign = run_as(folder, "first")
+    (folder / "nnUNet_results").rename(folder / "moved")
+    moved = replace(campaign, folders={**campaign.folders, "nnUNet_results": str(folder / "moved")})
+    assert place_of(Moved(name="t"), moved, folder) == read_record(folder, "t").place
 
 
 def trained(folder: Path, **changes: Any) -> Campaign:

@@ -13,13 +13,21 @@ from nnunet_pancext.errors import PancextError
 ATTEMPT = Attempt(place="local", host="here", pid=3, started=1.5)
 
 
+def record_text(**wrong: object) -> str:
+    return json.dumps({**asdict(Record()), **wrong})
+
+
 def attempt_text(**wrong: object) -> str:
-    return json.dumps({"attempts": [{**asdict(ATTEMPT), **wrong}], "options": None, "versions": {}})
+    return record_text(attempts=[{**asdict(ATTEMPT), **wrong}])
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path):
     record = Record(
-        attempts=(ATTEMPT, ATTEMPT), options={"folds": ["0", "1"], "epochs": 3}, versions={"torch": "2.15.0"}
+        attempts=(ATTEMPT, ATTEMPT),
+        options={"folds": ["0", "1"], "epochs": 3},
+        versions={"torch": "2.15.0"},
+        place="$nnUNet_results/b",
+        earlier={"$nnUNet_results/a": {"epochs": 2}},
     )
     record = record.with_last(outcome="failed", exit_code=-9, ended=2.5, message="é")
     write_record(tmp_path, "a", record)
@@ -45,11 +53,11 @@ def test_a_step_without_a_record_has_an_empty_one(tmp_path: Path):
             r"is not a step's record .*Remove it",
         ),
         ('{"attempts": 3, "options": null, "versions": {}}', r"is not a step's record .*Remove it"),
-        ('{"attempts": [], "options": "x", "versions": {}}', r"is not a step's record \(options or versions"),
-        (
-            '{"attempts": [], "options": null, "versions": null}',
-            r"is not a step's record \(options or versions",
-        ),
+        (record_text(options="x"), r"is not a step's record \(options, versions"),
+        (record_text(versions=None), r"is not a step's record \(options, versions"),
+        (record_text(place=3), r"is not a step's record \(options, versions"),
+        (record_text(earlier={"a.out": 3}), r"is not a step's record \(options, versions"),
+        (record_text(earlier=["a.out"]), r"is not a step's record \("),
         (attempt_text(message=3), r"is not a step's record \(message is 3\)"),
         (attempt_text(host=["a"]), r"is not a step's record \(host is \['a'\]\)"),
         (attempt_text(started="x"), r"is not a step's record \(started is 'x'\)"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnunet_pancext.campaign.attempt.child import Child, append_line, end_leftovers
 from nnunet_pancext.campaign.attempt.failure import failure_text, is_asked_for
-from nnunet_pancext.campaign.changes import changes_text, outdated_entries, recorded_options
+from nnunet_pancext.campaign.changes import changes_text, outdated_entries, place_of, recorded_options
 from nnunet_pancext.campaign.definition import Campaign, open_campaign, present_versions
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import (
@@ -118,11 +118,18 @@ class StepProcess:
         if not self._step.is_done(self.folder):
             return False
         self.attempt = replace(self.attempt, outcome="done")
-        if self._record.options is None:
-            options = recorded_options(self._step, self._campaign)
-            self._record = replace(self._record, options=options)
+        if self._record.options_at(self._place) is None:
+            self._record = self._begun(versions=self._record.versions)
             self._write_record()
         return True
+
+    @property
+    def _place(self) -> str:
+        return place_of(self._step, self._campaign, self.folder)
+
+    def _begun(self, *, versions: dict[str, str]) -> Record:
+        options = recorded_options(self._step, self._campaign)
+        return self._record.begun(options, place=self._place, versions=versions)
 
     def _require_unchanged(self, step: Step, record: Record) -> None:
         if changed := outdated_entries(step, record, self._campaign, self.folder):
@@ -163,11 +170,8 @@ class StepProcess:
     def _begin(self) -> None:
         """Record the attempt, and start its child."""
         self.attempt = replace(self.attempt, started=time.time())
-        self._record = Record(
-            attempts=(*self._record.attempts, self.attempt),
-            options=recorded_options(self._step, self._campaign),
-            versions=present_versions(),
-        )
+        begun = self._begun(versions=present_versions())
+        self._record = replace(begun, attempts=(*begun.attempts, self.attempt))
         self._write_record()
         try:
             end_leftovers(self._marks)  # of an attempt whose supervisor was killed
