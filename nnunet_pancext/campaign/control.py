@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nnunet_pancext.campaign.definition import Campaign, open_campaign
-from nnunet_pancext.campaign.lease import current_owner
-from nnunet_pancext.campaign.record import cancel_file, retry_file, runs_folder
+from nnunet_pancext.campaign.local.others import living_runs
+from nnunet_pancext.campaign.record import cancel_file, retry_file
 from nnunet_pancext.campaign.state import CANCELLED, DONE, FAILED, INTERRUPTED, UNCLEAR, step_states
 from nnunet_pancext.errors import PancextError
 
@@ -82,7 +82,7 @@ def forget_requests(folder: Path, campaign: Campaign) -> None:
 
 def is_run_under_way(folder: Path) -> bool:
     """Whether a `run` is at work, on this machine or another."""
-    return any(current_owner(path) for path in runs_folder(folder).glob("[!.]*.lease"))
+    return bool(living_runs(folder))
 
 
 def _touch(path: Path) -> None:

@@ -4,11 +4,14 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
-from contracts.script_step import GENTLE, ScriptStep, make_campaign, notes, start_run, until
+import pytest
+from contracts.script_step import GENTLE, GpuScriptStep, ScriptStep, make_campaign, notes, start_run, until
 
 from nnunet_pancext.campaign.definition import FILE
 from nnunet_pancext.campaign.lease import Lease, Owner
+from nnunet_pancext.campaign.local import others
 from nnunet_pancext.campaign.local import run as local
 from nnunet_pancext.campaign.local.run import run_local
 from nnunet_pancext.campaign.record import (
@@ -117,12 +120,47 @@ def test_a_step_on_another_machine_is_looked_at_now_and_then(folder: Path, monke
     asked = []
     owner = Owner(host="elsewhere", pid=7, process_started=1.0)
     monkeypatch.setattr(local, "current_owner", lambda path: asked.append(path) or owner)
-    monkeypatch.setattr(local, "AWAY_S", 1e9)
-    run = local.LocalRun(folder, campaign, gpus=None, only=None)
+    monkeypatch.setattr(others, "AWAY_S", 1e9)
+    run = local.LocalRun(folder, campaign, gpus=None, only=None, is_alone=True)
     asked.clear()
     for _ in range(100):
         run._start_what_is_ready()
     assert asked == [lease_file(folder, name) for name in "ab"]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Return the slots of the steps that are started, which run for ever."""
+    slots: dict[str, str] = {}
+
+    def start(folder: Path, step: ScriptStep, *, slot: str, gpu: str) -> SimpleNamespace:
+        slots[step.name] = slot
+        return SimpleNamespace(slot=slot)
+
+    monkeypatch.setattr(local, "Supervisor", start)
+    return slots
+
+
+@pytest.mark.parametrize(("is_alone", "slots"), [(True, {"c": "CPU"}), (False, {"a": "", "c": "CPU"})])
+def test_nothing_is_started_beside_a_step_whose_run_was_killed(folder: Path, started, is_alone, slots):
+    campaign = make_campaign(folder, [GpuScriptStep(name="a"), GpuScriptStep(name="b"), ScriptStep(name="c")])
+    with Lease(lease_file(folder, "b")):
+        run = local.LocalRun(folder, campaign, gpus=None, only=None, is_alone=is_alone)
+        run.note_steps_elsewhere()
+        run._start_what_is_ready()
+    assert started == slots
+
+
+def test_the_gpu_of_a_step_of_another_run_is_left_to_it(folder: Path, started, monkeypatch):
+    monkeypatch.setattr(local, "gpu_slots", lambda device, gpus: ["0", "1"])
+    campaign = make_campaign(folder, [GpuScriptStep(name=name) for name in "abc"])
+    attempt = Attempt(place="local", host="here", pid=os.getpid(), started=1.0, gpu="0")
+    write_record(folder, "c", Record(attempts=(attempt,)))
+    with Lease(lease_file(folder, "c")):
+        run = local.LocalRun(folder, campaign, gpus=None, only=None, is_alone=False)
+        run.note_steps_elsewhere()
+        run._start_what_is_ready()
+    assert started == {"a": "1"}
 
 
 def test_an_earlier_failure_is_not_taken_for_that_of_another_run(folder: Path):

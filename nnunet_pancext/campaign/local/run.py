@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_pancext.campaign.attempt.step_process import GRACE_S
@@ -16,10 +15,9 @@ from nnunet_pancext.campaign.definition import FILE, Campaign, open_campaign
 from nnunet_pancext.campaign.lease import Held, Lease, Owner, current_owner
 from nnunet_pancext.campaign.local.file_watch import FileWatch
 from nnunet_pancext.campaign.local.gpus import gpu_slots
-from nnunet_pancext.campaign.local.log_follower import LogFollower
+from nnunet_pancext.campaign.local.others import CPU, Elsewhere, living_runs
 from nnunet_pancext.campaign.local.supervisor import Supervisor
 from nnunet_pancext.campaign.record import (
-    Attempt,
     cancel_file,
     lease_file,
     log_file,
@@ -36,9 +34,6 @@ from nnunet_pancext.nnunet_commands.console import INDENT, Console, Status
 # Between looks at the steps: a share of the time since one began or ended, within these limits.
 SHORTEST_S, LONGEST_S, SHARE = 0.1, 1.0, 0.02
 SHOW_S = 1.0
-# Between looks at a step that another process runs. On another machine its life shows on the disk alone.
-HERE_S, AWAY_S = 1.0, 15.0
-CPU = "CPU"  # the slot of steps without a GPU
 GONE_S = GRACE_S + 30  # for a step that was asked to end
 
 
@@ -59,26 +54,26 @@ def run_local(folder: Path, *, gpus: int | None = None, only: Collection[str] | 
     """
     folder = folder.absolute()
     campaign = open_campaign(folder)
-    return LocalRun(folder, campaign, gpus=gpus, only=only).run()
-
-
-@dataclass(kw_only=True)
-class Elsewhere:
-    """A step that another process runs, with its latest attempt when this was seen."""
-
-    follower: LogFollower
-    last: Attempt | None
-    look_at: float = 0.0
+    is_alone = not living_runs(folder, forget_others=True)
+    with Lease(runs_folder(folder) / f"{socket.gethostname()}-{uuid.uuid4().hex}.lease"):
+        return LocalRun(folder, campaign, gpus=gpus, only=only, is_alone=is_alone).run()
 
 
 class LocalRun:
     """One run of a campaign by this process; what has happened to its steps is kept in its sets."""
 
     def __init__(
-        self, folder: Path, campaign: Campaign, *, gpus: int | None, only: Collection[str] | None
+        self,
+        folder: Path,
+        campaign: Campaign,
+        *,
+        gpus: int | None,
+        only: Collection[str] | None,
+        is_alone: bool,
     ) -> None:
         self.folder = folder
         self.campaign = campaign
+        self.is_alone = is_alone  # then steps that others run are left over from a run that was killed
         self.steps = list(campaign.steps) if only is None else campaign.with_needs(only)
         self.numbers = {step.name: f"[{i}/{len(self.steps)}]" for i, step in enumerate(self.steps, start=1)}
         self.file = FileWatch(folder, campaign)
@@ -118,11 +113,8 @@ class LocalRun:
     def run(self) -> int:
         """Run the steps, and print what happens; the exit code."""
         self.console.say(f"{counted(len(self.steps), 'step')}, {len(self.done)} done before")
-        for path in runs_folder(self.folder).glob("[!.]*.lease"):
-            if current_owner(path) is None:  # of a run that was killed
-                path.unlink(missing_ok=True)
-        lease = runs_folder(self.folder) / f"{socket.gethostname()}-{uuid.uuid4().hex}.lease"
-        with Lease(lease), self._signals():
+        self.note_steps_elsewhere()
+        with self._signals():
             try:
                 while not self.signals:
                     self._reap()
@@ -134,6 +126,12 @@ class LocalRun:
             finally:
                 self._end_running()
         return self._report()
+
+    def note_steps_elsewhere(self) -> None:
+        """Find the steps that other processes run, before anything is started beside them."""
+        for step in self.steps:
+            if self.done.issuperset(step.needs) and (owner := self._owner(step)):
+                self._wait_for(step, owner)
 
     def _go_on(self) -> bool:
         """Start what is ready; False once there is nothing left to wait for."""
@@ -219,7 +217,8 @@ class LocalRun:
 
     def _free_slot(self, step: Step) -> str | None:
         """Return the slot that a step gets; None where there is none, or the step must not be started now."""
-        taken = {supervisor.slot for supervisor in self.running.values()}
+        taken: set[str | None] = {supervisor.slot for supervisor in self.running.values()}
+        taken.update(other.slot for other in self.elsewhere.values())
         free = [slot for slot in self.slots if slot not in taken and (slot == CPU) != step.uses_gpu]
         if not free or self.file.problem or cancel_file(self.folder, step.name).exists():
             return None
@@ -247,12 +246,9 @@ class LocalRun:
     def _wait_for(self, step: Step, owner: Owner) -> None:
         """Note that another process runs a step, and when to look again."""
         if step.name not in self.elsewhere:
-            follower = LogFollower(log_file(self.folder, step.name), step.progress())
-            last = read_record(self.folder, step.name).last
-            self.elsewhere[step.name] = Elsewhere(follower=follower, last=last)
+            self.elsewhere[step.name] = Elsewhere(self.folder, step, is_left_over=self.is_alone)
             self._say(step, f"waits for {owner}, which runs it")
-        pause = HERE_S if owner.is_here else AWAY_S
-        self.elsewhere[step.name].look_at = time.monotonic() + pause
+        self.elsewhere[step.name].look(owner)
 
     def _has_ended_elsewhere(self, step: Step) -> bool:
         """Whether no other process runs a step any more, and it is to be started here."""
