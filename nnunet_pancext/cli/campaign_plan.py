@@ -95,9 +95,10 @@ def run(parsed: argparse.Namespace) -> int:
     )
     campaign = plan_campaign(checked_request(request), folders=folders, versions=present_versions())
     with output_folder(parsed.out) as folder, write_errors_as_pancext(parsed.out, option="-o"):
-        if not _is_there(folder, campaign):
+        is_there = _is_there(folder, campaign)
+        if not is_there:
             write_campaign(folder, campaign)
-    print(_text(folder, campaign))
+    print(_text(folder, campaign, is_there=is_there))
     return 0
 
 
@@ -119,7 +120,7 @@ def _is_there(folder: Path, campaign: "Campaign") -> bool:
     return True
 
 
-def _text(folder: Path, campaign: "Campaign") -> str:
+def _text(folder: Path, campaign: "Campaign", *, is_there: bool) -> str:
     from nnunet_pancext.campaign.definition import FILE
     from nnunet_pancext.campaign.state import DONE, step_states
     from nnunet_pancext.pages.text_table import text_table
@@ -130,7 +131,8 @@ def _text(folder: Path, campaign: "Campaign") -> str:
         text_table(_hour_rows(campaign, done), ruled_below=(0, -2), left=(0, 1)),
         "GPU-hours: the epochs left of all trainings, without validation and prediction.\n"
         "s/epoch: the median of earlier trainings of the same model in nnUNet_results.",
-        f"written   {folder / FILE}\nnext      pancext campaign run {folder}",
+        f"{'unchanged' if is_there else 'written  '} {folder / FILE}\n"
+        f"next      pancext campaign run {folder}",
     ]
     return "\n\n".join(paragraphs)
 

@@ -18,7 +18,10 @@ def run(folder: Path):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("print('why'); sys.exit(3)", r"(?s)^python.* ended with exit code 3\. .*a\.txt\):\n  \| why$"),
+        (
+            "print('why'); sys.exit(3)",
+            r"(?s)^the script step ended with exit code 3\. .*a\.txt\):\n  \| why$",
+        ),
         ("print('nothing')", r"ended without an error, but .*a\.out is missing or not whole"),
         (
             "raise OSError(28, os.strerror(28))",

@@ -63,3 +63,9 @@ def test_the_latest_progress_is_that_of_the_last_line_that_tells_of_it(tmp_path:
     assert last_progress(log, lambda line: f"at {line}" if line.startswith("case") else None) == "at case 2"
     assert last_progress(log, lambda line: None) == ""
     assert last_progress(log, None) == ""
+
+
+def test_the_progress_of_an_earlier_attempt_is_none(tmp_path: Path) -> None:
+    log = log_of(tmp_path, b"=== attempt 1: command\ncase 1\n=== attempt 2: command\n")
+
+    assert last_progress(log, lambda line: line) == ""

@@ -248,7 +248,8 @@ def test_an_error_of_slurm_is_passed_on(commands, folder):
     commands("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     run_slurm(folder)
     with pytest.raises(
-        PancextError, match="squeue failed: slurm_load_jobs error: Unable to contact slurm controller"
+        PancextError,
+        match="refuses squeue, or cannot be reached: slurm_load_jobs error: Unable to contact",
     ):
         run_slurm(folder)
 

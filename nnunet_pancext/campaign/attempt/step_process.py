@@ -3,6 +3,7 @@
 import os
 import shlex
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -177,7 +178,8 @@ class StepProcess:
             end_leftovers(self._marks)  # of an attempt whose supervisor was killed
             further = self._step.prepare(self.folder)
             words = [*self._step.command(self.folder), *further]
-            self._program = Path(words[0]).name
+            program = Path(words[0]).name
+            self._program = f"the {self._step.kind} step" if words[0] == sys.executable else program
             self._say(self._header(words))
             gpu = {"CUDA_VISIBLE_DEVICES": self.attempt.gpu} if self.attempt.gpu else {}
             mark = f"{self._marks}{os.getpid()}-{self.attempt.started}"

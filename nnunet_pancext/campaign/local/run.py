@@ -324,6 +324,8 @@ class LocalRun:
         for step in self.steps:
             if step.name in self.done and step.name not in needed:
                 say(f"result: {step.page(self.folder)}")
+        if others := len(self.campaign.steps) - len(self.steps):
+            say(f"The campaign has {counted(others, 'more step')}: pancext campaign run {self.folder}")
         self.file.look()
         if self.file.problem or self.file.has_changed():
             say(f"{FILE} has changed since this run began. Run again for what it says now.")

@@ -163,7 +163,7 @@ def slurm(*command: str, within_s: float = ANSWERS_WITHIN_S) -> str:
     except subprocess.TimeoutExpired:
         raise PancextError(f"{command[0]} did not answer within {within_s:g} s. Try again later.") from None
     if done.returncode != 0:
-        raise PancextError(f"{command[0]} failed: {error_text(done.stderr)}.")
+        raise PancextError(f"Slurm refuses {command[0]}, or cannot be reached: {error_text(done.stderr)}.")
     return done.stdout
 
 

@@ -21,18 +21,19 @@ def last_lines(log: Path, number: int) -> list[str]:
 
 def last_output(log: Path, number: int) -> list[str]:
     """Return the last lines of the latest attempt's command; none if it has printed nothing."""
-    lines = _tail(log)
-    headers = [index for index, line in enumerate(lines) if line.startswith(HEADER)]
-    output = lines[headers[-1] + 1 :] if headers else lines
-    return [printable(line, most=LONGEST) for line in output[-number:]]
+    return [printable(line, most=LONGEST) for line in _latest_output(log)[-number:]]
 
 
 def last_progress(log: Path, progress: Callable[[str], str | None] | None) -> str:
-    """Return the latest progress in the end of a log, as `progress` makes it of its lines; else empty."""
-    found = (
-        "" if progress is None else next(filter(None, reversed([progress(line) for line in _tail(log)])), "")
-    )
-    return printable(found, most=LONGEST)
+    """Return the latest attempt's latest progress, as `progress` makes it of a line; else empty."""
+    found = [text for line in _latest_output(log) if progress is not None and (text := progress(line))]
+    return printable(found[-1] if found else "", most=LONGEST)
+
+
+def _latest_output(log: Path) -> list[str]:
+    lines = _tail(log)
+    headers = [index for index, line in enumerate(lines) if line.startswith(HEADER)]
+    return lines[headers[-1] + 1 :] if headers else lines
 
 
 def _tail(log: Path) -> list[str]:

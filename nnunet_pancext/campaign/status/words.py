@@ -23,7 +23,8 @@ def moment(seconds: float) -> str:
 
 def joined(*parts: str | None, by: str = "; ") -> str:
     """Join the parts that are not empty."""
-    return by.join(part for part in parts if part)
+    texts = [part for part in parts if part]
+    return by.join([*(text.removesuffix(".") for text in texts[:-1]), *texts[-1:]])
 
 
 def hours_text(seconds: float) -> str:
