@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
+import psutil
 from report import command_line, machine, print_table
 
 from nnunet_pancext.campaign.definition import Campaign, present_versions, write_campaign
@@ -166,30 +167,42 @@ def waiting_campaign(folder: Path, *, steps: int, seconds: int) -> Path:
     return folder
 
 
-def measure_waiting(work: Path, *, seconds: int) -> dict[str, Cost]:
-    """Return what a step and a run of several add to their commands, and in an hour of them."""
+def measure_starting(work: Path) -> dict[str, Cost]:
+    """Return what a step and a run of several add to their commands."""
     folder = work / "waiting"
 
-    def alone(length: int) -> Cost:
-        return measure((sys.executable, "-c", WAIT, length, work / "alone.out"))
+    def run(steps: int) -> Cost:
+        return measure((*RUN, "run", waiting_campaign(folder, steps=steps, seconds=0)))
 
-    def step(length: int) -> Cost:
-        return measure((*EXECUTE, waiting_campaign(folder, steps=1, seconds=length), "wait-0"))
-
-    def run(steps: int, length: int) -> Cost:
-        return measure((*RUN, "run", waiting_campaign(folder, steps=steps, seconds=length)))
-
-    nothing, one = alone(0), run(1, 0)
-    waited = alone(seconds) - nothing
-    of_step = step(0)
-    hours = HOUR_S / seconds
+    nothing, one = measure((sys.executable, "-c", WAIT, 0, work / "alone.out")), run(1)
+    of_step = measure((*EXECUTE, waiting_campaign(folder, steps=1, seconds=0), "wait-0"))
     return {
         "a step": of_step - nothing,
-        "a step more in a run": (run(CHAIN, 0) - one) * (1 / (CHAIN - 1)) - nothing,
+        "a step more in a run": (run(CHAIN) - one) * (1 / (CHAIN - 1)) - nothing,
         "a run, beside its steps": one - of_step,
-        "an hour of a step": (step(seconds) - of_step - waited) * hours,
-        "an hour of a step and its run": (run(1, seconds) - one - waited) * hours,
     }
+
+
+def measure_watching(work: Path, *, seconds: int) -> dict[str, float]:
+    """Return the processor time that a step and its run take in an hour, without the step's command.
+
+    It is measured over `seconds`, after as many, since a run looks at a new step more often.
+    """
+    folder = waiting_campaign(work / "waiting", steps=1, seconds=3 * seconds)
+    with subprocess.Popen([*RUN, "run", str(folder)], stdout=subprocess.DEVNULL) as run:
+        time.sleep(seconds)
+        before, started = processor_times(run.pid), time.perf_counter()
+        time.sleep(seconds)
+        after, hours = processor_times(run.pid), HOUR_S / (time.perf_counter() - started)
+        run.terminate()
+    return {name: (after[name] - before[name]) * hours for name in after}
+
+
+def processor_times(run: int) -> dict[str, float]:
+    """Return the processor time so far of a run and of the process that watches its step."""
+    (watching,) = (process for process in psutil.Process(run).children() if EXECUTE[-1] in process.cmdline())
+    processes = {"an hour of a step": watching, "an hour of its run": psutil.Process(run)}
+    return {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
 
 
 def make_dataset(work: Path) -> dict[str, str]:
@@ -256,19 +269,20 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("work", type=Path, metavar="WORK")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=60, help="that a step waits (default 60)")
+    parser.add_argument("--seconds", type=int, default=60, help="over which a step is watched (default 60)")
     parser.add_argument("--smoke", action="store_true", help="one round of short steps that only wait")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    rounds, seconds = (1, 1) if options.smoke else (options.rounds, options.seconds)
+    rounds, seconds = (1, 5) if options.smoke else (options.rounds, options.seconds)
     print(machine("torch", "nnunetv2"))
     os.environ.update(QUIET)
     install_waiting(work)
     heading = ["", "processor time (clock), s"]
-    found = [measure_waiting(work, seconds=seconds) for _ in range(rounds)]
-    costs = {name: middle([one[name] for one in found]) for name in found[0]}
-    rows = [[name, f"{cost.processor:.1f}" if "hour" in name else str(cost)] for name, cost in costs.items()]
+    found = [measure_starting(work) for _ in range(rounds)]
+    rows = [[name, str(middle([one[name] for one in found]))] for name in found[0]]
+    watched = [measure_watching(work, seconds=seconds) for _ in range(rounds)]
+    rows += [[name, f"{median(one[name] for one in watched):.1f}"] for name in watched[0]]
     print_table("What a campaign adds to commands that wait", rows, heading)
     if options.smoke:
         return
