@@ -190,6 +190,8 @@ def measure_watching(work: Path, *, seconds: int) -> dict[str, float]:
     """
     folder = waiting_campaign(work / "waiting", steps=1, seconds=3 * seconds)
     with subprocess.Popen([*RUN, "run", str(folder)], stdout=subprocess.DEVNULL) as run:
+        while not watching_processes(run.pid):
+            time.sleep(0.1)
         time.sleep(seconds)
         before, started = processor_times(run.pid), time.perf_counter()
         time.sleep(seconds)
@@ -198,9 +200,15 @@ def measure_watching(work: Path, *, seconds: int) -> dict[str, float]:
     return {name: (after[name] - before[name]) * hours for name in after}
 
 
+def watching_processes(run: int) -> list[psutil.Process]:
+    """Return the process of the step of a run, once it is there."""
+    children = psutil.Process(run).children()
+    return [process for process in children if EXECUTE[-1] in process.cmdline()]
+
+
 def processor_times(run: int) -> dict[str, float]:
     """Return the processor time so far of a run and of the process that watches its step."""
-    (watching,) = (process for process in psutil.Process(run).children() if EXECUTE[-1] in process.cmdline())
+    (watching,) = watching_processes(run)
     processes = {"an hour of a step": watching, "an hour of its run": psutil.Process(run)}
     return {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
 
