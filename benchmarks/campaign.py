@@ -191,6 +191,8 @@ def measure_watching(work: Path, *, seconds: int) -> dict[str, float]:
     folder = waiting_campaign(work / "waiting", steps=1, seconds=3 * seconds)
     with subprocess.Popen([*RUN, "run", str(folder)], stdout=subprocess.DEVNULL) as run:
         while not watching_processes(run.pid):
+            if run.poll() is not None:
+                sys.exit(f"The run ended with exit code {run.returncode} before its step began")
             time.sleep(0.1)
         time.sleep(seconds)
         before, started = processor_times(run.pid), time.perf_counter()

@@ -129,7 +129,11 @@ def read_record(folder: Path, step: str) -> Record:
     try:
         attempts = tuple(_attempt(attempt) for attempt in content["attempts"])
         record = Record(
-            attempts=attempts, **{name: content[name] for name in ("options", "versions", "place", "earlier")}
+            attempts=attempts,
+            options=content["options"],
+            versions=content["versions"],
+            place=content.get("place", ""),  # of an earlier version
+            earlier=content.get("earlier", {}),
         )
         tables = (record.options or {}, record.versions, record.earlier, *record.earlier.values())
         if not all(isinstance(table, dict) for table in tables) or not isinstance(record.place, str):

@@ -151,6 +151,15 @@ def test_nothing_is_started_beside_a_step_whose_run_was_killed(folder: Path, sta
     assert started == slots
 
 
+def test_a_step_that_another_run_starts_later_keeps_none_from_starting(folder: Path, started):
+    campaign = make_campaign(folder, [GpuScriptStep(name="a"), GpuScriptStep(name="b")])
+    run = local.LocalRun(folder, campaign, gpus=None, only=None, is_alone=True)
+    run.note_steps_elsewhere()
+    with Lease(lease_file(folder, "a")):
+        run._start_what_is_ready()
+    assert started == {"b": ""}
+
+
 def test_the_gpu_of_a_step_of_another_run_is_left_to_it(folder: Path, started, monkeypatch):
     monkeypatch.setattr(local, "gpu_slots", lambda device, gpus: ["0", "1"])
     campaign = make_campaign(folder, [GpuScriptStep(name=name) for name in "abc"])

@@ -1,12 +1,14 @@
 """Other processes at work on a campaign: other runs, and steps that this run has not started."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from nnunet_pancext.campaign.lease import Owner, current_owner
 from nnunet_pancext.campaign.local.log_follower import LogFollower
 from nnunet_pancext.campaign.record import log_file, read_record, runs_folder
 from nnunet_pancext.campaign.step import Step
+from nnunet_pancext.errors import PancextError
 
 # Between looks at a step that another process runs. On another machine its life shows on the disk alone.
 HERE_S, AWAY_S = 1.0, 15.0
@@ -26,7 +28,7 @@ def living_runs(folder: Path, *, forget_others: bool = False) -> list[Path]:
 class Elsewhere:
     """A step that another process runs.
 
-    With `is_left_over` the run that started it was killed, and nothing else has its place on this machine.
+    With `is_left_over` the run that started it was killed, so that no other run counts its slot.
 
     Attributes:
         last: the step's latest attempt when this was seen.
@@ -44,7 +46,9 @@ class Elsewhere:
     def look(self, owner: Owner) -> None:
         """Note where the step runs."""
         self.look_at = time.monotonic() + (HERE_S if owner.is_here else AWAY_S)
-        if owner.is_here:
+        if not owner.is_here:
+            return
+        with suppress(PancextError):  # a record that cannot be read now: the slot is what it was
             attempt = read_record(self.folder, self.step.name).last
             gpu = attempt.gpu if attempt and attempt.pid == owner.pid else ""
             own_place = "" if self.step.uses_gpu else CPU

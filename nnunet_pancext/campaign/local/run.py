@@ -73,7 +73,7 @@ class LocalRun:
     ) -> None:
         self.folder = folder
         self.campaign = campaign
-        self.is_alone = is_alone  # then steps that others run are left over from a run that was killed
+        self.is_alone = is_alone  # then steps that run already are left over from a run that was killed
         self.steps = list(campaign.steps) if only is None else campaign.with_needs(only)
         self.numbers = {step.name: f"[{i}/{len(self.steps)}]" for i, step in enumerate(self.steps, start=1)}
         self.file = FileWatch(folder, campaign)
@@ -131,7 +131,7 @@ class LocalRun:
         """Find the steps that other processes run, before anything is started beside them."""
         for step in self.steps:
             if self.done.issuperset(step.needs) and (owner := self._owner(step)):
-                self._wait_for(step, owner)
+                self._wait_for(step, owner, is_left_over=self.is_alone)
 
     def _go_on(self) -> bool:
         """Start what is ready; False once there is nothing left to wait for."""
@@ -243,10 +243,10 @@ class LocalRun:
         gpu = "" if slot == CPU else slot
         self.running[step.name] = Supervisor(self.folder, step, slot=slot, gpu=gpu)
 
-    def _wait_for(self, step: Step, owner: Owner) -> None:
+    def _wait_for(self, step: Step, owner: Owner, *, is_left_over: bool = False) -> None:
         """Note that another process runs a step, and when to look again."""
         if step.name not in self.elsewhere:
-            self.elsewhere[step.name] = Elsewhere(self.folder, step, is_left_over=self.is_alone)
+            self.elsewhere[step.name] = Elsewhere(self.folder, step, is_left_over=is_left_over)
             self._say(step, f"waits for {owner}, which runs it")
         self.elsewhere[step.name].look(owner)
 
