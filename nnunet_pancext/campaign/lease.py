@@ -29,9 +29,9 @@ SAME_START_S = 2.0  # psutil derives start times from the clock, which may be co
 class Owner:
     """The process that holds a lease; times are seconds since the epoch.
 
-    `job` is the Slurm job's id and `restarts` how often it was requeued. `pids` tells apart the numbers of
-    processes of two containers on one host; 0 where the system has no such spaces. A lease that cannot be
-    read has an owner without host, pid 0.
+    `job` is the Slurm job's id and `restarts` how often it was requeued. `gpu` is the CUDA_VISIBLE_DEVICES of
+    what it runs, or "". `pids` tells apart the numbers of processes of two containers on one host; 0 where the
+    system has no such spaces. A lease that cannot be read has an owner without host, pid 0.
     """
 
     host: str
@@ -41,6 +41,7 @@ class Owner:
     restarts: int = 0
     since: float = 0.0
     pids: int = 0
+    gpu: str = ""
 
     @property
     def is_here(self) -> bool:
@@ -88,6 +89,7 @@ class Lease:
     Args:
         path: the file; its folder is created.
         job, restarts: the Slurm job, for messages.
+        gpu: CUDA_VISIBLE_DEVICES of what the owner runs, for other runs.
     """
 
     def __init__(
@@ -98,11 +100,12 @@ class Lease:
         beats_s: float = BEATS_S,
         job: str = "",
         restarts: int = 0,
+        gpu: str = "",
     ) -> None:
         self.path = path
         self.lasts_s = lasts_s
         self.beats_s = beats_s
-        self.job, self.restarts = job, restarts
+        self.job, self.restarts, self.gpu = job, restarts, gpu
         self._token = ""
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
@@ -191,6 +194,7 @@ class Lease:
             restarts=self.restarts,
             since=time.time(),
             pids=_pid_namespace(),
+            gpu=self.gpu,
         )
 
 

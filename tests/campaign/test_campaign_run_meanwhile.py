@@ -163,9 +163,7 @@ def test_a_step_that_another_run_starts_later_keeps_none_from_starting(folder: P
 def test_the_gpu_of_a_step_of_another_run_is_left_to_it(folder: Path, started, monkeypatch):
     monkeypatch.setattr(local, "gpu_slots", lambda device, gpus: ["0", "1"])
     campaign = make_campaign(folder, [GpuScriptStep(name=name) for name in "abc"])
-    attempt = Attempt(place="local", host="here", pid=os.getpid(), started=1.0, gpu="0")
-    write_record(folder, "c", Record(attempts=(attempt,)))
-    with Lease(lease_file(folder, "c")):
+    with Lease(lease_file(folder, "c"), gpu="0"):
         run = local.LocalRun(folder, campaign, gpus=None, only=None, is_alone=False)
         run.note_steps_elsewhere()
         run._start_what_is_ready()

@@ -106,7 +106,8 @@ class StepProcess:
         return self._child is not None
 
     def _take(self, path: Path, *, wait_s: float = 0) -> None:
-        lease = Lease(path, job=self.attempt.job, restarts=self.attempt.restarts)
+        of = self.attempt
+        lease = Lease(path, job=of.job, restarts=of.restarts, gpu=of.gpu)
         lease.acquire(wait_s=wait_s)
         self._leases.append(lease)
 

@@ -1,14 +1,12 @@
 """Other processes at work on a campaign: other runs, and steps that this run has not started."""
 
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from nnunet_pancext.campaign.lease import Owner, current_owner
 from nnunet_pancext.campaign.local.log_follower import LogFollower
 from nnunet_pancext.campaign.record import log_file, read_record, runs_folder
 from nnunet_pancext.campaign.step import Step
-from nnunet_pancext.errors import PancextError
 
 # Between looks at a step that another process runs. On another machine its life shows on the disk alone.
 HERE_S, AWAY_S = 1.0, 15.0
@@ -37,7 +35,7 @@ class Elsewhere:
     """
 
     def __init__(self, folder: Path, step: Step, *, is_left_over: bool) -> None:
-        self.folder, self.step, self.is_left_over = folder, step, is_left_over
+        self.step, self.is_left_over = step, is_left_over
         self.follower = LogFollower(log_file(folder, step.name), step.progress())
         self.last = read_record(folder, step.name).last
         self.slot: str | None = None
@@ -46,10 +44,6 @@ class Elsewhere:
     def look(self, owner: Owner) -> None:
         """Note where the step runs."""
         self.look_at = time.monotonic() + (HERE_S if owner.is_here else AWAY_S)
-        if not owner.is_here:
-            return
-        with suppress(PancextError):  # a record that cannot be read now: the slot is what it was
-            attempt = read_record(self.folder, self.step.name).last
-            gpu = attempt.gpu if attempt and attempt.pid == owner.pid else ""
+        if owner.is_here:
             own_place = "" if self.step.uses_gpu else CPU
-            self.slot = gpu or (own_place if self.is_left_over else None)
+            self.slot = owner.gpu or (own_place if self.is_left_over else None)
