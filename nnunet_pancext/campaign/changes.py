@@ -10,6 +10,7 @@ from typing import Any
 from nnunet_pancext.campaign.definition import Campaign, present_versions
 from nnunet_pancext.campaign.lease import Lease
 from nnunet_pancext.campaign.record import (
+    Begun,
     Record,
     folder_lease_file,
     lease_file,
@@ -17,6 +18,7 @@ from nnunet_pancext.campaign.record import (
     state_file,
     write_record,
 )
+from nnunet_pancext.campaign.settings import Settings
 from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
@@ -40,19 +42,19 @@ def recorded_options(step: Step, campaign: Campaign) -> dict[str, Any]:
     return _plain({**step.options(), **step.depends_on(campaign)})
 
 
-def place_of(step: Step, campaign: Campaign, folder: Path) -> str:
+def place_of(step: Step, settings: Settings, folder: Path) -> str:
     """Return where a step's output is, such as `$nnUNet_results/…`, or below the campaign's folder."""
     result = step.result(folder)
-    for variable, root in campaign.folders.items():
+    for variable, root in settings.folders.items():
         if result.is_relative_to(root):
             return str(Path(f"${variable}") / result.relative_to(root))
     return str(result.relative_to(folder) if result.is_relative_to(folder) else result)
 
 
-def _exists_at(place: str, campaign: Campaign, folder: Path) -> bool:
+def _path_of(place: str, campaign: Campaign, folder: Path) -> Path:
     for variable, root in campaign.folders.items():
         place = place.replace(f"${variable}", root, 1)
-    return (folder / place).exists()
+    return folder / place
 
 
 def changed_entries(step: Step, options: Mapping[str, Any], campaign: Campaign) -> Entries:
@@ -78,29 +80,28 @@ def outdated_entries(step: Step, record: Record, campaign: Campaign, folder: Pat
     Raises:
         PancextError: the place of the output cannot be read.
     """
-    options = record.options_at(place_of(step, campaign, folder))
-    if options is None:
-        if (
-            record.options is None
-            or has_result(step, folder)
-            or not _exists_at(record.place, campaign, folder)
-        ):
-            return {}
-        return changed_entries(step, record.options, campaign)
-    entries = changed_entries(step, options, campaign)
-    if not entries:
-        return {}
-    is_there = has_result(step, folder)
-    return {key: values for key, values in entries.items() if (key in DUTIES) != is_there}
+    place = place_of(step, campaign, folder)
+    if place in record.begun:
+        entries = changed_entries(step, record.begun[place].options, campaign)
+        is_there = bool(entries) and has_result(step, folder)
+        return {key: values for key, values in entries.items() if (key in DUTIES) != is_there}
+    if record.begun and not has_result(step, folder):
+        for other, begun in reversed(record.begun.items()):
+            if _is_there(_path_of(other, campaign, folder)):
+                return changed_entries(step, begun.options, campaign)
+    return {}
 
 
 def has_result(step: Step, folder: Path) -> bool:
     """Whether there is any output of a step; PancextError where its place cannot be read."""
-    result = step.result(folder)
+    return _is_there(step.result(folder))
+
+
+def _is_there(path: Path) -> bool:
     try:
-        return result.exists()
+        return path.exists()
     except OSError as error:
-        raise PancextError(f"Cannot read {result}: {error.strerror}. Change its permissions.") from error
+        raise PancextError(f"Cannot read {path}: {error.strerror}. Change its permissions.") from error
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,11 +111,15 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 def adopt(step: Step, campaign: Campaign, folder: Path) -> None:
     """Record the options of a step that was done outside of the campaign, unless they are recorded."""
     place = place_of(step, campaign, folder)
-    if read_record(folder, step.name).options_at(place) is None:
+    if place not in read_record(folder, step.name).begun:
         with Lease(lease_file(folder, step.name)):
-            record = read_record(folder, step.name)
-            adopted = record.begun(recorded_options(step, campaign), place=place, versions=record.versions)
-            write_record(folder, step.name, adopted)
+            _record_options(step, campaign, folder)
+
+
+def _record_options(step: Step, campaign: Campaign, folder: Path) -> None:
+    begun = Begun(options=recorded_options(step, campaign), versions={})
+    record = read_record(folder, step.name).with_begun(place_of(step, campaign, folder), begun)
+    write_record(folder, step.name, record)
 
 
 def changes_text(entries: Mapping[str, tuple[Any, Any]]) -> str:
@@ -166,8 +171,7 @@ def redo(campaign: Campaign, folder: Path, changes: Sequence[Change]) -> list[st
                 leases.enter_context(Lease(folder_lease_file(written)))
             step.set_aside(folder)
             if state_file(folder, step.name).is_file():
-                place = place_of(step, campaign, folder)
-                write_record(folder, step.name, read_record(folder, step.name).set_aside(place))
+                _record_options(step, campaign, folder)
     return [step.name for step in steps]
 
 
@@ -176,10 +180,8 @@ def version_remarks(campaign: Campaign, folder: Path) -> list[str]:
     now = present_versions()
     steps: dict[tuple[str, str], list[str]] = {}
     for step in campaign.steps:
-        record = read_record(folder, step.name)
-        if record.options is None:
-            continue
-        for package, version in record.versions.items():
+        begun = read_record(folder, step.name).begun.get(place_of(step, campaign, folder))
+        for package, version in begun.versions.items() if begun else ():
             if now.get(package, version) != version:
                 steps.setdefault((package, version), []).append(step.name)
     return [

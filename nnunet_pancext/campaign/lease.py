@@ -30,8 +30,8 @@ class Owner:
     """The process that holds a lease; times are seconds since the epoch.
 
     `job` is the Slurm job's id and `restarts` how often it was requeued. `gpu` is the CUDA_VISIBLE_DEVICES of
-    what it runs, or "". `pids` tells apart the numbers of processes of two containers on one host; 0 where
-    the system has no such spaces. A lease that cannot be read has an owner without host, pid 0.
+    what it runs, or "". `pids` is its namespace of process ids, of which each container has its own; 0 where
+    the system has none. A lease that cannot be read has an owner without host, pid 0.
     """
 
     host: str

@@ -43,38 +43,32 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """The attempts at a step, and the `options` and `versions` with which its outputs were begun.
+class Begun:
+    """With which options and versions the outputs at a place were begun."""
 
-    `options` are None where none were: before the first attempt, and after outputs were set aside. `place` is
-    where these outputs are, and `earlier` has the options of outputs at other places: those of a training are
-    in a folder that its trainer names.
+    options: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The attempts at a step, and what its outputs were begun with, by their place, the latest last.
+
+    There are several places where an entry names the output's: a training's folder has its trainer's name.
     """
 
     attempts: tuple[Attempt, ...] = ()
-    options: dict[str, Any] | None = None
-    versions: dict[str, str] = field(default_factory=dict)
-    place: str = ""
-    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
+    begun: dict[str, Begun] = field(default_factory=dict)
 
     @property
     def last(self) -> Attempt | None:
         """The latest attempt."""
         return self.attempts[-1] if self.attempts else None
 
-    def options_at(self, place: str) -> dict[str, Any] | None:
-        """Return the options with which the outputs at a place were begun; None where none were."""
-        return self.options if self.place in ("", place) else self.earlier.get(place)
-
-    def begun(self, options: dict[str, Any], *, place: str, versions: dict[str, str]) -> "Record":
-        """Return the record of outputs at a place; options of those at another one are kept."""
-        before = {} if self.options is None else {self.place: self.options}
-        earlier = {other: known for other, known in {**self.earlier, **before}.items() if other != place}
-        return replace(self, options=options, place=place, versions=versions, earlier=earlier)
-
-    def set_aside(self, place: str) -> "Record":
-        """Return the record without the outputs at a place; the options of others are kept."""
-        return replace(self.begun({}, place=place, versions=self.versions), options=None)
+    def with_begun(self, place: str, begun: Begun) -> "Record":
+        """Return the record of outputs that are begun now at a place."""
+        others = {other: known for other, known in self.begun.items() if other != place}
+        return replace(self, begun={**others, place: begun})
 
     def with_last(self, **changes: Any) -> "Record":
         """Return the record with changes to its latest attempt."""
@@ -127,20 +121,19 @@ def read_record(folder: Path, step: str) -> Record:
     )
     content = read_json(path, expect=dict, remedy=remedy)
     try:
-        attempts = tuple(_attempt(attempt) for attempt in content["attempts"])
-        record = Record(
-            attempts=attempts,
-            options=content["options"],
-            versions=content["versions"],
-            place=content.get("place", ""),  # of an earlier version
-            earlier=content.get("earlier", {}),
+        return Record(
+            attempts=tuple(_attempt(attempt) for attempt in content["attempts"]),
+            begun={place: _begun(entries) for place, entries in content["begun"].items()},
         )
-        tables = (record.options or {}, record.versions, record.earlier, *record.earlier.values())
-        if not all(isinstance(table, dict) for table in tables) or not isinstance(record.place, str):
-            raise TypeError("options, versions, place or earlier are of another type")
-        return record
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         raise PancextError(f"{path} is not a step's record ({error}). {remedy}") from error
+
+
+def _begun(content: dict[str, Any]) -> Begun:
+    begun = Begun(**content)
+    if not isinstance(begun.options, dict) or not isinstance(begun.versions, dict):
+        raise TypeError("options or versions are no object")
+    return begun
 
 
 def _attempt(content: dict[str, Any]) -> Attempt:

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from contracts.made_campaign import record_begun
 
 from nnunet_pancext.campaign.definition import read_campaign
-from nnunet_pancext.campaign.record import Record, write_record
+from nnunet_pancext.campaign.record import write_record
 from nnunet_pancext.nnunet_files.folders import DUTIES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -58,7 +59,7 @@ def test_what_has_changed_is_set_aside_before_several_runs_begin(study, tmp_path
     options = ("--folds", "2", "--trainers", "nnUNetTrainerBaseline", "SegResNetNLTrainer")
     study(*options)
     (comparison,) = (step for step in read_campaign(tmp_path).steps if step.kind == "compare")
-    write_record(tmp_path, comparison.name, Record(options=comparison.options()))
+    write_record(tmp_path, comparison.name, record_begun(comparison, tmp_path))
     comparison.result(tmp_path).mkdir()
     started = []
 

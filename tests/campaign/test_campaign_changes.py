@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from contracts.made_campaign import record_begun
 from contracts.script_step import ScriptStep, make_campaign
 
 from nnunet_pancext.campaign.changes import (
@@ -20,6 +21,7 @@ from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import (
     Attempt,
+    Begun,
     Record,
     cancel_file,
     folder_lease_file,
@@ -38,10 +40,12 @@ D = ScriptStep(name="d")
 
 @dataclass(frozen=True, kw_only=True)
 class Training(ScriptStep):
-    """A step whose result is in nnUNet_results and depends on the seed."""
+    """A step whose result is in nnUNet_results, which may be moved, and depends on the seed."""
+
+    results: ClassVar[str] = "nnUNet_results"
 
     def result(self, folder: Path) -> Path:
-        return folder / "nnUNet_results" / f"{self.name}.out"
+        return folder / self.results / f"{self.name}.out"
 
     def depends_on(self, campaign: Campaign) -> dict[str, Any]:
         return {"seed": campaign.seed, "nnUNet_results": campaign.folders["nnUNet_results"]}
@@ -55,14 +59,6 @@ class OfTrainer(ScriptStep):
 
     def result(self, folder: Path) -> Path:
         return folder / "nnUNet_results" / f"{self.trainer}.out"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moved(OfTrainer):
-    """The same in a folder that was renamed."""
-
-    def result(self, folder: Path) -> Path:
-        return folder / "moved" / f"{self.trainer}.out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +80,7 @@ def done(folder: Path) -> Path:
     make_campaign(folder, [A, B, C, D])
     for step in (A, B, C, D):
         step.result(folder).write_text("x", encoding="utf-8")
-        write_record(folder, step.name, Record(options=step.options(), versions={"torch": "1.0"}))
+        write_record(folder, step.name, record_begun(step, folder, versions={"torch": "1.0"}))
     return folder
 
 
@@ -146,7 +142,9 @@ def test_redo_sets_aside_what_was_changed_and_all_that_was_made_from_it(done: Pa
     assert [path.name for path in sorted(done.glob("*.out"))] == [
         *("d.out", "former-1-a.out", "former-1-b.out", "former-1-c.out")
     ]
-    assert read_record(done, "a").options is None
+    assert list(read_record(done, "a").begun.values()) == [
+        Begun(options=recorded_options(campaign.step("a"), campaign), versions={})
+    ]
     assert find_changes(campaign, done) == []
     assert states(campaign, done)["a"] == "ready"
 
@@ -159,8 +157,8 @@ def run_as(folder: Path, trainer: str, *, finishes: bool = True) -> Campaign:
         step.result(folder).parent.mkdir(exist_ok=True)
         step.result(folder).touch()
     record = read_record(folder, "t")
-    options, place = recorded_options(step, campaign), place_of(step, campaign, folder)
-    write_record(folder, "t", record.begun(options, place=place, versions={}))
+    begun = Begun(options=recorded_options(step, campaign), versions={})
+    write_record(folder, "t", record.with_begun(place_of(step, campaign, folder), begun))
     return campaign
 
 
@@ -185,6 +183,15 @@ def test_changing_a_trainer_back_accepts_what_it_had_made(folder: Path):
         assert states(campaign, folder)["t"] == "done"
 
 
+def test_of_several_former_trainers_one_whose_output_is_there_counts(folder: Path):
+    run_as(folder, "first")
+    run_as(folder, "second")
+    (folder / "nnUNet_results" / "second.out").unlink()
+    third = make_campaign(folder, [OfTrainer(name="t", trainer="third")])
+    (change,) = find_changes(third, folder)
+    assert change.entries == {"trainer": ("first", "third")}
+
+
 def test_what_another_trainer_made_with_other_entries_is_a_change(folder: Path):
     run_as(folder, "first")
     run_as(folder, "second")
@@ -200,13 +207,6 @@ def test_a_trainer_that_has_made_nothing_may_be_replaced(folder: Path):
     assert states(campaign, folder)["t"] == "ready"
 
 
-def test_moved_results_are_those_that_were_begun(folder: Path):
-    campaign = run_as(folder, "first")
-    (folder / "nnUNet_results").rename(folder / "moved")
-    moved = replace(campaign, folders={**campaign.folders, "nnUNet_results": str(folder / "moved")})
-    assert place_of(Moved(name="t"), moved, folder) == read_record(folder, "t").place
-
-
 def trained(folder: Path, **changes: Any) -> Campaign:
     """Return a campaign with two trainings that were done with seed 1, and a comparison of them."""
     trainings = [Training(name="t"), Training(name="u")]
@@ -215,7 +215,7 @@ def trained(folder: Path, **changes: Any) -> Campaign:
     for step in former.steps:
         step.result(folder).parent.mkdir(exist_ok=True)
         step.result(folder).touch()
-        write_record(folder, step.name, Record(options=recorded_options(step, former)))
+        write_record(folder, step.name, record_begun(step, folder, options=recorded_options(step, former)))
     return replace(former, **changes)
 
 
@@ -233,21 +233,24 @@ def test_a_changed_seed_is_a_change_of_what_depends_on_it(folder: Path):
     assert states(campaign, folder) == {"t": "ready", "u": "ready", "a": "waiting"}
 
 
-def test_a_folder_may_be_moved_with_what_is_in_it(folder: Path):
-    moved = {name: f"/moved/{name}" for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
+def test_a_folder_may_be_moved_with_what_is_in_it(folder: Path, monkeypatch):
+    moved = {name: f"/moved/{name}" for name in ("nnUNet_raw", "nnUNet_preprocessed")}
+    moved["nnUNet_results"] = str(folder / "moved")
     campaign = trained(folder, folders=moved)
+    (folder / "nnUNet_results").rename(folder / "moved")
+    monkeypatch.setattr(Training, "results", "moved")
     assert find_changes(campaign, folder) == []
-    (folder / "nnUNet_results" / "u.out").unlink()  # it has been left behind
+    (folder / "moved" / "u.out").unlink()  # it has been left behind
     (change,) = find_changes(campaign, folder)
     assert (change.step, change.dependents) == ("u", ("a",))
-    assert change.entries == {"nnUNet_results": (str(folder / "nnUNet_results"), "/moved/nnUNet_results")}
+    assert change.entries == {"nnUNet_results": (str(folder / "nnUNet_results"), str(folder / "moved"))}
     assert states(campaign, folder) == {"t": "done", "u": "changed", "a": "changed"}
 
 
 def test_a_record_of_an_older_version_does_not_know_the_seed(folder: Path):
     campaign = trained(folder, seed=2)
     for step in campaign.steps:
-        write_record(folder, step.name, Record(options=step.options()))
+        write_record(folder, step.name, record_begun(step, folder))
     assert find_changes(campaign, folder) == []
 
 
@@ -261,7 +264,7 @@ def test_a_changed_step_is_changed_even_if_its_outputs_are_refused(
     step = Refusing(name="a", words=words)
     campaign = make_campaign(folder, [A])
     (folder / "a.out").touch()
-    write_record(folder, "a", Record(options={"words": ["1"]}))
+    write_record(folder, "a", record_begun(step, folder, options={"words": ["1"]}))
     state = step_states(replace(campaign, steps=(step,)), folder)["a"]
     assert (state.state, state.note) == (expected, note)
 

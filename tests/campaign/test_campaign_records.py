@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnunet_pancext.campaign.record import Attempt, Record, read_record, state_file, write_record
+from nnunet_pancext.campaign.record import Attempt, Begun, Record, read_record, state_file, write_record
 from nnunet_pancext.campaign.set_aside import set_aside
 from nnunet_pancext.errors import PancextError
 
@@ -17,6 +17,10 @@ def record_text(**wrong: object) -> str:
     return json.dumps({**asdict(Record()), **wrong})
 
 
+def begun_text(**wrong: object) -> str:
+    return record_text(begun={"a.out": wrong})
+
+
 def attempt_text(**wrong: object) -> str:
     return record_text(attempts=[{**asdict(ATTEMPT), **wrong}])
 
@@ -24,14 +28,17 @@ def attempt_text(**wrong: object) -> str:
 def test_a_record_is_read_as_it_was_written(tmp_path: Path):
     record = Record(
         attempts=(ATTEMPT, ATTEMPT),
-        options={"folds": ["0", "1"], "epochs": 3},
-        versions={"torch": "2.15.0"},
-        place="$nnUNet_results/b",
-        earlier={"$nnUNet_results/a": {"epochs": 2}},
+        begun={
+            "$nnUNet_results/b": Begun(
+                options={"folds": ["0", "1"], "epochs": 3}, versions={"torch": "2.15.0"}
+            ),
+            "$nnUNet_results/a": Begun(options={"epochs": 2}, versions={}),
+        },
     )
     record = record.with_last(outcome="failed", exit_code=-9, ended=2.5, message="é")
     write_record(tmp_path, "a", record)
     assert read_record(tmp_path, "a") == record
+    assert list(read_record(tmp_path, "a").begun) == list(record.begun)
     assert record.attempts[0] == ATTEMPT
     assert record.last is not None
     assert record.last.outcome == "failed"
@@ -49,15 +56,15 @@ def test_a_step_without_a_record_has_an_empty_one(tmp_path: Path):
         ("[]", r"a\.json is not an object"),
         ("{}", r"a\.json is not a step's record .*Remove it"),
         (
-            '{"attempts": [{"pid": 1}], "options": null, "versions": {}}',
+            '{"attempts": [{"pid": 1}], "begun": {}}',
             r"is not a step's record .*Remove it",
         ),
-        ('{"attempts": 3, "options": null, "versions": {}}', r"is not a step's record .*Remove it"),
-        (record_text(options="x"), r"is not a step's record \(options, versions"),
-        (record_text(versions=None), r"is not a step's record \(options, versions"),
-        (record_text(place=3), r"is not a step's record \(options, versions"),
-        (record_text(earlier={"a.out": 3}), r"is not a step's record \(options, versions"),
-        (record_text(earlier=["a.out"]), r"is not a step's record \("),
+        ('{"attempts": 3, "begun": {}}', r"is not a step's record .*Remove it"),
+        (begun_text(options="x", versions={}), r"is not a step's record \(options or versions"),
+        (begun_text(options={}, versions=None), r"is not a step's record \(options or versions"),
+        (begun_text(options={}), r"is not a step's record \(.*versions"),
+        (record_text(begun={"a.out": 3}), r"is not a step's record \("),
+        (record_text(begun=["a.out"]), r"is not a step's record \("),
         (attempt_text(message=3), r"is not a step's record \(message is 3\)"),
         (attempt_text(host=["a"]), r"is not a step's record \(host is \['a'\]\)"),
         (attempt_text(started="x"), r"is not a step's record \(started is 'x'\)"),

@@ -65,7 +65,7 @@ def test_what_was_done_outside_is_kept_and_recorded(folder: Path):
     (folder / "a.out").touch()
     assert run_local(folder) == 0
     assert "a started" not in notes(folder)
-    assert read_record(folder, "a").options is not None
+    assert list(read_record(folder, "a").begun) == ["a.out"]
 
 
 def test_a_gpu_step_and_another_run_side_by_side_and_two_of_a_kind_do_not(folder: Path):

@@ -160,6 +160,16 @@ def test_a_step_that_another_run_starts_later_keeps_none_from_starting(folder: P
     assert started == {"b": ""}
 
 
+def test_a_single_step_does_not_get_the_gpu_of_one_that_was_left_over(folder: Path, started, monkeypatch):
+    monkeypatch.setattr(local, "gpu_slots", lambda device, gpus: ["0", "1"])
+    campaign = make_campaign(folder, [GpuScriptStep(name=name) for name in "abc"])
+    with Lease(lease_file(folder, "b"), gpu="0"):
+        run = local.LocalRun(folder, campaign, gpus=None, only={"a"}, is_alone=True)
+        run.note_steps_elsewhere()
+        run._start_what_is_ready()
+    assert started == {"a": "1"}
+
+
 def test_the_gpu_of_a_step_of_another_run_is_left_to_it(folder: Path, started, monkeypatch):
     monkeypatch.setattr(local, "gpu_slots", lambda device, gpus: ["0", "1"])
     campaign = make_campaign(folder, [GpuScriptStep(name=name) for name in "abc"])

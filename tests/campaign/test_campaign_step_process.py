@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from contracts.made_campaign import record_begun
 from contracts.script_step import GENTLE, ScriptStep, make_campaign, notes, until
 
 from nnunet_pancext.campaign.attempt import step_process
@@ -51,8 +52,9 @@ def test_a_step_runs_and_leaves_a_log_and_a_record(folder: Path):
     assert attempt.ended >= attempt.started
     record = read_record(folder, "a")
     assert record.attempts == (attempt,)
-    assert record.options == {"code": record.options["code"], "writes": "", "words": []}
-    assert "torch" in record.versions
+    (begun,) = record.begun.values()
+    assert begun.options == {"code": begun.options["code"], "writes": "", "words": []}
+    assert "torch" in begun.versions
     header, line = log(folder).splitlines()
     assert header.startswith("=== attempt 1, 20")
     assert ", slurm, " in header
@@ -68,7 +70,9 @@ def test_a_step_that_is_done_is_not_run(folder: Path):
     assert notes(folder) == []
     record = read_record(folder, "a")
     assert record.attempts == ()
-    assert record.options == {"code": "finish('x')", "writes": "", "words": []}  # adopted
+    assert [begun.options for begun in record.begun.values()] == [
+        {"code": "finish('x')", "writes": "", "words": []}  # adopted
+    ]
 
 
 def test_a_step_whose_needs_are_not_done_is_refused(folder: Path):
@@ -81,7 +85,7 @@ def test_a_step_whose_needs_are_not_done_is_refused(folder: Path):
 def test_a_step_begun_with_other_options_is_refused(folder: Path):
     make_campaign(folder, [ScriptStep(name="a", code="finish('y')")])
     (folder / "a.out").touch()
-    write_record(folder, "a", Record(options={"code": "finish('x')"}))
+    write_record(folder, "a", record_begun(ScriptStep(name="a"), folder, options={"code": "finish('x')"}))
     with pytest.raises(PancextError, match=r"code \"finish\('x'\)\" -> \"finish\('y'\)\"(?s:.*)--redo"):
         run(folder)
 

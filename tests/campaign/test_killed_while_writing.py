@@ -22,7 +22,7 @@ def test_a_step_whose_record_was_being_written(folder: Path):
         was_done, attempts = A.is_done(folder), len(read_record(folder, "a").attempts)
         assert run_step(folder, "a", place="local").outcome == "done"
         record = read_record(folder, "a")
-        assert record.options == {"code": A.code, "writes": "", "words": []}
+        assert record.begun["a.out"].options == {"code": A.code, "writes": "", "words": []}
         assert len(record.attempts) == attempts + (not was_done)
         assert notes(folder) == ["a started", "a finished"], kill
         for path in (A.result(folder), state_file(folder, "a"), folder / "notes.txt"):

@@ -4,12 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from nnunet_pancext.campaign.changes import place_of
 from nnunet_pancext.campaign.definition import Campaign
 from nnunet_pancext.campaign.measured import Measured, measured_training
-from nnunet_pancext.campaign.record import Attempt, Record, cancel_file, log_file, write_record
+from nnunet_pancext.campaign.record import Attempt, Begun, Record, cancel_file, log_file, write_record
+from nnunet_pancext.campaign.settings import Settings
 from nnunet_pancext.campaign.step import Step
+from nnunet_pancext.nnunet_files.folders import DUTIES
 
 STARTED = 1_790_000_000.0  # seconds since the epoch
 HOUR = 3600.0
@@ -117,9 +120,23 @@ def attempt(outcome: str | None, *, hours: float = 1.0, after: float = 0.0, **ot
     return Attempt(**entries)  # type: ignore[arg-type]
 
 
+def record_begun(
+    step: Step,
+    folder: Path,
+    *,
+    options: dict[str, Any] | None = None,
+    versions: dict[str, str] | None = None,
+    attempts: tuple[Attempt, ...] = (),
+) -> Record:
+    """Return the record of a step whose outputs were begun with `options`, by default its present ones."""
+    settings = Settings(device="cpu", seed=None, folders={name: str(folder / name) for name in DUTIES})
+    begun = Begun(options=step.options() if options is None else options, versions=versions or {})
+    return Record(attempts=attempts, begun={place_of(step, settings, folder): begun})
+
+
 def record_attempts(folder: Path, step: Step, *attempts: Attempt) -> None:
     """Write the record of a step, and what a step of the last outcome leaves behind."""
-    write_record(folder, step.name, Record(attempts=attempts, options=step.options()))
+    write_record(folder, step.name, record_begun(step, folder, attempts=attempts))
     if attempts[-1].outcome == "done":
         step.result(folder).parent.mkdir(exist_ok=True)
         step.result(folder).touch()

@@ -16,6 +16,7 @@ from nnunet_pancext.campaign.definition import Campaign, open_campaign, present_
 from nnunet_pancext.campaign.lease import Held, Lease
 from nnunet_pancext.campaign.record import (
     Attempt,
+    Begun,
     Record,
     cancel_file,
     folder_lease_file,
@@ -120,8 +121,8 @@ class StepProcess:
         if not self._step.is_done(self.folder):
             return False
         self.attempt = replace(self.attempt, outcome="done")
-        if self._record.options_at(self._place) is None:
-            self._record = self._begun(versions=self._record.versions)
+        if self._place not in self._record.begun:
+            self._record = self._with_begun(versions={})
             self._write_record()
         return True
 
@@ -129,9 +130,9 @@ class StepProcess:
     def _place(self) -> str:
         return place_of(self._step, self._campaign, self.folder)
 
-    def _begun(self, *, versions: dict[str, str]) -> Record:
-        options = recorded_options(self._step, self._campaign)
-        return self._record.begun(options, place=self._place, versions=versions)
+    def _with_begun(self, *, versions: dict[str, str]) -> Record:
+        begun = Begun(options=recorded_options(self._step, self._campaign), versions=versions)
+        return self._record.with_begun(self._place, begun)
 
     def _require_unchanged(self, step: Step, record: Record) -> None:
         if changed := outdated_entries(step, record, self._campaign, self.folder):
@@ -172,8 +173,9 @@ class StepProcess:
     def _begin(self) -> None:
         """Record the attempt, and start its child."""
         self.attempt = replace(self.attempt, started=time.time())
-        begun = self._begun(versions=present_versions())
-        self._record = replace(begun, attempts=(*begun.attempts, self.attempt))
+        self._record = replace(
+            self._with_begun(versions=present_versions()), attempts=(*self._record.attempts, self.attempt)
+        )
         self._write_record()
         try:
             end_leftovers(self._marks)  # of an attempt whose supervisor was killed

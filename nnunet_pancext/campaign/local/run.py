@@ -74,7 +74,10 @@ class LocalRun:
         self.folder = folder
         self.campaign = campaign
         self.is_alone = is_alone  # then steps that run already are left over from a run that was killed
-        self.steps = list(campaign.steps) if only is None else campaign.with_needs(only)
+        self.steps = list(campaign.steps)
+        if only is not None:  # and what runs here already, whose place nothing else may have
+            here = {step.name for step in self.steps if (owner := self._owner(step)) and owner.is_here}
+            self.steps = campaign.with_needs({*only, *here})
         self.numbers = {step.name: f"[{i}/{len(self.steps)}]" for i, step in enumerate(self.steps, start=1)}
         self.file = FileWatch(folder, campaign)
         self.console = Console(indent="")
