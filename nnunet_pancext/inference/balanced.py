@@ -1,13 +1,13 @@
 """`balanced`: nnU-Net's own windows, but only those near the foreground.
 
-Every window of nnU-Net's grid whose core lies within MARGIN_MM of the foreground is run. The foreground is
+Every window of nnU-Net's grid whose core lies within 5 mm of the foreground is run. The foreground is
 first that of a coarse pass, then that of these windows without mirroring, then that of the result, until no
 further window is near it. Within the cores of these windows the result is that of the whole image, except
 that windows farther away do not take part in the averages at the cores' edges.
 """
 
 from functools import partial
-from math import ceil
+from math import log
 from time import monotonic
 
 import torch
@@ -20,23 +20,17 @@ from nnunet_pancext.inference.coarse import (
     plan_kept_pass,
 )
 from nnunet_pancext.inference.exact import predict_exact
-from nnunet_pancext.inference.foreground import (
-    hardly_seen,
-    implausible,
-    large_components,
-    volume_ml,
-    voxel_spacing_mm,
-)
+from nnunet_pancext.inference.foreground import hardly_seen, implausible, volume_ml
 from nnunet_pancext.inference.logits import Logits, Passes, Request
+from nnunet_pancext.inference.near import NearForeground
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.sliding import Sliding
 from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnunet
 from nnunet_pancext.inference.window_runner import WindowRunner
-from nnunet_pancext.inference.windows import Mask, bounding_box, grown, stock_grid
+from nnunet_pancext.inference.windows import Mask, stock_grid
 
-MARGIN_MM = 5.0
+DOUBT = log(4)
 COARSE_SHARE = 0.1  # of nnU-Net's forward passes, at most
-RIM = 2  # voxels around the foreground, so that its edge can be interpolated
 
 
 @torch.inference_mode()
@@ -59,6 +53,7 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
         if coarse is None:
             return _whole_image(folds, image, request, passes, why="a coarse pass would not save work")
     sliding = Sliding(runner, grid, axes=folds.mirroring_axes, per_fold=request.per_fold)
+    near = NearForeground(sliding, image, request, passes)
     with threads_of_nnunet():
         if coarse is None:
             mask, why = foreground_of_previous_stage(image, runner), "the previous stage found no foreground"
@@ -69,18 +64,16 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
             return _whole_image(folds, image, request, passes, why=why)
         started = monotonic()
         if mask.any():
-            foreground = _run_near(mask, sliding, image, request, passes)
-            volume = volume_ml(int(foreground.sum()), voxel_spacing_mm(folds, image))
+            foreground = near.run(_look_again(near, mask) if sliding.axes else mask)
+            volume = volume_ml(int(foreground.sum()), near.spacing_mm)
             why = implausible(volume, request)
             if coarse is not None and not why:
                 why = hardly_seen(int(foreground.sum()), int((foreground & mask).sum()))
         if why:
             passes.fallback = "" if sliding.done.all() else why
-            foreground = _run(sliding, grid.all(), "the whole image", request)
+            foreground = near.run_windows(grid.all(), "the whole image")
         passes.seconds["full pass"] = monotonic() - started
-        passes.windows, passes.forwards = int(sliding.done.sum()), runner.forwards
-        passes.coarse_windows += int((sliding.looked & ~sliding.done).sum())
-        return _result(sliding, foreground, image, request, passes)
+        return near.result(foreground)
 
 
 def _look(coarse: CoarsePass, sliding: Sliding, request: Request, passes: Passes) -> Mask:
@@ -98,53 +91,17 @@ def _look(coarse: CoarsePass, sliding: Sliding, request: Request, passes: Passes
     return mask
 
 
-def _run_near(mask: Mask, sliding: Sliding, image: PreparedImage, request: Request, passes: Passes) -> Mask:
-    """Run the windows near a mask, then those near the result's foreground, which is returned."""
-    spacing = voxel_spacing_mm(sliding.runner.folds, image)
-    reach = [ceil(MARGIN_MM / length) for length in spacing]
-    near = sliding.grid.near(mask, reach)
-    if sliding.axes:
-        near = sliding.grid.near(_look_again(sliding, near, request), reach)
-    foreground = _run(sliding, near, "windows near the foreground", request)
-    while True:
-        near = sliding.grid.near(large_components(foreground, spacing), reach)
-        if not (near & ~sliding.done).any():
-            return foreground
-        passes.growths += 1
-        foreground = _run(sliding, near, "further windows, which the foreground reaches", request)
-
-
-def _look_again(sliding: Sliding, chosen: Mask, request: Request) -> Mask:
-    """Return the foreground that the chosen windows see in their cores, without mirroring.
+def _look_again(near: NearForeground, mask: Mask) -> Mask:
+    """Return the foreground that the windows near a mask see in their cores, without mirroring.
 
     The coarse pass finds more, at the edges of its windows. These forward passes are kept: where the
-    foreground is, `run` adds the mirrored ones.
+    foreground is, `run` adds the mirrored ones. It is also where foreground is a quarter as likely as
+    background, since mirroring may show more of it.
     """
-    forwards = int(chosen.sum()) * len(sliding.runner.folds.networks)
-    request.announce("windows near what the coarse pass found, without mirroring", forwards)
-    return sliding.look(chosen)
-
-
-def _run(sliding: Sliding, chosen: Mask, what: str, request: Request) -> Mask:
-    further = chosen & ~sliding.done
-    if further.any():
-        folds = sliding.runner.folds
-        looked = int((further & sliding.looked).sum()) * len(folds.networks)
-        request.announce(what, int(further.sum()) * folds.forwards_per_window - looked)
-        sliding.run(chosen)
-    return sliding.foreground()
-
-
-def _result(
-    sliding: Sliding, foreground: Mask, image: PreparedImage, request: Request, passes: Passes
-) -> Logits:
-    slices, rows, columns = image.data.shape[1:]
-    region = None
-    if request.whole_regions:
-        region = sliding.region()
-    elif foreground.any():
-        region = sliding.region(grown(bounding_box(foreground), (RIM,) * 3, within=foreground.shape))
-    return Logits((slices, rows, columns), () if region is None else (region,), passes)
+    chosen = near.windows(mask)
+    forwards = int(chosen.sum()) * len(near.sliding.runner.folds.networks)
+    near.request.announce("windows near what the coarse pass found, without mirroring", forwards)
+    return near.sliding.look(chosen, doubt=DOUBT)
 
 
 def _whole_image(

@@ -1,7 +1,9 @@
-"""`fast`: crops around the foreground, with a grid of their own, less overlap and less mirroring.
+"""`fast`: windows near the foreground, with less overlap and less mirroring.
 
-A crop's grid is not that of the whole image, so the result differs from nnU-Net's as that of a shifted grid
-does. A crop whose foreground reaches a side grows there and is run again.
+They are those of crops around the foreground of a coarse pass; a crop whose foreground reaches a side grows
+there and is run again. Where a grid over the whole image has about as many windows as the coarse pass, as in
+3D, and there is one fold, its windows are the coarse pass, and those near the foreground are then mirrored.
+Neither grid is nnU-Net's, so the result differs from nnU-Net's as that of a shifted grid does.
 """
 
 from math import ceil
@@ -20,6 +22,7 @@ from nnunet_pancext.inference.foreground import (
     voxel_spacing_mm,
 )
 from nnunet_pancext.inference.logits import Box, Logits, Passes, Region, Request
+from nnunet_pancext.inference.near import RIM, NearForeground
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.sliding import Sliding
 from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnunet
@@ -41,7 +44,7 @@ STEP = 0.75  # of a window's length
 SLICES_A_STEP = 5  # of which the coarse pass looks at one, in 2D
 MOST = 1.1  # of nnU-Net's forward passes
 COARSE_SHARE = 0.5  # of the forward passes of the whole image with this grid
-RIM = 2  # voxels around the foreground, so that its edge can be interpolated
+KEPT_SHARE = 1.25  # of a coarse pass's windows, up to which those of the whole image are worth as much
 LEAST_CAPABILITY = (8, 0)  # of NVIDIA's GPUs that compute in bfloat16, from Ampere on
 
 
@@ -49,7 +52,8 @@ LEAST_CAPABILITY = (8, 0)  # of NVIDIA's GPUs that compute in bfloat16, from Amp
 def predict_fast(folds: LoadedFolds, image: PreparedImage, request: Request) -> Logits:
     """Return the logits of crops around the foreground, or of the whole image with the crops' grid."""
     with threads_of_nnunet():
-        return _Fast(folds, image, request).predict()
+        fast = _Fast(folds, image, request)
+        return fast.predict_windows() if fast.keeps_coarse_pass else fast.predict_crops()
 
 
 class _Fast:
@@ -68,7 +72,36 @@ class _Fast:
         self.crops: dict[tuple[int, ...], tuple[Sliding, Mask]] = {}
         self.seen: Mask | None = None  # the foreground of the coarse pass
 
-    def predict(self) -> Logits:
+    @property
+    def keeps_coarse_pass(self) -> bool:
+        """Whether the windows of the whole image, without mirroring, are the coarse pass."""
+        if self.image.num_previous or not self.axes or len(self.folds.networks) > 1:
+            return False
+        coarse = self._plan()
+        return coarse is not None and len(self._grid(self.whole)) <= KEPT_SHARE * coarse.windows
+
+    def predict_windows(self) -> Logits:
+        """Run every window without mirroring, then the mirrored passes of those near the foreground."""
+        grid = self._grid(self.whole)
+        sliding = Sliding(self.runner, grid, axes=self.axes, per_fold=self.request.per_fold)
+        near = NearForeground(sliding, self.image, self.request, self.passes)
+        self.request.announce("every window, without mirroring", len(grid))
+        started = monotonic()
+        foreground = sliding.look(grid.all())
+        self.passes.seconds["coarse pass"] = monotonic() - started
+        started = monotonic()
+        why = "the coarse pass found no foreground"
+        if foreground.any():
+            foreground = near.run(foreground)
+            why = implausible(volume_ml(int(foreground.sum()), self.spacing_mm), self.request)
+        if why:
+            self.passes.fallback = "" if sliding.done.all() else why
+            foreground = near.run_windows(grid.all(), "the whole image")
+        self.passes.seconds["full pass"] = monotonic() - started
+        return near.result(foreground)
+
+    def predict_crops(self) -> Logits:
+        """Run crops around the foreground of a coarse pass."""
         places = self._places()
         started = monotonic()
         while True:

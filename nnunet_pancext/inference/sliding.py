@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import log
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +15,6 @@ from nnunet_pancext.inference.windows import Grid, Mask, as_box, common, shifted
 
 Result = TypeVar("Result")
 
-DOUBT = log(4)
 SLAB = 16  # slices whose foreground is found at a time, so that little memory is taken beside the sums
 
 
@@ -46,17 +44,17 @@ class Sliding:
         self.accumulator = Accumulator(runner.folds, per_fold=per_fold)
         self.done, self.looked = grid.none(), grid.none()
 
-    def look(self, chosen: Mask) -> Mask:
+    def look(self, chosen: Mask, *, doubt: float = 0.0) -> Mask:
         """Run the chosen windows without mirroring, and return the foreground that each sees in its core.
 
-        That is also where foreground is a quarter as likely as background: mirroring may show more of it.
+        With `doubt` that is also where background's logit is higher by no more than that.
         """
         self.make_room(chosen)
         mask = np.zeros(self.grid.shape, bool)
         for box, core in zip(self.grid.boxes(chosen), self.grid.core_boxes(chosen), strict=True):
             logits = self.run_window(box, axes=(), weight=1 / 2 ** len(self.axes))
             mean = torch.stack([part[with_channels(shifted(core, box))].float() for part in logits]).mean(0)
-            found = is_foreground(mean, has_regions=self.accumulator.has_regions, doubt=DOUBT)
+            found = is_foreground(mean, has_regions=self.accumulator.has_regions, doubt=doubt)
             mask[core] = found.cpu().numpy()
         self.looked = self.looked | chosen
         return self.runner.without_padding(mask)
