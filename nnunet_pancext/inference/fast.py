@@ -87,13 +87,14 @@ class _Fast:
         near = NearForeground(sliding, self.image, self.request, self.passes)
         self.request.announce("every window, without mirroring", len(grid))
         started = monotonic()
-        foreground = sliding.look(grid.all())
+        mask = foreground = sliding.look(grid.all())
         self.passes.seconds["coarse pass"] = monotonic() - started
         started = monotonic()
         why = "the coarse pass found no foreground"
-        if foreground.any():
-            foreground = near.run(foreground)
+        if mask.any():
+            foreground = near.run(mask)
             why = implausible(volume_ml(int(foreground.sum()), self.spacing_mm), self.request)
+            why = why or hardly_seen(int(foreground.sum()), int((foreground & mask).sum()))
         if why:
             self.passes.fallback = "" if sliding.done.all() else why
             foreground = near.run_windows(grid.all(), "the whole image")
