@@ -52,8 +52,8 @@ class Owner:
         if not self.pid:
             return "an unknown process"
         job = f", Slurm job {self.job}" if self.job else ""
-        since = datetime.fromtimestamp(self.since).astimezone().isoformat(" ", "seconds")
-        return f"process {self.pid} on {self.host}{job} since {since}"
+        since = datetime.fromtimestamp(self.since)
+        return f"process {self.pid} on {self.host}{job} since {since:%Y-%m-%d %H:%M}"
 
 
 UNKNOWN = Owner(host="", pid=0, process_started=0.0)
@@ -284,7 +284,8 @@ def _is_gone(path: Path, seen: _Seen, *, lasts_s: float) -> bool:
     """Whether the owner of a lease has ended."""
     if seen.owner.is_here:
         return not _runs(seen.owner)
-    return _now_on_disk(path) - seen.written > lasts_s
+    # A heartbeat in the future is from before the clock was corrected.
+    return abs(_now_on_disk(path) - seen.written) > lasts_s
 
 
 def _pid_namespace() -> int:
