@@ -129,12 +129,16 @@ def _text(folder: Path, campaign: "Campaign", *, is_there: bool) -> str:
     paragraphs = [
         text_table(_step_rows(campaign, done), left=(0, 3)),
         text_table(_hour_rows(campaign, done), ruled_below=(0, -2), left=(0, 1)),
-        "GPU-hours: the epochs left of all trainings, without validation and prediction.\n"
+        f"{_hours(campaign)}: the epochs left of all trainings, without validation and prediction.\n"
         "s/epoch: the median of earlier trainings of the same model in nnUNet_results.",
         f"{'unchanged' if is_there else 'written  '} {folder / FILE}\n"
         f"next      pancext campaign run {folder}",
     ]
     return "\n\n".join(paragraphs)
+
+
+def _hours(campaign: "Campaign") -> str:
+    return "GPU-hours" if campaign.device == "cuda" else "hours"
 
 
 def _step_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
@@ -165,7 +169,7 @@ def _hour_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
     from nnunet_pancext.campaign.planning.estimate import estimate_trainings, total_text
 
     estimates = estimate_trainings(campaign, done=done)
-    rows = [["training", "dataset", "to do", "epochs left", "s/epoch", "GPU-hours"]]
+    rows = [["training", "dataset", "to do", "epochs left", "s/epoch", _hours(campaign)]]
     for row in estimates:
         seconds = "unknown" if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.1f}"
         hours = "unknown" if row.hours is None else f"{row.hours:.1f}"
