@@ -152,7 +152,7 @@ def describe_changes(changes: Sequence[Change]) -> str:
         lines += [f"  {name}," for name in names[:-1]] + [f"  {names[-1]}: {text}"]
         if made:
             source = "it" if len(names) == 1 else "them"
-            lines.append(f"      and what was made from {source}: {', '.join(made)}")
+            lines.append(f"      and steps that depend on {source}: {', '.join(made)}")
     return "\n".join(lines)
 
 

@@ -64,8 +64,8 @@ class Held(PancextError):
 
     def __init__(self, path: Path, owner: Owner) -> None:
         super().__init__(
-            f"{path} is held by {owner}. Wait until it ends, or end it. If it does not run any more, "
-            "for example because its machine is gone, wait two minutes, or remove this file."
+            f"{path} is held by {owner}. Wait until it ends, or end it. If it is no longer running, "
+            "for example because its machine crashed, wait two minutes, or remove this file."
         )
         self.owner = owner
 

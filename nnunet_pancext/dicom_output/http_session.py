@@ -148,7 +148,7 @@ def bounded_content(
             response.close()
             limit = f"{most_bytes / 2**20:,.0f} MiB" if total > most_bytes else f"{MOST_SECONDS} s"
             raise BadAnswer(
-                f"the answer had not ended after {limit}", "Ask whoever runs the server what it sends."
+                f"the answer had not ended after {limit}", "Ask the server's administrator what it sends."
             )
         tail = (tail + chunk)[-TAIL:]
         yield chunk

@@ -110,7 +110,7 @@ def _case(name: str, files: dict[int, Path], *, num_channels: int) -> Case:
     if numbers != list(range(len(numbers))):
         there = ", ".join(shown_name(files[number].name) for number in numbers)
         gap = next(number for number in range(num_channels + 1) if number not in files)
-        fault = f"the file of channel {gap}, *_{gap:04d}, is not there; there are {there}. Add it."
+        fault = f"the file of channel {gap}, *_{gap:04d}, is missing; found: {there}. Add it."
     return Case(name=name, files=tuple(files[number] for number in numbers), fault=fault)
 
 

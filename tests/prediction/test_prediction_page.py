@@ -130,7 +130,7 @@ def test_lesions_beyond_the_largest_are_counted(shown):
 
 
 def test_a_case_without_an_image_or_a_finding_says_so(shown):
-    assert "There is no picture: the image of this case cannot be found any more." in card_text(shown, "gone")
+    assert "There is no picture: the image of this case cannot be found." in card_text(shown, "gone")
     assert "3.1 mL" in card_text(shown, "gone")
     assert "Nothing was found: every voxel is background." in card_text(shown, "nothing")
     assert "pancreas (none)" in card_text(shown, "nothing")
@@ -235,7 +235,7 @@ def test_a_model_without_lesion_labels_has_no_column_of_lesions(browser, tmp_pat
         text = shown.run("document.body.innerText")
     assert "lesion" not in headings
     assert "lesion" not in numbers
-    assert "No lesions are listed: no label of the model is called one." in text
+    assert "No lesions are listed: no label's name means a lesion." in text
 
 
 def test_many_labels_keep_their_volumes_and_legend_short(browser, tmp_path):
@@ -293,7 +293,7 @@ def test_the_facts_of_a_run_of_two_stages():
 
 
 def test_windows_of_fast_are_not_called_nnunets():
-    assert facts_of(speed="fast")["windows"] == "12 of its own run; nnU-Net's prediction has 64"
+    assert facts_of(speed="fast")["windows"] == "12 own windows run; nnU-Net's prediction has 64"
 
 
 def test_the_change_of_dice_is_that_of_the_self_test():

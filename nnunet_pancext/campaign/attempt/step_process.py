@@ -146,7 +146,9 @@ class StepProcess:
         for step in needs:
             self._require_unchanged(step, read_record(self.folder, step.name))
         if missing := [step.name for step in needs if not step.is_done(self.folder)]:
-            raise PancextError(f"Step {self.name} needs {', '.join(missing)}, not done yet. Run this first.")
+            raise PancextError(
+                f"Step {self.name} needs steps not done yet: {', '.join(missing)}. Run them first."
+            )
 
     def _wait_for_folder(self) -> None:
         """Take the lease of the folder that the step writes; a step of another campaign may have it."""

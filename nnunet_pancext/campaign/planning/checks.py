@@ -61,8 +61,8 @@ def checked_request(request: Request) -> Request:
     several = len(request.plans) * len(request.configurations) > 1
     if ALL in request.folds and request.test_images and several:
         raise PancextError(
-            f"-f {ALL} is validated on its training cases, so that nothing chooses a configuration for the "
-            "test set. Give one -c and one -p, or leave --test out."
+            f"-f {ALL} is validated on its training cases, which cannot choose a configuration for the test "
+            "set. Give one -c and one -p, or leave out --test."
         )
     return replace(request, datasets=datasets, stages=stages, splits=splits)
 
@@ -108,7 +108,7 @@ def _stages(dataset: str, plans: str, configurations: Sequence[str]) -> dict[str
             if file.exists():
                 read_json(file, expect=dict)  # says what is wrong
             raise PancextError(
-                f"-p {plans}: there is no {file}. Make it with nnUNetv2_plan_experiment, or choose from what "
+                f"-p {plans}: there is no {file}. Make it with nnUNetv2_plan_experiment, or choose one that "
                 f"nnU-Net's planners write: {', '.join(PLANNERS)}."
             )
         if unknown := [name for name in configurations if name not in CONFIGURATIONS]:

@@ -136,7 +136,7 @@ def windows_text(windows: Mapping[str, int], *, speed: str = "") -> str:
     run, coarse = windows["run"], windows.get("coarse", 0)
     whole = run + windows["left_out"]
     if speed == FAST:
-        text = f"{run} of its own run; nnU-Net's prediction has {whole}"
+        text = f"{run} own windows run; nnU-Net's prediction has {whole}"
     else:
         text = f"{run} of {whole} run, {windows['left_out']} left out"
     if coarse:

@@ -84,7 +84,7 @@ def run_self_test(
             differences.add(label_map, exact=exact, reference=reference, targets=targets, seconds=seconds)
     if not ways[EXACT].dice:
         raise PancextError(
-            f"The self-test of {model.folder.name} is not measured: none of its {len(chosen)} validation "
+            f"The self-test of {model.folder.name} cannot run: none of its {len(chosen)} validation "
             "cases can be read. Check the images in nnUNet_raw with pancext check."
         )
     result = {
@@ -201,6 +201,6 @@ def _require_writable(target: Path) -> None:
 
 def _cannot_keep(target: Path, error: OSError) -> PancextError:
     return PancextError(
-        f"The self-test is kept beside the model, and {target} cannot be written: {error.strerror}. Copy the "
-        "model to a folder of your own and give it with -m."
+        f"The self-test is saved beside the model, but {target} cannot be written: {error.strerror}. Copy "
+        "the model to a folder of your own and give it with -m."
     )
