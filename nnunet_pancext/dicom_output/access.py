@@ -1,4 +1,4 @@
-"""How a server may be spoken to: which addresses, certificates and token."""
+"""Access to a server: allowed addresses, certificates and token."""
 
 import ipaddress
 import os

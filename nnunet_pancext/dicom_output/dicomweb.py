@@ -41,7 +41,7 @@ class DicomwebAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesInfo:
-    """What a server says of a series; a text is empty and a number None where it says nothing."""
+    """A server's description of a series; missing texts are empty, missing numbers None."""
 
     uid: str
     modality: str

@@ -1,4 +1,4 @@
-"""HTTP with limits: a server that answers without end, in drops, in parts or with a web page is left."""
+"""HTTP with limits: answers that are endless, too slow, truncated or web pages are errors."""
 
 import time
 from collections.abc import Iterator

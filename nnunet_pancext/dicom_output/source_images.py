@@ -1,4 +1,4 @@
-"""The images that a segmentation lies on: what it needs of their headers, and which slice each of them is."""
+"""The source images of a segmentation: the headers that it needs, and the slice of each image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

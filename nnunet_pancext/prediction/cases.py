@@ -91,7 +91,7 @@ def is_in_naming(file: Path, endings: Sequence[str]) -> bool:
 
 
 def require_case_name(name: str, *, option: str) -> None:
-    """Raise PancextError unless files can be called by the name of a case."""
+    """Raise PancextError unless a case's name can be used as a file name."""
     if name.casefold() in RESERVED:
         raise PancextError(
             f"{option} {name}: the output folder has another file of this name. Choose another."

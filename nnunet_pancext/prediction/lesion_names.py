@@ -1,4 +1,4 @@
-"""Which labels of a model are lesions, as asked for or by their names."""
+"""Which labels of a model are lesions, as requested or by their names."""
 
 import re
 from collections.abc import Sequence

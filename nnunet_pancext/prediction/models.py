@@ -1,4 +1,4 @@
-"""Which trained models a prediction runs: a folder, nnU-Net's names, or what nnU-Net found best."""
+"""Which trained models a prediction runs: from a folder, nnU-Net's names, or its best configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a prediction may write: nothing that would replace an image, or something from elsewhere."""
+"""Keeps a prediction from replacing images or files that it did not write."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os.path import basename, dirname, realpath

@@ -1,4 +1,4 @@
-"""How large the foreground of a model's training cases is: what is believed of a prediction."""
+"""The foreground volumes of a model's training cases, which bound plausible predictions."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable

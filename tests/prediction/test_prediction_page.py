@@ -287,7 +287,9 @@ def test_the_facts_of_a_run_of_two_stages():
     windows = {"run": 3, "left_out": 1}
     stages = [{"configuration": name, "windows": windows} for name in ("3d_lowres", "3d_cascade_fullres")]
     facts = facts_of(growths=2, stages=stages)
-    assert facts["growth"] == "2 rounds of further windows, where the foreground reached those run"
+    assert (
+        facts["growth"] == "2 rounds of further windows, because the foreground reached the edge of those run"
+    )
     assert facts["3d_lowres"] == "3 of 4 run, 1 left out"
     assert facts["change of Dice"] == "not measured for this model"
 

@@ -25,7 +25,7 @@ def signal_of(exit_code: int) -> int:
 
 
 def is_asked_for(exit_code: int) -> bool:
-    """Whether the command was ended by a signal with which somebody asks for the end."""
+    """Whether the command was ended by a signal that requests termination."""
     return signal_of(exit_code) in {getattr(signal, name, None) for name in ASKED_FOR}
 
 

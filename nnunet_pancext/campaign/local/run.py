@@ -31,7 +31,7 @@ from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.nnunet_commands.console import INDENT, Console, Status
 
-# Between looks at the steps: a share of the time since one began or ended, within these limits.
+# Between checks of the steps: a share of the time since one began or ended, within these limits.
 SHORTEST_S, LONGEST_S, SHARE = 0.1, 1.0, 0.02
 SHOW_S = 1.0
 GONE_S = GRACE_S + 30  # for a step that was asked to end
@@ -89,7 +89,7 @@ class LocalRun:
         self.signals: list[int] = []
         self.started = self.looked = self.changed = time.monotonic()
         self.shown = ""
-        self.said: set[str] = set()  # what is worth saying once
+        self.said: set[str] = set()  # messages to print only once
         for step in self.steps:
             if self.done.issuperset(step.needs) and not self._owner(step):
                 self._note_done(step)
@@ -105,7 +105,7 @@ class LocalRun:
         try:
             if not step.is_done(self.folder):
                 return False
-            with suppress(Held):  # then another run does it
+            with suppress(Held):  # another run does it
                 adopt(step, self.campaign, self.folder)
         except (PancextError, OSError) as error:
             self._fail(step, "failed", str(error))
@@ -145,7 +145,7 @@ class LocalRun:
             text = f"Cannot read or write the campaign in {self.folder}: {error.strerror or error}"
             if not self.running:
                 raise PancextError(f"{text}. Run again once its disk is available.") from error
-            self._say_once(f"{text}; running steps continue")  # the disk may be away for a moment
+            self._say_once(f"{text}; running steps continue")  # the disk may be unavailable for a moment
         return bool(self.running or self.elsewhere or self.file.problem)
 
     @contextmanager
@@ -240,7 +240,7 @@ class LocalRun:
         if step.name in self.failed:
             return
         with suppress(OSError):
-            retry_file(self.folder, step.name).unlink()  # asked for before: this is the new attempt
+            retry_file(self.folder, step.name).unlink()  # requested before: this is the new attempt
         self._say(step, "started")
         self.changed = time.monotonic()
         gpu = "" if slot == CPU else slot
@@ -254,7 +254,7 @@ class LocalRun:
         self.elsewhere[step.name].look(owner)
 
     def _has_ended_elsewhere(self, step: Step) -> bool:
-        """Whether no other process runs a step any more, and it is to be started here."""
+        """Whether no other process is running a step any longer, so that it can be started here."""
         before = self.elsewhere[step.name]
         if time.monotonic() < before.look_at:
             return False

@@ -1,4 +1,4 @@
-"""What can be wrong with a campaign is found when it is planned, not after the first days."""
+"""Checks a campaign when it is planned, so that mistakes do not surface days later."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -103,7 +103,7 @@ def _stages(dataset: str, plans: str, configurations: Sequence[str]) -> dict[str
     """Return what each configuration trains on; PancextError for plans or configurations that cannot be."""
     file = set_folder(PREPROCESSED) / dataset / f"{plans}.json"
     content = valid_json(file)
-    if content is None:  # also one that a killed planner left unfinished, which is planned anew
+    if content is None:  # also one that a killed planner left unfinished, which is planned again
         if plans not in PLANNERS:
             if file.exists():
                 read_json(file, expect=dict)  # says what is wrong

@@ -1,4 +1,4 @@
-"""What the jobs of a campaign ask Slurm for."""
+"""The resources that a campaign's jobs request from Slurm."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Looking at a campaign again and again, until nothing runs any more."""
+"""Shows a campaign's status repeatedly, until nothing is running."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""What the page about predictions says of a case's record: facts, lesions and table rows."""
+"""Texts of the prediction page from a case's record: facts, lesions and table rows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -121,7 +121,9 @@ def run_facts(record: Record) -> list[tuple[str, str]]:
         facts.append(("whole image", f"run, because {record['fallback']}"))
     if growths:
         rounds = "a round" if growths == 1 else f"{growths} rounds"
-        facts.append(("growth", f"{rounds} of further windows, where the foreground reached those run"))
+        facts.append(
+            ("growth", f"{rounds} of further windows, because the foreground reached the edge of those run")
+        )
     if total is not None:
         facts.append(("time", duration_text(total) + (f" ({steps})" if steps else "")))
     if memory_mb:

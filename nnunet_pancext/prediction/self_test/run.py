@@ -1,4 +1,4 @@
-"""What the faster ways change for a model, measured on its validation cases and kept beside it."""
+"""How each speed changes a model's results, measured on its validation cases and saved beside it."""
 
 import os
 from collections.abc import Callable, Collection, Sequence
@@ -48,9 +48,9 @@ def run_self_test(
 ) -> dict[str, Any]:
     """Predict validation cases in every way, each with the fold that was not trained on it; keep the result.
 
-    The ways are those of `--speed`, and `exact` once more with the windows elsewhere: what that changes is
-    the noise of nnU-Net's own prediction, against which the others are to be seen. The file is self_test.json
-    in the model's folder. `announce` is called before each case, and for each that cannot be read.
+    The ways are those of `--speed`, and `exact` on a shifted grid: its change is the noise of nnU-Net's own
+    prediction, a scale for the others. The file is self_test.json in the model's folder. `announce` is called
+    before each case, and for each that cannot be read.
 
     Raises:
         PancextError: there are no validation cases, none can be read, or the folder cannot be written.
