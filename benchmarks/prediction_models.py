@@ -57,7 +57,7 @@ RECIPES = {
         patch=(16, 48, 48),
         batch=2,
         strides=((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
-        epochs=80,
+        epochs=240,
     ),
     # nnU-Net's own network in 2D has found no organ after 1000 iterations
     "2d": Recipe(**FLAT, batch=4, epochs=40, trainer="AttentionUNetTrainer"),

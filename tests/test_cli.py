@@ -27,6 +27,19 @@ def test_a_closed_pipe_is_not_an_error():
     assert process.returncode == 141
 
 
+def test_a_full_disk_under_the_output_is_an_error_without_a_traceback():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full, which a full disk is imitated with")
+    command = [Path(sysconfig.get_path("scripts")) / "pancext", "splits", "list"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.stderr == (
+        "pancext splits: error: disk full: no room for the output or a log. "
+        "Free some space and run the same command again.\n"
+    )
+    assert result.returncode == 1
+
+
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """Yield a parser and those of all its sub-commands."""
     yield parser

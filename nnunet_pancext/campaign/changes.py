@@ -1,4 +1,4 @@
-"""What of a campaign's results was made with other options than `campaign.toml` has now."""
+"""Finds results of a campaign that were made with other options than `campaign.toml` has now."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -73,9 +73,9 @@ def changed_entries(step: Step, options: Mapping[str, Any], campaign: Campaign) 
 def outdated_entries(step: Step, record: Record, campaign: Campaign, folder: Path) -> Entries:
     """Return the changed entries for which a step must be done again.
 
-    Where there is an output, these are all but nnU-Net's folders: a dataset or a model may be moved. Where
-    there is none, the step is simply run with its present entries, but not unasked in another folder, nor
-    where its output is at another place, as that of another trainer.
+    If there is an output, these are all but nnU-Net's folders, because a dataset or model may be moved. If
+    there is none, only changes of nnU-Net's folders are returned; but if the step left an output at another
+    place, for example as another trainer, all entries that changed since.
 
     Raises:
         PancextError: the place of the output cannot be read.
@@ -141,7 +141,7 @@ def find_changes(campaign: Campaign, folder: Path) -> list[Change]:
 
 
 def describe_changes(changes: Sequence[Change]) -> str:
-    """Return what must be done again, and why, for a person."""
+    """Return a message about what must be done again, and why."""
     groups: dict[str, list[Change]] = {}
     for change in changes:
         groups.setdefault(changes_text(change.entries), []).append(change)
@@ -152,7 +152,7 @@ def describe_changes(changes: Sequence[Change]) -> str:
         lines += [f"  {name}," for name in names[:-1]] + [f"  {names[-1]}: {text}"]
         if made:
             source = "it" if len(names) == 1 else "them"
-            lines.append(f"      and what was made from {source}: {', '.join(made)}")
+            lines.append(f"      and steps that depend on {source}: {', '.join(made)}")
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ AGAIN = (FAILED, INTERRUPTED, CANCELLED)  # may be done again
 
 
 def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
-    """Ask for the end of steps that run, and keep the others from starting; return those that were not done.
+    """Request the end of running steps, and keep the others from starting; return those that were not done.
 
     Args:
         folder: the campaign's.
@@ -37,9 +37,9 @@ def cancel(folder: Path, steps: Sequence[str] = ()) -> list[str]:
 
 
 def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
-    """Make steps that failed, were interrupted or cancelled ready again for a run under way; return them.
+    """Make failed, interrupted or cancelled steps ready again for a running `run`; return them.
 
-    So are those of the steps they need that are in the way.
+    Steps that they need are included if they failed, were interrupted or cancelled too.
 
     Args:
         folder: the campaign's.
@@ -73,7 +73,7 @@ def retry(folder: Path, steps: Sequence[str] = ()) -> list[str]:
 
 
 def forget_requests(folder: Path, campaign: Campaign) -> None:
-    """Remove what `cancel` and `retry` asked for earlier, for a run that does everything."""
+    """Remove earlier requests of `cancel` and `retry`, for a run that does every step."""
     for step in campaign.steps:
         for path in (cancel_file(folder, step.name), retry_file(folder, step.name)):
             with _writing(path):
@@ -81,7 +81,7 @@ def forget_requests(folder: Path, campaign: Campaign) -> None:
 
 
 def is_run_under_way(folder: Path) -> bool:
-    """Whether a `run` is at work, on this machine or another."""
+    """Whether a `run` is running, on this machine or another."""
     return bool(living_runs(folder))
 
 

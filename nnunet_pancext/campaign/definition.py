@@ -86,7 +86,7 @@ def ordered(steps: Sequence[Step], *, where: str) -> tuple[Step, ...]:
         if missing:
             close = get_close_matches(missing[0], by_name, n=1, cutoff=0.8)
             raise PancextError(
-                f"{where}, step {step.name}: it needs {', '.join(missing)}, which is no step. "
+                f"{where}, step {step.name}: it needs {', '.join(missing)}, which is not a step. "
                 + (f"Is it {close[0]}? " if close else "")
                 + "Correct `needs`, or add the step."
             )

@@ -52,8 +52,8 @@ class Owner:
         if not self.pid:
             return "an unknown process"
         job = f", Slurm job {self.job}" if self.job else ""
-        since = datetime.fromtimestamp(self.since).astimezone().isoformat(" ", "seconds")
-        return f"process {self.pid} on {self.host}{job} since {since}"
+        since = datetime.fromtimestamp(self.since)
+        return f"process {self.pid} on {self.host}{job} since {since:%Y-%m-%d %H:%M}"
 
 
 UNKNOWN = Owner(host="", pid=0, process_started=0.0)
@@ -64,8 +64,8 @@ class Held(PancextError):
 
     def __init__(self, path: Path, owner: Owner) -> None:
         super().__init__(
-            f"{path} is held by {owner}. Wait until it ends, or end it. If it does not run any more, "
-            "for example because its machine is gone, wait two minutes, or remove this file."
+            f"{path} is held by {owner}. Wait until it ends, or end it. If it is no longer running, "
+            "for example because its machine crashed, wait two minutes, or remove this file."
         )
         self.owner = owner
 
@@ -143,7 +143,7 @@ class Lease:
             return False
         try:
             seen = _read(self.path)
-        except OSError:  # a disk that is away for a moment
+        except OSError:  # the disk may be unavailable for a moment
             return True
         return seen is not None and seen.token == self._token
 
@@ -207,8 +207,9 @@ def current_owner(path: Path, *, lasts_s: float = LASTS_S) -> Owner | None:
 def _take(path: Path, draft: Path, *, lasts_s: float) -> Owner | None:
     """Let `path` be the draft's lease if it is free or its owner gone; return the living owner otherwise.
 
-    Whoever takes over a lease first claims it, by a file that is named by it. So of several only one replaces
-    it. A claim is a lease itself: if its owner dies before it has replaced the lease, it is taken over too.
+    A process that takes over a lease first claims it with a file named after it, so only one of several
+    processes replaces it. A claim is a lease itself: if its owner dies before it has replaced the lease, it
+    is taken over too.
     """
     while not _link(draft, path):
         seen = _read(path)
@@ -284,7 +285,8 @@ def _is_gone(path: Path, seen: _Seen, *, lasts_s: float) -> bool:
     """Whether the owner of a lease has ended."""
     if seen.owner.is_here:
         return not _runs(seen.owner)
-    return _now_on_disk(path) - seen.written > lasts_s
+    # A heartbeat in the future is from before the clock was corrected.
+    return abs(_now_on_disk(path) - seen.written) > lasts_s
 
 
 def _pid_namespace() -> int:

@@ -1,4 +1,4 @@
-"""How far a step is, measured from the files that it writes while it runs."""
+"""The progress of a step, measured from the files that it writes."""
 
 import math
 import statistics

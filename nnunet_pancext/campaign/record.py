@@ -91,17 +91,17 @@ def folder_lease_file(written: Path) -> Path:
 
 
 def cancel_file(folder: Path, step: str) -> Path:
-    """Return the file whose existence asks for the end of a step."""
+    """Return the file whose existence requests the end of a step."""
     return folder / STATE / f"{step}.cancel"
 
 
 def retry_file(folder: Path, step: str) -> Path:
-    """Return the file by which a `run` that is under way learns to do a failed step again."""
+    """Return the file that makes a running `run` do a failed step again."""
     return folder / STATE / f"{step}.retry"
 
 
 def runs_folder(folder: Path) -> Path:
-    """Return the folder with a lease of each `run` that is under way on a machine of its own."""
+    """Return the folder with a lease of each running `run`, on this machine or others."""
     return folder / STATE / "runs"
 
 

@@ -1,4 +1,4 @@
-"""Running a campaign on this machine or on Slurm: what is to be done again is found, and then the steps."""
+"""Runs a campaign on this machine or on Slurm: first finds what must be done again, then does the steps."""
 
 from collections.abc import Collection
 from pathlib import Path

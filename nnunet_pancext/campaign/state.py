@@ -1,4 +1,4 @@
-"""Where each step of a campaign is, as its files tell."""
+"""The state of each step of a campaign, read from its files."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class StepState:
 
 
 def step_states(campaign: Campaign, folder: Path) -> dict[str, StepState]:
-    """Return where each step is, in the campaign's order; the environment must be the campaign's."""
+    """Return the state of each step, in the campaign's order; the environment must be the campaign's."""
     states: dict[str, StepState] = {}
     for step in campaign.steps:
         done, changed = (

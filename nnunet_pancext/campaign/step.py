@@ -55,7 +55,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """What is done, for a person, e.g. 'train SegResNetNLTrainer, fold 0'."""
+        """A short description for messages, e.g. 'train SegResNetNLTrainer, fold 0'."""
         raise NotImplementedError
 
     def result(self, folder: Path) -> Path:
@@ -63,7 +63,7 @@ class Step:
         raise NotImplementedError
 
     def page(self, folder: Path) -> Path:
-        """Return what a person opens to see the result."""
+        """Return the file or folder that shows the result to a user."""
         return self.result(folder)
 
     def written_folder(self, folder: Path) -> Path | None:
@@ -99,14 +99,14 @@ class Step:
         return None
 
     def measured(self, folder: Path) -> "Measured | None":
-        """Return how far the step is, from the files that it writes; None where they do not tell.
+        """Return the step's progress, from the files that it writes; None if unknown.
 
         It is called at any time, also after the step's end, and must be quick: no import of torch or nnU-Net.
         """
         return None
 
     def remarks(self, folder: Path) -> list[str]:
-        """Return what a user must know about the finished result."""
+        """Return remarks about the finished result for the user."""
         return []
 
     def options(self) -> dict[str, Any]:

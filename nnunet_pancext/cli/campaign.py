@@ -1,4 +1,4 @@
-"""`pancext campaign`: every trainer and fold of some datasets, to their comparison."""
+"""`pancext campaign`: every trainer on every fold of some datasets, up to their comparison."""
 
 import argparse
 
@@ -6,9 +6,9 @@ from nnunet_pancext.cli import campaign_control, campaign_plan, campaign_run, ca
 from nnunet_pancext.cli.options import add_command
 
 DESCRIPTION = """\
-Train every trainer on every fold of some datasets and compare them, on this machine's GPUs or on Slurm:
+Train every trainer on every fold of the datasets and compare them, on this machine's GPUs or on Slurm:
 preprocess, train, validate, find the best configuration, predict and evaluate a test set, compare. A killed
-run goes on where it stopped, at most one epoch behind."""
+run resumes where it stopped and loses at most one epoch."""
 
 EXAMPLES = """\
 examples:

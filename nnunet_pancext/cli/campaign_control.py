@@ -6,11 +6,11 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command
 
 CANCEL = """\
-End running steps, and keep a `run` that is under way, or Slurm, from starting the others. A training saves
-its state first. `run` does cancelled steps again, and so does `retry`."""
+End running steps, and keep a running `run`, or Slurm, from starting the others. A training saves its state
+first. `run` and `retry` do cancelled steps again."""
 RETRY = """\
-Do steps again that failed, were interrupted or cancelled: in a `run` that is under way, on Slurm if the
-campaign is there, and else at once, as `run` does. Give no names for all of them."""
+Do steps again that failed, were interrupted or cancelled (default: all of them): in the `run` that is
+running, on Slurm if the campaign was submitted there, or else at once, as `run` does."""
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
@@ -33,12 +33,12 @@ def run_cancel(parsed: argparse.Namespace) -> int:
     for name in names:
         print(f"cancelled {name}")
     if not names:
-        print(f"Nothing to cancel: {'done already' if parsed.steps else 'all is done'}.")
+        print(f"Nothing to cancel: {'already done' if parsed.steps else 'all steps are done'}.")
     return 0
 
 
 def run_retry(parsed: argparse.Namespace) -> int:
-    """Let a run under way do the steps, or Slurm, or do them here."""
+    """Do the steps again: in a `run` that is running, on Slurm, or here."""
     from nnunet_pancext.campaign.control import SUBMISSIONS, is_run_under_way, retry
     from nnunet_pancext.campaign.run import run_campaign
 

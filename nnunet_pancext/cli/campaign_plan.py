@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from nnunet_pancext.campaign.step import Step
 
 DESCRIPTION = """\
-Write FOLDER/campaign.toml: every combination of the datasets, trainers, plans, configurations and folds, as
-steps with those that each needs, from preprocessing to the comparison. Nothing is run. The file may be
-edited. GPU-hours are estimated from logs of earlier trainings in nnUNet_results."""
+Write FOLDER/campaign.toml: the steps, from preprocessing to the comparison, for every combination of
+datasets, trainers, plans, configurations and folds. Nothing is run. The file may be edited. GPU-hours are
+estimated from the logs of earlier trainings in nnUNet_results."""
 
 EXAMPLES = """\
 examples:
@@ -33,7 +33,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "plan",
-        help="write what is to be done, with estimated GPU-hours",
+        help="write the steps to do, with estimated GPU-hours",
         description=DESCRIPTION,
         epilog=EXAMPLES,
     )
@@ -53,7 +53,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[str(fold) for fold in range(5)],
         metavar="FOLD",
-        help="numbers, or all, which is not compared (default: 0 1 2 3 4)",
+        help="fold numbers, or all, which is not compared (default: 0 1 2 3 4)",
     )
     add(
         "--test",
@@ -114,7 +114,7 @@ def _is_there(folder: Path, campaign: "Campaign") -> bool:
     former = read_campaign(folder)
     if replace(former, versions=campaign.versions) != campaign:
         raise PancextError(
-            f"{file} is there already, with other steps or settings. Edit it, move it away, or give another "
+            f"{file} already exists, with other steps or settings. Edit it, move it away, or give another "
             "folder with -o."
         )
     return True
@@ -129,12 +129,16 @@ def _text(folder: Path, campaign: "Campaign", *, is_there: bool) -> str:
     paragraphs = [
         text_table(_step_rows(campaign, done), left=(0, 3)),
         text_table(_hour_rows(campaign, done), ruled_below=(0, -2), left=(0, 1)),
-        "GPU-hours: the epochs left of all trainings, without validation and prediction.\n"
+        f"{_hours(campaign)}: epochs left of all trainings, without validation and prediction.\n"
         "s/epoch: the median of earlier trainings of the same model in nnUNet_results.",
         f"{'unchanged' if is_there else 'written  '} {folder / FILE}\n"
         f"next      pancext campaign run {folder}",
     ]
     return "\n\n".join(paragraphs)
+
+
+def _hours(campaign: "Campaign") -> str:
+    return "GPU-hours" if campaign.device == "cuda" else "hours"
 
 
 def _step_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
@@ -165,7 +169,7 @@ def _hour_rows(campaign: "Campaign", done: Collection[str]) -> list[list[str]]:
     from nnunet_pancext.campaign.planning.estimate import estimate_trainings, total_text
 
     estimates = estimate_trainings(campaign, done=done)
-    rows = [["training", "dataset", "to do", "epochs left", "s/epoch", "GPU-hours"]]
+    rows = [["training", "dataset", "to do", "epochs left", "s/epoch", _hours(campaign)]]
     for row in estimates:
         seconds = "unknown" if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.1f}"
         hours = "unknown" if row.hours is None else f"{row.hours:.1f}"

@@ -8,9 +8,8 @@ from nnunet_pancext.cli.options import add_command
 from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
-Do every step that is not done, also those that failed, were interrupted or cancelled before. Independent
-steps run side by side, as many as there are GPUs. Ctrl-C ends them, and the same command goes on where they
-were."""
+Do every step that is not done, including those that failed, were interrupted or cancelled before. Independent
+steps run in parallel, one per GPU. Ctrl-C ends them, and the same command resumes them."""
 
 EXAMPLES = """\
 examples:
@@ -33,7 +32,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--redo",
         action="store_true",
-        help="do again what campaign.toml has changed since; the former results are set aside",
+        help="do steps again whose entries in campaign.toml have changed; earlier results are renamed",
     )
     add_slurm_options(parser)
     parser.set_defaults(run=run)
@@ -47,7 +46,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.on == "slurm" and parsed.gpus is not None:
         raise PancextError("--gpus is for this machine; on Slurm give --gres, e.g. --gres gpu:1.")
     if parsed.on == "local" and slurm.as_json():
-        raise PancextError(f"What a job asks for ({', '.join(slurm.as_json())}) needs --on slurm. Add it.")
+        raise PancextError(f"Options of Slurm jobs ({', '.join(slurm.as_json())}) need --on slurm. Add it.")
     return run_campaign(
         parsed.folder,
         gpus=parsed.gpus,

@@ -6,14 +6,14 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command
 
 DESCRIPTION = """\
-Show each step of a campaign: when it was done, where it runs, how far it is and what it waits for, with the
-last lines of the log of one that failed. The same is written to FOLDER/status.html. Nothing else is written,
-so it can be called at any time, from any machine that sees FOLDER."""
+Show each step of a campaign: when it was done, where it runs, its progress and what it waits for; for failed
+steps, the last lines of the log. The same is written to FOLDER/status.html, and nothing else, so this can be
+called at any time, from any machine that sees FOLDER."""
 
 EXAMPLES = """\
 examples:
   pancext campaign status CAMPAIGN
-  pancext campaign status CAMPAIGN --watch       every 10 s, until nothing runs any more
+  pancext campaign status CAMPAIGN --watch       every 10 s, until nothing is running
   pancext campaign status CAMPAIGN --all | grep failed
 """
 
@@ -23,7 +23,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "status",
-        help="show what is done, runs, waits and failed, and the time to go",
+        help="show which steps are done, running, waiting or failed, and the time to go",
         description=DESCRIPTION,
         epilog=EXAMPLES,
     )
@@ -31,16 +31,16 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="look again every 10 s until all is done (exit code 0) or nothing runs any more (1)",
+        help="update every 10 s until all steps are done (exit code 0) or nothing is running (1)",
     )
     parser.add_argument(
-        "--all", action="store_true", help="a line for each step, also where like steps would share one"
+        "--all", action="store_true", help="a line for each step, also where similar steps would share one"
     )
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Show the status once, or until nothing runs any more."""
+    """Show the status once, or until nothing is running."""
     from nnunet_pancext.campaign.definition import open_campaign
     from nnunet_pancext.campaign.status.page import FILE, write_status_page
     from nnunet_pancext.campaign.status.rows import read_status

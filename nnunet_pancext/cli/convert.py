@@ -21,7 +21,7 @@ EXAMPLES = {
     "msd": """\
   pancext convert msd Task07_Pancreas.tar                          nnU-Net's own five folds
   pancext convert msd Task07_Pancreas --labels pancreas --split 257/24 --id 17
-  pancext convert msd Task07_Pancreas.tar --split nnunet-5fold     the same folds, whatever is left out
+  pancext convert msd Task07_Pancreas.tar --split nnunet-5fold     the same, whichever cases are left out
   pancext convert msd Downloads --out /data/nnunet_raw --jobs 8 --strict
 """,
     "nih": """\
@@ -103,13 +103,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     slices.add_argument(
         "--patient-regex",
         metavar="REGEX",
-        help="its first group is the patient in a file's name (default: all before the last number)",
+        help="its first group is the patient in a file's name (default: everything before the last number)",
     )
     for parser in (msd, synapse, acdc):  # for nih always, for slices never
         parser.add_argument(
             "--check-orientation",
             action="store_true",
-            help="verify label orientation against image intensities; takes minutes",
+            help="verify label orientation against image intensities (takes minutes)",
         )
 
 

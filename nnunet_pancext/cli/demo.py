@@ -7,7 +7,7 @@ from nnunet_pancext.cli.options import add_command, add_out
 
 EXAMPLES = """\
 examples:
-  pancext demo                                         phantoms, minutes on two processors
+  pancext demo                                         phantoms, minutes on two CPU cores
   pancext demo --labels pancreas+tumour --epochs 40    the tumour as a label of its own
   pancext demo --data Task07_Pancreas --epochs 80      your own folder in MSD's layout
   pancext demo --trainer SegResNetNL0Trainer --configuration 3d_fullres --keep --out without_non_local

@@ -7,7 +7,7 @@ from pathlib import Path
 from nnunet_pancext.cli.options import add_command, add_jobs, add_out
 
 DESCRIPTION = """\
-Score the predicted label maps of a folder against the ground truth of the same names, and write metrics.csv
+Score a folder of predicted label maps against ground truth of the same file names, and write metrics.csv
 (one row per case and label) and summary.json. The exit code is 1 if a case could not be scored."""
 
 EXAMPLES = """\
@@ -29,14 +29,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--dataset-json",
         type=Path,
         metavar="FILE",
-        help="dataset.json that declares the labels (default: the one in the folder of the predictions or of "
-        "the ground truth, or above the latter)",
+        help="dataset.json that declares the labels (default: the one in the folder of the predictions or "
+        "of the ground truth, or in the parent of the latter)",
     )
     parser.add_argument(
         "--labels",
         nargs="+",
         metavar="NAME=VALUE",
-        help="the labels instead of a dataset.json, such as pancreas=1 tumour=2, or whole=1,2 for a region",
+        help="labels in place of a dataset.json, such as pancreas=1 tumour=2, or whole=1,2 for a region",
     )
     parser.add_argument(
         "--probabilities",

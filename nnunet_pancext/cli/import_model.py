@@ -27,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         epilog=EXAMPLES,
     )
     parser.add_argument(
-        "source", type=Path, metavar="MODEL", help="a .zip of nnUNetv2_export_model_to_zip, or a folder"
+        "source", type=Path, metavar="MODEL", help="a .zip from nnUNetv2_export_model_to_zip, or a folder"
     )
     parser.add_argument(
         "--results", type=Path, metavar="FOLDER", help="where to install (default: $nnUNet_results)"

@@ -5,12 +5,14 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from nnunet_pancext import __version__
 from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import LONGEST_LINE, printable
+from nnunet_pancext.io.disk import NO_ROOM
 
 # The modules of `nnunet_pancext.cli`, in the order of the help.
 COMMANDS = (
@@ -65,15 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = parsed.run(parsed) or 0
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        # The reader (head, a pager) has closed the pipe; Python's own last flush must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (head, a pager) has closed the pipe
+        _discard_output()
         return CLOSED_PIPE
     except OSError as error:
-        if error.errno not in OF_A_PATH or error.filename is None:
+        if (text := _problem(error)) is None:
             raise
-        text = printable(f"{error.filename}: {error.strerror}", most=LONGEST_LINE)
-        print(f"pancext {parsed.command}: error: {text}. Check the path and permissions.", file=sys.stderr)
+        _discard_output()
+        with suppress(OSError):
+            print(f"pancext {parsed.command}: error: {text}", file=sys.stderr)
         return 1
     except PancextError as error:
         lines = [printable(line, most=LONGEST_LINE) for line in str(error).split("\n")]
@@ -82,6 +84,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"pancext {parsed.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _problem(error: OSError) -> str | None:
+    """Return what to say of an error of the disk; None where it is a mistake of this program."""
+    if error.errno in NO_ROOM:
+        place = printable(f"{error.filename}", most=LONGEST_LINE) if error.filename else "the output or a log"
+        return f"disk full: no room for {place}. Free some space and run the same command again."
+    if error.errno in OF_A_PATH and error.filename is not None:
+        text = printable(f"{error.filename}: {error.strerror}", most=LONGEST_LINE)
+        return f"{text}. Check the path and permissions."
+    return None
+
+
+def _discard_output() -> None:
+    """Let Python's own last flush succeed where nothing can be printed any more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reopen_closed_streams() -> None:

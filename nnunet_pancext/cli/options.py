@@ -45,7 +45,7 @@ def add_jobs(parser: argparse.ArgumentParser, *, cases: str = "cases") -> None:
 
 
 def add_access(parser: argparse._ActionsContainer) -> None:
-    """Add what a connection to a PACS needs beside its address."""
+    """Add what a connection to a PACS needs in addition to its address."""
     add = parser.add_argument
     add(
         "--token-file",
@@ -57,7 +57,7 @@ def add_access(parser: argparse._ActionsContainer) -> None:
         "--ca-bundle",
         type=Path,
         metavar="FILE",
-        help="PEM file of the authorities to trust instead of public ones",
+        help="PEM file of the certificate authorities to trust instead of the public ones",
     )
     add(
         "--client-certificate", type=Path, metavar="FILE", help="PEM file of your own certificate and its key"

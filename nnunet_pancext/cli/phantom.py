@@ -8,7 +8,7 @@ from nnunet_pancext.cli.options import add_command
 SIZE = (40, 80, 80)
 DESCRIPTION = """\
 Write synthetic abdominal CTs with a pancreas and, in four of five, a tumour, in the layout of the MSD
-Task07_Pancreas download, so that every other command can be tried without a real dataset.
+Task07_Pancreas download, to try every other command without a real dataset.
 A seed always gives the same cases, whatever their number."""
 
 
@@ -31,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs=3,
         default=SIZE,
         metavar=("Z", "Y", "X"),
-        help=f"voxels along each axis; the body stays whole (default: {' '.join(map(str, SIZE))})",
+        help=f"voxels along each axis; the body always fits (default: {' '.join(map(str, SIZE))})",
     )
     parser.add_argument(
         "--difficulty",
@@ -40,7 +40,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="easy: clear contrasts, tumours of 20 mm and more; hard: contrasts within the noise, tumours "
         "from 3 mm (default: easy)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the series (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (default: 0)")
     parser.set_defaults(run=run)
 
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from nnunet_pancext.prediction.run import Predicted, Prediction
 
 DESCRIPTION = """\
-Segment images with a trained nnU-Net model of any trainer. Written are CASE.nii.gz, in the image's geometry,
-and CASE.json: volumes, lesions, what was run and with which model. The exit code is 1 if a case failed.
-Of a DICOM series also a DICOM-SEG is written, CASE.seg.dcm, and sent on request. RTSTRUCT is not offered.
+Segment images with a trained nnU-Net model of any trainer. The output is CASE.nii.gz, in the image's
+geometry, and CASE.json: volumes, lesions, windows run and model. The exit code is 1 if a case failed. For a
+DICOM series, a DICOM-SEG (CASE.seg.dcm) is also written, and sent on request. RTSTRUCT is not offered.
 
   exact      every window of the image: the labels of nnUNetv2_predict, bit for bit on a CPU
-  balanced   nnU-Net's own windows where the organ is (default)
-  fast       fewer windows and mirrorings; `--self-test` measures what this changes for a model"""
+  balanced   nnU-Net's own windows around the organ only (default)
+  fast       fewer windows and less mirroring; `--self-test` measures the effect for a model"""
 
 EXAMPLES = """\
 examples:
@@ -48,7 +48,7 @@ MOST_THREADS = 1024
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the `predict` sub-command."""
-    text = "segment new images with any trained nnU-Net model, only where the organ is"
+    text = "segment new images with any trained nnU-Net model, by default only around the organ"
     parser = add_command(commands, "predict", help=text, description=DESCRIPTION, epilog=EXAMPLES)
     parser.add_argument(
         "inputs",
@@ -58,7 +58,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="images, or a folder of images called CASE_0000.nii.gz (further channels _0001, …); or DICOM: "
         "folder or zip of a CT series or study, or dicomweb:https://HOST/PATH/studies/UID[/series/UID]",
     )
-    add_out(parser, "-o", default="none; needed unless --self-test")
+    add_out(parser, "-o", default="none; required unless --self-test")
     add = parser.add_argument
     add(
         "-i",
@@ -74,17 +74,32 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--threads",
         type=int,
         metavar="N",
-        help="threads on a CPU (default: as PyTorch, at most nnUNet_def_n_proc)",
+        help="CPU threads (default: PyTorch's, at most nnUNet_def_n_proc)",
     )
     add("--speed", choices=SPEEDS, default="balanced", help="default: %(default)s")
-    add("--disable_tta", action="store_true", help="without mirroring, as in nnUNetv2_predict")
+    add("--disable_tta", action="store_true", help="no mirroring, as in nnUNetv2_predict")
     add("--save_probabilities", action="store_true", help="also CASE.npz and CASE.pkl, as nnUNetv2_predict")
     add("--per-fold", action="store_true", help="also the label map of each fold: fold_F/CASE.nii.gz")
     add("--entropy", action="store_true", help="also CASE_entropy.nii.gz: uncertainty of each voxel, in nats")
-    add("--lesions", nargs="+", default=[], metavar="NAME", help="labels whose components are lesions")
-    add("--report", action="store_true", help="also a page with pictures, figures and a table of all cases")
-    add("--reference", type=Path, metavar="LABELS", help="also score: folder of ground-truth label maps")
-    add("--self-test", action="store_true", help="measure on validation cases what each speed changes")
+    add(
+        "--lesions",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="labels whose components are listed as lesions",
+    )
+    add("--report", action="store_true", help="also an HTML page with pictures and a table of all cases")
+    add(
+        "--reference",
+        type=Path,
+        metavar="LABELS",
+        help="also score against this folder of ground-truth label maps",
+    )
+    add(
+        "--self-test",
+        action="store_true",
+        help="measure on validation cases how each speed changes the results",
+    )
     add("--cases", type=int, metavar="N", help="validation cases of --self-test (default: 10)")
     add_allow(parser)
     add_dicom(parser)
@@ -189,7 +204,7 @@ def _run(parsed: argparse.Namespace) -> int:
         if dicom:
             stack.enter_context(quiet_dicom())
             if not prediction.dataset.is_ct:
-                warn("the model was not trained on CT, which the DICOM series is")
+                warn("the DICOM series is CT, but the model was not trained on CT")
             folder = stack.enter_context(
                 temporary_folder(under=parsed.out, prefix=predict_dicom.TEMPORARY, option="-o")
             )

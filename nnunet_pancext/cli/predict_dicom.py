@@ -1,4 +1,4 @@
-"""The options of `pancext predict` for DICOM: which series, what the DICOM-SEG holds, where it goes."""
+"""The options of `pancext predict` for DICOM: series, content of the DICOM-SEG, destination."""
 
 import argparse
 import hashlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NIFTI = ".nii.gz"
 TEMPORARY = ".pancext-dicom-"
 FOR_SERVER = ("token_file", "ca_bundle", "client_certificate", "allow_http")
-# Attributes of the parsed options that only DICOM input has a use for.
+# Attributes of the parsed options that only apply to DICOM input.
 ONLY_FOR_DICOM = (
     *("series", "name", "codes", "private_codes", "empty_frames", "negative", "no_seg"),
     *("store", "send", "calling_aet", "tls"),
@@ -29,7 +29,7 @@ FOR_SEGMENTATION = ("codes", "private_codes", "empty_frames", "negative", "store
 
 
 def add_dicom(parser: argparse.ArgumentParser) -> None:
-    """Add the options that only DICOM input has a use for."""
+    """Add the options that only apply to DICOM input."""
     group = parser.add_argument_group("DICOM input")
     add = group.add_argument
     add(
@@ -43,24 +43,28 @@ def add_dicom(parser: argparse.ArgumentParser) -> None:
     add(
         "--private-codes",
         action="store_true",
-        help="write labels without a code under one of this package's own",
+        help="use this package's own codes for labels without a code",
     )
-    add("--empty-frames", choices=("keep", "omit"), help="frames of slices without a segment (default: keep)")
+    add(
+        "--empty-frames",
+        choices=("keep", "omit"),
+        help="keep or omit frames without a voxel of the segment (default: keep)",
+    )
     add(
         "--negative",
         choices=("seg", "none"),
-        help="where nothing is found, a DICOM-SEG or none (default: seg)",
+        help="if nothing is found, write an empty DICOM-SEG or none (default: seg)",
     )
     add("--no-seg", action="store_true", help="write no DICOM-SEG")
     add(
         "--store",
         action="append",
         metavar="URL",
-        help="also store the DICOM-SEG: https://HOST/PATH (STOW-RS)",
+        help="also store the DICOM-SEG at https://HOST/PATH (STOW-RS)",
     )
     add("--send", action="append", metavar="AET@HOST:PORT", help="also send the DICOM-SEG (C-STORE)")
-    add("--calling-aet", metavar="AET", help="this machine's title for --send (default: PANCEXT)")
-    add("--tls", action="store_true", help="encrypt --send; https always is")
+    add("--calling-aet", metavar="AET", help="this machine's AE title for --send (default: PANCEXT)")
+    add("--tls", action="store_true", help="encrypt --send (https always is)")
     add_access(group)
 
 
@@ -80,11 +84,11 @@ def refuse_unused(parsed: argparse.Namespace) -> None:
 
 
 def prepare(parsed: argparse.Namespace, prediction: "Prediction", inputs: Sequence[str]) -> "Access":
-    """Check model, options and packages, and tell `prediction` what becomes of cases from DICOM.
+    """Check model, options and packages, and configure `prediction` for cases from DICOM.
 
     Raises:
         PancextError: the model does not read one volume, options contradict each other, a label has no code,
-            an address has another form, or a package of the extra is missing.
+            an address is malformed, or a package of the extra is missing.
     """
     from nnunet_pancext.dicom_output.access import Access, access_from, optional_module, shown_url
     from nnunet_pancext.dicom_output.dicomweb import is_dicomweb
@@ -114,9 +118,7 @@ def prepare(parsed: argparse.Namespace, prediction: "Prediction", inputs: Sequen
             allow_http=parsed.allow_http,
         )
     elif given := _given(parsed, FOR_SERVER):
-        raise PancextError(
-            f"{', '.join(given)}: no server is asked or sent to, so this has no effect. Omit it."
-        )
+        raise PancextError(f"{', '.join(given)}: no server is used, so this has no effect. Omit it.")
     if not parsed.no_seg:
         prediction.segmentation = _segmentation(parsed, prediction)
         prediction.sending = _sending(parsed, access)
@@ -155,13 +157,13 @@ def _require_volume_model(prediction: "Prediction", shown: str) -> None:
     channels = prediction.dataset.channel_names
     if len(channels) > 1:
         raise PancextError(
-            f"{shown} is DICOM, of which a CT series makes one channel, but the model takes {len(channels)} "
+            f"{shown} is DICOM, and a CT series is one channel, but the model takes {len(channels)} "
             f"({', '.join(channels)}). Convert each to NIfTI on one grid, and give CASE_0000, CASE_0001, …"
         )
     if NIFTI not in prediction.reader.endings:
         raise PancextError(
             f"{shown} is DICOM, but the model reads {' or '.join(prediction.reader.endings)} with nnU-Net's "
-            f"{prediction.reader.name}, not volumes in HU. Convert the slices as those of its training were."
+            f"{prediction.reader.name}, not volumes in HU. Convert the slices as for its training."
         )
 
 

@@ -1,4 +1,4 @@
-"""The options of `pancext predict` that name a model: a folder, its parts, or what nnU-Net found best."""
+"""The options of `pancext predict` that name a model: a folder, its parts, or the best configuration."""
 
 import argparse
 from pathlib import Path
@@ -51,7 +51,7 @@ def choose(parsed: argparse.Namespace) -> "Choice":
     of_dataset = {"-c": parsed.configuration, "-tr": parsed.trainer, "-p": parsed.plans}
     if parsed.dataset is None and (others := [option for option, value in of_dataset.items() if value]):
         raise PancextError(
-            f"{given[0]} names the model already; {', '.join(others)} would have no effect. Omit it."
+            f"{given[0]} already names the model; {', '.join(others)} would have no effect. Omit it."
         )
     folds = [fold if fold == "all" else str(int(fold)) for fold in parsed.folds]
     if parsed.model is not None:

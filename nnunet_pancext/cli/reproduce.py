@@ -1,4 +1,4 @@
-"""`pancext reproduce`: a paper's protocol, from the download to a table beside its figures."""
+"""`pancext reproduce`: a paper's protocol, from the download to a table of its results beside ours."""
 
 import argparse
 import math
@@ -17,8 +17,8 @@ AGAIN = (
 )
 DESCRIPTION = """\
 Write the whole protocol of a paper as a campaign in OUT/PAPER, and run it: conversion with the paper's split,
-preprocessing, training of its rows and of stock nnU-Net, prediction of the test set, evaluation, and a table
-of the paper's figures beside ours. Run again, it continues where it stopped."""
+preprocessing, training of its models and of stock nnU-Net, prediction of the test set, evaluation, and a
+table of the paper's results beside ours. The same command resumes where it stopped."""
 
 EXAMPLES = """\
 examples:
@@ -27,9 +27,9 @@ examples:
   pancext reproduce segresnet-nl --source Task07_Pancreas.tar --trainers SegResNetNLTrainer nnUNetTrainer
   pancext reproduce attention-unet --source nih-images=Pancreas-CT nih-labels=TCIA_pancreas_labels-02-05-2017
   pancext reproduce dlkunet --datasets synapse --source RawData.zip
-  pancext reproduce segresnet-nl --plan --source Task07_Pancreas.tar  the campaign, to be run on Slurm
+  pancext reproduce segresnet-nl --plan --source Task07_Pancreas.tar  only the campaign, e.g. for Slurm
   pancext reproduce segresnet-nl --table                              the table of the results so far
-  pancext campaign status reproduction_output/segresnet-nl            where it is
+  pancext campaign status reproduction_output/segresnet-nl            its progress
 """
 
 
@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands,
         "reproduce",
-        help="run a paper's protocol: its split, its rows and stock nnU-Net, its figures beside ours",
+        help="run a paper's protocol and stock nnU-Net, and tabulate the paper's results beside ours",
         description=DESCRIPTION,
         epilog=EXAMPLES,
     )
@@ -75,7 +75,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--gpus", type=int, metavar="N", help="GPUs of this machine to use (default: all)")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--dry-run", action="store_true", help="show the commands and estimated GPU-hours")
-    only.add_argument("--plan", action="store_true", help="only write the campaign, to be changed and run")
+    only.add_argument("--plan", action="store_true", help="only write the campaign, to be edited and run")
     only.add_argument("--table", action="store_true", help="only tabulate the results available so far")
     parser.set_defaults(run=run)
 

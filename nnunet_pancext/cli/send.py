@@ -9,8 +9,8 @@ from nnunet_pancext.errors import PancextError
 
 DESCRIPTION = """\
 Store DICOM files, such as the segmentations of `pancext predict`, in a PACS. It needs the extra "dicom":
-pip install "nnunet-pancext[dicom]". A file counts as sent when the PACS confirms it, and remains here in any
-case. The exit code is 1 if a file was not sent."""
+pip install "nnunet-pancext[dicom]". A file counts as sent when the PACS confirms it, and is always kept here.
+The exit code is 1 if a file was not sent."""
 
 EXAMPLES = """\
 examples:
@@ -27,11 +27,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="DICOM file")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--store", metavar="URL", help="DICOMweb service: https://HOST/PATH (STOW-RS)")
-    target.add_argument("--send", metavar="AET@HOST:PORT", help="receiver of DICOM's protocol (C-STORE)")
+    target.add_argument("--send", metavar="AET@HOST:PORT", help="receiver by C-STORE")
     parser.add_argument(
-        "--calling-aet", metavar="AET", help="this machine's title for --send (default: PANCEXT)"
+        "--calling-aet", metavar="AET", help="this machine's AE title for --send (default: PANCEXT)"
     )
-    parser.add_argument("--tls", action="store_true", help="encrypt --send; https always is")
+    parser.add_argument("--tls", action="store_true", help="encrypt --send (https always is)")
     add_access(parser)
     parser.set_defaults(run=run)
 

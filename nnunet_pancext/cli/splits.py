@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "published splits; folds by patient; leakage between training and test"
     parser = add_command(commands, "splits", help=text, epilog=EXAMPLES)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the published splits and their sources")
+    listing = actions.add_parser("list", help="list the published splits and their sources")
     listing.set_defaults(run=run_list)
     applying = actions.add_parser("apply", help="write splits_final.json where nnU-Net reads it")
     applying.set_defaults(run=run_apply)
@@ -96,5 +96,5 @@ def run_check(parsed: argparse.Namespace) -> int:
     if unreadable:
         print(f"{counted(len(unreadable), 'image')} cannot be read: leakage unknown", file=sys.stderr)
     elif not leakage:
-        print("no patient and no image is on both sides")
+        print("no patient or image is on both sides of a split")
     return 1 if leakage or unreadable else 0

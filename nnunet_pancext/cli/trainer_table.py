@@ -101,8 +101,8 @@ def explain_suffixes() -> str:
     return "\n".join(
         [
             fill(
-                f"Suffixes follow a trainer's name in any order, with any number: one of {', '.join(others)} "
-                f"and {last}, and each other once:",
+                f"Append suffixes to a trainer's name in any order, with any number: at most one of "
+                f"{', '.join(others)} and {last}, and each other suffix at most once:",
                 width=WIDTH,
             ),
             describe_suffixes(),
@@ -183,7 +183,7 @@ def format_overview(rows: Iterable[TrainerRow], setting: PlanSetting, hidden: Tr
             text_table(cells, left=(0, 1, 2, len(cells[0]) - 1)),
             "",
             *([left_out] if hidden else []),
-            "(M): millions of parameters, without the heads of deep supervision (nnU-Net's own: with).",
+            "(M): millions of parameters, without deep supervision heads (nnU-Net's own: with them).",
             setting.origin,
             *(fill(paragraph, width=WIDTH) for paragraph in paragraphs),
             *_refusals(rows),

@@ -11,8 +11,8 @@ from nnunet_pancext.modules import PAPERS
 
 DESCRIPTION = """\
 List the trainers with paper, network size and loss, and the suffixes that may follow a trainer's name.
-Ablations, and trainers that need an optional package, are listed with --all. Without --plans the sizes are
-those for nnU-Net's plan of MSD pancreas."""
+Ablations, and trainers that need an optional package, are listed with --all. Without --plans, sizes
+are for nnU-Net's plan of MSD pancreas."""
 
 EXAMPLES = """\
 examples:
@@ -22,7 +22,7 @@ examples:
   pancext trainers --plans $nnUNet_preprocessed/Dataset007_Pancreas/nnUNetPlans.json
   pancext trainers --plans nnUNetResEncUNetLPlans.json --configuration 3d_fullres
 """
-PACKAGES = ("torch", "nnunetv2", "monai", "einops")  # what the table depends on beside this package
+PACKAGES = ("torch", "nnunetv2", "monai", "einops")  # on which the table depends, as on this package
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -1,4 +1,4 @@
-"""How a server may be spoken to: which addresses, certificates and token."""
+"""Access to a server: allowed addresses, certificates and token."""
 
 import ipaddress
 import os
@@ -130,11 +130,11 @@ def parse_url(text: str, *, access: Access) -> SplitResult:
     if url.username is not None or url.password is not None or url.query or url.fragment:
         raise PancextError(
             f"The URL {shown} holds more than host and path. Put a token into {TOKEN_VARIABLE} or a file "
-            "(--token-file), where no list of processes shows it, and leave out what follows ? or #."
+            "(--token-file), which no process list shows, and leave out everything from ? or # on."
         )
     if not may_be_asked(text, access=access):
         raise PancextError(
-            f"{shown} is without TLS: anyone on the way could read the patient's images. "
+            f"{shown} is without TLS: anyone on the network path could read the patient's images. "
             "Give https://, or add --allow-http in a network that you trust."
         )
     return url

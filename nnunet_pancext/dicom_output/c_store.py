@@ -135,7 +135,7 @@ def _rejected(peer: Peer, answer: str) -> PancextError:
         return refusal(peer, reason, "Check the AE title before @; upper and lower case differ.")
     if "calling" in reason:
         return refusal(peer, reason, "Have this machine's AE title registered there, or give --calling-aet.")
-    return refusal(peer, reason, "Try again later, or ask whoever runs it.")
+    return refusal(peer, reason, "Try again later, or ask its administrator.")
 
 
 def _not_accepted(peer: Peer, association: Any, *, has_tls: bool) -> PancextError:
@@ -144,7 +144,9 @@ def _not_accepted(peer: Peer, association: Any, *, has_tls: bool) -> PancextErro
         return refusal(
             peer, "it does not accept objects of this kind", "Ask for its support of Segmentation Storage."
         )
-    remedy = "Its log may say why." if has_tls else "It may be no DICOM service, or want TLS: --tls."
+    remedy = (
+        "Its log may say why." if has_tls else "It may not be a DICOM service, or may require TLS: --tls."
+    )
     return refusal(peer, "it accepts no association", remedy)
 
 

@@ -160,13 +160,13 @@ def _code(triple: Any, *, where: str) -> Code:
         )
     if scheme == "SCT" and not re.fullmatch(r"[1-9]\d{5,17}", value):
         raise PancextError(
-            f"{where}: {shown_json(value)} is no code of SNOMED CT, which is a number. Fill in the code."
+            f"{where}: {shown_json(value)} is not a SNOMED CT code, which is a number. Fill in the code."
         )
     for part, most in zip((value, scheme, meaning), MOST_CHARACTERS, strict=True):
         if len(part) > most or re.search(r"[\\\x00-\x1f\x7f]", part):
             raise PancextError(
-                f"{where}: {shown_json(part)} is no text of at most {most} characters without backslash "
-                "and line breaks, as DICOM has it. Shorten it."
+                f"{where}: {shown_json(part)} is not valid in DICOM: at most {most} characters, without "
+                "backslash and line breaks. Correct it."
             )
     return Code(value, scheme, meaning)
 

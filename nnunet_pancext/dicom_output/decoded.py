@@ -43,7 +43,7 @@ def require_same(
         _compare(dcmread(path), label_map, geometry=geometry, values=values, source=source, may_omit=may_omit)
     except Differs as error:
         raise PancextError(
-            f"{name} would not hold what was predicted: {error}. It was not kept. "
+            f"{name} differs from the label map: {error}. It was not kept. "
             "Report this, with the versions of pydicom and highdicom; the label map is not affected."
         ) from error
 

@@ -41,7 +41,7 @@ class DicomwebAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesInfo:
-    """What a server says of a series; a text is empty and a number None where it says nothing."""
+    """A server's description of a series; missing texts are empty, missing numbers None."""
 
     uid: str
     modality: str
@@ -244,7 +244,7 @@ def _retrieve(client: Any, uids: Mapping[str, str]) -> Any:
         if str(instance.get(keyword, "")) != uid:
             raise BadAnswer(
                 f"the server sent another object: its {keyword} is not {uid}",
-                "Ask whoever runs the server, or export the series to a folder and give that.",
+                "Ask the server's administrator, or export the series to a folder and give that.",
             )
     return instance
 
@@ -260,6 +260,6 @@ def _write(instance: Any, target: Path) -> None:
         ) from error
     except Exception as error:  # pydicom has no common error class
         raise PancextError(
-            f"What the server sent as {target.name} is no complete DICOM object ({type(error).__name__}). "
+            f"What the server sent as {target.name} is not a complete DICOM object ({type(error).__name__}). "
             "Export the series to a folder and give that."
         ) from error

@@ -16,7 +16,7 @@ from nnunet_pancext.errors import PancextError
 Result = TypeVar("Result")
 ATTEMPTS = 3
 WAITS_S = (1.0, 4.0)  # before the second and the third
-LATER = "Try again later, or ask whoever runs it."
+LATER = "Try again later, or ask its administrator."
 CHECK = "Check the address, and that the service runs."
 PASSING_STATUS = (408, 429, 502, 503, 504)
 STATUS = {
@@ -24,10 +24,10 @@ STATUS = {
     405: ("the server does not offer this", "Check the path to the DICOMweb service."),
     406: ("the server does not offer DICOM here", "Check the path to the DICOMweb service."),
     409: ("the server did not accept it", "Its log says why."),
-    413: ("it is too large for the server", "Ask whoever runs the server to raise the limit."),
+    413: ("it is too large for the server", "Ask its administrator to raise the limit."),
     415: ("the server does not accept DICOM here", "Check the path to the DICOMweb service."),
     429: ("the server has too many requests", LATER),
-    507: ("the server's disk is full", "Ask whoever runs it."),
+    507: ("the server's disk is full", "Ask its administrator."),
 }
 
 
@@ -113,7 +113,7 @@ def _of_status(status: int, *, access: Access) -> Failure:
         if access.token:
             what, remedy = "refuses the token", "Get a new one, or ask for the permission."
         else:
-            what = "wants a login" if status == 401 else "does not permit it"
+            what = "requires a login" if status == 401 else "does not permit it"
             remedy = f"Put a bearer token into {TOKEN_VARIABLE} or a file (--token-file)."
         return Failure(reason=f"the server {what} ({status})", remedy=remedy)
     if status in STATUS:
@@ -134,11 +134,13 @@ def _of_tls(text: str) -> Failure:
             remedy="Give the name that the certificate has.",
         )
     if "has expired" in lower:
-        return Failure(reason="the server's certificate has expired", remedy="Ask whoever runs the server.")
+        return Failure(
+            reason="the server's certificate has expired", remedy="Ask the server's administrator."
+        )
     if "certificate_verify_failed" in lower:
         return Failure(
             reason="the server's certificate is not signed by an authority that is trusted here",
-            remedy="Give the certificate of its authority, from whoever runs the server: --ca-bundle FILE.",
+            remedy="Ask its administrator for the certificate of its authority: --ca-bundle FILE.",
         )
     if any(sign in lower for sign in ("certificate_required", "handshake_failure", "eof occurred")):
         return Failure(

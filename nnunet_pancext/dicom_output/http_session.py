@@ -1,4 +1,4 @@
-"""HTTP with limits: a server that answers without end, in drops, in parts or with a web page is left."""
+"""HTTP with limits: answers that are endless, too slow, truncated or web pages are errors."""
 
 import time
 from collections.abc import Iterator
@@ -148,7 +148,7 @@ def bounded_content(
             response.close()
             limit = f"{most_bytes / 2**20:,.0f} MiB" if total > most_bytes else f"{MOST_SECONDS} s"
             raise BadAnswer(
-                f"the answer had not ended after {limit}", "Ask whoever runs the server what it sends."
+                f"the answer had not ended after {limit}", "Ask the server's administrator what it sends."
             )
         tail = (tail + chunk)[-TAIL:]
         yield chunk

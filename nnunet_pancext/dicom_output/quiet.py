@@ -1,4 +1,4 @@
-"""Silence of the DICOM libraries, whose remarks may show what is in a patient's header."""
+"""Silences the DICOM libraries, whose messages may show values of a patient's header."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""The images that a segmentation lies on: what it needs of their headers, and which slice each of them is."""
+"""The source images of a segmentation: the headers that it needs, and the slice of each image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -186,7 +186,7 @@ def functional_group(data: Dataset, group: Dataset, keyword: str) -> Dataset:
 
 def _elsewhere(how: str) -> PancextError:
     return PancextError(
-        f"The label map does not lie on its images: {how}. A DICOM-SEG needs the grid of the images it was "
+        f"The label map does not match its images: {how}. A DICOM-SEG needs the grid of the images it was "
         "predicted from, and the files in the order of its slices."
     )
 

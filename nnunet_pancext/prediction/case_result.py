@@ -106,7 +106,7 @@ class LoadedModels:
         return self._loaded[model.folder]
 
     def plausible_ml(self, model: ChosenModel) -> tuple[float, float] | None:
-        """Return the smallest and largest volume of the foreground that is believed; None if unknown."""
+        """Return the smallest and largest plausible volume of the foreground; None if unknown."""
         if model.folder not in self._plausible_ml:
             volumes = plausible_volumes_ml(model.folder, announce=self.progress.console.say)
             self._plausible_ml[model.folder] = volumes
@@ -149,7 +149,7 @@ class StageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseResult:
-    """A label map (slice, row, column), and what else was asked for.
+    """A label map (slice, row, column), and further requested results.
 
     `stages` are all that were run, in that order; the last of `members` is the model itself, or they are
     those whose probabilities were averaged. `properties` are nnU-Net's record of the first.

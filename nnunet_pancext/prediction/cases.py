@@ -91,7 +91,7 @@ def is_in_naming(file: Path, endings: Sequence[str]) -> bool:
 
 
 def require_case_name(name: str, *, option: str) -> None:
-    """Raise PancextError unless files can be called by the name of a case."""
+    """Raise PancextError unless a case's name can be used as a file name."""
     if name.casefold() in RESERVED:
         raise PancextError(
             f"{option} {name}: the output folder has another file of this name. Choose another."
@@ -110,7 +110,7 @@ def _case(name: str, files: dict[int, Path], *, num_channels: int) -> Case:
     if numbers != list(range(len(numbers))):
         there = ", ".join(shown_name(files[number].name) for number in numbers)
         gap = next(number for number in range(num_channels + 1) if number not in files)
-        fault = f"the file of channel {gap}, *_{gap:04d}, is not there; there are {there}. Add it."
+        fault = f"the file of channel {gap}, *_{gap:04d}, is missing; found: {there}. Add it."
     return Case(name=name, files=tuple(files[number] for number in numbers), fault=fault)
 
 

@@ -1,4 +1,4 @@
-"""What is said of a case that fails for another reason than its input."""
+"""Messages about cases that fail for other reasons than their input."""
 
 import traceback
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def unexpected(error: Exception, *, is_private: bool) -> str:
 
 @contextmanager
 def memory_as_pancext() -> Iterator[None]:
-    """Turn an error about too little memory into a PancextError."""
+    """Turn an out-of-memory error into a PancextError."""
     try:
         yield
     except MemoryError as error:

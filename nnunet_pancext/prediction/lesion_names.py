@@ -1,4 +1,4 @@
-"""Which labels of a model are lesions, as asked for or by their names."""
+"""Which labels of a model are lesions, as requested or by their names."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def lesion_labels_of(targets: Targets, named: Sequence[str] | None = None) -> tu
     unknown = [name for name in named if name not in targets.declared]
     if unknown:
         raise PancextError(
-            f"No label is called {', '.join(map(repr, unknown))}; the model has "
+            f"There is no label {', '.join(map(repr, unknown))}; the model has "
             f"{', '.join(map(repr, targets.declared))}. Name lesion labels as its dataset.json does."
         )
     return tuple(dict.fromkeys(named))

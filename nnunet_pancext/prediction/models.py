@@ -1,4 +1,4 @@
-"""Which trained models a prediction runs: a folder, nnU-Net's names, or what nnU-Net found best."""
+"""Which trained models a prediction runs: from a folder, nnU-Net's names, or its best configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -234,7 +234,7 @@ def _open_previous(
     before = folder.resolve().parent / SEPARATOR.join((name.trainer, name.plans, configuration))
     if not before.is_dir():
         raise PancextError(
-            f"{folder} is the second stage of nnU-Net's cascade, and the stage before it is not there: "
+            f"{folder} is the second stage of nnU-Net's cascade, and the stage before it is missing: "
             f"{before}. Train it, or copy it there."
         )
     return open_model(before, folds=folds, checkpoint=checkpoint, later=later)

@@ -70,7 +70,7 @@ def write_label_map(
         except UnreadableImage as error:
             if free_bytes(target) < label_map.nbytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            raise PancextError(f"{target} was not written whole: it {error}. {NOT_WHOLE}") from error
+            raise PancextError(f"{target} was not written completely: it {error}. {NOT_WHOLE}") from error
     return content
 
 

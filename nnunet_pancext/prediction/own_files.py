@@ -1,4 +1,4 @@
-"""What a prediction may write: nothing that would replace an image, or something from elsewhere."""
+"""Keeps a prediction from replacing images or files that it did not write."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os.path import basename, dirname, realpath
@@ -41,7 +41,7 @@ def require_own_files(
     for name, content in documents:
         if is_beside_images and not any(are_ours) and outputs.is_other_document(out / name, content):
             raise PancextError(
-                f"{out / name} is there already, beside the images, and would be replaced by the "
+                f"{out / name} already exists beside the images and would be replaced by the "
                 "model's. Give another folder with -o."
             )
     for case, is_ours in zip(cases, are_ours, strict=True):
@@ -53,7 +53,7 @@ def require_own_files(
             if is_kept and not is_ours and path.exists():
                 where = "beside the images" if is_beside_images else "in a folder of ground truth"
                 raise PancextError(
-                    f"{path} is there already, {where}, and from no earlier prediction. Give another "
+                    f"{path} already exists {where} and is not from an earlier prediction. Give another "
                     "folder with -o."
                 )
             owner = owners.setdefault(path, case.name)

@@ -100,7 +100,7 @@ class CaseReader:
         if not np.isfinite(voxels).all():
             raise PancextError(
                 f"{name_of(case.files[0], HERE)}: the case has values beyond the range of single precision, "
-                "in which nnU-Net computes. Replace them, by -1024 HU in a CT."
+                "in which nnU-Net computes. Replace them, e.g. by -1024 HU in CT."
             )
         _require_size(case, voxels.shape[1:], properties, self.model)
         return CaseImage(
@@ -122,7 +122,7 @@ class CaseReader:
         assert geometry is not None
         if scan.further and isinstance(self.reader, SimpleITKReader):
             raise PancextError(
-                f"{name_of(file, HERE)} holds {1 + len(scan.further)} volumes (4D), of which nnU-Net cannot "
+                f"{name_of(file, HERE)} holds {1 + len(scan.further)} volumes (4D), for which nnU-Net cannot "
                 f"write a label map. {ONE_BY_ONE}"
             )
         return geometry
@@ -226,8 +226,8 @@ def _warnings(file: Path, geometry: Geometry, model: ChosenModel) -> list[str]:
     if is_unit and any(step != 1 for step in median_mm):
         warnings.append(
             f"{name_of(file, HERE)} has no spacing other than 1 x 1 x 1 mm; the model was trained on images "
-            f"of about {' x '.join(f'{step:g}' for step in median_mm)} mm. If none was recorded, label map "
-            "and volumes are wrong: correct the header."
+            f"of about {' x '.join(f'{step:g}' for step in median_mm)} mm. If it was not recorded, label "
+            "map and volumes are wrong: correct the header."
         )
     header = _nifti_header(file)
     if header is not None and not header["qform_code"] > 0 and not header["sform_code"] > 0:

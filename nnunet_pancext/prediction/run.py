@@ -182,7 +182,7 @@ class Prediction:
             predicted.unsent[case.name] = "\n".join(failures)
 
     def _plausible_ml(self) -> list[list[float] | None]:
-        """Return the smallest and the largest volume that is believed of each stage; None if unknown."""
+        """Return the smallest and the largest plausible volume of each stage; None if unknown."""
         if self.wanted.speed == "exact":
             return [None for _ in self.choice.stages]
         believed = map(self.models.plausible_ml, self.choice.stages)

@@ -1,4 +1,4 @@
-"""How large the foreground of a model's training cases is: what is believed of a prediction."""
+"""The foreground volumes of a model's training cases, which bound plausible predictions."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable
@@ -112,7 +112,9 @@ def _read_volumes(
 ) -> list[float]:
     """Return the volume of the foreground of each label map that can be read, in mL."""
     if len(label_maps) >= MANY:
-        announce(f"reading {len(label_maps)} label maps of the training cases, once: how large is the organ?")
+        announce(
+            f"reading {len(label_maps)} label maps of the training cases once, to learn plausible volumes"
+        )
     ignored = set(dataset.values.get(IGNORE, ()))
 
     def volume_ml(path: Path) -> float | None:

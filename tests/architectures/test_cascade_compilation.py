@@ -2,9 +2,12 @@
 
 import random
 
+import pytest
 import torch
 from contracts.small_cascade import build, finds
 from torch import nn
+
+pytestmark = pytest.mark.slow
 
 
 def test_stage_2_is_compiled_where_the_network_is(monkeypatch):
@@ -43,19 +46,16 @@ def test_few_graphs_for_windows_of_any_number_and_size():
     compiled = torch.compile(network, backend=count("network"))
     network.stage_2.compile(backend=count("stage 2"))
     generator = random.Random(0)
-    for batch in (2, 12):
-        seen = set()
-        for _ in range(40):
-            image = torch.randn(batch, 2, 48, 64)
-            image[:, 1] = 0
-            for sample in generator.sample(range(batch), generator.randint(1, batch)):
-                height, width = generator.randint(1, 40), generator.randint(1, 60)
-                image[sample, 1, :height, :width] = 1
-            with torch.backends.mkldnn.flags(enabled=False):
-                windows = compiled(image).windows
-            seen.add((len(windows.samples), windows.size))
-        assert len(seen) >= 10
-        assert graphs["stage 2"] <= 2  # one window, or several
+    seen = set()
+    for _ in range(30):
+        image = torch.randn(12, 2, 48, 64)
+        image[:, 1] = 0
+        for sample in generator.sample(range(12), generator.randint(1, 12)):
+            height, width = generator.randint(1, 40), generator.randint(1, 60)
+            image[sample, 1, :height, :width] = 1
+        with torch.backends.mkldnn.flags(enabled=False):
+            windows = compiled(image).windows
+        seen.add((len(windows.samples), windows.size))
+    assert len(seen) >= 10
     torch._dynamo.reset()
-    assert graphs["network"] == 2  # one for each size of the batch
-    assert graphs["stage 2"] == 2
+    assert graphs == {"network": 1, "stage 2": 2}  # one window, or several

@@ -105,7 +105,7 @@ def test_a_changed_step_is_named_with_its_entries_and_what_was_made_from_it(done
     assert text == (
         "campaign.toml has changed since 1 step began:\n"
         '  a: words ["1"] -> ["1", "2"]\n'
-        "      and what was made from it: b"
+        "      and steps that depend on it: b"
     )
     assert states(campaign, done) == {"a": "changed", "b": "changed", "c": "waiting", "d": "done"}
 
@@ -226,7 +226,7 @@ def test_a_changed_seed_is_a_change_of_what_depends_on_it(folder: Path):
         "campaign.toml has changed since 2 steps began:\n"
         "  t,\n"
         "  u: seed 1 -> 2\n"
-        "      and what was made from them: a"
+        "      and steps that depend on them: a"
     )
     assert states(campaign, folder) == dict.fromkeys("tua", "changed")
     assert redo(campaign, folder, changes) == ["t", "u", "a"]

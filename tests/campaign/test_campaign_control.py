@@ -55,10 +55,10 @@ def test_what_is_done_is_not_cancelled(folder: Path, capsys):
     make_campaign(folder, [ScriptStep(name="a")])
     (folder / "a.out").touch()
     assert campaign("cancel", folder) == 0
-    assert "Nothing to cancel: all is done." in capsys.readouterr().out
+    assert "Nothing to cancel: all steps are done." in capsys.readouterr().out
     assert not cancel_file(folder, "a").exists()
     assert campaign("cancel", folder, "a") == 0
-    assert "Nothing to cancel: done already." in capsys.readouterr().out
+    assert "Nothing to cancel: already done." in capsys.readouterr().out
 
 
 def test_retry_makes_a_run_under_way_do_a_failed_step_again(folder: Path, capsys):

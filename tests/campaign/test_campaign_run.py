@@ -41,7 +41,7 @@ def test_every_step_is_run_after_what_it_needs_and_the_result_is_named(folder: P
     assert done[:2] == ["a started", "a finished"]
     assert done[-2:] == ["d started", "d finished"]
     shown = capsys.readouterr().out
-    assert "4 steps, 0 done before" in shown
+    assert "4 steps, 0 already done" in shown
     assert "[1/4] a: started\n" in shown
     assert re.search(r"\[4/4\] d: done in \d", shown)
     assert "      something to know\n" in shown
@@ -56,7 +56,7 @@ def test_a_second_run_finds_nothing_to_do(folder: Path, capsys):
     assert run_local(folder) == 0
     capsys.readouterr()
     assert run_local(folder) == 0
-    assert "4 steps, 4 done before" in capsys.readouterr().out
+    assert "4 steps, 4 already done" in capsys.readouterr().out
     assert len(notes(folder)) == 8
 
 
@@ -107,7 +107,7 @@ def test_gpus_are_called_as_in_cuda_visible_devices(monkeypatch, visible, expect
 @pytest.mark.parametrize(
     ("device", "words", "message"),
     [
-        ("cuda", [], r"the campaign is for device cuda, and pytorch finds no gpu here. run `pancext doctor`"),
+        ("cuda", [], r"the campaign needs device cuda, but pytorch finds no gpu here. run `pancext doctor`"),
         ("cpu", ["--gpus", "0"], r"--gpus is 0; give a number from 1"),
         ("cpu", ["--gpus", "1"], r"--gpus is for gpus, and the campaign's device is cpu. omit it"),
         ("cpu", ["--on", "slurm", "--gpus", "1"], r"--gpus is for this machine; on slurm give --gres"),
@@ -200,7 +200,7 @@ def test_changed_options_are_listed_and_done_again_only_when_asked_for(folder: P
     assert cli(folder) == 1
     errors = capsys.readouterr().err
     assert """a: code "finish('x')" -> "finish('y')"\n""" in errors
-    assert "and what was made from it: b, c, d" in errors
+    assert "and steps that depend on it: b, c, d" in errors
     assert "--redo, which sets the former results aside and deletes nothing" in errors
     assert len(notes(folder)) == 8
     assert cli(folder, "--redo") == 0
@@ -287,7 +287,7 @@ def test_a_signal_ends_the_steps_gently_and_the_next_run_goes_on(folder: Path, n
         shown = process.stdout.read()
     assert process.returncode == code
     assert {"a saved", "b saved"} <= set(notes(folder))
-    assert f"Stopped. `pancext campaign run {folder}` goes on where it was." in shown
+    assert f"Stopped. `pancext campaign run {folder}` resumes where it stopped." in shown
     assert read_record(folder, "a").last.outcome == "interrupted"
     (folder / "go").touch()
     assert run_local(folder) == 0

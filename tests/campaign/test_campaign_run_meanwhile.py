@@ -95,7 +95,7 @@ def test_a_changed_step_is_not_started_and_a_new_one_is_left_to_the_next_run(fol
     )
     assert "e: not started, as campaign.toml has changed since this run began" in shown
     assert "3 of 4 steps done, 1 waiting" in shown
-    assert shown.endswith("campaign.toml has changed since this run began. Run again for what it says now.\n")
+    assert shown.endswith("campaign.toml has changed since this run began. Run again to apply the changes.\n")
     assert cli(folder) == 0
     assert {"d finished", "e finished"} <= set(notes(folder))
 
@@ -108,7 +108,7 @@ def test_nothing_is_started_while_campaign_toml_is_not_in_order(folder: Path):
         (folder / FILE).write_text("format = ", encoding="utf-8")
         (folder / "go").touch()
         assert process.stdout is not None
-        assert any("Nothing more is started" in line for line in iter(process.stdout.readline, ""))
+        assert any("No further step is started" in line for line in iter(process.stdout.readline, ""))
         assert "b started" not in notes(folder)
         (folder / FILE).write_text(text, encoding="utf-8")
         process.communicate()
@@ -207,7 +207,7 @@ def test_a_disk_that_is_away_for_a_moment_ends_no_step(folder: Path, monkeypatch
 
     monkeypatch.setattr(local.LocalRun, "_heed_retries", heed)
     assert run_local(folder) == 0
-    assert capsys.readouterr().out.count("Stale file handle; what runs goes on") == 1
+    assert capsys.readouterr().out.count("Stale file handle; running steps continue") == 1
 
 
 def test_a_disk_that_is_away_while_nothing_runs_is_reported(folder: Path, monkeypatch, capsys):
@@ -217,4 +217,4 @@ def test_a_disk_that_is_away_while_nothing_runs_is_reported(folder: Path, monkey
     make_campaign(folder, [ScriptStep(name="a")])
     monkeypatch.setattr(local.LocalRun, "_heed_retries", fail)
     assert cli(folder) == 1
-    assert "campaign: Input/output error. Run again once its disk is there." in capsys.readouterr().err
+    assert "campaign: Input/output error. Run again once its disk is available." in capsys.readouterr().err

@@ -92,7 +92,7 @@ def raise_read_only(*_: object, **__: object) -> None:
         (
             "failed",
             1,
-            "Nothing runs any more, and not all steps are done. Go on with: pancext campaign run C",
+            "Nothing is running, but not all steps are done. Continue with: pancext campaign run C",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_broken_files_spoil_no_other_row(campaign: Campaign, capsys: pytest.Capt
 
     out = capsys.readouterr().out
     assert f"  unclear      {name}" in out
-    assert "The steps in Slurm's queue are not known: " in out
+    assert "Slurm's queue could not be read: " in out
 
 
 def test_neither_torch_nor_nnunet_is_imported(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_step_that_is_done_is_not_run(folder: Path):
 
 def test_a_step_whose_needs_are_not_done_is_refused(folder: Path):
     make_campaign(folder, [ScriptStep(name="a"), ScriptStep(name="b", needs=("a",))])
-    with pytest.raises(PancextError, match=r"Step b needs a, not done yet. Run this first"):
+    with pytest.raises(PancextError, match=r"Step b needs steps not done yet: a. Run them first"):
         run(folder, "b")
     assert read_record(folder, "b") == Record()
 

@@ -193,5 +193,5 @@ def test_the_file_gives_the_same_campaign_back(tmp_path):
 
 @pytest.mark.parametrize("plans", ["my plans", "x" * 140])
 def test_a_name_that_is_no_step(plans):
-    with pytest.raises(PancextError, match="cannot name a step: up to 150 letters"):
+    with pytest.raises(PancextError, match="cannot be a step's name: it may have up to 150 letters"):
         planned(replace(SMALL, plans=(plans,)))

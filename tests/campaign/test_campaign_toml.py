@@ -152,7 +152,10 @@ EVALUATE = STEP.replace("script", "evaluate") + 'predictions = "p"\ntruth = "t"\
         (WHOLE + '[environment]\n"A=B" = "x"\n' + STEP, r"'A=B' = 'x' cannot be an environment variable"),
         (WHOLE + '[environment]\nA = "\\u0000"\n' + STEP, r"cannot be an environment variable. Correct it"),
         (WHOLE + STEP + "name = 'b'\n", r'is not TOML: Key "name" already exists. Correct it'),
-        (WHOLE + STEP + 'needs = ["b"]\n', r"step a: it needs b, which is no step. Correct `needs`, or add"),
+        (
+            WHOLE + STEP + 'needs = ["b"]\n',
+            r"step a: it needs b, which is not a step. Correct `needs`, or add",
+        ),
         (
             WHOLE + LONG + STEP + 'needs = ["train-7-A-O"]\n',
             r"needs train-7-A-O, .* Is it train-7-A-0\? Correct",

@@ -37,7 +37,7 @@ def test_it_ends_as_the_killed_process(name: str):
     done = run(f"pool.apply(die, (signal.{name},))")
     assert done.returncode == 128 + number
     assert done.stdout == "[0, 1, 2]\n"
-    assert f"which worked for this one, was ended by signal {number}\n" in done.stderr
+    assert f"a worker of this one, was ended by signal {number}\n" in done.stderr
 
 
 def test_a_pool_may_end_its_processes():

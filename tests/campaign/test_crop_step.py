@@ -159,7 +159,7 @@ def test_an_empty_prediction_keeps_the_whole_image_and_is_remarked_on(made):
     step = made.step()
     report = crop_dataset(step, made.root)
     assert report["cases"]["a"]["box"] == [[0, 8], [0, 12], [0, 16]]
-    assert step.remarks(made.root) == ["nothing predicted, kept whole: a"]
+    assert step.remarks(made.root) == ["nothing predicted, not cropped: a"]
 
 
 def test_labels_that_the_box_cuts_off_are_remarked_on(made):
@@ -252,7 +252,11 @@ def nothing(made):
             "labels of crop: liver; the model that predicts has background, panc",
         ),
         (nothing, {"labels": ()}, "labels of crop: none given"),
-        (nothing, {"keep": ("liver",)}, f"keep of crop: liver is no label of one value of {SOURCE}. Choose"),
+        (
+            nothing,
+            {"keep": ("liver",)},
+            f"keep of crop: liver is not a single-value label of {SOURCE}. Choose",
+        ),
         (nothing, {"train_predictions": ()}, "must be of one model, not none. Name its folds."),
         (nothing, {"train_predictions": ("test",)}, "test is no validation folder. Give those that nnUNetv2"),
         (
@@ -291,9 +295,7 @@ def test_the_step_is_done_when_its_dataset_is_whole_and_newer_than_the_predictio
 def test_a_dataset_of_another_origin_is_not_replaced(made):
     step = made.step()
     made.target.mkdir()
-    with pytest.raises(
-        PancextError, match=r"is there, but was not made by this step\. Move that dataset away"
-    ):
+    with pytest.raises(PancextError, match=r"exists, but was not made by this step\. Move that dataset away"):
         step.is_done(made.root)
     made.target.rmdir()
     crop_dataset(step, made.root)

@@ -79,7 +79,7 @@ def test_another_conversion_or_a_broken_report_is_refused(folder, content, messa
 
 
 def test_a_missing_download_is_refused(folder):
-    with pytest.raises(PancextError, match=r"its download is not there: .*Task07_Pancreas\.tar\. Give it"):
+    with pytest.raises(PancextError, match=r"its download is missing: .*Task07_Pancreas\.tar\. Give it"):
         CONVERT.prepare(folder)
     (folder / "Task07_Pancreas.tar").touch()
     assert CONVERT.prepare(folder) == []

@@ -136,7 +136,10 @@ def test_the_lease_of_a_killed_process_is_free_at_once(tmp_path, is_reaped):
 
 
 @pytest.mark.parametrize("place", [{"host": "elsewhere"}, {"pids": 1}], ids=["host", "container"])
-def test_a_lease_on_another_host_or_in_another_container_is_held_while_its_heart_beats(tmp_path, place):
+@pytest.mark.parametrize("seconds", [130, -3600], ids=["old", "from before the clock was corrected"])
+def test_a_lease_on_another_host_or_in_another_container_is_held_while_its_heart_beats(
+    tmp_path, place, seconds
+):
     path = tmp_path / "a.lease"
     # here this number is that of no process, since none can be so high
     left_lease(path, pid=2**30, job="7", **place)
@@ -144,7 +147,7 @@ def test_a_lease_on_another_host_or_in_another_container_is_held_while_its_heart
     host = place.get("host", socket.gethostname())
     with pytest.raises(Held, match=f"process {2**30} on {re.escape(host)}, Slurm job 7"):
         Lease(path).acquire()
-    age(path, 130)
+    age(path, seconds)
     assert current_owner(path) is None
     with Lease(path) as lease:
         assert lease.still_owned()

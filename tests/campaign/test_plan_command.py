@@ -108,7 +108,7 @@ def test_another_plan_is_refused(plan, tmp_path, capsys):
     plan()
     before = (tmp_path / "campaign" / FILE).read_bytes()
     assert plan("--seed", 1) == 1
-    message = "campaign.toml is there already, with other steps or settings. Edit it, move it away, or give"
+    message = "campaign.toml already exists, with other steps or settings. Edit it, move it away, or give"
     assert message in capsys.readouterr().err
     assert (tmp_path / "campaign" / FILE).read_bytes() == before
 

@@ -75,7 +75,7 @@ def test_stages_are_those_of_the_plans(preprocessed):
         ({"configurations": ("3d",)}, "-c 3d: nnU-Net's planners write 2d, 3d_fullres"),
         (
             {"folds": ("all",), "configurations": ("2d", "3d_fullres"), "test_images": "TEST"},
-            "-f all is validated on its training cases, so that nothing chooses",
+            "-f all is validated on its training cases, which cannot choose",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which preprocessed cases are whole, and what is made of those that are not; no image is read here."""
+"""Which preprocessed cases are complete, and what is made of those that are not; no image is read here."""
 
 import json
 import os
@@ -186,7 +186,7 @@ def test_nothing_is_done_twice(folder, tmp_path, capsys):
     before = [path.stat().st_mtime_ns for path in files]
     assert run() == 0
     assert [path.stat().st_mtime_ns for path in files] == before
-    assert capsys.readouterr().out == "nnUNetPlans_2d: 6 of 6 cases are whole\n"
+    assert capsys.readouterr().out == "nnUNetPlans_2d: 6 of 6 cases are complete\n"
 
 
 def test_label_maps_and_folds_are_completed(folder, tmp_path):
@@ -221,7 +221,7 @@ def test_a_case_that_the_raw_dataset_no_longer_has_is_moved_away(folder, tmp_pat
     assert run() == 0
     moved = folder / "former-cases-of-nnUNetPlans_2d"
     assert len(list(moved.iterdir())) == 3
-    assert f"{CASES[0]}: not in the raw dataset any more; moved to {moved}" in capsys.readouterr().out
+    assert f"{CASES[0]}: no longer in the raw dataset; moved to {moved}" in capsys.readouterr().out
     assert STEP.is_done(tmp_path)
 
 
@@ -303,7 +303,7 @@ def test_cases_appear_whole_and_replace_what_was_there(tmp_path, processes):
         (Killed, 2, "was killed, probably for lack of memory. Set nnUNet_def_n_proc, now 2, to a smaller"),
         (Failing, 2, r"cannot be preprocessed \(RuntimeError: the image has 2 channels\). Correct it"),
         (Failing, 1, r"a cannot be preprocessed \(RuntimeError: the image has 2 channels\). Correct it"),
-        (OnFullDisk, 1, "a was not written whole to .*parts.*Check the disk and the space on it"),
+        (OnFullDisk, 1, "a was not written completely to .*parts.*Check the disk and the space on it"),
     ],
 )
 def test_cases_that_fail(tmp_path, preprocessor, processes, message):

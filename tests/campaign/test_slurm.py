@@ -126,7 +126,7 @@ def test_a_campaign_runs_to_its_comparison(cluster, folder, capsys, monkeypatch)
     assert {queue[name].node for name in FOLDS} == {"n1", "n2"}
     assert (queue["compare"].state, queue["compare"].reason) == ("PENDING", "Dependency")
     assert run_slurm(folder) == {}
-    assert "7 steps in the queue already.\nNothing to submit." in capsys.readouterr().out
+    assert "7 steps already in the queue.\nNothing to submit." in capsys.readouterr().out
     let_end(folder)
     wait_for_end(folder, "compare")
     assert (folder / "compare.out").read_text(encoding="utf-8") == "11"

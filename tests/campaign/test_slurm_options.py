@@ -32,7 +32,7 @@ def test_a_time_limit_is_read_as_slurm_reads_it(time, expected):
 
 @pytest.mark.parametrize("time", ["", "a day", "24h", "1:2:3:4", "-5", "2-", "1.5"])
 def test_a_time_that_slurm_does_not_know_is_refused(time):
-    with pytest.raises(PancextError, match=r"is no time of Slurm\. Write 24:00:00, 2-00:00:00, or minutes\."):
+    with pytest.raises(PancextError, match=r"is not a Slurm time\. Write 24:00:00, 2-00:00:00, or minutes\."):
         minutes(time)
 
 

@@ -119,7 +119,7 @@ def test_steps_that_run_elsewhere_are_left_alone_with_what_needs_them(commands, 
     with Lease(lease_file(folder, "train-0")):
         assert set(run_slurm(folder)) == {"preprocess", "train-1"}
     assert capsys.readouterr().out.startswith(
-        "train-0: running, but not as a job. compare: not submitted, to wait for that. Run again when"
+        "train-0: running, but not as a Slurm job. compare: not submitted, because it depends on that. Run"
     )
 
 
@@ -170,7 +170,7 @@ def test_a_campaign_on_a_gpu_without_gres_is_warned_of(commands, folder, capsys)
         path.read_text(encoding="utf-8").replace('device = "cpu"', 'device = "cuda"'), encoding="utf-8"
     )
     run_slurm(folder)
-    assert "Without --gres, such as --gres gpu:1, the jobs do not ask for a GPU." in capsys.readouterr().out
+    assert "Without --gres, such as --gres gpu:1, the jobs request no GPU." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,10 @@ def test_a_campaign_on_a_gpu_without_gres_is_warned_of(commands, folder, capsys)
         ({"partition": "gpu,none"}, "no partition none"),
         (
             {"time": "5:00:00"},
-            r"--time 5:00:00 is more than the partition allows, 04:00:00\. Give that or less",
+            r"--time 5:00:00 exceeds the partition's limit, 04:00:00\. Give at most that",
         ),
-        ({"time": "UNLIMITED"}, "more than the partition allows"),
-        ({"partition": "gpu,short", "time": "31"}, "more than the partition allows, 00:30:00"),
+        ({"time": "UNLIMITED"}, "exceeds the partition's limit"),
+        ({"partition": "gpu,short", "time": "31"}, "exceeds the partition's limit, 00:30:00"),
     ],
 )
 def test_a_wish_that_the_cluster_cannot_meet_is_refused(commands, folder, options, message):
@@ -212,7 +212,7 @@ def test_without_submitit_the_extra_is_named(folder, commands, monkeypatch):
 
 def test_a_machine_without_slurm_is_told_from_a_login_node(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PancextError, match=r"no sbatch and srun on the PATH\. Run this on a login node"):
+    with pytest.raises(PancextError, match=r"sbatch or srun is not on the PATH\. Run this on a login node"):
         run_slurm(folder)
     write_submissions(folder, Submissions(jobs={"train-0": Submission(job="7", name="train-0", submitted=0)}))
     with pytest.raises(PancextError, match="There is no squeue on the PATH"):
@@ -319,7 +319,7 @@ def test_a_task_before_its_step_has_begun_is_requeued_as_it_is(tmp_path):
 
 def test_what_jobs_ask_for_needs_slurm(folder, capsys):
     assert main(["campaign", "run", str(folder), "--time", "60", "--gres", "gpu:1"]) == 1
-    assert "What a job asks for (time, gres) needs --on slurm. Add it." in capsys.readouterr().err
+    assert "Options of Slurm jobs (time, gres) need --on slurm. Add it." in capsys.readouterr().err
 
 
 def test_the_command_line_submits(commands, folder, capsys):

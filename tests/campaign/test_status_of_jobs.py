@@ -58,7 +58,7 @@ def test_without_an_answer_of_slurm_the_other_states_are_shown(
     status = read_status(campaign, submitted)
 
     assert status.problems == [
-        "The steps in Slurm's queue are not known: There is no squeue on the PATH. "
+        "Slurm's queue could not be read: There is no squeue on the PATH. "
         "Run this where Slurm's commands are, on a login node."
     ]
     assert [row.state for row in status.rows] == ["done", "ready", "ready", "waiting", "waiting"]
@@ -77,6 +77,6 @@ def test_a_queue_that_does_not_answer_is_not_waited_for(
     status = read_status(campaign, submitted)
 
     assert status.problems == [
-        "The steps in Slurm's queue are not known: squeue did not answer within 0.1 s. Try again later."
+        "Slurm's queue could not be read: squeue did not answer within 0.1 s. Try again later."
     ]
     assert [row.state for row in status.rows] == ["done", "ready", "ready", "waiting", "waiting"]

@@ -97,7 +97,7 @@ def test_outputs_that_the_campaign_did_not_make_are_done(tmp_path: Path, campaig
 
     row = row_of(campaign, tmp_path, PREPROCESS)
 
-    assert (row.state, row.details) == ("done", "its outputs are there")
+    assert (row.state, row.details) == ("done", "its outputs exist")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_outputs_that_are_there_before_those_they_need_wait(tmp_path: Path, camp
     status = read_status(campaign, tmp_path)
 
     assert status.rows[TRAIN_0].state == "waiting"
-    assert status.rows[TRAIN_0].details == f"its outputs are there, waits for {preprocess.name}"
+    assert status.rows[TRAIN_0].details == f"its outputs exist, waits for {preprocess.name}"
     assert [row.step.name for row in status.trainings_left] == [campaign.steps[TRAIN_1].name]
 
 
@@ -227,7 +227,7 @@ def test_of_many_attempts_the_last_ones_are_told(tmp_path: Path, campaign: Campa
     record_attempts(tmp_path, step, *[attempt("interrupted", hours=0.01)] * 9, attempt(None))
 
     assert row_of(campaign, tmp_path, TRAIN_0).attempts == (
-        "10 attempts, at last: " + 3 * "interrupted after 36.0 s, " + "not ended"
+        "10 attempts, most recently: " + 3 * "interrupted after 36.0 s, " + "not ended"
     )
 
 

@@ -136,5 +136,5 @@ def test_attempts_are_told_after_the_details() -> None:
 def test_the_dice_of_trainings_is_explained() -> None:
     measured = Measured(text="epoch 1", pseudo_dice=[0.5])
 
-    assert "Pseudo Dice: of nnU-Net's validation patches" in table_of([row("one", measured=measured)])
+    assert "Pseudo Dice: on nnU-Net's validation patches" in table_of([row("one", measured=measured)])
     assert "Pseudo Dice" not in table_of([row("one")])

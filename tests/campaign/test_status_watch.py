@@ -55,7 +55,7 @@ def test_it_ends_when_all_is_done_or_nothing_has_run_for_a_while(
 def test_the_ending_says_why_and_what_to_do() -> None:
     assert ending(status_of("done", "done")) == "All steps are done."
     assert ending(status_of("done", "failed")) == (
-        "Nothing runs any more, and not all steps are done. Go on with: pancext campaign run FOLDER"
+        "Nothing is running, but not all steps are done. Continue with: pancext campaign run FOLDER"
     )
 
 

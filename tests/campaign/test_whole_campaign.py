@@ -1,6 +1,7 @@
 """A whole campaign that is killed at random moments ends as an undisturbed one, and does nothing twice."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,9 @@ EQUAL = (
 )
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> WholeCampaign:
-    """A campaign that was run to its end at once."""
-    root = tmp_path_factory.mktemp("undisturbed")
-    campaign = WholeCampaign(root)
-    campaign.plan(make_raw(root))
+def run_undisturbed(campaign: WholeCampaign) -> WholeCampaign:
+    """Run a campaign to its end at once."""
+    campaign.plan(make_raw(campaign.root))
     assert campaign.run() == 0, campaign.log
     return campaign
 
@@ -55,11 +53,16 @@ def epochs_begun(campaign: WholeCampaign) -> int:
     return len(re.findall(r"Epoch \d+ *$", text, re.MULTILINE))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> WholeCampaign:
+    return run_undisturbed(WholeCampaign(tmp_path_factory.mktemp("undisturbed")))
+
+
 def check_kills(undisturbed: WholeCampaign, root: Path, *, seed: int, number: int) -> None:
     """Kill a campaign at random moments, run it to the end, and compare."""
     expected = equal_files(undisturbed)
     assert len([name for name in expected if name.endswith(".csv")]) == 3 + len(TRAINERS)
-    campaign = WholeCampaign(root)
+    campaign = replace(undisturbed, root=root)
     campaign.plan(undisturbed.root / "raw")
     open_campaign(campaign.folder)
     kills = random_kills(undisturbed, seed=seed, number=number)
@@ -81,15 +84,16 @@ def check_kills(undisturbed: WholeCampaign, root: Path, *, seed: int, number: in
     assert whole
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in whole} == whole, kills
     assert {name: len(campaign.attempts(name)) for name in done} == done, kills
-    assert epochs_begun(undisturbed) == 2 * len(TRAINERS) * EPOCHS
+    assert epochs_begun(undisturbed) == len(undisturbed.folds) * len(TRAINERS) * EPOCHS
     assert epochs_begun(campaign) <= epochs_begun(undisturbed) + len(kills)
     assert not [*campaign.supervisors(), *campaign.commands()]
     assert not [path for path in campaign.root.rglob("*.lease") if current_owner(path)]
 
 
 @pytest.mark.slow
-def test_a_campaign_killed_at_three_random_moments(undisturbed: WholeCampaign, tmp_path: Path):
-    check_kills(undisturbed, tmp_path, seed=4, number=3)
+def test_a_campaign_of_one_fold_killed_at_three_random_moments(tmp_path: Path):
+    undisturbed = run_undisturbed(WholeCampaign(tmp_path / "undisturbed", folds=("0",)))
+    check_kills(undisturbed, tmp_path / "killed", seed=4, number=3)
 
 
 @pytest.mark.exhaustive

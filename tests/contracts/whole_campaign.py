@@ -54,6 +54,7 @@ class WholeCampaign:
     """A campaign in `root`; its raw dataset may be shared with others."""
 
     root: Path
+    folds: tuple[str, ...] = ("0", "1")
 
     @property
     def folder(self) -> Path:
@@ -76,7 +77,7 @@ class WholeCampaign:
         return read_campaign(self.folder).steps
 
     def plan(self, raw: Path) -> None:
-        """Write the campaign: two trainers, one of them stock, two folds, and a test set."""
+        """Write the campaign: two trainers, one of them stock, and a test set."""
         trainers = self.root / "trainers" / "small_stock.py"
         trainers.parent.mkdir(parents=True)
         trainers.write_text(STOCK_SOURCE.format(epochs=EPOCHS), encoding="utf-8")
@@ -88,7 +89,7 @@ class WholeCampaign:
             datasets=(DATASET,),
             trainers=TRAINERS,
             configurations=("2d",),
-            folds=("0", "1"),
+            folds=self.folds,
             test_images=str(raw / DATASET / "imagesTs"),
             test_labels=str(raw / DATASET / "labelsTs"),
             device="cpu",

@@ -144,7 +144,7 @@ def test_template_once_filled_in_is_read(tmp_path):
     with pytest.raises(PancextError) as refusal:
         read_codes({"background": 0, "organ": 1}, dataset_json={})
     template = re.search(r"^\{$.*^\}$", str(refusal.value), re.DOTALL | re.MULTILINE).group()
-    with pytest.raises(PancextError, match='"VALUE" is no code of SNOMED CT, which is a number'):
+    with pytest.raises(PancextError, match='"VALUE" is not a SNOMED CT code, which is a number'):
         read(tmp_path, template)
     filled = template.replace("VALUE", "15776009").replace("MEANING", "Pancreas")
     assert read(tmp_path, filled)["organ"].type.value == "15776009"
@@ -185,9 +185,9 @@ def entry(**changed):
         (entry(type=[15776009, "SCT", "Pancreas"]), "expected value, scheme and meaning"),
         (entry(type=["15776009", "SCT", " "]), "expected value, scheme and meaning"),
         (entry(region=["15776009", "SNOMED", "Pancreas"]), '"region": unknown coding scheme "SNOMED".*99'),
-        (entry(type=["T-65000", "SCT", "Pancreas"]), '"T-65000" is no code of SNOMED CT'),
-        (entry(type=["15776009", "SCT", "P" * 65]), "no text of at most 64 characters"),
-        (entry(type=["LONG" * 5, "99HOSPITAL", "Pancreas"]), "no text of at most 16 characters"),
+        (entry(type=["T-65000", "SCT", "Pancreas"]), '"T-65000" is not a SNOMED CT code'),
+        (entry(type=["15776009", "SCT", "P" * 65]), "not valid in DICOM: at most 64 characters"),
+        (entry(type=["LONG" * 5, "99HOSPITAL", "Pancreas"]), "not valid in DICOM: at most 16 characters"),
         (entry(type=["1\\2", "99HOSPITAL", "Pancreas"]), "without backslash"),
     ],
 )

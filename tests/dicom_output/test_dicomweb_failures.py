@@ -22,7 +22,11 @@ TASKS = {
 # What the server does; what is said of it; whether it is asked again.
 FAILURES = {
     "400": (ways.status(400), r"the server refuses the request \(400\)\. Check the path", False),
-    "401": (ways.status(401), r"the server wants a login \(401\)\. Put a bearer token into PANCEXT_", False),
+    "401": (
+        ways.status(401),
+        r"the server requires a login \(401\)\. Put a bearer token into PANCEXT_",
+        False,
+    ),
     "403": (ways.status(403), r"the server does not permit it \(403\)\. Put a bearer token", False),
     "404": (ways.status(404), r"there is nothing at this address \(404\)\. Check the path .* UIDs", False),
     "406": (ways.status(406), r"the server does not offer DICOM here \(406\)", False),
@@ -37,7 +41,11 @@ FAILURES = {
     "hangs midway": (ways.hangs_midway, r"the server stopped answering", True),
     "cut short": (ways.cut_short, r"the connection broke off", True),
     "cut chunk": (ways.cut_chunk, r"the connection broke off", True),
-    "endless": (ways.endless, r"the answer had not ended after 1 MiB\. Ask whoever runs", False),
+    "endless": (
+        ways.endless,
+        r"the answer had not ended after 1 MiB\. Ask the server.s administrator",
+        False,
+    ),
     "drops": (ways.drops, r"the answer had not ended after 0\.5 s", False),
     "circle": (ways.in_a_circle, r"the server redirects again and again", False),
     "to plain http": (

@@ -60,7 +60,7 @@ def test_image_that_is_gone_is_named(tmp_path):
 )
 def test_label_map_on_another_grid_is_refused(tmp_path, change, how):
     made = make_series(tmp_path)
-    with pytest.raises(PancextError, match=f"does not lie on its images: .*{how}"):
+    with pytest.raises(PancextError, match=f"does not match its images: .*{how}"):
         write(made, geometry=change(made.geometry))
     assert not list(tmp_path.glob("*case*"))
 
@@ -186,6 +186,6 @@ def test_file_that_does_not_hold_the_label_map_is_not_kept(tmp_path, monkeypatch
         save(data, path)
 
     monkeypatch.setattr(highdicom.seg.Segmentation, "save_as", corrupted)
-    with pytest.raises(PancextError, match=f"would not hold what was predicted: .*{how}"):
+    with pytest.raises(PancextError, match=f"differs from the label map: .*{how}"):
         write(made)
     assert not list(tmp_path.glob("*case*"))

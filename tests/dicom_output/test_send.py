@@ -177,7 +177,7 @@ def test_a_receiver_that_does_not_answer(segmentation, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         peer = f"A@127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(
-            PancextError, match=r"accepts no association\. It may be no DICOM service, or want TLS"
+            PancextError, match=r"accepts no association\. It may not be a DICOM service, or may require TLS"
         ):
             send(segmentation, peer, access=OPEN)
 
@@ -218,7 +218,7 @@ def test_one_side_alone_with_tls(certificates, segmentation):
         send(segmentation, peer, access=OPEN, tls=True)
     with (
         receiving(tls=certificates.server()) as (peer, _),
-        pytest.raises(PancextError, match="or want TLS: --tls"),
+        pytest.raises(PancextError, match="or may require TLS: --tls"),
     ):
         send(segmentation, peer, access=OPEN)
 

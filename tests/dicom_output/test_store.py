@@ -31,7 +31,7 @@ def failed_answer(reason: int) -> bytes:
 
 
 STORE_FAILURES = {
-    "401": (ways.status(401), r"the server wants a login \(401\)"),
+    "401": (ways.status(401), r"the server requires a login \(401\)"),
     "403": (ways.status(403), r"the server does not permit it \(403\)"),
     "404": (ways.status(404), r"there is nothing at this address \(404\)"),
     "409": (ways.status(409), r"the server did not accept it \(409\)\. Its log says why"),

@@ -76,9 +76,3 @@ def editable_environment(
     environment = new_environment()
     environment.install("--editable", copy_source())
     return environment
-
-
-@pytest.fixture(params=["wheel_environment", "editable_environment"])
-def environment(request: pytest.FixtureRequest) -> ChildEnvironment:
-    """Both kinds of installation, one after the other."""
-    return request.getfixturevalue(request.param)

@@ -37,10 +37,18 @@ def untrue(report: Any, *path: str) -> list[str]:
     return [] if report is True else [": ".join(path)]
 
 
-def test_the_class_found_is_the_class_defined_in_every_kind_of_process(environment: ChildEnvironment) -> None:
-    report = environment.report("class_identity.py", "--workers", TRAINER, VARIANT)
+@pytest.mark.parametrize(
+    ("environment", "processes"),
+    [("wheel_environment", ("main", "spawn", "forkserver")), ("editable_environment", ("main",))],
+)
+def test_the_class_found_is_the_class_defined_in_every_kind_of_process(
+    environment: str, processes: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    installed: ChildEnvironment = request.getfixturevalue(environment)
+    workers = ["--workers"] if len(processes) > 1 else []
+    report = installed.report("class_identity.py", *workers, TRAINER, VARIANT)
     assert {process: set(answers) for process, answers in report.items()} == {
-        process: {TRAINER, VARIANT} for process in ("main", "spawn", "forkserver")
+        process: {TRAINER, VARIANT} for process in processes
     }
     assert untrue(report) == []
 

@@ -65,7 +65,7 @@ def edit(files, **fields):
 @pytest.mark.parametrize(
     ("channels", "dataset", "words"),
     [
-        (2, {}, r"is DICOM, of which a CT series makes one channel, but the model takes 2 \("),
+        (2, {}, r"is DICOM, and a CT series is one channel, but the model takes 2 \("),
         (1, {"reader": "NaturalImage2DIO"}, "is DICOM, but the model reads .png .* not volumes in HU"),
     ],
 )
@@ -114,7 +114,7 @@ class TestZips:
 
     def test_without_dicom(self, tmp_path, zip_refused):
         packed(tmp_path / "study.zip", {"a/readme.txt": b"text"})
-        zip_refused("study.zip holds no CT series: 1 not DICOM. Give that of a CT")
+        zip_refused("study.zip holds no CT series: 1 not DICOM. Give one with a CT series")
 
     def test_empty(self, tmp_path, zip_refused):
         packed(tmp_path / "study.zip", {})
@@ -231,7 +231,9 @@ class TestChoice:
     def test_a_uid_that_is_none(self, model, tmp_path, refused):
         made = make_series(tmp_path / "in")
         edit(made.files, SeriesInstanceUID="ANON.17")
-        refused("its SeriesInstanceUID, which would be the case's name, is no UID", made.folder, "-m", model)
+        refused(
+            "its SeriesInstanceUID, which would be the case's name, is not a UID", made.folder, "-m", model
+        )
         assert predict(made.folder, "-m", model, "-o", tmp_path / "named", "--name", "ct") == 0
         assert (tmp_path / "named" / "ct.seg.dcm").is_file()
 
@@ -250,7 +252,7 @@ class TestChoice:
         ),
         (("--no-seg", "--empty-frames", "omit"), "--no-seg: .* --empty-frames has no effect"),
         (("--tls",), "--tls belongs to --send"),
-        (("--ca-bundle", "gone.pem"), "--ca-bundle: no server is asked or sent to"),
+        (("--ca-bundle", "gone.pem"), "--ca-bundle: no server is used"),
         (("--store", "http://pacs.hospital/dicom-web"), "is without TLS"),
         (("--store", "ftp://pacs"), "is not a URL of a server"),
         (("--send", "pacs:4242"), "is not a receiver. Give AET@HOST:PORT"),

@@ -263,6 +263,6 @@ def test_lesion_labels_can_be_named():
     assert lesion_labels_of(TARGETS, ["pancreas"]) == ("pancreas",)
     assert lesion_labels_of(TARGETS, []) == ()
     with pytest.raises(
-        PancextError, match=r"No label is called 'cancer'; the model has 'pancreas', 'tumour'\."
+        PancextError, match=r"There is no label 'cancer'; the model has 'pancreas', 'tumour'\."
     ):
         lesion_labels_of(TARGETS, ["tumour", "cancer"])

@@ -272,7 +272,7 @@ def test_a_file_that_is_not_written_whole_is_no_result(model, image, tmp_path, c
     out = tmp_path / "out"
     assert predict(image, "-o", out, "-m", model) == 1
     errors = capsys.readouterr().err
-    assert re.search(r"ct: .*ct.nii.gz was not written whole: it .* run the same command again", errors)
+    assert re.search(r"ct: .*ct.nii.gz was not written completely: it .* run the same command again", errors)
     assert {path.name for path in out.iterdir()} == {"plans.json", "dataset.json"}
 
 

@@ -32,7 +32,7 @@ class TestOutputsThatAreKept:
         write_image(tmp_path / "labelsTr" / "ct.nii.gz")
         before = (tmp_path / "labelsTr" / "ct.nii.gz").read_bytes()
         refused(
-            "ct.nii.gz is there already, in a folder of ground truth, and from no earlier prediction",
+            "ct.nii.gz already exists in a folder of ground truth and is not from an earlier prediction",
             *("-m", model),
             out=tmp_path / "labelsTr",
         )
@@ -52,7 +52,7 @@ class TestOutputsThatAreKept:
     @pytest.mark.parametrize("name", ["dataset.json", "plans.json"])
     def test_a_document_beside_the_images(self, refused, model, image, name):
         (image.parent / name).write_text('{"of": "somebody"}', encoding="utf-8")
-        refused(f"{name} is there already, beside the images", "-m", model, out=image.parent)
+        refused(f"{name} already exists beside the images", "-m", model, out=image.parent)
         assert (image.parent / name).read_text(encoding="utf-8") == '{"of": "somebody"}'
 
     @pytest.mark.parametrize("inside", ["fold_0", "fold_0/validation"])

@@ -177,8 +177,8 @@ def test_channels_in_different_places(results, tmp_path, capsys, method, what):
     [
         (["b_0000"], r"the case has 1 channel in 1 file; the model takes 2 \(CT, CT\). Give one file"),
         (["b_0000", "b_0001", "b_0002"], r"the case has 3 channels in 3 files; the model takes 2"),
-        (["b_0001"], r"b: the file of channel 0, \*_0000, is not there; there are b_0001.nii.gz. Add it"),
-        (["b_0000", "b_0002"], r"b: the file of channel 1, \*_0001, is not there"),
+        (["b_0001"], r"b: the file of channel 0, \*_0000, is missing; found: b_0001.nii.gz. Add it"),
+        (["b_0000", "b_0002"], r"b: the file of channel 1, \*_0001, is missing"),
     ],
     ids=["too few", "too many", "no first", "a gap"],
 )

@@ -8,7 +8,7 @@ from prediction.made_models import write_image
 
 def test_an_unknown_lesion(refused, model):
     refused(
-        "No label is called 'tumor'; the model has 'pancreas', 'cancer'", "-m", model, "--lesions", "tumor"
+        "There is no label 'tumor'; the model has 'pancreas', 'cancer'", "-m", model, "--lesions", "tumor"
     )
 
 
@@ -44,7 +44,7 @@ def test_an_output_that_would_replace_the_image(refused, model, tmp_path):
 def test_a_file_beside_the_image_that_would_be_replaced(refused, model, tmp_path, name):
     image = write_image(tmp_path / "a_0000.nii.gz")
     (tmp_path / name).write_text('{"patient": 1}', encoding="utf-8")
-    refused(f"{name} is there already, beside the images", "-m", model, inputs=[image], out=tmp_path)
+    refused(f"{name} already exists beside the images", "-m", model, inputs=[image], out=tmp_path)
 
 
 def test_an_output_folder_that_is_a_model(refused, model, copy):

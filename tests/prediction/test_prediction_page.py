@@ -130,7 +130,7 @@ def test_lesions_beyond_the_largest_are_counted(shown):
 
 
 def test_a_case_without_an_image_or_a_finding_says_so(shown):
-    assert "There is no picture: the image of this case cannot be found any more." in card_text(shown, "gone")
+    assert "There is no picture: the image of this case cannot be found." in card_text(shown, "gone")
     assert "3.1 mL" in card_text(shown, "gone")
     assert "Nothing was found: every voxel is background." in card_text(shown, "nothing")
     assert "pancreas (none)" in card_text(shown, "nothing")
@@ -235,7 +235,7 @@ def test_a_model_without_lesion_labels_has_no_column_of_lesions(browser, tmp_pat
         text = shown.run("document.body.innerText")
     assert "lesion" not in headings
     assert "lesion" not in numbers
-    assert "No lesions are listed: no label of the model is called one." in text
+    assert "No lesions are listed: no label's name means a lesion." in text
 
 
 def test_many_labels_keep_their_volumes_and_legend_short(browser, tmp_path):
@@ -287,13 +287,15 @@ def test_the_facts_of_a_run_of_two_stages():
     windows = {"run": 3, "left_out": 1}
     stages = [{"configuration": name, "windows": windows} for name in ("3d_lowres", "3d_cascade_fullres")]
     facts = facts_of(growths=2, stages=stages)
-    assert facts["growth"] == "2 rounds of further windows, where the foreground reached those run"
+    assert (
+        facts["growth"] == "2 rounds of further windows, because the foreground reached the edge of those run"
+    )
     assert facts["3d_lowres"] == "3 of 4 run, 1 left out"
     assert facts["change of Dice"] == "not measured for this model"
 
 
 def test_windows_of_fast_are_not_called_nnunets():
-    assert facts_of(speed="fast")["windows"] == "12 of its own run; nnU-Net's prediction has 64"
+    assert facts_of(speed="fast")["windows"] == "12 own windows run; nnU-Net's prediction has 64"
 
 
 def test_the_change_of_dice_is_that_of_the_self_test():

@@ -55,7 +55,7 @@ def test_two_models(refused, model):
 
 
 def test_an_option_without_effect(refused, model):
-    refused("-m names the model already; -c would have no effect. Omit it", "-m", model, "-c", "2d")
+    refused("-m already names the model; -c would have no effect. Omit it", "-m", model, "-c", "2d")
 
 
 def test_a_fold_that_is_missing(refused, model):
@@ -155,7 +155,7 @@ def test_a_damaged_json_file(refused, copy, name):
 
 def test_a_cascade_without_the_stage_before(refused, results):
     model = write_model(results, "3d_cascade_fullres")
-    refused("the stage before it is not there: .*__3d_lowres. Train it, or copy it there", "-m", model)
+    refused("the stage before it is missing: .*__3d_lowres. Train it, or copy it there", "-m", model)
 
 
 def test_a_cascade_whose_stage_before_lacks_a_fold(refused, results):

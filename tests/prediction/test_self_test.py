@@ -137,7 +137,7 @@ def test_cases_come_evenly_from_the_folds(model):
 
 def test_fold_all_has_no_validation_cases(model):
     (model / "fold_0").rename(model / "fold_all")
-    with pytest.raises(PancextError, match="not measured: fold all has no validation case"):
+    with pytest.raises(PancextError, match="cannot run: fold all has no validation case"):
         choose_validation_cases(open_model(model), 10)
 
 

@@ -150,4 +150,4 @@ def test_reading_many_label_maps_is_announced_once(model, truth, monkeypatch):
     said = []
     for _ in range(2):
         plausible_volumes_ml(model, announce=said.append)
-    assert said == ["reading 3 label maps of the training cases, once: how large is the organ?"]
+    assert said == ["reading 3 label maps of the training cases once, to learn plausible volumes"]

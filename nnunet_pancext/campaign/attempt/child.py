@@ -18,8 +18,8 @@ MARK = "PANCEXT_CAMPAIGN_STEP"  # in the environment of the child and of all tha
 LONGEST_BYTES = 1 << 16  # of what is read at once: a progress bar is one line of any length
 TICK_S = 0.05
 GONE_S = 10.0  # for the kernel to end what was killed
-# Run before the command, as code between fork and exec must not be Python's: the kernel kills the child when
-# its parent dies, and this goes on to hold after exec.
+# Run before the command, since no Python code may run between fork and exec: the kernel kills the child when
+# its parent dies, also after exec.
 WITH_PARENT = """\
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)

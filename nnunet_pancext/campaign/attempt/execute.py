@@ -17,7 +17,7 @@ __all__ = ["StepProcess", "run_step"]
 
 ENDING_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR2")
 EXIT_CODES = {"done": 0, "failed": 1, "cancelled": 3, "interrupted": 4}
-HELD = 75  # another process runs the step: os.EX_TEMPFAIL, which Windows has not
+HELD = 75  # another process runs the step: os.EX_TEMPFAIL, which Windows lacks
 
 
 def run_step(

@@ -8,12 +8,12 @@ from nnunet_pancext.nnunet_commands.command_output import with_last_lines
 
 ASKED_FOR = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2")
 MEMORY_HINT = (
-    "The GPU's memory was too small. End other programs on it (nvidia-smi), or plan for less: "
-    "nnUNetv2_plan_experiment with -gpu_memory_target and -overwrite_plans_name, and that plan with -p."
+    "The GPU ran out of memory. End other programs on it (nvidia-smi), or make smaller plans and give them "
+    "with -p: nnUNetv2_plan_experiment with -gpu_memory_target and -overwrite_plans_name."
 )
-DISK_HINT = "A disk is full. Free some space, and run the campaign again: the step goes on."
+DISK_HINT = "A disk is full. Free some space, and run the campaign again: the step resumes."
 KILLED_HINT = (
-    "SIGKILL mostly comes from the system when main memory is full: give the job more memory, or use fewer "
+    "The system mostly sends SIGKILL when main memory is full: give the job more memory, or use fewer "
     'processes, e.g. nnUNet_n_proc_DA = "4" and nnUNet_def_n_proc = "2" under [environment] in campaign.toml.'
 )
 
@@ -25,7 +25,7 @@ def signal_of(exit_code: int) -> int:
 
 
 def is_asked_for(exit_code: int) -> bool:
-    """Whether the command was ended by a signal with which somebody asks for the end."""
+    """Whether the command was ended by a signal that requests termination."""
     return signal_of(exit_code) in {getattr(signal, name, None) for name in ASKED_FOR}
 
 
@@ -40,7 +40,7 @@ def failure_text(
     if problem:
         start = f"{program} ended with exit code {exit_code}. {problem}"
     elif exit_code == 0:
-        start = f"{program} ended without an error, but {result} is missing or not whole."
+        start = f"{program} ended without an error, but {result} is missing or incomplete."
     elif exit_code and (number := signal_of(exit_code)):
         start = f"{program} was ended by signal {number}."
     else:

@@ -29,8 +29,8 @@ from nnunet_pancext.campaign.step import Step
 from nnunet_pancext.errors import PancextError
 
 GRACE_S = 60.0
-LOOK_S = 1.0  # between looks at the cancel file and the leases
-TICK_S = 0.25  # between looks at what a signal handler has asked for
+LOOK_S = 1.0  # between checks of the cancel file and the leases
+TICK_S = 0.25  # between checks for requests of a signal handler
 
 
 class StepProcess:
@@ -97,7 +97,7 @@ class StepProcess:
                 return False
             self._require_needs()
             self._wait_for_folder()
-            # Whoever had the folder may have done the step: a campaign with the same training.
+            # The folder's previous owner may have done the step: a campaign with the same training.
             if self._is_ended_before_start() or self._is_done_already():
                 return False
             self._begin()
@@ -146,7 +146,9 @@ class StepProcess:
         for step in needs:
             self._require_unchanged(step, read_record(self.folder, step.name))
         if missing := [step.name for step in needs if not step.is_done(self.folder)]:
-            raise PancextError(f"Step {self.name} needs {', '.join(missing)}, not done yet. Run this first.")
+            raise PancextError(
+                f"Step {self.name} needs steps not done yet: {', '.join(missing)}. Run them first."
+            )
 
     def _wait_for_folder(self) -> None:
         """Take the lease of the folder that the step writes; a step of another campaign may have it."""
@@ -230,10 +232,10 @@ class StepProcess:
         try:
             return all(lease.still_owned() for lease in self._leases)
         except OSError:
-            return True  # a disk that is away for a moment
+            return True  # the disk may be unavailable for a moment
 
     def ask_to_stop(self, outcome: str = "interrupted") -> None:
-        """Let `wait` end the child as `stop` does, or `start` not start it; returns at once."""
+        """Make `wait` end the child as `stop` does, or keep `start` from starting it; returns at once."""
         self._asked = self._asked or outcome
 
     def stop(self, outcome: str = "interrupted") -> Attempt:

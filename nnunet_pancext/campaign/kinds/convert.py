@@ -63,7 +63,7 @@ class Convert(Step):
         missing = [path for path in self._paths(folder) if not Path(path).exists()]
         if missing:
             raise PancextError(
-                f"{self.dataset}: not converted yet, and its download is not there: "
+                f"{self.dataset}: not converted yet, and its download is missing: "
                 f"{', '.join(missing)}. Give it as sources of the step {self.name} in campaign.toml."
             )
         return []

@@ -60,7 +60,7 @@ class Crop(Step):
         if not dataset.exists():
             return False
         if not file.is_file():
-            raise PancextError(f"{dataset} is there, but was not made by this step. {MOVE_AWAY}")
+            raise PancextError(f"{dataset} exists, but was not made by this step. {MOVE_AWAY}")
         report = self._report(folder)
         if report.get("options") != as_recorded(self.options()):
             raise PancextError(f"{dataset} was cut with other options than those of {self.name}. {MOVE_AWAY}")
@@ -94,7 +94,7 @@ class Crop(Step):
         lost = {case: cut["lost_voxels"] for case, cut in cases.items() if cut["lost_voxels"]}
         remarks = list(report["notes"])
         if whole:
-            remarks.append(f"nothing predicted, kept whole: {', '.join(whole)}")
+            remarks.append(f"nothing predicted, not cropped: {', '.join(whole)}")
         if lost:
             listed = ", ".join(f"{case} ({counted(voxels, 'voxel')})" for case, voxels in lost.items())
             remarks.append(f"labelled voxels outside the box: {listed}")

@@ -85,7 +85,7 @@ class Predict(Step):
         return lambda line: line.strip() if line.startswith(INDENT) and ": " in line else None
 
     def _predicted(self, folder: Path) -> dict[str, bool]:
-        """Return by case whether its prediction is whole, and of the present image and model."""
+        """Return for each case whether its prediction is complete and up to date."""
         latest = self._latest_model_file(folder)
         return {
             case: latest is not None and self._is_predicted(folder, case, made_from=[latest, *images])

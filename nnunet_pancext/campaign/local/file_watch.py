@@ -1,4 +1,4 @@
-"""`campaign.toml` while a run is under way: it may be edited meanwhile."""
+"""Watches `campaign.toml`, which may be edited during a run."""
 
 from collections.abc import Collection
 from pathlib import Path

@@ -5,7 +5,7 @@ import os
 from nnunet_pancext.errors import PancextError
 
 NO_GPU = (
-    "The campaign is for device cuda, and PyTorch finds no GPU here. Run `pancext doctor` for details, "
+    "The campaign needs device cuda, but PyTorch finds no GPU here. Run `pancext doctor` for details, "
     'or set device = "cpu" in campaign.toml.'
 )
 

@@ -27,7 +27,7 @@ class LogFollower:
             return 0
 
     def update(self) -> str:
-        """Read on, and return the newest line of progress, "" before the first."""
+        """Read new output, and return the latest line of progress, "" before the first."""
         size = self._size()
         if self.progress is None or size <= self._position:
             return self.newest

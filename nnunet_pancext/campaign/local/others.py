@@ -8,7 +8,7 @@ from nnunet_pancext.campaign.local.log_follower import LogFollower
 from nnunet_pancext.campaign.record import log_file, read_record, runs_folder
 from nnunet_pancext.campaign.step import Step
 
-# Between looks at a step that another process runs. On another machine its life shows on the disk alone.
+# Between checks of a step that another process runs; on another machine, only the disk shows that it lives.
 HERE_S, AWAY_S = 1.0, 15.0
 CPU = "CPU"  # the slot of steps without a GPU
 

@@ -31,7 +31,7 @@ from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.durations import duration_text
 from nnunet_pancext.nnunet_commands.console import INDENT, Console, Status
 
-# Between looks at the steps: a share of the time since one began or ended, within these limits.
+# Between checks of the steps: a share of the time since one began or ended, within these limits.
 SHORTEST_S, LONGEST_S, SHARE = 0.1, 1.0, 0.02
 SHOW_S = 1.0
 GONE_S = GRACE_S + 30  # for a step that was asked to end
@@ -89,7 +89,7 @@ class LocalRun:
         self.signals: list[int] = []
         self.started = self.looked = self.changed = time.monotonic()
         self.shown = ""
-        self.said: set[str] = set()  # what is worth saying once
+        self.said: set[str] = set()  # messages to print only once
         for step in self.steps:
             if self.done.issuperset(step.needs) and not self._owner(step):
                 self._note_done(step)
@@ -105,7 +105,7 @@ class LocalRun:
         try:
             if not step.is_done(self.folder):
                 return False
-            with suppress(Held):  # then another run does it
+            with suppress(Held):  # another run does it
                 adopt(step, self.campaign, self.folder)
         except (PancextError, OSError) as error:
             self._fail(step, "failed", str(error))
@@ -115,7 +115,7 @@ class LocalRun:
 
     def run(self) -> int:
         """Run the steps, and print what happens; the exit code."""
-        self.console.say(f"{counted(len(self.steps), 'step')}, {len(self.done)} done before")
+        self.console.say(f"{counted(len(self.steps), 'step')}, {len(self.done)} already done")
         self.note_steps_elsewhere()
         with self._signals():
             try:
@@ -144,8 +144,8 @@ class LocalRun:
         except OSError as error:
             text = f"Cannot read or write the campaign in {self.folder}: {error.strerror or error}"
             if not self.running:
-                raise PancextError(f"{text}. Run again once its disk is there.") from error
-            self._say_once(f"{text}; what runs goes on")  # the disk may be away for a moment
+                raise PancextError(f"{text}. Run again once its disk is available.") from error
+            self._say_once(f"{text}; running steps continue")  # the disk may be unavailable for a moment
         return bool(self.running or self.elsewhere or self.file.problem)
 
     @contextmanager
@@ -207,7 +207,7 @@ class LocalRun:
     def _start_what_is_ready(self) -> None:
         self.file.look()
         if self.file.problem:
-            self._say_once(f"{self.file.problem}\nNothing more is started until the file is in order.")
+            self._say_once(f"{self.file.problem}\nNo further step is started until the file is corrected.")
         for step in self.steps:
             if step.name in self.done or step.name in self.failed or step.name in self.running:
                 continue
@@ -240,7 +240,7 @@ class LocalRun:
         if step.name in self.failed:
             return
         with suppress(OSError):
-            retry_file(self.folder, step.name).unlink()  # asked for before: this is the new attempt
+            retry_file(self.folder, step.name).unlink()  # requested before: this is the new attempt
         self._say(step, "started")
         self.changed = time.monotonic()
         gpu = "" if slot == CPU else slot
@@ -254,7 +254,7 @@ class LocalRun:
         self.elsewhere[step.name].look(owner)
 
     def _has_ended_elsewhere(self, step: Step) -> bool:
-        """Whether no other process runs a step any more, and it is to be started here."""
+        """Whether no other process is running a step any longer, so that it can be started here."""
         before = self.elsewhere[step.name]
         if time.monotonic() < before.look_at:
             return False
@@ -321,7 +321,7 @@ class LocalRun:
         wall = duration_text(time.monotonic() - self.started)
         say(f"{', '.join(counts)}; {wall}, sum of the steps' times {duration_text(self.seconds)}")
         if self.signals:
-            say(f"Stopped. `pancext campaign run {self.folder}` goes on where it was.")
+            say(f"Stopped. `pancext campaign run {self.folder}` resumes where it stopped.")
             return 128 + self.signals[0]
         needed = {need for step in self.steps for need in step.needs}
         for step in self.steps:
@@ -331,7 +331,7 @@ class LocalRun:
             say(f"The campaign has {counted(others, 'more step')}: pancext campaign run {self.folder}")
         self.file.look()
         if self.file.problem or self.file.has_changed():
-            say(f"{FILE} has changed since this run began. Run again for what it says now.")
+            say(f"{FILE} has changed since this run began. Run again to apply the changes.")
             return 1
         return 1 if left else 0
 

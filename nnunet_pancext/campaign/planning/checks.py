@@ -1,4 +1,4 @@
-"""What can be wrong with a campaign is found when it is planned, not after the first days."""
+"""Checks a campaign when it is planned, so that mistakes do not surface days later."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -61,8 +61,8 @@ def checked_request(request: Request) -> Request:
     several = len(request.plans) * len(request.configurations) > 1
     if ALL in request.folds and request.test_images and several:
         raise PancextError(
-            f"-f {ALL} is validated on its training cases, so that nothing chooses a configuration for the "
-            "test set. Give one -c and one -p, or leave --test out."
+            f"-f {ALL} is validated on its training cases, which cannot choose a configuration for the test "
+            "set. Give one -c and one -p, or leave out --test."
         )
     return replace(request, datasets=datasets, stages=stages, splits=splits)
 
@@ -103,12 +103,12 @@ def _stages(dataset: str, plans: str, configurations: Sequence[str]) -> dict[str
     """Return what each configuration trains on; PancextError for plans or configurations that cannot be."""
     file = set_folder(PREPROCESSED) / dataset / f"{plans}.json"
     content = valid_json(file)
-    if content is None:  # also one that a killed planner left unfinished, which is planned anew
+    if content is None:  # also one that a killed planner left unfinished, which is planned again
         if plans not in PLANNERS:
             if file.exists():
                 read_json(file, expect=dict)  # says what is wrong
             raise PancextError(
-                f"-p {plans}: there is no {file}. Make it with nnUNetv2_plan_experiment, or choose from what "
+                f"-p {plans}: there is no {file}. Make it with nnUNetv2_plan_experiment, or choose one that "
                 f"nnU-Net's planners write: {', '.join(PLANNERS)}."
             )
         if unknown := [name for name in configurations if name not in CONFIGURATIONS]:

@@ -70,8 +70,8 @@ def plan_campaign(request: Request, *, folders: Mapping[str, str], versions: Map
     for step in steps:
         if not NAME.fullmatch(step.name):
             raise PancextError(
-                f"{step.name} cannot name a step: up to 150 letters, digits and _ . + - can. Rename the "
-                "dataset, the trainer or the plans."
+                f"{step.name} cannot be a step's name: it may have up to 150 letters, digits and _ . + -. "
+                "Rename the dataset, the trainer or the plans."
             )
     return Campaign(
         device=request.device,

@@ -1,4 +1,4 @@
-"""What the jobs of a campaign ask Slurm for."""
+"""The resources that a campaign's jobs request from Slurm."""
 
 import math
 import re
@@ -112,7 +112,7 @@ def minutes(time: str) -> int:
         return UNLIMITED
     match = TIME.fullmatch(time)
     if match is None:
-        raise PancextError(f"--time {time!r} is no time of Slurm. Write 24:00:00, 2-00:00:00, or minutes.")
+        raise PancextError(f"--time {time!r} is not a Slurm time. Write 24:00:00, 2-00:00:00, or minutes.")
     clock = [int(part) for part in match["clock"].split(":")]
     if match["days"] is None and len(clock) < 3:
         clock = [0, *clock]

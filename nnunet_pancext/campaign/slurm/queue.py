@@ -93,7 +93,7 @@ def queue_states(folder: Path, *, within_s: float = ANSWERS_WITHIN_S) -> dict[st
     found = {}
     for line in text.splitlines():
         job, state, node, started, submitted, reason, name = line.split("|", 6)
-        # Ids begin anew where Slurm is set up again: a job of another name is not ours.
+        # Slurm's ids restart after a new setup: a job of another name is not ours.
         if step := steps.get((job, name)):
             since = submitted if state == "PENDING" else started
             found[step] = QueueState(job=job, state=state, reason=reason, node=node, since=_seconds(since))

@@ -90,7 +90,7 @@ def run_slurm(
             write_submissions(folder, submissions)
     _say(submitted, queue, options=options, limit=limit)
     if campaign.device == "cuda" and not options.gres and any(step.uses_gpu for step in chosen):
-        print("Without --gres, such as --gres gpu:1, the jobs do not ask for a GPU.")
+        print("Without --gres, such as --gres gpu:1, the jobs request no GPU.")
     return submitted
 
 
@@ -101,7 +101,7 @@ def _executor(folder: Path) -> Any:
         raise PancextError(f"Running on Slurm needs submitit. Install the extra: {INSTALL}") from None
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise PancextError(
-            "There is no sbatch and srun on the PATH. Run this on a login node of the cluster, "
+            "sbatch or srun is not on the PATH. Run this on a login node of the cluster, "
             "or on this machine alone with --on local."
         )
     if "%" in str(folder):
@@ -117,8 +117,8 @@ def _limit(options: SlurmOptions) -> int:
     limit = minutes(options.time)
     if most and not 0 < limit <= most:
         raise PancextError(
-            f"--time {options.time} is more than the partition allows, {time_text(most)}. Give that or less: "
-            "a step that takes longer is requeued and goes on."
+            f"--time {options.time} exceeds the partition's limit, {time_text(most)}. Give at most that: "
+            "a step that takes longer is requeued and resumes."
         )
     return limit
 
@@ -142,8 +142,8 @@ def _left(
     waiting = {name for running in outside for name in campaign.dependents(running)}
     if waiting:
         print(
-            f"{', '.join(sorted(outside))}: running, but not as a job. {', '.join(sorted(waiting))}: not "
-            "submitted, to wait for that. Run again when it has ended."
+            f"{', '.join(sorted(outside))}: running, but not as a Slurm job. {', '.join(sorted(waiting))}: "
+            "not submitted, because it depends on that. Run again when it has ended."
         )
     names = states if steps is None else steps
     below = [name for step in names for name in campaign.dependents(step)]
@@ -211,7 +211,7 @@ def _say(
     for step, job in submitted.items():
         print(f"{step}: job {job}")
     if queue:
-        print(f"{counted(len(queue), 'step')} in the queue already.")
+        print(f"{counted(len(queue), 'step')} already in the queue.")
     if not submitted:
         print("Nothing to submit.")
         return

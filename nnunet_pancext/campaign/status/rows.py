@@ -62,7 +62,7 @@ def _queue(folder: Path, problems: list[str]) -> dict[str, QueueState]:
     try:
         return queue_states(folder, within_s=SLURM_ANSWERS_WITHIN_S)
     except (PancextError, OSError, ValueError) as error:
-        problems.append(f"The steps in Slurm's queue are not known: {error}")
+        problems.append(f"Slurm's queue could not be read: {error}")
         return {}
 
 
@@ -92,7 +92,7 @@ def _row(
         details = f"job {queued.job}, {alike}"
     elif state == WAITING:
         waits = waiting_text(step, states)
-        details = alike = joined("its outputs are there, waits", waits, by=" ") if of_step.is_whole else waits
+        details = alike = joined("its outputs exist, waits", waits, by=" ") if of_step.is_whole else waits
     elif state == READY and not record.attempts:
         if job_log is not None and job_log.is_file():
             details = f"its Slurm job ended before it ran; see {job_log}"

@@ -14,8 +14,8 @@ LEAST_FOLDED = 3
 NARROWEST, LEAST_DETAILS = 60, 40  # characters
 INDENT, STATE = 2, 13  # characters, the second with the gap after it
 NOTE = (
-    "Pseudo Dice: of nnU-Net's validation patches, moving average. Time to go: by the median of the last "
-    "epochs, without the validation after them."
+    "Pseudo Dice: on nnU-Net's validation patches, moving average. Time to go: from the median of the last "
+    "epochs, without the final validation."
 )
 
 

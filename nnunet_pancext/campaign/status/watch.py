@@ -1,4 +1,4 @@
-"""Looking at a campaign again and again, until nothing runs any more."""
+"""Shows a campaign's status repeatedly, until nothing is running."""
 
 import signal
 import sys
@@ -56,7 +56,7 @@ def ending(status: Status) -> str:
     if status.is_done:
         return "All steps are done."
     return (
-        f"Nothing runs any more, and not all steps are done. Go on with: pancext campaign run {status.folder}"
+        f"Nothing is running, but not all steps are done. Continue with: pancext campaign run {status.folder}"
     )
 
 

@@ -50,16 +50,15 @@ def attempts_text(record: Record) -> str:
     number, last = len(record.attempts), record.attempts[-MOST_ATTEMPTS:]
     if number < 2:
         return ""
-    return (
-        f"{number} attempts{', at last' if number > len(last) else ''}: {', '.join(map(attempt_text, last))}"
-    )
+    recent = ", most recently" if number > len(last) else ""
+    return f"{number} attempts{recent}: {', '.join(map(attempt_text, last))}"
 
 
 def done_text(record: Record) -> str:
     """Return when a step was done and how long it took."""
     last = record.last
     if last is None or last.ended is None or last.seconds is None:
-        return "its outputs are there"
+        return "its outputs exist"
     return f"{moment(last.ended)}, took {duration_text(last.seconds)}"
 
 

@@ -37,7 +37,7 @@ def _watch(is_over: threading.Event) -> None:
             with suppress(ValueError):  # closed: its work is done
                 code = child.exitcode
             if code is not None and code < 0 and code != -signal.SIGTERM:
-                text = f"error: process {pid}, which worked for this one, was ended by signal {-code}\n"
+                text = f"error: process {pid}, a worker of this one, was ended by signal {-code}\n"
                 with suppress(OSError):
                     os.write(2, text.encode())
                 os._exit(EXIT_CODE - code)  # without waiting for it

@@ -174,7 +174,7 @@ def _kept_values(source: DatasetJson, step: Crop) -> dict[int, int] | None:
     unknown = [name for name in step.keep if name not in single]
     if unknown:
         raise PancextError(
-            f"keep of {step.name}: {', '.join(unknown)} is no label of one value of {step.source}. "
+            f"keep of {step.name}: {', '.join(unknown)} is not a single-value label of {step.source}. "
             f"Choose from: {', '.join(single)}."
         )
     values = sorted(single[name] for name in step.keep)

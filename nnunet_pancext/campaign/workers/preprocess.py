@@ -145,7 +145,7 @@ def _make_cases(target: Preprocessed, cases: Mapping[str, CaseFiles]) -> None:
     _set_aside_left_over(target, cases)
     missing = target.missing(cases)
     print(
-        f"{target.data.name}: {len(cases) - len(missing)} of {counted(len(cases), 'case')} are whole",
+        f"{target.data.name}: {len(cases) - len(missing)} of {counted(len(cases), 'case')} are complete",
         flush=True,
     )
     if missing:
@@ -158,7 +158,7 @@ def _make_cases(target: Preprocessed, cases: Mapping[str, CaseFiles]) -> None:
         if lost := [case for case in missing if case not in files]:
             raise PancextError(
                 f"nnU-Net does not find the images of {', '.join(lost)}. Check that they are files, or links "
-                "to files that are there."
+                "to existing files."
             )
         preprocessor = configuration.preprocessor_class(verbose=False)
         jobs = {
@@ -186,7 +186,7 @@ def _set_aside_left_over(target: Preprocessed, cases: Mapping[str, CaseFiles]) -
     for case in left_over:
         for path in files_of_case(target.data, case):
             os.replace(path, removed / path.name)
-    print(f"{', '.join(sorted(left_over))}: not in the raw dataset any more; moved to {removed}", flush=True)
+    print(f"{', '.join(sorted(left_over))}: no longer in the raw dataset; moved to {removed}", flush=True)
 
 
 def _run(
@@ -229,7 +229,9 @@ def _make_case(preprocessor: Any, case: str, job: tuple, data: Path, parts: Path
             "`pancext check` says about the dataset."
         ) from error
     if not is_whole_case(part, case, made_from=CaseFiles()):
-        raise PancextError(f"{case} was not written whole to {part}. Check the disk and the space on it.")
+        raise PancextError(
+            f"{case} was not written completely to {part}. Check the disk and the space on it."
+        )
     for path in files_of_case(data, case):
         path.unlink()
     for path in reversed(files_of_case(part, case)):  # what marks the case whole comes last
@@ -249,7 +251,7 @@ def _make_folds(target: Preprocessed) -> None:
     folds = nnunet_folds(preprocessed_cases(target.data))
     if folds is None:
         print(
-            f"fewer than {FOLDS} cases, so that nnU-Net makes no folds: only fold all can be trained",
+            f"fewer than {FOLDS} cases, so nnU-Net makes no folds: only fold all can be trained",
             flush=True,
         )
         return

@@ -27,8 +27,8 @@ NO_UID = (
     "and --no-seg: a DICOM-SEG needs the UID."
 )
 BAD_UID = (
-    "its SeriesInstanceUID, which would be the case's name, is no UID. Give it a name with --name NAME; the "
-    "DICOM-SEG refers to the images by the UIDs that they have."
+    "its SeriesInstanceUID, which would be the case's name, is not a UID. Give it a name with --name NAME; "
+    "the DICOM-SEG refers to the images by the UIDs that they have."
 )
 EXTRACT_REMEDY = "Nothing was extracted. Export the study again, or give its folder."
 FEW_INSTANCES = 10  # of a server's largest series: it may hold many slices in one instance
@@ -141,7 +141,7 @@ class DicomInputs:
         root = path.parent if root == path and path.is_file() else root
         found = find_ct_series(files, root=root)
         if is_zip(path) and not found.series:
-            raise PancextError(f"{path} holds no CT series: {_nothing(found)}. Give that of a CT.")
+            raise PancextError(f"{path} holds no CT series: {_nothing(found)}. Give one with a CT series.")
         by_uid = {series.uid: series for series in found.series}
         candidates = [_candidate(series) for series in found.series]
         passed_over = {kind: len(paths) for kind, paths in found.passed_over.items()}
@@ -173,7 +173,7 @@ class DicomInputs:
         where = self._shown(text)
         if not candidates:
             kinds = ", ".join(f"{count} {modality}" for modality, count in passed_over.items())
-            raise PancextError(f"{where} has no CT series, only {kinds}. Give the address of a CT.")
+            raise PancextError(f"{where} has no CT series, only {kinds}. Give the address of a CT series.")
         for number, candidate in enumerate(self._choose(candidates, where, passed_over)):
 
             def opened(target: Path, uid: str = candidate.uid) -> OpenedSeries:

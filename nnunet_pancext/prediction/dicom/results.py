@@ -1,4 +1,4 @@
-"""What a case from DICOM gets beside the label map: a DICOM-SEG, which may be sent to a PACS."""
+"""The DICOM-SEG of a case from DICOM input, which may be sent to a PACS."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

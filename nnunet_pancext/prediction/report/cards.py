@@ -110,7 +110,7 @@ def draw_card(
     gone = [what for what, file in (("image", image), ("label map", label_map)) if _is_gone(file)]
     if gone or image is None or label_map is None:
         missing = " and the ".join(gone)
-        card.remarks.append(f"There is no picture: the {missing} of this case cannot be found any more.")
+        card.remarks.append(f"There is no picture: the {missing} of this case cannot be found.")
         return
     try:
         case = read_case(image, label_map, is_ct=is_ct)

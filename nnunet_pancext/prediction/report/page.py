@@ -26,7 +26,7 @@ from nnunet_pancext.prediction.report.texts import (
 
 NOTICE = "For research. Not a medical device."
 NO_VOLUMES = "There are no volumes: the images have no thickness or no spacing."
-NO_LESIONS = "No lesions are listed: no label of the model is called one. --lesions names such labels."
+NO_LESIONS = "No lesions are listed: no label's name means a lesion. Name such labels with --lesions."
 
 
 def write_prediction_page(

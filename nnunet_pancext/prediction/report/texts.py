@@ -1,4 +1,4 @@
-"""What the page about predictions says of a case's record: facts, lesions and table rows."""
+"""Texts of the prediction page from a case's record: facts, lesions and table rows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -121,7 +121,9 @@ def run_facts(record: Record) -> list[tuple[str, str]]:
         facts.append(("whole image", f"run, because {record['fallback']}"))
     if growths:
         rounds = "a round" if growths == 1 else f"{growths} rounds"
-        facts.append(("growth", f"{rounds} of further windows, where the foreground reached those run"))
+        facts.append(
+            ("growth", f"{rounds} of further windows, because the foreground reached the edge of those run")
+        )
     if total is not None:
         facts.append(("time", duration_text(total) + (f" ({steps})" if steps else "")))
     if memory_mb:
@@ -136,7 +138,7 @@ def windows_text(windows: Mapping[str, int], *, speed: str = "") -> str:
     run, coarse = windows["run"], windows.get("coarse", 0)
     whole = run + windows["left_out"]
     if speed == FAST:
-        text = f"{run} of its own run; nnU-Net's prediction has {whole}"
+        text = f"{run} own windows run; nnU-Net's prediction has {whole}"
     else:
         text = f"{run} of {whole} run, {windows['left_out']} left out"
     if coarse:

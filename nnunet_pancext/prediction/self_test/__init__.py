@@ -1,1 +1,1 @@
-"""`--self-test`: how much a faster way changes, measured on validation cases."""
+"""`--self-test`: how much each speed changes the results, measured on validation cases."""

@@ -1,4 +1,4 @@
-"""What the faster ways change for a model, measured on its validation cases and kept beside it."""
+"""How each speed changes a model's results, measured on its validation cases and saved beside it."""
 
 import os
 from collections.abc import Callable, Collection, Sequence
@@ -48,9 +48,9 @@ def run_self_test(
 ) -> dict[str, Any]:
     """Predict validation cases in every way, each with the fold that was not trained on it; keep the result.
 
-    The ways are those of `--speed`, and `exact` once more with the windows elsewhere: what that changes is
-    the noise of nnU-Net's own prediction, against which the others are to be seen. The file is self_test.json
-    in the model's folder. `announce` is called before each case, and for each that cannot be read.
+    The ways are those of `--speed`, and `exact` on a shifted grid: its change is the noise of nnU-Net's own
+    prediction, a scale for the others. The file is self_test.json in the model's folder. `announce` is called
+    before each case, and for each that cannot be read.
 
     Raises:
         PancextError: there are no validation cases, none can be read, or the folder cannot be written.
@@ -84,7 +84,7 @@ def run_self_test(
             differences.add(label_map, exact=exact, reference=reference, targets=targets, seconds=seconds)
     if not ways[EXACT].dice:
         raise PancextError(
-            f"The self-test of {model.folder.name} is not measured: none of its {len(chosen)} validation "
+            f"The self-test of {model.folder.name} cannot run: none of its {len(chosen)} validation "
             "cases can be read. Check the images in nnUNet_raw with pancext check."
         )
     result = {
@@ -201,6 +201,6 @@ def _require_writable(target: Path) -> None:
 
 def _cannot_keep(target: Path, error: OSError) -> PancextError:
     return PancextError(
-        f"The self-test is kept beside the model, and {target} cannot be written: {error.strerror}. Copy the "
-        "model to a folder of your own and give it with -m."
+        f"The self-test is saved beside the model, but {target} cannot be written: {error.strerror}. Copy "
+        "the model to a folder of your own and give it with -m."
     )

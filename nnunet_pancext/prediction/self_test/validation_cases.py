@@ -40,7 +40,7 @@ def choose_validation_cases(model: ChosenModel, number: int) -> list[ValidationC
     }
     if not label_maps:
         raise PancextError(
-            f"The self-test of {model.folder.name} is not measured: the label maps of its training cases, "
+            f"The self-test of {model.folder.name} cannot run: the label maps of its training cases, "
             f"{dataset}, are neither in nnUNet_preprocessed nor in nnUNet_raw. Set these as for training."
         )
     images = _images(dataset)
@@ -56,7 +56,7 @@ def choose_validation_cases(model: ChosenModel, number: int) -> list[ValidationC
     chosen = [case for fold, cases in by_fold.items() for case in _evenly(cases, shares[fold])]
     if not chosen:
         raise PancextError(
-            f"The self-test of {model.folder.name} is not measured: fold {', '.join(model.folds)} has no "
+            f"The self-test of {model.folder.name} cannot run: fold {', '.join(model.folds)} has no "
             f"validation case with an image in nnUNet_raw ({dataset}). Put the images there, or choose a "
             "fold with -f."
         )
@@ -68,7 +68,7 @@ def _images(dataset: str) -> dict[str, tuple[Path, ...]]:
     folder = existing_folder(RAW) / dataset
     if not (folder / NAME).is_file():
         raise PancextError(
-            f"The self-test is not measured: there is no {folder / NAME}. It predicts validation cases and "
+            f"The self-test cannot run: there is no {folder / NAME}. It predicts validation cases and "
             "needs their images in nnUNet_raw."
         )
     files = training_files(read_dataset_json(folder / NAME))
