@@ -58,36 +58,35 @@ def predict_balanced(folds: LoadedFolds, image: PreparedImage, request: Request)
         if coarse is None:
             mask, why = foreground_of_previous_stage(image, runner), "the previous stage found no foreground"
         else:
-            mask, why = _look(coarse, sliding, request, passes), "the coarse pass found no foreground"
+            mask, why = _look(coarse, near), "the coarse pass found no foreground"
         if not (mask.any() or sliding.done.any()):
             passes.forwards = runner.forwards
             return _whole_image(folds, image, request, passes, why=why)
-        started = monotonic()
         if mask.any():
-            foreground = near.run(_look_again(near, mask) if sliding.axes else mask)
-            volume = volume_ml(int(foreground.sum()), near.spacing_mm)
-            why = implausible(volume, request)
+            near.run(_look_again(near, mask) if sliding.axes else mask)
+            why = implausible(volume_ml(near.foreground_voxels, near.spacing_mm), request)
             if coarse is not None and not why:
-                why = hardly_seen(int(foreground.sum()), int((foreground & mask).sum()))
+                why = hardly_seen(int(near.reached.sum()), int((near.reached & mask).sum()))
         if why:
             passes.fallback = "" if sliding.done.all() else why
-            foreground = near.run_windows(grid.all(), "the whole image")
-        passes.seconds["full pass"] = monotonic() - started
-        return near.result(foreground)
+            near.run_windows(grid.all(), "the whole image")
+        return near.result()
 
 
-def _look(coarse: CoarsePass, sliding: Sliding, request: Request, passes: Passes) -> Mask:
+def _look(coarse: CoarsePass, near: NearForeground) -> Mask:
     """Return the foreground of the coarse pass, whose windows are kept where they are nnU-Net's."""
+    sliding, request = near.sliding, near.request
     request.announce("the coarse pass", coarse.forwards)
     started = monotonic()
     if coarse.is_kept:
         sliding.make_room(coarse.chosen)
-        mask = coarse.find(sliding.runner, run=partial(sliding.run_window, axes=()))
+        run = partial(sliding.run_window, axes=())
+        mask = coarse.find(sliding.runner, of_any_fold=request.per_fold, run=run)
         sliding.done = coarse.chosen
     else:
-        mask = coarse.find(sliding.runner)
-    passes.coarse_windows = coarse.windows
-    passes.seconds["coarse pass"] = monotonic() - started
+        mask = coarse.find(sliding.runner, of_any_fold=request.per_fold)
+    near.passes.coarse_windows = near.coarse_windows = coarse.windows
+    near.passes.add_seconds("coarse pass", monotonic() - started)
     return mask
 
 
@@ -101,7 +100,10 @@ def _look_again(near: NearForeground, mask: Mask) -> Mask:
     chosen = near.windows(mask)
     forwards = int(chosen.sum()) * len(near.sliding.runner.folds.networks)
     near.request.announce("windows near what the coarse pass found, without mirroring", forwards)
-    return near.sliding.look(chosen, doubt=DOUBT)
+    started = monotonic()
+    mask = near.sliding.look(chosen, doubt=DOUBT)
+    near.passes.add_seconds("full pass", monotonic() - started)
+    return mask
 
 
 def _whole_image(

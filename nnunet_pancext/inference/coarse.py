@@ -7,7 +7,7 @@ from math import ceil
 import numpy as np
 import torch
 
-from nnunet_pancext.inference.foreground import is_foreground
+from nnunet_pancext.inference.foreground import foreground_of_folds
 from nnunet_pancext.inference.logits import Box
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.trained_folds import LoadedFolds
@@ -37,18 +37,24 @@ class CoarsePass:
     def forwards(self) -> int:
         return self.windows * len(self.folds)
 
-    def find(self, runner: WindowRunner, *, run: Callable[[Box], list[torch.Tensor]] | None = None) -> Mask:
+    def find(
+        self,
+        runner: WindowRunner,
+        *,
+        of_any_fold: bool = False,
+        run: Callable[[Box], list[torch.Tensor]] | None = None,
+    ) -> Mask:
         """Return the foreground (slice, row, column) of the padded image: where any window sees some.
 
-        A slice between two of those that were looked at takes the foreground of both. `run` returns a
-        window's logits for each fold, by default without mirroring.
+        It is that of the folds' mean, or of any fold. A slice between two of those that were looked at takes
+        the foreground of both. `run` returns a window's logits for each fold, by default without mirroring.
         """
         has_regions = runner.folds.labels.has_regions
         mask = np.zeros(self.grid.shape, bool)
         for box in self.grid.boxes(self.chosen):
             logits = run(box) if run else runner.run(box, folds=self.folds, axes=())
-            mean = torch.stack([part.float() for part in logits]).mean(0)
-            mask[box] |= is_foreground(mean, has_regions=has_regions).cpu().numpy()
+            found = foreground_of_folds(logits, of_any=of_any_fold, has_regions=has_regions)
+            mask[box] |= found.cpu().numpy()
         if self.grid.size[0] == 1:
             _fill_slices(mask, self.chosen.any((1, 2)).nonzero()[0])
         return runner.without_padding(mask)

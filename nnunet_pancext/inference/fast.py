@@ -9,6 +9,7 @@ Neither grid is nnU-Net's, so the result differs from nnU-Net's as that of a shi
 from math import ceil
 from time import monotonic
 
+import numpy as np
 import torch
 
 from nnunet_pancext.inference.bf16_probe import bfloat16_pays
@@ -87,23 +88,37 @@ class _Fast:
         near = NearForeground(sliding, self.image, self.request, self.passes)
         self.request.announce("every window, without mirroring", len(grid))
         started = monotonic()
-        mask = foreground = sliding.look(grid.all())
-        self.passes.seconds["coarse pass"] = monotonic() - started
-        started = monotonic()
+        mask = sliding.look(grid.all())
+        self.passes.add_seconds("coarse pass", monotonic() - started)
         why = "the coarse pass found no foreground"
         if mask.any():
-            foreground = near.run(mask)
-            why = implausible(volume_ml(int(foreground.sum()), self.spacing_mm), self.request)
-            why = why or hardly_seen(int(foreground.sum()), int((foreground & mask).sum()))
+            near.run(mask)
+            why = implausible(volume_ml(near.foreground_voxels, self.spacing_mm), self.request)
+            why = why or hardly_seen(int(near.reached.sum()), int((near.reached & mask).sum()))
         if why:
             self.passes.fallback = "" if sliding.done.all() else why
-            foreground = near.run_windows(grid.all(), "the whole image")
-        self.passes.seconds["full pass"] = monotonic() - started
-        return near.result(foreground)
+            near.run_windows(grid.all(), "the whole image")
+        return near.result()
 
     def predict_crops(self) -> Logits:
         """Run crops around the foreground of a coarse pass."""
-        places = self._places()
+        return self._run_crops(self._places())
+
+    @torch.inference_mode()
+    def run_also(self, mask: Mask) -> Logits | None:
+        """Run crops around a mask of the unpadded image too; None where they hold all of it."""
+        padded = np.zeros(self.runner.shape, bool)
+        padded[self.runner.inside] = mask
+        places = [crop.place for crop, _ in self.crops.values()]
+        for place in places:
+            padded[place] = False
+        if not padded.any():
+            return None
+        with threads_of_nnunet():
+            return self._run_crops(merged([*places, *boxes_around(padded, self.reach, least=self.window)]))
+
+    def _run_crops(self, places: list[Box]) -> Logits:
+        """Run crops at these places, and larger ones where the foreground reaches a side."""
         started = monotonic()
         while True:
             places = self._affordable(places)
@@ -112,25 +127,24 @@ class _Fast:
             self.crops = {_key(crop.place): (crop, mask) for crop, mask in found}
             larger = merged([self._grown(crop, mask) for crop, mask in found])
             if larger == places:
-                voxels = sum(int(mask.sum()) for _, mask in found)
+                voxels = sum(int(crop.foreground().sum()) for crop, _ in found)
                 why = implausible(volume_ml(voxels, self.spacing_mm), self.request)
                 if self.seen is not None and not why:
-                    why = hardly_seen(
-                        voxels, sum(int((mask & self.seen[crop.place]).sum()) for crop, mask in found)
-                    )
+                    seen = sum(int((mask & self.seen[crop.place]).sum()) for crop, mask in found)
+                    why = hardly_seen(sum(int(mask.sum()) for _, mask in found), seen)
                 if not why or places == [self.whole]:
                     break
                 self.passes.fallback, larger = why, [self.whole]
             else:
                 self.passes.growths += 1
             places = larger
-        self.passes.seconds["full pass"] = monotonic() - started
+        self.passes.add_seconds("full pass", monotonic() - started)
         self.passes.windows = sum(len(crop.grid) for crop, _ in found)
         self.passes.forwards = self.runner.forwards
         regions = [self._region(crop, mask) for crop, mask in found]
         slices, rows, columns = self.image.data.shape[1:]
         kept = tuple(region for region in regions if region is not None)
-        return Logits((slices, rows, columns), kept, self.passes)
+        return Logits((slices, rows, columns), kept, self.passes, run_also=self.run_also)
 
     def _places(self) -> list[Box]:
         """Return where the foreground is, by a first look."""
@@ -144,9 +158,9 @@ class _Fast:
                 return [self.whole]
             self.request.announce("the coarse pass", coarse.forwards)
             started = monotonic()
-            mask = self.seen = coarse.find(self.runner)
+            mask = self.seen = coarse.find(self.runner, of_any_fold=self.request.per_fold)
             self.passes.coarse_windows = coarse.windows
-            self.passes.seconds["coarse pass"] = monotonic() - started
+            self.passes.add_seconds("coarse pass", monotonic() - started)
             nothing = "the coarse pass found no foreground"
         if not mask.any():
             self.passes.fallback = nothing
@@ -158,7 +172,7 @@ class _Fast:
         return plan_coarse_pass(
             self.folds,
             self.image,
-            networks=[0],
+            networks=range(len(self.folds.networks)) if self.request.per_fold else [0],
             most_forwards=min(COARSE_SHARE * price, MOST * self.passes.whole_image_forwards - price),
             every=SLICES_A_STEP,
         )
@@ -198,7 +212,7 @@ class _Fast:
                 place=place,
             )
             crop.run(crop.grid.all())
-            self.crops[_key(place)] = crop, crop.foreground()
+            self.crops[_key(place)] = crop, crop.foreground(of_any_fold=True)
         return self.crops[_key(place)]
 
     def _grown(self, crop: Sliding, mask: Mask) -> Box:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nnunet_pancext.inference.logits import Box, Request
+from nnunet_pancext.inference.logits import Box, Region, Request
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.trained_folds import LoadedFolds
 from nnunet_pancext.inference.windows import Mask, bounding_box
@@ -33,6 +33,17 @@ def is_foreground(logits: torch.Tensor, *, has_regions: bool, doubt: float = 0.0
     return (logits > -doubt).any(0) if has_regions else logits[1:].amax(0) > logits[0] - doubt
 
 
+def foreground_of_folds(
+    logits: Sequence[torch.Tensor], *, of_any: bool, has_regions: bool, doubt: float = 0.0
+) -> torch.Tensor:
+    """Return where the mean of the folds' logits, or also any fold's alone, has foreground."""
+    mean = torch.stack([part.float() for part in logits]).mean(0)
+    found = is_foreground(mean, has_regions=has_regions, doubt=doubt)
+    for part in logits if of_any else ():
+        found |= is_foreground(part.float(), has_regions=has_regions, doubt=doubt)
+    return found
+
+
 def make_background(logits: torch.Tensor, where: torch.Tensor, *, has_regions: bool) -> None:
     """Lower the foreground's logits (heads, ...) in place, so that they say background at `where`."""
     foreground = logits if has_regions else logits[1:]
@@ -45,6 +56,14 @@ def make_unseen(logits: torch.Tensor, where: torch.Tensor, *, has_regions: bool)
     logits.masked_fill_(where, -UNSEEN)
     if not has_regions:
         logits[0].masked_fill_(where, UNSEEN)
+
+
+def foreground_of_regions(regions: Sequence[Region], shape: Sequence[int], *, has_regions: bool) -> Mask:
+    """Return the foreground (slice, row, column) of logits of an image of `shape`."""
+    mask = np.zeros(tuple(shape), bool)
+    for region in regions:
+        mask[region.box] |= is_foreground(region.logits, has_regions=has_regions).numpy()
+    return mask
 
 
 def voxel_spacing_mm(folds: LoadedFolds, image: PreparedImage) -> tuple[float, ...]:

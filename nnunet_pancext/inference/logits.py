@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 Box = tuple[slice, slice, slice]
 """A part of a preprocessed image (slice, row, column), with start and stop."""
@@ -39,6 +41,10 @@ class Passes:
     fallback: str = ""  # why the whole image was run after all
     seconds: dict[str, float] = field(default_factory=dict)  # by step: coarse pass, full pass
 
+    def add_seconds(self, step: str, seconds: float) -> None:
+        """Add to the seconds of a step."""
+        self.seconds[step] = self.seconds.get(step, 0.0) + seconds
+
     @property
     def windows_left_out(self) -> int:
         return max(0, self.whole_image_windows - self.windows)
@@ -48,13 +54,16 @@ class Passes:
 class Logits:
     """All regions of one preprocessed image of `shape`; everything outside of them is background.
 
-    `is_whole` where nnU-Net's own path gave one region over the whole image.
+    `is_whole` where nnU-Net's own path gave one region over the whole image. Otherwise `run_also` also runs
+    what is near a mask (slice, row, column) of the image and returns the logits then; None where that has
+    been run.
     """
 
     shape: tuple[int, int, int]
     regions: tuple[Region, ...]
     passes: Passes
     is_whole: bool = False
+    run_also: Callable[[NDArray[np.bool_]], "Logits | None"] = lambda mask: None
 
 
 @dataclass(frozen=True)

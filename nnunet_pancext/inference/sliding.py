@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nnunet_pancext.inference.accumulator import CPU, OUT_OF_MEMORY, Accumulator
-from nnunet_pancext.inference.foreground import is_foreground, make_background
+from nnunet_pancext.inference.foreground import foreground_of_folds, is_foreground, make_background
 from nnunet_pancext.inference.logits import Box, Region
 from nnunet_pancext.inference.window_runner import WindowRunner
 from nnunet_pancext.inference.windows import Grid, Mask, as_box, common, shifted, whole, with_channels
@@ -53,8 +53,12 @@ class Sliding:
         mask = np.zeros(self.grid.shape, bool)
         for box, core in zip(self.grid.boxes(chosen), self.grid.core_boxes(chosen), strict=True):
             logits = self.run_window(box, axes=(), weight=1 / 2 ** len(self.axes))
-            mean = torch.stack([part[with_channels(shifted(core, box))].float() for part in logits]).mean(0)
-            found = is_foreground(mean, has_regions=self.accumulator.has_regions, doubt=doubt)
+            found = foreground_of_folds(
+                [part[with_channels(shifted(core, box))] for part in logits],
+                of_any=self.accumulator.kept_folds > 0,
+                has_regions=self.accumulator.has_regions,
+                doubt=doubt,
+            )
             mask[core] = found.cpu().numpy()
         self.looked = self.looked | chosen
         return self.runner.without_padding(mask)
@@ -91,15 +95,18 @@ class Sliding:
         if wanted.any():
             self.accumulator.cover(self.grid.hull(wanted))
 
-    def foreground(self) -> Mask:
-        """Return the foreground (slice, row, column) of the result, in coordinates of the grid."""
+    def foreground(self, *, of_any_fold: bool = False) -> Mask:
+        """Return the foreground (slice, row, column) of the result, in coordinates of the grid.
+
+        With `of_any_fold` also that of each fold alone, where the folds' logits are kept.
+        """
         mask, seen = np.zeros(self.grid.shape, bool), common(self._covered, self.inside)
         if seen is None:
             return mask
         mask[seen] = self.grid.cores(self.done)[seen]
         for start in range(seen[0].start, seen[0].stop, SLAB):
             slab = (slice(start, min(start + SLAB, seen[0].stop)), *seen[1:])
-            mask[slab] &= self._with_room(partial(self._is_foreground, slab))
+            mask[slab] &= self._with_room(partial(self._is_foreground, slab, of_any_fold=of_any_fold))
         return mask
 
     def region(self, box: Box | None = None) -> Region | None:
@@ -131,9 +138,12 @@ class Sliding:
         assert box is not None, "no window was run"
         return box
 
-    def _is_foreground(self, box: Box) -> Mask:
-        logits = self.accumulator.logits(box)
-        return is_foreground(logits, has_regions=self.accumulator.has_regions).cpu().numpy()
+    def _is_foreground(self, box: Box, *, of_any_fold: bool) -> Mask:
+        sums = self.accumulator
+        found = is_foreground(sums.logits(box), has_regions=sums.has_regions)
+        for logits in sums.logits_of_folds(box) if of_any_fold else ():
+            found |= is_foreground(logits, has_regions=sums.has_regions)
+        return found.cpu().numpy()
 
     def _with_room(self, compute: Callable[[], Result]) -> Result:
         """Return what is computed; where the GPU's memory is short, the sums move to the CPU first."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nnunet_pancext.errors import PancextError
+from nnunet_pancext.inference.ensemble import look_at_the_same
 from nnunet_pancext.inference.export import LabelMap, Probabilities, export, probabilities_at
 from nnunet_pancext.inference.logits import Logits, Request
 from nnunet_pancext.inference.predict import Speed, predict_logits
@@ -195,10 +196,15 @@ def predict_image(image: CaseImage, models: LoadedModels, wanted: Wanted, *, sec
         with seconds.of("preprocess"):
             prepared = prepare(folds, image.voxels, image.properties, previous=before)
         logits = predict_logits(folds, prepared, speed=wanted.speed, request=request)
-        for step, duration in logits.passes.seconds.items():
-            seconds.add(step, duration)
         stages[model.folder] = StageResult(model, folds, prepared, logits, seconds)
     members = [stages[model.folder] for model in choice.models]
+    if is_ensemble and wanted.speed != "exact":
+        alike = look_at_the_same([(member.folds, member.image, member.logits) for member in members])
+        for member, logits in zip(members, alike, strict=True):
+            member.logits = logits
+    for stage in stages.values():
+        for step, duration in stage.logits.passes.seconds.items():
+            seconds.add(step, duration)
     first = members[0]
     probabilities: Probabilities | None = None
     if is_ensemble:
