@@ -67,7 +67,9 @@ class _Fast:
         stock = stock_grid(folds, image.data.shape[1:])
         self.window = stock.size
         self.passes = Passes(
-            whole_image_windows=len(stock), whole_image_forwards=len(stock) * folds.forwards_per_window
+            whole_image_windows=len(stock),
+            whole_image_forwards=len(stock) * folds.forwards_per_window,
+            bfloat16=self.runner.half == torch.bfloat16,
         )
         self.whole = whole(self.runner.shape)
         self.crops: dict[tuple[int, ...], tuple[Sliding, Mask]] = {}

@@ -39,6 +39,7 @@ class Passes:
     whole_image_forwards: int = 0
     growths: int = 0  # rounds of further windows, because the foreground reached the edge of those run
     fallback: str = ""  # why the whole image was run after all
+    bfloat16: bool = False  # whether convolutions were computed in it
     seconds: dict[str, float] = field(default_factory=dict)  # by step: coarse pass, full pass
 
     def add_seconds(self, step: str, seconds: float) -> None:

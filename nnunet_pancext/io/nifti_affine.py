@@ -8,15 +8,20 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.wrapstruct import WrapStructError
 
 HEADER_BYTES = 348  # of NIfTI-1
+QFORM = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
 GZIP_MAGIC = b"\x1f\x8b"
 # Its stub declares the class as an instance.
 INFLATE_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 
 def has_finite_affine(header: Nifti1Header) -> bool:
-    """Whether the affine that readers use is finite, or none is given."""
-    rows = [header[name] for name in ("srow_x", "srow_y", "srow_z")]
-    return not header["sform_code"] > 0 or bool(np.isfinite(rows).all())
+    """Whether the affines that the header gives, as sform and qform, are finite."""
+    rows = np.concatenate([header[name] for name in ("srow_x", "srow_y", "srow_z")])
+    offsets = [header[name] for name in QFORM]
+    return all(
+        not header[code] > 0 or bool(np.isfinite(values).all())
+        for code, values in (("sform_code", rows), ("qform_code", offsets))
+    )
 
 
 def first_header(path: Path) -> Nifti1Header | None:

@@ -119,7 +119,7 @@ def parse_header(content: bytes, *, name: str) -> NiftiHeader:
         kind, remedy = VOXEL_TYPES.get(code, ("unknown", "Save it as int16 or float32."))
         raise UnreadableImage(f"has voxels of NIfTI type {code} ({kind}), which cannot be used", remedy)
     if not has_finite_affine(header):
-        raise UnreadableImage("has NaN or infinity in the affine (sform) of its header", WRITE_ANEW)
+        raise UnreadableImage("has NaN or infinity in the affine (sform or qform) of its header", WRITE_ANEW)
     data_offset = float(header["vox_offset"])
     if not len(content) <= data_offset <= MOST_HEADER_BYTES:
         raise UnreadableImage(f"declares its voxels at byte {data_offset:g}", WRITE_ANEW)

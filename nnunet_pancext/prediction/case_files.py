@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from nnunet_pancext.prediction.case_result import Wanted
@@ -43,6 +44,10 @@ class CaseFiles:
 
     def of_fold(self, fold: str) -> Path:
         return self.out / f"fold_{fold}" / f"{self.case}{self.ending}"
+
+    def of_every_fold(self) -> list[Path]:
+        """Return the label maps of single folds that are there."""
+        return sorted(self.out.glob(f"fold_*/{escape(self.label_map.name)}"))
 
     def all(self, wanted: Wanted, folds: Sequence[str]) -> list[Path]:
         """Return every file that is written, the record last."""

@@ -16,7 +16,7 @@ from nnunet_pancext.errors import PancextError
 from nnunet_pancext.io.console_text import counted
 from nnunet_pancext.io.images import only_thread_in_itk, quiet_itk
 from nnunet_pancext.io.nifti_affine import first_header
-from nnunet_pancext.io.unreadable import NIFTI, as_unreadable
+from nnunet_pancext.io.unreadable import NIFTI, UnreadableImage, as_unreadable
 from nnunet_pancext.nnunet_files.dataset_json import DatasetJson
 from nnunet_pancext.prediction.cases import Case
 from nnunet_pancext.prediction.models import COPY_AGAIN, PLANS, ChosenModel
@@ -72,6 +72,14 @@ class CaseReader:
         known = [self.dataset.file_ending, *self.reader_class.supported_file_endings]
         plain = NIFTI[:1] if NIFTI[1] in known else ()
         return tuple(dict.fromkeys([*known, *plain]))
+
+    def is_whole(self, label_map: Path) -> bool:
+        """Whether a label map that was written can be read to its end."""
+        try:
+            self.reader.scan(label_map, is_label=True)
+        except (UnreadableImage, OSError):
+            return False
+        return True
 
     def read(self, case: Case) -> CaseImage:
         """Read a case whose files are whole, on one grid, and as many channels as the model takes.

@@ -75,6 +75,7 @@ def stage_facts(model: ChosenModel, logits: Logits) -> dict[str, Any]:
         "windows": window_facts([passes]),
         "growths": passes.growths,
         "fallback": passes.fallback or None,
+        "bfloat16": passes.bfloat16,
         "boxes": [[[side.start, side.stop] for side in region.box] for region in logits.regions],
     }
 

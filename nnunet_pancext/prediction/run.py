@@ -99,7 +99,9 @@ class Prediction:
             self.options["postprocessing_sha256"] = sha256_of(choice.postprocessing)
         self.model_facts = [_facts_of(stage) for stage in choice.stages]
         is_measured_so = wanted.mirroring  # as in every self-test
-        self.self_test = self_test_of(choice, wanted.speed) if is_measured_so else record.NOT_MEASURED
+        self.self_test: Any = record.NOT_MEASURED
+        if is_measured_so:
+            self.self_test = self_test_of(choice, wanted.speed, device=device.type)
 
     @property
     def change_of_dice(self) -> str:
@@ -219,6 +221,8 @@ class Prediction:
         inputs = input_facts_of(case)
         if not record.is_of(former, inputs=inputs, models=self.model_facts, options=options):
             return None
+        if not self.reader.is_whole(files.label_map):
+            return None
         if former.get("self_test") != self.self_test:  # which was run since
             former["self_test"] = self.self_test
             outputs.write_document(former, files.record)
@@ -285,6 +289,20 @@ class Prediction:
         self.progress.console.say(f"{self.progress.case}: {record.case_line(content)}")
         return content
 
+    def _remove_former(self, files: CaseFiles) -> None:
+        """Remove the record of an earlier prediction, and what it wrote that is not written now."""
+        options = (record.read_record(files.record) or {}).get("options")
+        of_option = {
+            "save_probabilities": [files.probabilities, files.properties],
+            "entropy": [files.entropy],
+            "per_fold": files.of_every_fold(),
+        }
+        for option, written in of_option.items():
+            if isinstance(options, dict) and options.get(option):
+                for file in written:
+                    outputs.remove(file)
+        outputs.remove(files.record)
+
     def _read(self, case: Case) -> CaseImage:
         if not isinstance(case, DicomCase):
             return self.reader.read(case)
@@ -303,9 +321,9 @@ class Prediction:
     def _write(self, case: Case, image: CaseImage, result: CaseResult, entropy: Any) -> dict[str, Any]:
         """Write everything but the record, which marks a case whose files are all there."""
         files = self.files_of(case)
-        outputs.remove(files.record)
+        self._remove_former(files)
         if isinstance(case, DicomCase):
-            files.segmentation.unlink(missing_ok=True)
+            outputs.remove(files.segmentation)
         if self.wanted.save_probabilities and result.probabilities is not None:
             outputs.write_probabilities(result.probabilities, result.properties, files.probabilities)
         if entropy is not None:

@@ -8,6 +8,7 @@ import pytest
 from contracts.whole_campaign import (
     EPOCHS,
     TRAINERS,
+    Kill,
     WholeCampaign,
     make_raw,
     random_kills,
@@ -30,13 +31,6 @@ EQUAL = (
 )
 
 
-def run_undisturbed(campaign: WholeCampaign) -> WholeCampaign:
-    """Run a campaign to its end at once."""
-    campaign.plan(make_raw(campaign.root))
-    assert campaign.run() == 0, campaign.log
-    return campaign
-
-
 def equal_files(campaign: WholeCampaign) -> dict[str, bytes]:
     """Return the outputs that must be the same, by their paths."""
     return {
@@ -55,7 +49,11 @@ def epochs_begun(campaign: WholeCampaign) -> int:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> WholeCampaign:
-    return run_undisturbed(WholeCampaign(tmp_path_factory.mktemp("undisturbed")))
+    """A campaign that was run to its end at once."""
+    campaign = WholeCampaign(tmp_path_factory.mktemp("undisturbed"))
+    campaign.plan(make_raw(campaign.root))
+    assert campaign.run() == 0, campaign.log
+    return campaign
 
 
 def check_kills(undisturbed: WholeCampaign, root: Path, *, seed: int, number: int) -> None:
@@ -86,14 +84,36 @@ def check_kills(undisturbed: WholeCampaign, root: Path, *, seed: int, number: in
     assert {name: len(campaign.attempts(name)) for name in done} == done, kills
     assert epochs_begun(undisturbed) == len(undisturbed.folds) * len(TRAINERS) * EPOCHS
     assert epochs_begun(campaign) <= epochs_begun(undisturbed) + len(kills)
+    check_nothing_is_left(campaign)
+
+
+def check_nothing_is_left(campaign: WholeCampaign) -> None:
     assert not [*campaign.supervisors(), *campaign.commands()]
     assert not [path for path in campaign.root.rglob("*.lease") if current_owner(path)]
 
 
 @pytest.mark.slow
-def test_a_campaign_of_one_fold_killed_at_three_random_moments(tmp_path: Path):
-    undisturbed = run_undisturbed(WholeCampaign(tmp_path / "undisturbed", folds=("0",)))
-    check_kills(undisturbed, tmp_path / "killed", seed=4, number=3)
+def test_a_campaign_of_one_fold_killed_in_a_training(tmp_path: Path):
+    """The tests below kill at more moments, and compare every file with those of an undisturbed campaign."""
+    campaign = WholeCampaign(tmp_path, folds=("0",))
+    campaign.plan(make_raw(tmp_path))
+    training = next(step.name for step in campaign.steps if step.kind == "train")
+    kill, run = wait_for_moment(campaign, [Kill(step=training, seconds=4.0, what="all")], campaign.start())
+    campaign.kill(run, kill.what)
+    done = {
+        step.name: campaign.attempts(step.name) for step in campaign.steps if step.is_done(campaign.folder)
+    }
+    assert done
+    assert campaign.run() == 0, campaign.log
+
+    assert all(step.is_done(campaign.folder) for step in campaign.steps)
+    scores = (campaign.folder / "comparison" / "comparison.csv").read_text(encoding="utf-8")
+    assert all(trainer in scores for trainer in TRAINERS)
+    for name, attempts in done.items():
+        if attempts and attempts[-1].outcome == "done":
+            assert campaign.attempts(name) == attempts
+    assert len(TRAINERS) * EPOCHS <= epochs_begun(campaign) <= len(TRAINERS) * EPOCHS + 1
+    check_nothing_is_left(campaign)
 
 
 @pytest.mark.exhaustive

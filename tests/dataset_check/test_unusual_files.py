@@ -54,7 +54,7 @@ def test_an_affine_that_is_not_finite(dataset, capfd, number, reader):
     findings = inspect_dataset(dataset, show_progress=False).findings
     kinds = {case: [finding.kind for finding in several] for case, several in findings.items()}
     assert kinds == {"case_1": ["image unreadable"], "case_2": ["label unreadable"], "case_0": []}
-    words = "imagesTr/case_1_0000.nii.gz has NaN or infinity in the affine (sform) of its header"
+    words = "imagesTr/case_1_0000.nii.gz has NaN or infinity in the affine (sform or qform) of its header"
     assert words in findings["case_1"][0].message
     assert capfd.readouterr().err == ""  # ITK prints the matrix
 

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import SimpleITK as sitk
 from prediction.made_models import CHECKPOINT, predict, record, write_image
 
 from nnunet_pancext.prediction import case_result
@@ -81,6 +82,37 @@ class TestKeptCases:
         (out / "ct.nii.gz").unlink()
         assert not is_kept()
         assert (out / "ct.nii.gz").is_file()
+
+    @pytest.mark.parametrize("left", [0, 0.5])
+    def test_the_label_map_was_cut(self, is_kept, out, left):
+        content = (out / "ct.nii.gz").read_bytes()
+        (out / "ct.nii.gz").write_bytes(content[: int(left * len(content))])
+        assert not is_kept()
+        assert (out / "ct.nii.gz").read_bytes() == content
+
+    def test_a_label_map_that_was_edited(self, is_kept, out):
+        label_map = sitk.ReadImage(out / "ct.nii.gz")
+        sitk.WriteImage(label_map * 0, out / "ct.nii.gz")
+        edited = (out / "ct.nii.gz").read_bytes()
+        assert is_kept()
+        assert (out / "ct.nii.gz").read_bytes() == edited
+
+    def test_further_files_of_an_earlier_image_go(self, model, image, tmp_path):
+        out, words = tmp_path / "all", ("--save_probabilities", "--entropy", "--per-fold")
+        assert predict(image, "-o", out, "-m", model, *words) == 0
+        further = {"ct.npz", "ct.pkl", "ct_entropy.nii.gz", "fold_0/ct.nii.gz", "fold_1/ct.nii.gz"}
+        assert further <= {str(path.relative_to(out)) for path in out.rglob("*")}
+        (out / "fold_0" / "note.txt").write_text("of the user", encoding="utf-8")
+        write_image(image, seed=7)
+        assert predict(image, "-o", out, "-m", model) == 0
+        assert not further & {str(path.relative_to(out)) for path in out.rglob("*")}
+        assert (out / "fold_0" / "note.txt").is_file()
+
+    def test_files_that_the_earlier_prediction_did_not_write_stay(self, is_kept, out, image):
+        (out / "ct.npz").write_bytes(b"of the user")
+        write_image(image, seed=7)
+        assert not is_kept()
+        assert (out / "ct.npz").read_bytes() == b"of the user"
 
     @pytest.mark.parametrize(
         "text", ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 1, "inputs": 3}']

@@ -88,7 +88,12 @@ BAD = {
     "NaN in the affine": (
         "a.nii.gz",
         lambda path: changed_header(path, srow_y=ROWS[1], sform_code=1),
-        r"has NaN or infinity in the affine \(sform\)",
+        r"has NaN or infinity in the affine \(sform or qform\)",
+    ),
+    "NaN in the qform": (
+        "a.nii.gz",
+        lambda path: changed_header(path, qoffset_x=np.nan, qform_code=1, sform_code=0),
+        r"has NaN or infinity in the affine \(sform or qform\)",
     ),
     "sheared": ("a.nii.gz", sheared, r"has axes that SimpleITK does not read: sheared"),
     "no spacing": (

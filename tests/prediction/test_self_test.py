@@ -207,26 +207,40 @@ def test_the_result_is_kept_beside_the_model(measured):
     folder, result, _ = measured
     assert json.loads((folder / FILE).read_text(encoding="utf-8")) == result
     assert set(result["sha256"]) == {"plans.json", "dataset.json", "fold_0/checkpoint_final.pth"}
-    summary = self_test_summary(folder, "balanced")
+    summary = self_test_summary(folder, "balanced", device="cpu")
     assert summary["cases"] == 2
     assert summary["labels"] == result["ways"]["balanced"]["labels"]
     assert summary["shifted_grid"] == result["ways"][SHIFTED]
-    assert self_test_summary(folder, "balanced", checkpoint="checkpoint_best.pth") is None
+    assert self_test_summary(folder, "balanced", checkpoint="checkpoint_best.pth", device="cpu") is None
 
 
 def test_the_result_of_another_model_is_not_told(measured, tmp_path):
     folder = shutil.copytree(measured[0], tmp_path / "copy")
-    assert self_test_summary(folder, "fast") is not None
+    assert self_test_summary(folder, "fast", device="cpu") is not None
     with (folder / "fold_0" / "checkpoint_final.pth").open("ab") as file:
         file.write(b"\0")
-    assert self_test_summary(folder, "fast") is None
+    assert self_test_summary(folder, "fast", device="cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("device", "cuda"), ("versions", {"nnunet_pancext": "0.0.1"}), ("versions", {"nnunetv2": "2.0"})],
+)
+def test_a_result_of_another_device_or_version_is_not_used(measured, tmp_path, entry, value):
+    folder = shutil.copytree(measured[0], tmp_path / "copy")
+    kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    kept[entry] = value if entry == "device" else {**kept[entry], **value}
+    (folder / FILE).write_text(json.dumps(kept), encoding="utf-8")
+    assert self_test_summary(folder, "fast", device="cpu") is None
+    found = self_test_summary(folder, "fast", device="cuda")
+    assert (found is not None) == (entry == "device")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema_version": 1, "sha256": []}'])
 def test_a_damaged_result_is_none(model, content):
-    assert self_test_summary(model, "fast") is None  # nothing was measured yet
+    assert self_test_summary(model, "fast", device="cpu") is None  # nothing was measured yet
     (model / FILE).write_text(content, encoding="utf-8")
-    assert self_test_summary(model, "fast") is None
+    assert self_test_summary(model, "fast", device="cpu") is None
 
 
 def test_the_table_has_a_row_for_each_way_and_label(measured):
@@ -269,7 +283,7 @@ def test_the_command_prints_and_keeps_the_result(model, monkeypatch, capsys):
     assert "case 1 of 1, fold 0" in shown
     assert "exact, shifted grid  cancer" in shown
     assert f"written   {model / FILE}" in shown
-    assert self_test_summary(model, "balanced")["cases"] == 1
+    assert self_test_summary(model, "balanced", device="cpu")["cases"] == 1
 
 
 def test_a_prediction_tells_what_the_self_test_measured(made, measured, tmp_path, monkeypatch):
@@ -312,6 +326,6 @@ def test_the_stage_before_is_run_with_the_same_fold(made, tmp_path, monkeypatch)
     assert result["ways"]["exact"]["labels"]["pancreas"]["agreement"]["mean"] == 1
     before = "../nnUNetTrainer__nnUNetPlans__3d_lowres"
     assert f"{before}/fold_0/checkpoint_final.pth" in result["sha256"]
-    assert self_test_summary(folder, "fast") is not None
+    assert self_test_summary(folder, "fast", device="cpu") is not None
     (folder / before / "plans.json").write_text("{}", encoding="utf-8")
-    assert self_test_summary(folder, "fast") is None
+    assert self_test_summary(folder, "fast", device="cpu") is None

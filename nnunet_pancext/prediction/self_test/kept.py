@@ -10,32 +10,39 @@ from nnunet_pancext.io.files import read_json
 from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.nnunet_files.model_folder import FINAL
 from nnunet_pancext.prediction.models import Choice
-from nnunet_pancext.prediction.record import NOT_MEASURED
+from nnunet_pancext.prediction.record import DECISIVE, NOT_MEASURED, versions
 
 FILE = "self_test.json"
 SCHEMA_VERSION = 1
 SHIFTED = "exact, shifted grid"
 
 
-def self_test_of(choice: Choice, speed: str) -> dict[str, Any] | str:
+def self_test_of(choice: Choice, speed: str, *, device: str) -> dict[str, Any] | str:
     """Return what the self-tests of the models measured of this speed, by folder where there are several."""
     summaries = {
-        model.folder.name: self_test_summary(model.folder, speed, checkpoint=model.checkpoint) or NOT_MEASURED
+        model.folder.name: self_test_summary(model.folder, speed, device=device, checkpoint=model.checkpoint)
+        or NOT_MEASURED
         for model in choice.models
     }
     return summaries if len(summaries) > 1 else next(iter(summaries.values()))
 
 
-def self_test_summary(model_folder: Path, speed: str, *, checkpoint: str = FINAL) -> dict[str, Any] | None:
+def self_test_summary(
+    model_folder: Path, speed: str, *, device: str, checkpoint: str = FINAL
+) -> dict[str, Any] | None:
     """Return what the self-test of this model measured of a speed; None without one.
 
-    It is None also where it was of another checkpoint, or a file of the model has changed since. With the
-    shifted grid's figures, which are those of nnU-Net's own noise.
+    It is None also where it was of another checkpoint, kind of device (which may compute in other precision)
+    or version of what predicts, or a file of the model has changed since. With the shifted grid's figures,
+    which are those of nnU-Net's own noise.
     """
     try:
         kept = read_json(model_folder / FILE, expect=dict)
         hashes = kept["sha256"]
         if kept["schema_version"] != SCHEMA_VERSION or checkpoint not in map(os.path.basename, hashes):
+            return None
+        present = versions()
+        if kept["device"] != device or any(kept["versions"][name] != present[name] for name in DECISIVE):
             return None
         if any(_hash(model_folder / name) != expected for name, expected in hashes.items()):
             return None

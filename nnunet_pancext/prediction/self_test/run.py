@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,6 +22,7 @@ from nnunet_pancext.model_sharing.unpack import sha256_of
 from nnunet_pancext.pages.text_table import text_table
 from nnunet_pancext.prediction.models import ChosenModel
 from nnunet_pancext.prediction.reading import CaseImage, CaseReader
+from nnunet_pancext.prediction.record import versions
 from nnunet_pancext.prediction.self_test.kept import FILE, SCHEMA_VERSION, SHIFTED
 from nnunet_pancext.prediction.self_test.scores import Differences
 from nnunet_pancext.prediction.self_test.validation_cases import ValidationCase, choose_validation_cases
@@ -35,7 +35,6 @@ MEASURED: dict[str, tuple[Speed, bool]] = {  # speed, and whether the grid is sh
     SHIFTED: (EXACT, True),
 }
 RIM = 8  # of the patch, the part by which the grid is shifted
-PACKAGES = ("nnunet-pancext", "nnunetv2", "torch")
 
 
 def run_self_test(
@@ -93,7 +92,7 @@ def run_self_test(
         "folds": sorted({case.fold for case in chosen}),
         "device": device.type,
         "ways": {way: differences.summary(ways[EXACT].dice) for way, differences in ways.items()},
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions(),
         "sha256": {
             os.path.relpath(file, model.folder): sha256_of(file)
             for stage in model.stages
