@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 
 LOOK_S = 0.5
 EXIT_CODE = 128  # plus the signal's number, as in a shell
@@ -18,26 +19,36 @@ def ended_with_children() -> Iterator[None]:
     A pool of Python starts another process in its place, but the work of the killed one is lost, and who
     asked for it waits. SIGTERM does not count: by it pools end their processes.
     """
+    children = multiprocessing.active_children()
     is_over = threading.Event()
-    watch = threading.Thread(target=_watch, args=(is_over,), name="child watch", daemon=True)
+    watch = threading.Thread(target=_watch, args=(children, is_over), name="child watch", daemon=True)
+    start = BaseProcess.start
+
+    def start_and_note(child: BaseProcess) -> None:
+        start(child)
+        children.append(child)  # at once: it may be killed before anybody looks
+
     watch.start()
+    setattr(BaseProcess, "start", start_and_note)  # noqa: B010
     try:
         yield
     finally:
+        setattr(BaseProcess, "start", start)  # noqa: B010
         is_over.set()
         watch.join()
 
 
-def _watch(is_over: threading.Event) -> None:
-    children: dict[int | None, multiprocessing.process.BaseProcess] = {}
+def _watch(children: list[BaseProcess], is_over: threading.Event) -> None:
     while True:
-        children.update({child.pid: child for child in multiprocessing.active_children()})
-        for pid, child in children.items():
-            code = None
-            with suppress(ValueError):  # closed: its work is done
+        for child in [*children]:
+            try:
                 code = child.exitcode
+            except ValueError:  # closed: its work is done
+                code = 0
+            if code is not None:
+                children.remove(child)
             if code is not None and code < 0 and code != -signal.SIGTERM:
-                text = f"error: process {pid}, a worker of this one, was ended by signal {-code}\n"
+                text = f"error: process {child.pid}, a worker of this one, was ended by signal {-code}\n"
                 with suppress(OSError):
                     os.write(2, text.encode())
                 os._exit(EXIT_CODE - code)  # without waiting for it
