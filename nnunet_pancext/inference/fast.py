@@ -1,9 +1,7 @@
-"""`fast`: windows near the foreground, with less overlap and less mirroring.
+"""`fast`: crops around the foreground, with a grid of their own, less overlap and less mirroring.
 
-They are those of crops around the foreground of a coarse pass; a crop whose foreground reaches a side grows
-there and is run again. Where a grid over the whole image has about as many windows as the coarse pass, as in
-3D, and there is one fold, its windows are the coarse pass, and those near the foreground are then mirrored.
-Neither grid is nnU-Net's, so the result differs from nnU-Net's as that of a shifted grid does.
+A crop's grid is not that of the whole image, so the result differs from nnU-Net's as that of a shifted grid
+does. A crop whose foreground reaches a side grows there and is run again.
 """
 
 from math import ceil
@@ -23,7 +21,7 @@ from nnunet_pancext.inference.foreground import (
     voxel_spacing_mm,
 )
 from nnunet_pancext.inference.logits import Box, Logits, Passes, Region, Request
-from nnunet_pancext.inference.near import RIM, NearForeground
+from nnunet_pancext.inference.near import RIM
 from nnunet_pancext.inference.prepared_image import PreparedImage
 from nnunet_pancext.inference.sliding import Sliding
 from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnunet
@@ -45,7 +43,7 @@ STEP = 0.75  # of a window's length
 SLICES_A_STEP = 5  # of which the coarse pass looks at one, in 2D
 MOST = 1.1  # of nnU-Net's forward passes
 COARSE_SHARE = 0.5  # of the forward passes of the whole image with this grid
-KEPT_SHARE = 1.25  # of a coarse pass's windows, up to which those of the whole image are worth as much
+OVERLAPPING_SHARE = 1.25  # of a coarse pass's windows, up to which overlapping ones take its place
 LEAST_CAPABILITY = (8, 0)  # of NVIDIA's GPUs that compute in bfloat16, from Ampere on
 
 
@@ -53,8 +51,7 @@ LEAST_CAPABILITY = (8, 0)  # of NVIDIA's GPUs that compute in bfloat16, from Amp
 def predict_fast(folds: LoadedFolds, image: PreparedImage, request: Request) -> Logits:
     """Return the logits of crops around the foreground, or of the whole image with the crops' grid."""
     with threads_of_nnunet():
-        fast = _Fast(folds, image, request)
-        return fast.predict_windows() if fast.keeps_coarse_pass else fast.predict_crops()
+        return _Fast(folds, image, request).predict()
 
 
 class _Fast:
@@ -75,35 +72,7 @@ class _Fast:
         self.crops: dict[tuple[int, ...], tuple[Sliding, Mask]] = {}
         self.seen: Mask | None = None  # the foreground of the coarse pass
 
-    @property
-    def keeps_coarse_pass(self) -> bool:
-        """Whether the windows of the whole image, without mirroring, are the coarse pass."""
-        if self.image.num_previous or not self.axes or len(self.folds.networks) > 1:
-            return False
-        coarse = self._plan()
-        return coarse is not None and len(self._grid(self.whole)) <= KEPT_SHARE * coarse.windows
-
-    def predict_windows(self) -> Logits:
-        """Run every window without mirroring, then the mirrored passes of those near the foreground."""
-        grid = self._grid(self.whole)
-        sliding = Sliding(self.runner, grid, axes=self.axes, per_fold=self.request.per_fold)
-        near = NearForeground(sliding, self.image, self.request, self.passes)
-        self.request.announce("every window, without mirroring", len(grid))
-        started = monotonic()
-        mask = sliding.look(grid.all())
-        self.passes.add_seconds("coarse pass", monotonic() - started)
-        why = "the coarse pass found no foreground"
-        if mask.any():
-            near.run(mask)
-            why = implausible(volume_ml(near.foreground_voxels, self.spacing_mm), self.request)
-            why = why or hardly_seen(int(near.reached.sum()), int((near.reached & mask).sum()))
-        if why:
-            self.passes.fallback = "" if sliding.done.all() else why
-            near.run_windows(grid.all(), "the whole image")
-        return near.result()
-
-    def predict_crops(self) -> Logits:
-        """Run crops around the foreground of a coarse pass."""
+    def predict(self) -> Logits:
         return self._run_crops(self._places())
 
     @torch.inference_mode()
@@ -158,16 +127,31 @@ class _Fast:
             if coarse is None:
                 self.passes.fallback = "a coarse pass would not save work"
                 return [self.whole]
-            self.request.announce("the coarse pass", coarse.forwards)
-            started = monotonic()
-            mask = self.seen = coarse.find(self.runner, of_any_fold=self.request.per_fold)
-            self.passes.coarse_windows = coarse.windows
-            self.passes.add_seconds("coarse pass", monotonic() - started)
+            mask = self.seen = self._look(coarse)
             nothing = "the coarse pass found no foreground"
         if not mask.any():
             self.passes.fallback = nothing
             return [self.whole]
         return boxes_around(mask, self.reach, least=self.window)
+
+    def _look(self, coarse: CoarsePass) -> Mask:
+        """Return the foreground of the coarse pass.
+
+        In 3D overlapping windows cost about as much, and fewer of them are wrong at their edges.
+        """
+        grid = self._grid(self.whole)
+        is_overlapping = len(self.folds.networks) == 1 and len(grid) <= OVERLAPPING_SHARE * coarse.windows
+        self.passes.coarse_windows = len(grid) if is_overlapping else coarse.windows
+        self.request.announce("the coarse pass", len(grid) if is_overlapping else coarse.forwards)
+        started = monotonic()
+        if is_overlapping:
+            sliding = Sliding(self.runner, grid, axes=())
+            sliding.run(grid.all())
+            mask = sliding.foreground()
+        else:
+            mask = coarse.find(self.runner, of_any_fold=self.request.per_fold)
+        self.passes.add_seconds("coarse pass", monotonic() - started)
+        return mask
 
     def _plan(self) -> CoarsePass | None:
         price = self._price(self.whole)

@@ -52,6 +52,7 @@ class NearForeground:
 
     def run_windows(self, chosen: Mask, what: str) -> None:
         """Run the chosen windows that have not been run."""
+        started = monotonic()
         sliding = self.sliding
         further = chosen & ~sliding.done
         if further.any():
@@ -59,10 +60,9 @@ class NearForeground:
             a_window = 2 ** len(sliding.axes) * len(folds.networks)
             looked = int((further & sliding.looked).sum()) * len(folds.networks)
             self.request.announce(what, int(further.sum()) * a_window - looked)
-            started = monotonic()
             sliding.run(chosen)
-            self.passes.add_seconds("full pass", monotonic() - started)
         self.reached = sliding.foreground(of_any_fold=True)
+        self.passes.add_seconds("full pass", monotonic() - started)
 
     @torch.inference_mode()
     def run_also(self, mask: Mask) -> Logits | None:
