@@ -2,7 +2,7 @@
 
 python benchmarks/prediction.py WORK                              3D and 2D on 20 phantoms, an hour
 python benchmarks/prediction.py WORK --models cascade resenc      the two-stage network against ResEnc-L
-python benchmarks/prediction.py WORK --train                      only train, about 10 minutes a model
+python benchmarks/prediction.py WORK --train                      only train, 10 to 30 minutes a model
 python benchmarks/prediction.py WORK --smoke                      minutes, with numbers of no meaning
 
 WORK keeps phantoms, models and the figures of each case (prediction_MODEL.csv). All ways predict a case one

@@ -98,11 +98,14 @@ class _Fast:
             self.crops = {_key(crop.place): (crop, mask) for crop, mask in found}
             larger = merged([self._grown(crop, mask) for crop, mask in found])
             if larger == places:
-                voxels = sum(int(crop.foreground().sum()) for crop, _ in found)
+                reached = sum(int(mask.sum()) for _, mask in found)
+                voxels = reached
+                if self.request.per_fold:  # of their mean
+                    voxels = sum(int(crop.foreground().sum()) for crop, _ in found)
                 why = implausible(volume_ml(voxels, self.spacing_mm), self.request)
                 if self.seen is not None and not why:
                     seen = sum(int((mask & self.seen[crop.place]).sum()) for crop, mask in found)
-                    why = hardly_seen(sum(int(mask.sum()) for _, mask in found), seen)
+                    why = hardly_seen(reached, seen)
                 if not why or places == [self.whole]:
                     break
                 self.passes.fallback, larger = why, [self.whole]
