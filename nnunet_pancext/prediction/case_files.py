@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from nnunet_pancext.prediction.case_result import Wanted
 
@@ -45,9 +46,16 @@ class CaseFiles:
     def of_fold(self, fold: str) -> Path:
         return self.out / f"fold_{fold}" / f"{self.case}{self.ending}"
 
-    def of_every_fold(self) -> list[Path]:
-        """Return the label maps of single folds that are there."""
-        return sorted(self.out.glob(f"fold_*/{escape(self.label_map.name)}"))
+    def of_options(self, options: Any) -> list[Path]:
+        """Return what a prediction with these recorded options wrote beside label map and record."""
+        if not isinstance(options, dict):
+            return []
+        label_maps_of_folds = self.out.glob(f"fold_*/{escape(self.label_map.name)}")
+        return [
+            *([self.probabilities, self.properties] if options.get("save_probabilities") else []),
+            *([self.entropy] if options.get("entropy") else []),
+            *(label_maps_of_folds if options.get("per_fold") else []),
+        ]
 
     def all(self, wanted: Wanted, folds: Sequence[str]) -> list[Path]:
         """Return every file that is written, the record last."""

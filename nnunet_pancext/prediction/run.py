@@ -289,20 +289,6 @@ class Prediction:
         self.progress.console.say(f"{self.progress.case}: {record.case_line(content)}")
         return content
 
-    def _remove_former(self, files: CaseFiles) -> None:
-        """Remove the record of an earlier prediction, and what it wrote that is not written now."""
-        options = (record.read_record(files.record) or {}).get("options")
-        of_option = {
-            "save_probabilities": [files.probabilities, files.properties],
-            "entropy": [files.entropy],
-            "per_fold": files.of_every_fold(),
-        }
-        for option, written in of_option.items():
-            if isinstance(options, dict) and options.get(option):
-                for file in written:
-                    outputs.remove(file)
-        outputs.remove(files.record)
-
     def _read(self, case: Case) -> CaseImage:
         if not isinstance(case, DicomCase):
             return self.reader.read(case)
@@ -321,7 +307,12 @@ class Prediction:
     def _write(self, case: Case, image: CaseImage, result: CaseResult, entropy: Any) -> dict[str, Any]:
         """Write everything but the record, which marks a case whose files are all there."""
         files = self.files_of(case)
-        self._remove_former(files)
+        former = record.read_record(files.record) or {}
+        for file in files.of_options(
+            former.get("options")
+        ):  # what is not written now would be of another image
+            outputs.remove(file)
+        outputs.remove(files.record)
         if isinstance(case, DicomCase):
             outputs.remove(files.segmentation)
         if self.wanted.save_probabilities and result.probabilities is not None:
