@@ -7,7 +7,6 @@ that windows farther away do not take part in the averages at the cores' edges.
 """
 
 from functools import partial
-from math import log
 from time import monotonic
 
 import torch
@@ -29,7 +28,6 @@ from nnunet_pancext.inference.trained_folds import LoadedFolds, threads_of_nnune
 from nnunet_pancext.inference.window_runner import WindowRunner
 from nnunet_pancext.inference.windows import Mask, stock_grid
 
-DOUBT = log(4)
 COARSE_SHARE = 0.1  # of nnU-Net's forward passes, at most
 
 
@@ -94,14 +92,13 @@ def _look_again(near: NearForeground, mask: Mask) -> Mask:
     """Return the foreground that the windows near a mask see in their cores, without mirroring.
 
     The coarse pass finds more, at the edges of its windows. These forward passes are kept: where the
-    foreground is, `run` adds the mirrored ones. It is also where foreground is a quarter as likely as
-    background, since mirroring may show more of it.
+    foreground is, `run` adds the mirrored ones.
     """
     chosen = near.windows(mask)
     forwards = int(chosen.sum()) * len(near.sliding.runner.folds.networks)
     near.request.announce("windows near what the coarse pass found, without mirroring", forwards)
     started = monotonic()
-    mask = near.sliding.look(chosen, doubt=DOUBT)
+    mask = near.sliding.look(chosen)
     near.passes.add_seconds("full pass", monotonic() - started)
     return mask
 

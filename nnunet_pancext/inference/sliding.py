@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import log
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnunet_pancext.inference.windows import Grid, Mask, as_box, common, shifted
 
 Result = TypeVar("Result")
 
+DOUBT = log(4)
 SLAB = 16  # slices whose foreground is found at a time, so that little memory is taken beside the sums
 
 
@@ -44,10 +46,10 @@ class Sliding:
         self.accumulator = Accumulator(runner.folds, per_fold=per_fold)
         self.done, self.looked = grid.none(), grid.none()
 
-    def look(self, chosen: Mask, *, doubt: float = 0.0) -> Mask:
+    def look(self, chosen: Mask) -> Mask:
         """Run the chosen windows without mirroring, and return the foreground that each sees in its core.
 
-        With `doubt` that is also where background's logit is higher by no more than that.
+        That is also where foreground is a quarter as likely as background: mirroring may show more of it.
         """
         self.make_room(chosen)
         mask = np.zeros(self.grid.shape, bool)
@@ -57,7 +59,7 @@ class Sliding:
                 [part[with_channels(shifted(core, box))] for part in logits],
                 of_any=self.accumulator.kept_folds > 0,
                 has_regions=self.accumulator.has_regions,
-                doubt=doubt,
+                doubt=DOUBT,
             )
             mask[core] = found.cpu().numpy()
         self.looked = self.looked | chosen

@@ -34,10 +34,17 @@ DECISIVE = ("nnunet_pancext", "nnunetv2")  # versions on which it depends by mor
 
 
 def model_facts(model: ChosenModel) -> dict[str, Any]:
-    """Return what identifies a model; the hash is of its plan, dataset.json and checkpoints."""
+    """Return what identifies a model; the hash is of its plan, dataset.json and checkpoints.
+
+    Raises:
+        PancextError: one of them cannot be read.
+    """
     digest = hashlib.sha256()
-    for file in model.files:
-        digest.update(f"{file.relative_to(model.folder).as_posix()} {sha256_of(file)}\n".encode())
+    try:
+        for file in model.files:
+            digest.update(f"{file.relative_to(model.folder).as_posix()} {sha256_of(file)}\n".encode())
+    except OSError as error:
+        raise PancextError(f"{model.folder} cannot be read ({error}). Copy the model again.") from error
     return {
         "folder": model.folder.name,
         "trainer": model.name.trainer,

@@ -24,7 +24,7 @@ from nnunet_pancext.prediction.dicom.results import SegmentationOutput, Sending
 from nnunet_pancext.prediction.failures import memory_as_pancext, unexpected
 from nnunet_pancext.prediction.lesion_names import lesion_labels_of
 from nnunet_pancext.prediction.measures import measure
-from nnunet_pancext.prediction.models import PLANS, Choice, ChosenModel, require_together, require_usable_plan
+from nnunet_pancext.prediction.models import PLANS, Choice, require_together, require_usable_plan
 from nnunet_pancext.prediction.own_files import require_own_files
 from nnunet_pancext.prediction.progress import Progress
 from nnunet_pancext.prediction.reading import HERE, CaseImage, CaseReader
@@ -97,7 +97,7 @@ class Prediction:
         if choice.postprocessing is not None:
             read_postprocessing(choice.postprocessing)
             self.options["postprocessing_sha256"] = sha256_of(choice.postprocessing)
-        self.model_facts = [_facts_of(stage) for stage in choice.stages]
+        self.model_facts = [record.model_facts(stage) for stage in choice.stages]
         is_measured_so = wanted.mirroring  # as in every self-test
         self.self_test: Any = record.NOT_MEASURED
         if is_measured_so:
@@ -308,9 +308,7 @@ class Prediction:
         """Write everything but the record, which marks a case whose files are all there."""
         files = self.files_of(case)
         former = record.read_record(files.record) or {}
-        for file in files.of_options(
-            former.get("options")
-        ):  # what is not written now would be of another image
+        for file in files.of_options(former.get("options")):  # some may not be written this time
             outputs.remove(file)
         outputs.remove(files.record)
         if isinstance(case, DicomCase):
@@ -344,10 +342,3 @@ class Prediction:
 def input_facts_of(case: Case) -> list[dict[str, Any]]:
     """Return what identifies the input of a case; raises PancextError where it cannot be read."""
     return case.source.facts() if isinstance(case, DicomCase) else record.input_facts(case.files)
-
-
-def _facts_of(model: ChosenModel) -> dict[str, Any]:
-    try:
-        return record.model_facts(model)
-    except OSError as error:
-        raise PancextError(f"{model.folder} cannot be read ({error}). Copy the model again.") from error
